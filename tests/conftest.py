@@ -52,7 +52,7 @@ def children() -> dict[int, str]:
     return found
 
 
-def ended(pids: Iterable[int], seconds: float) -> None:
+def wait_ended(pids: Iterable[int], seconds: float) -> None:
     """Wait until one of these processes has ended, or so long; a wait that turns in circles would take its core away."""
     if sys.platform != "linux":
         raise NotImplementedError
@@ -76,7 +76,7 @@ def no_process_is_left() -> Iterator[None]:
     while (
         left := {pid: line for pid, line in children().items() if pid not in before}
     ) and time.monotonic() < deadline:
-        ended(left, deadline - time.monotonic())
+        wait_ended(left, deadline - time.monotonic())
     assert left == {}
 
 

@@ -31,14 +31,14 @@ def refusal(
 
 def play(notes: Sequence[Source | Refusal], *, was_granted: bool = False) -> tuple[list[str], set[str], str]:
     """Play successes and refusals. Return what ended the run at once, the queries to run again, and why it stopped."""
-    ending = RunStop()
-    access, ended = RunAccess(ending, was_granted=was_granted), []
+    run_stop = RunStop()
+    access, ended = RunAccess(run_stop, was_granted=was_granted), []
     for note in notes:
         if isinstance(note, Source):
             access.granted(note)
-        elif told := access.refused(note):
-            ended.append(str(told))
-    return ended, {query for query, _ in ending.again}, str(ending.reason or "")
+        elif reported := access.refused(note):
+            ended.append(str(reported))
+    return ended, {query for query, _ in run_stop.interrupted}, str(run_stop.reason or "")
 
 
 A, B, C, D = (refusal(name) for name in "abcd")
@@ -133,12 +133,12 @@ def test_three_queries_in_a_row_end_the_run_and_resume_runs_them_again(tmp_path:
     done = ask(tmp_path, refusing("DROP"), "--junit", "junit.xml", queries=queries(*prompts))
     expected = ["passed", "error", "passed", "error", "error", "error", "skipped", "skipped"]
     assert (done.code, list(done.verdicts.values())) == (3, expected)
-    told = "the API refused 3 queries in a row; the last refusal: the API refused the key: 403"
-    assert done.record["error"]["message"].startswith(told)
+    message = "the API refused 3 queries in a row; the last refusal: the API refused the key: 403"
+    assert done.record["error"]["message"].startswith(message)
     assert (done.record["state"], done.record["error"]["kind"]) == ("interrupted", "api_refused")
     assert done.record["again"] == [["DROP 1", 1], ["DROP 2", 1], ["DROP 3", 1]]
-    assert done.stderr.count(told) == 1
-    assert done.transcripts[-1]["error"]["message"].startswith(f"not started: {told}")
+    assert done.stderr.count(message) == 1
+    assert done.transcripts[-1]["error"]["message"].startswith(f"not started: {message}")
     assert done.stderr.rstrip().endswith("Resume with: mcprun batch --resume run")
     suite = JUnitXml.fromfile(str(tmp_path / "junit.xml"))
     assert (suite.errors, suite.skipped, suite.failures) == (4 + 1, 2, 0)  # and the run itself

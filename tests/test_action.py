@@ -157,9 +157,9 @@ def test_no_input_is_run(tmp_path: Path, name: str) -> None:
 
 def test_nothing_of_an_event_stands_in_a_script() -> None:
     """Inputs reach scripts as variables, all of them, and each is one that the action has."""
-    told = json.dumps(ACTION["runs"])
+    reported = json.dumps(ACTION["runs"])
     assert not any("${{" in step.get("run", "") for step in STEPS.values())
-    assert set(re.findall(r"inputs\.([\w-]+)", told)) == set(ACTION["inputs"])
+    assert set(re.findall(r"inputs\.([\w-]+)", reported)) == set(ACTION["inputs"])
     assert all(step["shell"] == "bash" for step in STEPS.values() if "run" in step)
 
 

@@ -139,7 +139,7 @@ async def test_the_command_is_no_more_than_this(folder: Path) -> None:
     run = await mcprun.run_batch(prompts, quickstart, mcprun.Options(out="api"))
     done = run_mcprun("batch", prompts, quickstart, "--out", "cli", cwd=folder)
     assert (folder / run.path / "transcripts.jsonl").read_bytes() == done.bytes
-    assert mcprun.compare_runs("api", "cli").tally == mcprun.DiffSummary(same=6)
+    assert mcprun.compare_runs("api", "cli").summary == mcprun.DiffSummary(same=6)
 
 
 async def test_a_replay_against_a_changed_server(server: MCPServer) -> None:
@@ -157,20 +157,20 @@ async def test_a_replay_against_a_changed_server(server: MCPServer) -> None:
     assert (diff.id, diff.verdicts) == ("add", ("passed", "failed"))
     assert mcprun.Change("result", 5, -1, 0, "add", {"a": 2, "b": 3}) in diff.changes
     only = mcprun.CompareOptions(frozenset({"usage"}))
-    assert mcprun.compare_runs(first.path, head.path, only).tally == mcprun.DiffSummary(same=1)
+    assert mcprun.compare_runs(first.path, head.path, only).summary == mcprun.DiffSummary(same=1)
 
 
 async def test_a_run_is_ended_and_goes_on(server: MCPServer) -> None:
     """Whoever holds the ending may stop a run; what is left of it is done when it is resumed."""
-    ending = mcprun.RunStop()
+    run_stop = mcprun.RunStop()
 
     def watch(event: Event) -> None:
         if isinstance(event, QueryEnd):
-            ending.stop(mcprun.RunError(mcprun.ErrorKind.CANCELLED, "enough"))
+            run_stop.drain(mcprun.RunError(mcprun.ErrorKind.CANCELLED, "enough"))
 
     queries = [{**ADD, "id": f"q{number}"} for number in range(5)]
     options = mcprun.Options(model="script", limits=mcprun.Limits(concurrency=1))
-    run = await mcprun.run_batch(queries, server, options, watch=watch, ending=ending)
+    run = await mcprun.run_batch(queries, server, options, watch=watch, run_stop=run_stop)
     assert (run.record.state, len(list(run.transcripts()))) == ("interrupted", 1)
     again = await mcprun.run_batch(queries, server, options, resume=run)
     assert (again.path, again.record.state, len(list(again.transcripts()))) == (run.path, "finished", 5)
@@ -227,8 +227,8 @@ async def test_a_run_that_is_cancelled_again_and_again_ends_all_the_same(folder:
     with pytest.raises(asyncio.CancelledError):
         await run
     assert asyncio.all_tasks() == {asyncio.current_task()}
-    told = [event["event"] for event in read_jsonl(folder / "run" / "trace.jsonl")]
-    assert told.count("server_exit") == told.count("server_start") == (0 if moment is RunStart else 1)
+    data = [event["event"] for event in read_jsonl(folder / "run" / "trace.jsonl")]
+    assert data.count("server_exit") == data.count("server_start") == (0 if moment is RunStart else 1)
     assert mcprun.Run.read("run").record.state == "interrupted"
 
 
@@ -297,7 +297,7 @@ def test_a_lens_that_would_compare_nothing() -> None:
         (lambda: mcprun.Scrubber.of([], "calls"), "ignore must be a list of strings, not a string"),
         (
             lambda: mcprun.compare_runs("a", "b", cast("Any", "calls")),
-            "lens must be an object of type mcprun.CompareOptions",
+            "options must be an object of type mcprun.CompareOptions",
         ),
         *(
             (lambda alpha=alpha: mcprun.compare_runs("a", "b", alpha=alpha), "alpha must be a number above 0")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.support.as_told import COMPLETE, ERAS, TRANSPORTS, calling, played, told
+from tests.support.canned_bytes import COMPLETE, ERAS, TRANSPORTS, calling, played, server_args
 from tests.support.cli import run_mcprun
 
 HUGE = "a number that no double holds"
@@ -109,7 +109,7 @@ def test_no_answer_is_a_fault_of_ours(tmp_path: Path, transport: str, era: str) 
         for key in results
     ]  # fmt: skip
     flags = ["--out", "run", "--allow-tool-errors", "--concurrency", "8"]
-    done = played(tmp_path, told(tmp_path, era, results), transport, *queries, flags=flags)
+    done = played(tmp_path, server_args(tmp_path, era, results), transport, *queries, flags=flags)
     run = tmp_path / "run"
     transcripts = [strict(line) for line in (run / "transcripts.jsonl").read_bytes().decode().split("\n") if line]
     assert len(transcripts) == len(queries)

@@ -97,8 +97,8 @@ def test_a_query_answers_by_itself(tmp_path: Path, server: Path, era: str) -> No
     (asked,) = done.transcripts[0]["asked"]
     assert (asked["kind"], asked["request"]["message"]) == ("elicitation", "Who sleeps in accepts?")
     assert asked["answer"] == {"action": "accept", "content": GUEST}
-    told = {event.get("query"): event.get("answer") for event in events(done, "asked")}
-    assert (told["accepts"], told["declines"], told["cancels"]) == ("accept", "decline", "cancel")
+    fields = {event.get("query"): event.get("answer") for event in events(done, "asked")}
+    assert (fields["accepts"], fields["declines"], fields["cancels"]) == ("accept", "decline", "cancel")
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -134,13 +134,13 @@ def test_an_answer_that_can_t_be_given_fails_the_query(tmp_path: Path, era: str)
     done = asking(tmp_path, *(booking(name, answer) for name, (answer, _) in cases.items()), era=era, flags=ALONE)
     assert (done.code, results(done)) == (1, dict.fromkeys(cases, "nobody: decline"))
     for one in done.transcripts:
-        told = cases[one["id"]][1]
+        reported = cases[one["id"]][1]
         (check,) = [check for check in one["checks"] if not check["passed"]]
         assert (check["check"], check["message"]) == (
             "asked",
-            f"declined the elicitation 'Who sleeps in {one['id']}?': {told}",
+            f"declined the elicitation 'Who sleeps in {one['id']}?': {reported}",
         )
-        assert " ".join(told.split()[:4]) in done.stderr
+        assert " ".join(reported.split()[:4]) in done.stderr
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -174,10 +174,10 @@ def test_where_nobody_can_tell_each_is_alone(tmp_path: Path) -> None:
     others = [booking(f"other{number}") for number in range(6)]
     mixed = [one for pair in zip(queries, others, strict=True) for one in pair]
     done = asking(tmp_path, *mixed, era="legacy", flags=("--servers", "2"))
-    assert {name: told for name, told in results(done).items() if name.startswith("q")} == {
+    assert {name: expected for name, expected in results(done).items() if name.startswith("q")} == {
         f"q{number}": f"guest {number}, 1 nights" for number in range(6)
     }
-    assert {told for name, told in results(done).items() if name.startswith("other")} == {"nobody: decline"}
+    assert {expected for name, expected in results(done).items() if name.startswith("other")} == {"nobody: decline"}
 
 
 def test_what_is_nobodys_is_told_so(tmp_path: Path) -> None:
@@ -234,52 +234,56 @@ class Someone:
 
 def test_a_call_that_was_given_up_may_still_ask() -> None:
     """A query that is alone with a server is asked, unless another one's call was given up and not answered since."""
-    askers, one, other = ActiveQueries(), Someone("one"), Someone("other")
-    assert askers.owner().asker is None
-    with askers.attend(one):
-        assert askers.owner().asker is one
-        with askers.attend(other):
-            assert askers.owner().asker is None
+    active_queries, one, other = ActiveQueries(), Someone("one"), Someone("other")
+    assert active_queries.attribute().handler is None
+    with active_queries.register(one):
+        assert active_queries.attribute().handler is one
+        with active_queries.register(other):
+            assert active_queries.attribute().handler is None
             caller = PendingCall(other, 0, 0, Deadline(1))
-            with askers.calling(caller):
-                assert (askers.owner().asker, askers.owner().caller, askers.owner().is_sure) == (other, caller, True)
-                askers.gave_up(7)
-                askers.gave_up(8)
-            assert askers.owner().asker is None
-        assert askers.owner().asker is None  # it may be the other's, who is gone
-        askers.answered_late(7)
-        assert (askers.owner().asker, askers.has_left(one.where)) == (None, True)
-    with askers.attend(other):
-        assert (askers.owner().asker, askers.has_left(other.where)) == (other, False)
-    with askers.attend(one):
-        askers.answered_late(8)
-        assert (askers.owner().asker, askers.has_left(one.where)) == (one, False)
-        with askers.calling(PendingCall(other, 0, 0, Deadline(1))):
-            askers.gave_up(9)
-        askers.renewed()
-        assert askers.owner().asker is one
+            with active_queries.calling(caller):
+                assert (
+                    active_queries.attribute().handler,
+                    active_queries.attribute().caller,
+                    active_queries.attribute().is_sure,
+                ) == (other, caller, True)
+                active_queries.mark_abandoned(7)
+                active_queries.mark_abandoned(8)
+            assert active_queries.attribute().handler is None
+        assert active_queries.attribute().handler is None  # it may be the other's, who is gone
+        active_queries.mark_answered(7)
+        assert (active_queries.attribute().handler, active_queries.has_abandoned(one.where)) == (None, True)
+    with active_queries.register(other):
+        assert (active_queries.attribute().handler, active_queries.has_abandoned(other.where)) == (other, False)
+    with active_queries.register(one):
+        active_queries.mark_answered(8)
+        assert (active_queries.attribute().handler, active_queries.has_abandoned(one.where)) == (one, False)
+        with active_queries.calling(PendingCall(other, 0, 0, Deadline(1))):
+            active_queries.mark_abandoned(9)
+        active_queries.forget_session()
+        assert active_queries.attribute().handler is one
 
 
 def test_late_answers_are_waited_for_briefly() -> None:
     """A server that answers what was cancelled is done with it; one that does not is waited for no longer."""
 
     async def main() -> tuple[bool, bool, float]:
-        askers, one, other = ActiveQueries(), Someone("one"), Someone("other")
-        with askers.attend(other), askers.calling(PendingCall(other, 0, 0, Deadline(1))):
-            askers.gave_up(7)
-            askers.gave_up("8")
+        active_queries, one, other = ActiveQueries(), Someone("one"), Someone("other")
+        with active_queries.register(other), active_queries.calling(PendingCall(other, 0, 0, Deadline(1))):
+            active_queries.mark_abandoned(7)
+            active_queries.mark_abandoned("8")
         loop = asyncio.get_running_loop()
-        loop.call_later(0.1, askers.answered_late, 7)
-        loop.call_later(0.2, askers.answered_late, "8")
-        is_left = await askers.is_left(one.where, 1)
-        with askers.attend(other), askers.calling(PendingCall(other, 0, 0, Deadline(1))):
-            askers.gave_up(9)
-        return is_left, await askers.is_left(one.where, 1), loop.time()
+        loop.call_later(0.1, active_queries.mark_answered, 7)
+        loop.call_later(0.2, active_queries.mark_answered, "8")
+        is_left = await active_queries.wait_for_abandoned(one.where, 1)
+        with active_queries.register(other), active_queries.calling(PendingCall(other, 0, 0, Deadline(1))):
+            active_queries.mark_abandoned(9)
+        return is_left, await active_queries.wait_for_abandoned(one.where, 1), loop.time()
 
     assert virtual_time.run(main()) == (False, True, 1.2)
 
 
-def given_up(how: str, where: str) -> dict[str, Any]:
+def cancelled_query(how: str, where: str) -> dict[str, Any]:
     """Make a query whose call, resource or prompt is given up."""
     query: dict[str, Any] = {"id": f"{how} {where}", "expect": {"tool_errors": "allow"}, "script": [{"text": "ok"}]}
     match where:
@@ -301,10 +305,10 @@ def test_a_query_is_asked_although_another_one_gave_a_call_up(tmp_path: Path, ho
         "expect": {"calls": [{"tool": "ask", "result": {"$regex": "accept Bob"}}]},
         "elicit": [{"name": "Bob"}],
     }
-    queries = [given_up(how, where), script(("ask", {}), id="one", **bob), script(("ask", {}), id="two", **bob)]
+    queries = [cancelled_query(how, where), script(("ask", {}), id="one", **bob), script(("ask", {}), id="two", **bob)]
     prompts = write_jsonl(tmp_path / "p.jsonl", *queries)
     flags = ("--call-timeout", "0.5", "--concurrency", "1")
-    done = run_mcprun("batch", prompts, SERVERS / "given_up.py", *flags, cwd=tmp_path)
+    done = run_mcprun("batch", prompts, SERVERS / "cancelled_calls.py", *flags, cwd=tmp_path)
     assert results_of(done, "one", "two") == ["accept Bob"] * 2
     assert [done.verdicts[name] for name in ("one", "two")] == ["passed"] * 2
     if how != "late":
@@ -325,7 +329,7 @@ def test_the_model_is_asked_although_a_call_was_given_up(tmp_path: Path) -> None
         env = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
         prompts = write_jsonl(tmp_path / "p.jsonl", *(query | {"prompt": query["id"]} for query in queries))
         flags = ("--call-timeout", "2", "--concurrency", "1", "--model", "m")
-        done = run_mcprun("batch", prompts, SERVERS / "given_up.py", *flags, cwd=tmp_path, env=env)
+        done = run_mcprun("batch", prompts, SERVERS / "cancelled_calls.py", *flags, cwd=tmp_path, env=env)
     assert results_of(done, "first", "one", "two") == ["So."] * 3
     assert len(events(done, "server_start")) == 2
 
@@ -439,19 +443,19 @@ def test_a_calls_clock_stands_still_while_its_server_waits() -> None:
     """What takes its time is the answer, and not the server; and who is gone answers nothing more."""
 
     async def main() -> tuple[float, str | None]:
-        told: list[Event] = []
-        desk, slow = ClientCallbacks(1, ClientFeatures(), told.append, str, Counter()), Slow("q")
+        received: list[Event] = []
+        callbacks, slow = ClientCallbacks(1, ClientFeatures(), received.append, str, Counter()), Slow("q")
         params = ElicitRequestURLParams(message="?", url="https://a.example")
         caller = PendingCall(slow, 0, 0, Deadline(10))
-        with desk.askers.attend(slow), desk.askers.calling(caller):
+        with callbacks.active_queries.register(slow), callbacks.active_queries.calling(caller):
             async with caller.clock:
-                await desk.elicit(cast("Any", None), params)
-        with desk.askers.attend(slow):
-            late = asyncio.create_task(desk.elicit(cast("Any", None), params))
+                await callbacks.elicit(cast("Any", None), params)
+        with callbacks.active_queries.register(slow):
+            late = asyncio.create_task(callbacks.elicit(cast("Any", None), params))
             await asyncio.sleep(1)
         await late
-        assert isinstance(told[-1], ServerRequest)
-        return caller.clock.waited, told[-1].reason
+        assert isinstance(received[-1], ServerRequest)
+        return caller.clock.waited, received[-1].reason
 
     assert virtual_time.run(main()) == (50, "the query ended first")
 
@@ -461,16 +465,16 @@ def test_pauses_overlap_and_outlast() -> None:
 
     async def main() -> tuple[float, float]:
         async with Deadline(10) as clock:
-            with clock.paused():
+            with clock.pause():
                 await asyncio.sleep(50)
-                with clock.paused():
+                with clock.pause():
                     await asyncio.sleep(50)
             await asyncio.sleep(9)
         over = Deadline(10)
         with pytest.raises(TimeoutError):
             async with over:
                 await asyncio.sleep(11)
-        with over.paused():
+        with over.pause():
             pass
         return clock.waited, asyncio.get_running_loop().time()
 
@@ -508,8 +512,8 @@ def test_roots(tmp_path: Path, era: str) -> None:
     (tmp_path / "in here").mkdir()
     query = script(("where", {}), id="q")
     done = asking(tmp_path, query, era=era, flags=("--root", "in here", "--root", "."))
-    told = f"in here {(tmp_path / 'in here').as_uri()}, {tmp_path.name} {tmp_path.as_uri()}"
-    assert results(done) == {"q": told}
+    expected = f"in here {(tmp_path / 'in here').as_uri()}, {tmp_path.name} {tmp_path.as_uri()}"
+    assert results(done) == {"q": expected}
     assert [event["kind"] for event in events(done, "asked")] == ["roots"]
     assert asking(tmp_path, query, era=era).transcripts[0]["calls"][0]["is_error"]
     wrong = asking(tmp_path, query, era=era, flags=("--root", "nowhere"))
@@ -521,11 +525,11 @@ def test_progress_and_log_messages(tmp_path: Path, era: str) -> None:
     """Each is an event of its call, without secrets and bounded in number; all progress is counted."""
     flags = ("--log-level", "info", "--redact", "step 2", "--redact", "counted")
     done = asking(tmp_path, script(("count", {"to": 30})), era=era, flags=flags)
-    told = events(done, "progress")
-    assert [(event["query"], event["call"], event["progress"], event["total"]) for event in told] == [
+    reported = events(done, "progress")
+    assert [(event["query"], event["call"], event["progress"], event["total"]) for event in reported] == [
         ("q", 0, number, 30) for number in range(1, 21)
     ]
-    assert [event["message"] for event in told[:3]] == ["step 1", "[redacted]", "step 3"]
+    assert [event["message"] for event in reported[:3]] == ["step 1", "[redacted]", "step 3"]
     assert [event["progress"] for event in events(done, "tool_call")] == [30]
     logged = events(done, "log")
     assert (logged[0]["query"], logged[0]["level"], logged[0]["logger"]) == ("q", "warning", "counter")
@@ -638,11 +642,13 @@ def test_server_everything(tmp_path: Path, transport: str) -> None:
         with npm.everything_over_http(transport, tmp_path / "node.log") as port:
             done = run_mcprun("batch", prompts, f"http://127.0.0.1:{port}/mcp", *flags, cwd=tmp_path)
     assert (done.code, len(done.record["server"]["tools"])) == (0, 17)
-    said = {one["id"]: "".join(part.get("text", "") for part in one["calls"][0]["content"]) for one in done.transcripts}
-    assert "Name: Ann" in said["form"]
-    assert "accept" in said["url"]
-    assert "Because." in said["sample"]
-    assert tmp_path.as_uri() in said["roots"]
+    reply = {
+        one["id"]: "".join(part.get("text", "") for part in one["calls"][0]["content"]) for one in done.transcripts
+    }
+    assert "Name: Ann" in reply["form"]
+    assert "accept" in reply["url"]
+    assert "Because." in reply["sample"]
+    assert tmp_path.as_uri() in reply["roots"]
     asked = {one["id"]: one["asked"][0] for one in done.transcripts if "asked" in one}
     assert [event["reason"] for event in events(done, "asked") if event.get("query") == "refused"] == [
         "the server refuses the call until this URL has been visited"

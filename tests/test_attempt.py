@@ -30,7 +30,7 @@ class Model:
     name = "model"
 
     async def reply(self, request: ModelRequest) -> ModelReply:
-        with request.deadline.paused():
+        with request.deadline.pause():
             await asyncio.sleep(2)
         await asyncio.sleep(0.5)
         return ModelReply(content=[{"type": "text", "text": "Done."}], stop_reason="end_turn", model="model-1")
@@ -50,17 +50,17 @@ class Idle:
     number, log_offset = 1, 0
     tools = ToolSet.of([])
 
-    def attend(self, asker: object) -> AbstractContextManager[None]:
+    def register(self, handler: object) -> AbstractContextManager[None]:
         return nullcontext()
 
 
 class Slow:
     """A pool whose servers take three seconds to come, and one to go."""
 
-    tells_whose = True
+    attributes_requests = True
 
     @asynccontextmanager
-    async def lease(self, *, alone: bool, where: AttemptRef) -> AsyncIterator[ServerSession]:
+    async def lease(self, *, exclusive: bool, where: AttemptRef) -> AsyncIterator[ServerSession]:
         await asyncio.sleep(3)
         yield cast("ServerSession", Idle())
         await asyncio.sleep(1)
@@ -74,7 +74,7 @@ def executor(loop: ToolLoop, judge: Judge | None = None) -> QueryExecutor:
         servers=cast("ServerPool", Slow()),
         allow_tool_errors=False,
         fail_diverged=False,
-        show=ValueFormatter(str),
+        formatter=ValueFormatter(str),
         run_stop=RunStop(),
     )
 
@@ -82,8 +82,8 @@ def executor(loop: ToolLoop, judge: Judge | None = None) -> QueryExecutor:
 def test_a_query_is_not_charged_for_its_server() -> None:
     """Starting a server, waiting for one and stopping it are waiting, as a rate limit is: `max_seconds` bounds the rest."""
 
-    async def tried(most: float) -> Transcript:
-        query = parse_query({"prompt": "go", "timeout": 1, "expect": {"max_seconds": most}})
+    async def tried(limit: float) -> Transcript:
+        query = parse_query({"prompt": "go", "timeout": 1, "expect": {"max_seconds": limit}})
         return await attempts.run(query)
 
     events: list[Event] = []

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from tests.support.cli import Result, clean_environment, run_mcprun, script, write_jsonl
-from tests.support.oauth import SECRET, Guarded, begun_again, guarded
+from tests.support.oauth import SECRET, Guarded, guarded, restart
 
 CALL = script(("echo", {"text": "let in"}))
 
@@ -37,7 +37,7 @@ def server(request: pytest.FixtureRequest, running: Guarded, tmp_path: Path) -> 
         with guarded(tmp_path, switches) as other:
             yield other
     else:
-        yield begun_again(running, tmp_path, switches)
+        yield restart(running, tmp_path, switches)
 
 
 def switched(*cases: dict[str, Any]) -> pytest.MarkDecorator:
@@ -62,11 +62,11 @@ def as_robot(server: Guarded, *args: str | Path, query: Any = CALL) -> Result:
 def test_without_a_token_one_line_says_how_to_log_in(server: Guarded) -> None:
     """Nobody is asked and nothing is waited for: the run ends with the way on, and leaves nothing behind."""
     done = batch(server)
-    said = (
+    text = (
         f"it wants authorization (401): log in once (mcprun login {server.url}), or give --token or --oauth-client-id"
     )
     assert (done.code, done.record["error"]["kind"]) == (3, "server_start")
-    assert done.stderr.splitlines()[-1] == f"Error: can't connect to {server.url}: {said}"
+    assert done.stderr.splitlines()[-1] == f"Error: can't connect to {server.url}: {text}"
     assert not server.store.exists()
     assert {line["path"] for line in server.log} == {server.url[server.url.rindex("/") :]}
 
@@ -74,7 +74,7 @@ def test_without_a_token_one_line_says_how_to_log_in(server: Guarded) -> None:
 def test_a_token_is_shown_as_it_is(server: Guarded) -> None:
     """`--token` takes one, or the variable that holds one, and what is refused is told without it."""
     assert log_in(server).code == 0
-    token = server.kept[0]["grant"]["access_token"]
+    token = server.stored[0]["grant"]["access_token"]
     for args, variables in ((["--token", "env:MINE"], {"MINE": token}), ([], {"MCPRUN_TOKEN": token})):
         done = batch(server, *args, env={"MCPRUN_TOKEN_STORE": str(server.folder / "none"), **variables})
         assert (done.code, done.verdicts) == (0, {"q": "passed"})
@@ -146,7 +146,7 @@ def test_a_machine_gets_a_token_by_its_key(running: Guarded, tmp_path: Path, kin
         pem = one.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         (tmp_path / name).write_bytes(pem)
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    server = begun_again(running, tmp_path, {"keys": {"robot": public}})
+    server = restart(running, tmp_path, {"keys": {"robot": public}})
     wrong = batch(server, "--oauth-client-id", "robot", "--oauth-private-key", "other.pem")
     assert (wrong.code, "no token was given: Token exchange failed (401)" in wrong.stderr) == (3, True)
     done = batch(server, "--oauth-client-id", "robot", "--oauth-private-key", "key.pem")
@@ -161,11 +161,11 @@ def test_an_identity_provider_vouches_for_a_client(server: Guarded) -> None:
     client = ("--oauth-client-id", "robot", "--oauth-issuer", f"http://127.0.0.1:{server.port}")
     wrong = batch(server, *client, env={**server.robot, "MCPRUN_OAUTH_ASSERTION": "said-by-nobody"})
     assert (wrong.code, "invalid_grant" in wrong.stderr) == (3, True)
-    said = "said-by-the-identity-provider"
-    done = batch(server, *client, env={**server.robot, "MCPRUN_OAUTH_ASSERTION": said})
+    text = "said-by-the-identity-provider"
+    done = batch(server, *client, env={**server.robot, "MCPRUN_OAUTH_ASSERTION": text})
     assert (done.code, done.verdicts) == (0, {"q": "passed"})
     assert server.asked("token")[-1]["grant"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
-    assert not any(said.encode() in file.read_bytes() for file in done.run.iterdir())
+    assert not any(text.encode() in file.read_bytes() for file in done.run.iterdir())
 
 
 def test_a_key_that_does_not_sign_so(tmp_path: Path) -> None:
@@ -205,8 +205,8 @@ def test_a_server_that_lets_everybody_list_its_tools(server: Guarded) -> None:
     """The refusal of a call is its result, and says what is wanted; with a client it is overcome."""
     done = batch(server)
     assert (done.code, done.verdicts) == (1, {"q": "failed"})
-    told = done.transcripts[0]["calls"][0]["content"][0]["text"]
-    assert told.startswith("HTTP 401 Unauthorized: it wants authorization (401): log in once")
+    result_text = done.transcripts[0]["calls"][0]["content"][0]["text"]
+    assert result_text.startswith("HTTP 401 Unauthorized: it wants authorization (401): log in once")
     assert as_robot(server).code == 0
 
 
@@ -242,11 +242,11 @@ def test_calls_with_a_token_wait_for_nobody(server: Guarded) -> None:
 def test_a_login_is_renewed_after_a_refusal(server: Guarded) -> None:
     """A token that the server has forgotten is refreshed, and the next run has the new one."""
     assert log_in(server).code == 0
-    before = server.kept[0]["grant"]
+    before = server.stored[0]["grant"]
     server.revoke("access")
     done = batch(server)
     assert (done.code, done.verdicts) == (0, {"q": "passed"})
-    after = server.kept[0]["grant"]
+    after = server.stored[0]["grant"]
     assert before["access_token"] != after["access_token"]
     assert before["refresh_token"] != after["refresh_token"]
     assert [line["grant"] for line in server.asked("token")] == ["authorization_code", "refresh_token"]
@@ -329,7 +329,7 @@ def test_tokens_and_secrets_are_in_no_file_of_a_run(server: Guarded) -> None:
     assert log_in(server).code == 0
     server.revoke("access")
     first = batch(server)
-    grant = server.kept[0]["grant"]
+    grant = server.stored[0]["grant"]
     second = batch(
         server, query=script(("echo", {"text": f"I have {grant['access_token']} and {grant['refresh_token']}"}))
     )
@@ -337,8 +337,8 @@ def test_tokens_and_secrets_are_in_no_file_of_a_run(server: Guarded) -> None:
     assert [done.code for done in (first, second, machine)] == [0, 0, 0]
     secrets = [grant["access_token"], grant["refresh_token"], SECRET]
     for done in (first, second, machine):
-        said = [done.stdout.encode(), done.stderr.encode(), *(file.read_bytes() for file in done.run.iterdir())]
-        assert not any(secret.encode() in text for secret in secrets for text in said)
+        output = [done.stdout.encode(), done.stderr.encode(), *(file.read_bytes() for file in done.run.iterdir())]
+        assert not any(secret.encode() in text for secret in secrets for text in output)
 
 
 def test_tokens_are_the_users_own(server: Guarded) -> None:
@@ -349,7 +349,7 @@ def test_tokens_are_the_users_own(server: Guarded) -> None:
     assert as_robot(server).code == 0
     assert stat.S_IMODE(server.store.stat().st_mode) == 0o700
     assert {stat.S_IMODE(file.stat().st_mode) for file in server.store.iterdir()} == {0o600}
-    assert [kept["client"] for kept in sorted(server.kept, key=lambda kept: kept["client"])] == ["", "robot"]
+    assert [kept["client"] for kept in sorted(server.stored, key=lambda kept: kept["client"])] == ["", "robot"]
 
 
 def test_the_store_is_where_states_are_kept(server: Guarded) -> None:
@@ -401,7 +401,7 @@ def test_a_keyring_holds_the_secrets(server: Guarded) -> None:
 
     done = mcprun("login", server.url)
     assert (done.returncode, "; the tokens are stored in the plain ring\n" in done.stdout) == (0, True), done.stderr
-    assert server.kept == [{"url": server.url, "client": "", "held by": "the plain ring"}]
+    assert server.stored == [{"url": server.url, "client": "", "held by": "the plain ring"}]
     assert mcprun("tools", server.url).returncode == 0
     assert mcprun("logout", server.url).returncode == 0
     assert json.loads((backend / "ring").read_bytes()) == {}

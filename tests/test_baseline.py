@@ -31,7 +31,7 @@ def baseline(recorded: Result, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(autouse=True)
-def kept(baseline: Path, good: Result, tmp_path: Path) -> None:
+def copy_baseline(baseline: Path, good: Result, tmp_path: Path) -> None:
     """Give each test a copy of the baseline, beside the run that it was made of."""
     shutil.copytree(baseline, tmp_path / "baseline")
 
@@ -83,8 +83,8 @@ def test_what_gets_better_is_none(tmp_path: Path) -> None:
 
 def test_a_slim_baseline(tmp_path: Path, recorded: Result) -> None:
     """It is smaller, compares the same, and holds nothing of the machine that made it."""
-    told = run_mcprun("bless", "good", "slim", "--slim", cwd=tmp_path)
-    assert (told.code, told.stdout.startswith("slim: 3 transcripts of good, ")) == (0, True)
+    done = run_mcprun("bless", "good", "slim", "--slim", cwd=tmp_path)
+    assert (done.code, done.stdout.startswith("slim: 3 transcripts of good, ")) == (0, True)
     sizes = {name: sum(file.stat().st_size for file in (tmp_path / name).iterdir()) for name in ("slim", "baseline")}
     assert sizes["slim"] < sizes["baseline"]
     assert run_mcprun("diff", "slim", "good", cwd=tmp_path).stdout == "3 unchanged\n"
@@ -119,8 +119,8 @@ def test_a_baseline_loses_no_query_by_accident(tmp_path: Path, good: Result) -> 
     before = (tmp_path / "baseline" / "transcripts.jsonl").read_bytes()
     assert compared(tmp_path, "shop.py", "--limit", "1", "--out", "some").code == 0
     refused = run_mcprun("bless", "some", "baseline", cwd=tmp_path)
-    told = "some lacks 2 of the queries in baseline ('small-basket', 'big-basket'), and queries"
-    assert (refused.code, told in refused.stderr) == (2, True)
+    message = "some lacks 2 of the queries in baseline ('small-basket', 'big-basket'), and queries"
+    assert (refused.code, message in refused.stderr) == (2, True)
     assert (tmp_path / "baseline" / "transcripts.jsonl").read_bytes() == before
     assert run_mcprun("bless", "some", "first", cwd=tmp_path).code == 0
     assert run_mcprun("bless", "good", "first", cwd=tmp_path).code == 0
@@ -161,8 +161,8 @@ def test_many_queries_that_would_be_lost(tmp_path: Path) -> None:
         assert run_mcprun("batch", prompts, RAW, "--out", name, *flags, cwd=tmp_path).code == 0
     assert run_mcprun("bless", "all", "nine", cwd=tmp_path).code == 0
     refused = run_mcprun("bless", "one", "nine", cwd=tmp_path)
-    told = "lacks 8 of the queries in nine ('q1', 'q2', 'q3', 'q4', 'q5' and 3 more), and"
-    assert (refused.code, told in refused.stderr) == (2, True)
+    message = "lacks 8 of the queries in nine ('q1', 'q2', 'q3', 'q4', 'q5' and 3 more), and"
+    assert (refused.code, message in refused.stderr) == (2, True)
 
 
 def test_a_slim_baseline_is_not_played_back(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mcprun.tools.api_schema import stand_in
+from mcprun.tools.api_schema import replacement_name
 from tests.support.cli import (
     PROMPTS,
     QUICKSTART,
@@ -52,7 +52,7 @@ def test_transcript_tells_the_conversation(tmp_path: Path) -> None:
     """A transcript of one query holds what was said, in order, and nothing twice."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("structured", {"name": "Ada"}), text="She is greeted."))
     transcript = run_mcprun("batch", prompts, SERVERS / "kinds.py", cwd=tmp_path).transcripts[0]
-    said = '{\n  "greeting": "Hello, Ada"\n}'
+    text = '{\n  "greeting": "Hello, Ada"\n}'
     assert transcript == {
         "schema": 1,
         "id": "q",
@@ -71,7 +71,7 @@ def test_transcript_tells_the_conversation(tmp_path: Path) -> None:
             {
                 "role": "user",
                 "content": [
-                    {"type": "tool_result", "tool_use_id": "call_0", "content": [{"type": "text", "text": said}]}
+                    {"type": "tool_result", "tool_use_id": "call_0", "content": [{"type": "text", "text": text}]}
                 ],
             },
             {"role": "assistant", "content": [{"type": "text", "text": "She is greeted."}]},
@@ -82,7 +82,7 @@ def test_transcript_tells_the_conversation(tmp_path: Path) -> None:
                 "tool": "structured",
                 "input": {"name": "Ada"},
                 "is_error": False,
-                "content": [{"type": "text", "text": said}],
+                "content": [{"type": "text", "text": text}],
                 "structured": {"greeting": "Hello, Ada"},
                 "diverged": False,
             }
@@ -201,14 +201,14 @@ def test_every_kind_of_trouble_is_told_to_the_model(tmp_path: Path) -> None:
     done = run_mcprun("batch", prompts, RAW, "--call-timeout", "0.5", cwd=tmp_path)
     transcript = done.transcripts[0]
     assert (done.code, transcript["text"]) == (0, "Went on.")
-    told = [[item["text"] for item in call["content"]] for call in transcript["calls"]]
-    assert told[0] == ["not today"]
-    assert told[1][0].startswith("The server sent an invalid result: ")
-    assert told[2][0] == "n is many"
-    assert told[2][1].startswith("The result does not fit the tool's own output schema: ")
-    assert told[3] == ["No answer from hang within 0.5 s."]
-    assert told[4] == ['["unheard-of", {}]']
-    assert told[6:] == [["caf\ufffd"], ["I can't"]]
+    result_texts = [[item["text"] for item in call["content"]] for call in transcript["calls"]]
+    assert result_texts[0] == ["not today"]
+    assert result_texts[1][0].startswith("The server sent an invalid result: ")
+    assert result_texts[2][0] == "n is many"
+    assert result_texts[2][1].startswith("The result does not fit the tool's own output schema: ")
+    assert result_texts[3] == ["No answer from hang within 0.5 s."]
+    assert result_texts[4] == ['["unheard-of", {}]']
+    assert result_texts[6:] == [["caf\ufffd"], ["I can't"]]
     assert [call["is_error"] for call in transcript["calls"]] == [True, True, True, True, False, False, False, True]
     results = transcript["messages"][2]["content"]
     assert [block.get("is_error", False) for block in results] == [True, True, True, True, False, False, False, True]
@@ -286,7 +286,7 @@ def test_odd_tools_are_mapped_and_what_cannot_be_sent_is_named(tmp_path: Path) -
         ("x" * 200, {}),
     ]
     used = [block["name"] for block in odd.transcripts[0]["messages"][1]["content"]]
-    assert used[1:] == ["keys", stand_in("x" * 200, 128, "-")]
+    assert used[1:] == ["keys", replacement_name("x" * 200, 128, "-")]
     assert used[0].startswith("files_read_all_")
     warnings = "\n".join(odd.record["server"]["warnings"])
     for named in (
@@ -311,5 +311,5 @@ def test_tools_of_a_query_are_all_it_may_use(tmp_path: Path) -> None:
     """A call outside the query's own `tools` is refused, and never reaches the server."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {}), ("refuse", {}), tools=["re*"]))
     done = run_mcprun("batch", prompts, RAW, "--allow-tool-errors", cwd=tmp_path)
-    told = [call["content"][0]["text"] for call in done.transcripts[0]["calls"]]
-    assert told == ["The tool ok is not allowed here.", "not today"]
+    result_texts = [call["content"][0]["text"] for call in done.transcripts[0]["calls"]]
+    assert result_texts == ["The tool ok is not allowed here.", "not today"]

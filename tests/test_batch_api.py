@@ -28,7 +28,7 @@ QUERIES = 5
 FLAGS = ("--batch-api", "--batch-wait", "600", "--batch-poll", "0.05", "--out", "run")
 
 
-def said(body: Body) -> Answer:
+def two_turns(body: Body) -> Answer:
     """Two turns a query: a call, and an answer that names the query; of an odd one three."""
     number = int(prompt_of(body).removeprefix("Query "))
     if turn_of(body) <= number % 2:
@@ -55,10 +55,10 @@ def sizes(api: MessagesApi) -> list[int]:
 
 def test_all_that_wait_make_a_batch(tmp_path: Path) -> None:
     """A wave is one batch, results come in any order, and the transcripts are those of a run without batches."""
-    with MessagesApi(said) as api:
+    with MessagesApi(two_turns) as api:
         done = ask(tmp_path, api, *FLAGS)
         alone = [one for one in api.requests if one.path.partition("?")[0] == "/v1/messages"]
-    with MessagesApi(said) as api_alone:
+    with MessagesApi(two_turns) as api_alone:
         usual = ask(tmp_path, api_alone, "--out", "usual", "--concurrency", "1")
     assert (done.code, set(done.verdicts.values()), alone) == (0, {"passed"}, [])
     assert sizes(api) == [5, 5, 2]
@@ -78,21 +78,21 @@ def untied(run: Result) -> bytes:
     """The bytes of the transcripts, but for the ids of calls, which the stand-in numbers as it is asked."""
     ids = [block["id"] for one in run.transcripts for message in one["messages"] if message["role"] == "assistant"
            for block in message["content"] if block["type"] == "tool_use"]  # fmt: skip
-    told = run.bytes
+    reported = run.bytes
     for number, name in enumerate(ids):
-        told = told.replace(name.encode(), f"id-{number}".encode())
-    return told
+        reported = reported.replace(name.encode(), f"id-{number}".encode())
+    return reported
 
 
 def test_what_was_not_come_to_is_asked_again(tmp_path: Path) -> None:
     """Requests that expired or were canceled are in the next batch; after three it is the query's error."""
     fates = {"Query 0": "expired", "Query 1": "canceled"}
-    with MessagesApi(said) as api:
+    with MessagesApi(two_turns) as api:
         api.batches.fate = lambda number, body: fates.get(prompt_of(body)) if number == 0 else None
         done = ask(tmp_path, api, *FLAGS)
     assert (done.code, set(done.verdicts.values())) == (0, {"passed"})
     assert sum(sizes(api)) == 12 + 2
-    with MessagesApi(said) as api:
+    with MessagesApi(two_turns) as api:
         api.batches.fate = lambda _, __: "expired"
         done = ask(tmp_path, api, *FLAGS[:-1], "never", queries=1)
     assert (done.code, sizes(api)) == (3, [1, 1, 1])
@@ -109,7 +109,7 @@ def test_an_error_means_what_it_means_alone(tmp_path: Path) -> None:
         seen.append(prompt_of(body))
         if prompt_of(body) == "Query 0" and seen.count("Query 0") == 1:
             return error(529, "overloaded_error", "Overloaded")
-        return error(400, "invalid_request_error", "No.") if prompt_of(body) == "Query 1" else said(body)
+        return error(400, "invalid_request_error", "No.") if prompt_of(body) == "Query 1" else two_turns(body)
 
     with MessagesApi(answer) as api:
         done = ask(tmp_path, api, *FLAGS, "--max-retry-wait", "0.01", queries=3)
@@ -134,7 +134,7 @@ async def test_a_wave_does_not_wait_for_a_long_call(tmp_path: Path, monkeypatch:
     def answer(body: Body) -> Answer:
         if prompt_of(body) == "Query 1" and turn_of(body) == 1:
             went_out.set()
-        return said(body)
+        return two_turns(body)
 
     monkeypatch.chdir(tmp_path)
     with MessagesApi(answer) as api:
@@ -149,7 +149,7 @@ async def test_a_wave_does_not_wait_for_a_long_call(tmp_path: Path, monkeypatch:
 
 def test_looks_and_results_are_asked_for_again(tmp_path: Path) -> None:
     """A look that fails, and results that break off in the middle, cost no request a second time."""
-    with MessagesApi(said) as api:
+    with MessagesApi(two_turns) as api:
         api.batches.faults = {
             "look": ["500", "drop", "reset", "truncate"],
             "results": ["500", "truncate", "drop", "reset", "truncate"],
@@ -160,7 +160,7 @@ def test_looks_and_results_are_asked_for_again(tmp_path: Path) -> None:
     assert len([event for event in done.trace if event["event"] == "retry" and "query" not in event]) == 9
 
 
-ENDED = "has ended (2 succeeded), but its results could not be read in 12 tries: the API's response can't be read: malformed results: 1"
+END_STATES = "has ended (2 succeeded), but its results could not be read in 12 tries: the API's response can't be read: malformed results: 1"
 
 
 @pytest.mark.parametrize("is_archived", [False, True])
@@ -169,19 +169,19 @@ def test_results_that_can_not_be_read_are_given_up(tmp_path: Path, is_archived: 
 
     Only once the API has deleted the results are they requested anew.
     """
-    with MessagesApi(said) as api:
+    with MessagesApi(two_turns) as api:
         api.batches.looks = 1
         api.batches.faults = {"results": ["garbage"] * 12}
         done = ask(tmp_path, api, *FLAGS[:-3], "0.01", "--out", "run", "--max-retry-wait", "0.01", queries=2)
         assert (done.code, done.verdicts, sizes(api)) == (3, {"q0": "passed", "q1": "error"}, [2, 1])
-        told = done.transcripts[1]["error"]
-        assert (told["kind"], ENDED in told["message"]) == ("api_error", True)
+        reported = done.transcripts[1]["error"]
+        assert (reported["kind"], END_STATES in reported["message"]) == ("api_error", True)
         first = api.batches.all[0].id
         left = f"batch {first} has ended (2 succeeded), but 1 results were not read: use --resume to fetch them"
         assert (done.stderr.count(left), "pending" in done.stderr) == (1, False)
         api.batches.faults = {"results": ["garbage"] * 12}
         same = ask(tmp_path, api, "--resume", "run", "--retry-errors", queries=2)
-        assert (same.code, ENDED in same.transcripts[1]["error"]["message"], sizes(api)) == (3, True, [2, 1])
+        assert (same.code, END_STATES in same.transcripts[1]["error"]["message"], sizes(api)) == (3, True, [2, 1])
         api.batches.all[0].is_archived = is_archived
         again = ask(tmp_path, api, "--resume", "run", "--retry-errors", queries=2)
     assert (again.code, sizes(api)) == (0, [2, 1, 1, 1] + [1] * is_archived)
@@ -190,7 +190,7 @@ def test_results_that_can_not_be_read_are_given_up(tmp_path: Path, is_archived: 
 
 def test_answers_that_are_no_batch(tmp_path: Path) -> None:
     """A look is made again; a batch that was sent is searched for, and a list that can't be read is done without."""
-    with MessagesApi(said) as api:
+    with MessagesApi(two_turns) as api:
         api.batches.faults = {
             "create": ["garbage"],
             "look": ["garbage", None, None, "garbage"],
@@ -198,13 +198,13 @@ def test_answers_that_are_no_batch(tmp_path: Path) -> None:
         }
         done = ask(tmp_path, api, *FLAGS, "--max-retry-wait", "0.01", queries=2)
     assert (done.code, set(done.verdicts.values()), sizes(api)) == (0, {"passed"}, [2, 2, 1])
-    with MessagesApi(said) as api:
+    with MessagesApi(two_turns) as api:
         api.batches.faults = {"look": ["garbage"] * 60}
         done = ask(tmp_path, api, *FLAGS[:-3], "0.001", "--out", "lost", queries=2)
         assert (done.code, set(done.verdicts.values()), sizes(api)) == (3, {"error"}, [2])
         batch = api.batches.all[0].id
-        told = f"60 polls of batch {batch} in a row failed; it may be pending or have ended: the API's response"
-        assert done.transcripts[0]["error"]["message"].startswith(told)
+        message = f"60 polls of batch {batch} in a row failed; it may be pending or have ended: the API's response"
+        assert done.transcripts[0]["error"]["message"].startswith(message)
         assert f"batch {batch} (2 requests) is still pending" in done.stderr
         again = ask(tmp_path, api, "--resume", "lost", "--retry-errors", queries=2)
     assert (again.code, sizes(api)) == (0, [2, 2, 1])
@@ -213,7 +213,7 @@ def test_answers_that_are_no_batch(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["create", "look", "results"])
 def test_a_batch_that_is_refused_ends_the_run_and_is_resumed(tmp_path: Path, place: str) -> None:
     """After a success, all queries of a wave are refused at once; what is paid for is not paid for again."""
-    with MessagesApi(said) as api:
+    with MessagesApi(two_turns) as api:
         api.batches.looks = 1
         api.batches.faults = {place: [None, None, "403"] if place == "look" else [None, "403"]}  # results look first
         done = ask(tmp_path, api, *FLAGS)
@@ -229,8 +229,8 @@ def test_a_batch_that_is_refused_ends_the_run_and_is_resumed(tmp_path: Path, pla
 
 def test_a_batch_whose_id_did_not_arrive_is_found(tmp_path: Path) -> None:
     """It is among those that the API lists, behind another one that fits as well and holds nothing of this run."""
-    with MessagesApi(said) as api:
-        api.batches.heard = lambda what, batch: api.batches.all.append(others(batch)) if what == "create" else None
+    with MessagesApi(two_turns) as api:
+        api.batches.on_request = lambda what, batch: api.batches.all.append(others(batch)) if what == "create" else None
         api.batches.faults = {"create": ["drop"], "list": ["500"]}
         done = ask(tmp_path, api, *FLAGS, "--max-retry-wait", "0.01", queries=2)
     assert (done.code, set(done.verdicts.values())) == (0, {"passed"})
@@ -250,7 +250,7 @@ def others(batch: Batch) -> Batch:
 def test_killed_before_the_id_arrived(tmp_path: Path) -> None:
     """The wave stands in the trace before it is sent: who goes on finds its batch by that, and pays nothing twice."""
     killed = threading.Event()
-    with MessagesApi(said) as api:
+    with MessagesApi(two_turns) as api:
 
         def kill(*_: Any) -> None:
             if not killed.is_set():
@@ -258,8 +258,8 @@ def test_killed_before_the_id_arrived(tmp_path: Path) -> None:
                 process.wait()
                 killed.set()
 
-        api.batches.heard = kill
-        process = begun(tmp_path, api)
+        api.batches.on_request = kill
+        process = start_run(tmp_path, api)
         process.communicate()
         assert killed.is_set()
         end_all(api)
@@ -270,8 +270,8 @@ def test_killed_before_the_id_arrived(tmp_path: Path) -> None:
 
 def test_a_batch_that_is_too_large_is_halved(tmp_path: Path) -> None:
     """The API's own bound comes before what is known of it here."""
-    with MessagesApi(said) as api:
-        api.batches.most_bytes = 3000
+    with MessagesApi(two_turns) as api:
+        api.batches.max_bytes = 3000
         done = ask(tmp_path, api, *FLAGS, queries=8)
     assert (done.code, set(done.verdicts.values())) == (0, {"passed"})
     assert max(sizes(api)) < 8
@@ -279,7 +279,7 @@ def test_a_batch_that_is_too_large_is_halved(tmp_path: Path) -> None:
 
 def test_no_more_than_so_many_are_in_flight(tmp_path: Path) -> None:
     """`--batch-queries` bounds those that wait."""
-    with MessagesApi(said) as api:
+    with MessagesApi(two_turns) as api:
         done = ask(tmp_path, api, *FLAGS, "--batch-queries", "2", "--concurrency", "1")
     assert (done.code, max(sizes(api))) == (0, 2)
 
@@ -298,7 +298,7 @@ async def test_no_more_than_so_many_use_a_server(tmp_path: Path, monkeypatch: py
         return "ok"
 
     monkeypatch.chdir(tmp_path)
-    with MessagesApi(said) as api:
+    with MessagesApi(two_turns) as api:
         monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-test")
         limits = mcprun.Limits(concurrency=2, batch_wait=600, batch_poll=0.05, call_seconds=20)
         options = mcprun.Options(base_url=api.url, batch_api=True, limits=limits)
@@ -318,9 +318,9 @@ def test_waiting_for_a_batch_is_off_the_clock(tmp_path: Path) -> None:
 WAITING, SEARCHING = "Waiting for batch", "which may be one whose id is unknown"
 
 
-def started(folder: Path, api: MessagesApi, *flags: str, told: Sequence[str] = (WAITING,)) -> subprocess.Popen[str]:
+def started(folder: Path, api: MessagesApi, *flags: str, output: Sequence[str] = (WAITING,)) -> subprocess.Popen[str]:
     """Start a run, and wait until it has told all that."""
-    process, left = begun(folder, api, *flags), list(told)
+    process, left = start_run(folder, api, *flags), list(output)
     assert process.stderr
     for line in process.stderr:
         for one in left[:]:
@@ -332,7 +332,7 @@ def started(folder: Path, api: MessagesApi, *flags: str, told: Sequence[str] = (
     raise AssertionError(f"it did not tell {left}")
 
 
-def begun(folder: Path, api: MessagesApi, *flags: str) -> subprocess.Popen[str]:
+def start_run(folder: Path, api: MessagesApi, *flags: str) -> subprocess.Popen[str]:
     """Start a run."""
     write_jsonl(folder / "p.jsonl", *({"id": f"q{n}", "prompt": f"Query {n}"} for n in range(QUERIES)))
     command = [sys.executable, "-m", "mcprun", "batch", "p.jsonl", str(RAW), *FLAGS, *flags]
@@ -349,7 +349,7 @@ def end_all(api: MessagesApi) -> None:
 
 def test_killed_while_a_batch_is_pending(tmp_path: Path) -> None:
     """What is pending is not sent a second time: the run that goes on waits for it, and ends as any other."""
-    with MessagesApi(said) as api:
+    with MessagesApi(two_turns) as api:
         end_none(api)
         process = started(tmp_path, api)
         process.kill()
@@ -362,9 +362,9 @@ def test_killed_while_a_batch_is_pending(tmp_path: Path) -> None:
 
 def test_what_earlier_batches_brought_is_not_paid_twice(tmp_path: Path) -> None:
     """Killed in the second wave, a run asks nothing of the first one again; budgets count it once."""
-    with MessagesApi(said) as api:
+    with MessagesApi(two_turns) as api:
         api.batches.fate = lambda number, _: end_none(api) if number == 0 else None
-        process = started(tmp_path, api, told=(WAITING, WAITING))
+        process = started(tmp_path, api, output=(WAITING, WAITING))
         process.kill()
         process.communicate()
         end_all(api)
@@ -385,7 +385,7 @@ def end_none(api: MessagesApi) -> None:
 
 def test_an_interrupt_leaves_the_batch_alone(tmp_path: Path) -> None:
     """Ctrl-C ends the run at once, and says which batch is pending and how to go on."""
-    with MessagesApi(said) as api:
+    with MessagesApi(two_turns) as api:
         end_none(api)
         process = started(tmp_path, api)
         process.send_signal(signal.SIGINT)
@@ -402,13 +402,13 @@ def test_an_interrupt_leaves_the_batch_alone(tmp_path: Path) -> None:
 
 def test_a_second_interrupt_cancels_the_batch(tmp_path: Path) -> None:
     """Ctrl-C twice gives up what is pending, but not what may be another run's; who goes on asks it again."""
-    with MessagesApi(said) as api:
+    with MessagesApi(two_turns) as api:
         end_none(api)
-        api.batches.most_bytes = 3000  # so that two are sent
+        api.batches.max_bytes = 3000  # so that two are sent
         api.batches.faults = {"create": [None, "drop"]}
         looked = threading.Event()
-        api.batches.heard = lambda what, one: looked.set() if (what, one) == ("look", api.batches.all[0]) else None
-        process = started(tmp_path, api, "--max-retry-wait", "0.01", told=(WAITING, SEARCHING))
+        api.batches.on_request = lambda what, one: looked.set() if (what, one) == ("look", api.batches.all[0]) else None
+        process = started(tmp_path, api, "--max-retry-wait", "0.01", output=(WAITING, SEARCHING))
         assert looked.wait(60)
         process.send_signal(signal.SIGINT)
         assert process.stderr
@@ -419,7 +419,7 @@ def test_a_second_interrupt_cancels_the_batch(tmp_path: Path) -> None:
         assert (process.returncode, batch.status, other.status) == (130, "canceling", "in_progress")
         assert f"batch {batch.id} ({len(batch.requests)} requests) was cancelled" in stderr
         assert other.id not in stderr
-        api.batches.most_bytes = 256_000_000
+        api.batches.max_bytes = 256_000_000
         end_all(api)
         assert ask(tmp_path, api, "--resume", "run").code == 0
     assert sum(sizes(api)) == 12 + len(batch.requests)
@@ -464,8 +464,8 @@ def test_a_budget_makes_no_more_batches_and_gives_the_final_sum(tmp_path: Path) 
         flags = (*FLAGS, "--budget-usd", f"{8.5 * cost:f}")
         done = ask(tmp_path, api, *flags, expect={"judge": "It is fine."}, queries=20)
     assert (done.code, sum(sizes(api)), len(sizes(api))) == (3, 9, 3)
-    told = f"the run has spent ${9 * cost:,.4f} of ${8.5 * cost:,.4f} (--budget-usd)"
-    assert (done.record["error"]["message"], done.stderr.count(told)) == (told, 1)
+    message = f"the run has spent ${9 * cost:,.4f} of ${8.5 * cost:,.4f} (--budget-usd)"
+    assert (done.record["error"]["message"], done.stderr.count(message)) == (message, 1)
 
 
 @pytest.mark.parametrize("model", ["script", "replay:whole", "bedrock:claude"])
@@ -512,11 +512,11 @@ def test_a_judge_waits_for_batches_as_well(tmp_path: Path) -> None:
 
 def test_the_share_that_was_read_from_the_cache(tmp_path: Path) -> None:
     """It stands in the totals of every run that counted tokens."""
-    with MessagesApi(said) as api:
+    with MessagesApi(two_turns) as api:
         done = ask(tmp_path, api, "--out", "run", queries=2)
     shown = run_mcprun("show", "run", cwd=tmp_path)
     usage = done.record["counts"]["usage"]
     share = usage["cache_read_input_tokens"] / (sum(usage.values()) - usage["output_tokens"])
-    for told in (done.stdout, shown.stdout):
-        assert " cached input " in told
-        assert f" {share:.0%} " in told
+    for expected in (done.stdout, shown.stdout):
+        assert " cached input " in expected
+        assert f" {share:.0%} " in expected

@@ -17,10 +17,10 @@ import mcprun
 from mcprun._util.json_value import JsonObject
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.evaluation import bounded
-from mcprun.report.html.conversation import dialogue
+from mcprun.report.html.conversation import conversation_json
 from mcprun.report.workflow_commands import without_commands
 from mcprun.runs.redaction import Redactor
-from tests.support.as_told import COMPLETE, serving, told
+from tests.support.canned_bytes import COMPLETE, server_args, serving
 from tests.support.cli import SECONDS, SERVERS, clean_environment, commands, read_jsonl, run_mcprun, script, write_jsonl
 from tests.support.runs import call, transcript
 
@@ -42,10 +42,10 @@ def bomb(depth: int = 24) -> dict[str, Any]:
     return {"$ref": "#/$defs/n0", "$defs": {**levels, f"n{depth}": {}}}
 
 
-def said(number: int, text: Any, **expected: Any) -> dict[str, Any]:
+def query_with_text(number: int, text: Any, **expected: Any) -> dict[str, Any]:
     """Make a query whose model says some text, or a JSON value, and that expects something of it."""
-    said = text if isinstance(text, str) else json.dumps(text)
-    return script(text=said, expect={"text": expected}) | {"id": f"q{number}"}
+    content = text if isinstance(text, str) else json.dumps(text)
+    return script(text=content, expect={"text": expected}) | {"id": f"q{number}"}
 
 
 def asking(number: int, answer: Any) -> dict[str, Any]:
@@ -67,16 +67,16 @@ def expecting(number: int) -> dict[str, Any]:
 
 
 PLACES: dict[str, tuple[Callable[[int], dict[str, Any]], str]] = {
-    "expect.text.regex": (lambda n: said(n, SLOW, regex=slow(n)), "the pattern '^(?:x{0}|(a+)+)$' took"),
+    "expect.text.regex": (lambda n: query_with_text(n, SLOW, regex=slow(n)), "the pattern '^(?:x{0}|(a+)+)$' took"),
     "pattern": (
-        lambda n: said(n, [SLOW], json_schema={"items": {"pattern": slow(n)}}),
+        lambda n: query_with_text(n, [SLOW], json_schema={"items": {"pattern": slow(n)}}),
         "the pattern '^(?:x{0}|(a+)+)$' of the schema took",
     ),
     "patternProperties": (
-        lambda n: said(n, {SLOW: 1}, json_schema={"patternProperties": {slow(n): False}}),
+        lambda n: query_with_text(n, {SLOW: 1}, json_schema={"patternProperties": {slow(n): False}}),
         "the pattern '^(?:x{0}|(a+)+)$' of the schema took",
     ),
-    "allOf": (lambda n: said(n, 1, json_schema={"title": f"{n}", **bomb()}), "the schema took"),
+    "allOf": (lambda n: query_with_text(n, 1, json_schema={"title": f"{n}", **bomb()}), "the schema took"),
     "$regex": (expecting, "the pattern '^(?:x{0}|(a+)+)$' took"),
     "script.match": (matching, "the pattern '^(?:x{0}|(a+)+)$' took"),
     "elicit.match": (lambda n: asking(n, {"action": "decline", "match": slow(n)}), "elicitation '"),
@@ -89,8 +89,8 @@ PLACES: dict[str, tuple[Callable[[int], dict[str, Any]], str]] = {
 """How to make a query that is held up there, by a pattern with a number in it, and what its error begins with."""
 
 
-def offer(folder: Path, *numbers: int, says: str = SLOW) -> None:
-    """Write what the server offers, for queries of these numbers; the tool `says` returns a text."""
+def offer(folder: Path, *numbers: int, result: str = SLOW) -> None:
+    """Write what the server offers, for queries of these numbers; the tool `result` returns a text."""
     structured = {"content": [], "structuredContent": {"t": SLOW}}
     form = {number: {**OBJECT, "properties": {"a": {"type": "string", "pattern": slow(number)}}} for number in numbers}
     outputs = {n: {**OBJECT, "properties": {"t": {"type": "string", "pattern": slow(n)}}} for n in numbers}
@@ -98,7 +98,7 @@ def offer(folder: Path, *numbers: int, says: str = SLOW) -> None:
     tools += [{"name": f"ask{number}", "inputSchema": OBJECT} for number in numbers]
     tools += [{"name": f"out{n}", "inputSchema": OBJECT, "outputSchema": schema} for n, schema in outputs.items()]
     asked = {f"ask{n}": {"message": SLOW, "requestedSchema": schema} for n, schema in form.items()}
-    results = {"says": {"content": [{"type": "text", "text": says}]}, **{f"out{n}": structured for n in numbers}}
+    results = {"says": {"content": [{"type": "text", "text": result}]}, **{f"out{n}": structured for n in numbers}}
     (folder / "offer").write_text(json.dumps({"tools": tools, "asks": asked, "results": results}), encoding="utf-8")
 
 
@@ -192,7 +192,7 @@ def test_a_signal_ends_a_run_over_any_transport(
         tools.append({"name": name, "inputSchema": OBJECT, **({"outputSchema": output} if "out" in name else {})})
         answer: JsonObject = {"content": [], "structuredContent": {"t": SLOW}}
         results[name] = answer if "out" in name else asks_by_result(number, era)
-    with serving(told(tmp_path, era, results, {"tools/list": [{"tools": tools}]}), transport) as (server, *more):
+    with serving(server_args(tmp_path, era, results, {"tools/list": [{"tools": tools}]}), transport) as (server, *more):
         end_by_signal(tmp_path, sent, server, len(numbers), *more)
 
 
@@ -261,7 +261,7 @@ def test_sigterm_cuts_scrubbing_short(tmp_path: Path) -> None:
     """Scrubbing blocks the event loop: patterns that take two minutes for one result end at once all the same."""
     queries = [script(("says", {}), id=f"q{number}") for number in range(3)]
     prompts = write_jsonl(tmp_path / "p.jsonl", *queries)
-    offer(tmp_path, says="before")
+    offer(tmp_path, result="before")
     assert run_mcprun("batch", prompts, SERVER, "--out", "recording", cwd=tmp_path).code == 0
     offer(tmp_path)
     flags = [part for number in range(120) for part in ("--scrub", slow(number))]
@@ -291,7 +291,7 @@ def test_scrubbing_that_takes_too_long_leaves_the_value_and_warns(tmp_path: Path
     warning = f"Warning: --scrub {slow(1)!r} took longer than 1 s to match; the values concerned were left unchanged"
     scrubs = ("--scrub", slow(1), "--scrub", "uuid")
     for out in ("one", "two"):
-        offer(tmp_path, says=SLOW + out)
+        offer(tmp_path, result=SLOW + out)
         write_jsonl(tmp_path / "p.jsonl", script(("says", {})))
         baseline = ("--baseline", "one", *scrubs) if out == "two" else ()
         done = run_mcprun("batch", "p.jsonl", SERVER, "--out", out, *baseline, cwd=tmp_path)
@@ -355,4 +355,4 @@ def test_patterns_of_our_own_take_linear_time() -> None:
     assert without_commands(lines) == lines
     assert without_commands(f"{lines} ::error::x") == f"{lines} : :error::x"
     image = {"type": "image", "mimeType": "image/png", "data": " " * 1_000_000 + "!"}
-    assert "not shown" in str(dialogue(transcript("a", call("draw", image))))
+    assert "not shown" in str(conversation_json(transcript("a", call("draw", image))))

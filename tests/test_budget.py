@@ -18,7 +18,7 @@ from mcprun._util.deadline import Deadline
 from mcprun.errors import RunError
 from mcprun.models.base import ModelReply, ModelRequest
 from mcprun.models.budget import Budget, BudgetedModel
-from mcprun.models.prices import dearest, price
+from mcprun.models.prices import highest_price_model, price
 from mcprun.prompts.query import parse_query
 from mcprun.runs.events import AttemptRef, Event, WarningEvent
 from mcprun.runs.transcript import Usage
@@ -46,7 +46,7 @@ def test_prices_are_those_of_the_api() -> None:
     both = priced(input_tokens=MILLION, cache_read_input_tokens=MILLION)
     assert both == pytest.approx(priced(input_tokens=MILLION) + read)
     assert price("no-such-model", Usage(input_tokens=5)) is None
-    assert priced(dearest(), input_tokens=1) > priced(input_tokens=1)
+    assert priced(highest_price_model(), input_tokens=1) > priced(input_tokens=1)
 
 
 def test_what_is_cached_for_an_hour_has_its_own_price() -> None:
@@ -73,17 +73,17 @@ def asked() -> ModelRequest:
 
 
 @given(st.lists(st.integers(1, 1000), min_size=1), st.integers(1, 5000))
-def test_a_budget_is_spent_when_it_is_met(spent: list[int], most: int) -> None:
+def test_a_budget_is_spent_when_it_is_met(spent: list[int], limit: int) -> None:
     """Nothing may be asked for from the reply on that has brought the sum to the limit."""
-    budget = Budget(most, None, lambda _: None)
+    budget = Budget(limit, None, lambda _: None)
     total = 0
     for tokens in spent:
-        assert total < most
+        assert total < limit
         budget.check()
         budget.spend(SONNET, Usage(output_tokens=tokens))
         total += tokens
-        if total >= most:
-            with pytest.raises(RunError, match=f"has spent {total:,} of {most:,} tokens"):
+        if total >= limit:
+            with pytest.raises(RunError, match=f"has spent {total:,} of {limit:,} tokens"):
                 budget.check()
             return
 
@@ -105,9 +105,9 @@ class Priced:
 
 
 @given(st.integers(2, 50), st.integers(1, 2000), st.integers(1, 40))
-def test_concurrent_requests_overspend_by_one_at_most(tokens: int, most: int, at_once: int) -> None:
+def test_concurrent_requests_overspend_by_one_at_most(tokens: int, limit: int, at_once: int) -> None:
     """However many lanes there are, requests are sent until the sum meets the limit, and none after."""
-    budget = Budget(most, None, lambda _: None)
+    budget = Budget(limit, None, lambda _: None)
     model = Priced(tokens)
     budgeted = BudgetedModel(model, budget, "claude")
 
@@ -121,7 +121,7 @@ def test_concurrent_requests_overspend_by_one_at_most(tokens: int, most: int, at
 
     virtual_time.run(lanes())
     assert budget.tokens == model.asked * tokens
-    assert most <= budget.tokens < most + tokens
+    assert limit <= budget.tokens < limit + tokens
 
 
 def test_the_message_of_a_spent_budget_gives_the_final_sum() -> None:
@@ -136,13 +136,15 @@ def test_the_message_of_a_spent_budget_gives_the_final_sum() -> None:
 
 def test_what_is_not_known_is_counted_high() -> None:
     """A model without a price is counted like the one that costs most, and warned of once."""
-    told: list[Event] = []
-    budget = Budget(None, 1.0, told.append)
+    events: list[Event] = []
+    budget = Budget(None, 1.0, events.append)
     budget.spend("local-model", Usage(output_tokens=100))
     budget.spend("local-model", Usage(output_tokens=100))
-    assert budget.usd == pytest.approx(priced(dearest(), output_tokens=200))
-    assert told == [
-        WarningEvent(message=f"no price is known for local-model: using that of the most expensive model, {dearest()}")
+    assert budget.usd == pytest.approx(priced(highest_price_model(), output_tokens=200))
+    assert events == [
+        WarningEvent(
+            message=f"no price is known for local-model: using that of the most expensive model, {highest_price_model()}"
+        )
     ]
 
 
@@ -155,8 +157,8 @@ def spending(
         content = (
             [{"type": "tool_use", "name": "ok", "input": {}}] if not turn_of(body) else [{"type": "text", "text": "x"}]
         )
-        said = message(content, stop_reason="end_turn" if turn_of(body) else "tool_use")
-        return {**said, "usage": {**usage} if usage else {"input_tokens": None, "output_tokens": None}}
+        reply = message(content, stop_reason="end_turn" if turn_of(body) else "tool_use")
+        return {**reply, "usage": {**usage} if usage else {"input_tokens": None, "output_tokens": None}}
 
     write_jsonl(folder / "p.jsonl", *({"id": f"q{n}", "prompt": f"Query {n}"} for n in range(queries)))
     with MessagesApi(answer) as api:
@@ -257,12 +259,12 @@ def test_too_many_failures(mcprun: Forks, tmp_path: Path) -> None:
     assert list(again.verdicts.values()) == ["passed", "failed", "passed", "error"] + ["passed"] * 5
 
 
-@pytest.mark.parametrize(("most", "stop", "made"), [(5, "end_turn", 5), (4, "max_calls", 2)])
-def test_too_many_calls(mcprun: Forks, tmp_path: Path, most: int, stop: str, made: int) -> None:
+@pytest.mark.parametrize(("limit", "stop", "made"), [(5, "end_turn", 5), (4, "max_calls", 2)])
+def test_too_many_calls(mcprun: Forks, tmp_path: Path, limit: int, stop: str, made: int) -> None:
     """A query that asks for more calls than it may make fails, and none of that turn's calls is made."""
     turns: list[dict[str, Any]] = [{"calls": [{"tool": "ok"}] * 2}, {"calls": [{"tool": "ok"}] * 3}, {"text": "x"}]
     write_jsonl(tmp_path / "p.jsonl", {"id": "q", "prompt": "x", "script": turns})
-    done = mcprun.run("batch", "p.jsonl", RAW, "--max-calls", str(most), cwd=tmp_path)
+    done = mcprun.run("batch", "p.jsonl", RAW, "--max-calls", str(limit), cwd=tmp_path)
     (one,) = done.transcripts
     assert (one["stop"], len(one["calls"])) == (stop, made)
     assert one["verdict"] == ("passed" if stop == "end_turn" else "failed")
@@ -288,9 +290,9 @@ def test_what_waits_for_its_turn_is_not_asked_any_more(mcprun: Forks, tmp_path: 
     def answer(body: Body) -> Answer:
         seen["all"] += 1
         first = seen["all"] <= 12
-        return error(429, "rate_limit_error", "Slow down", headers={"retry-after-ms": "200"}) if first else said
+        return error(429, "rate_limit_error", "Slow down", headers={"retry-after-ms": "200"}) if first else content
 
-    said = {**text("x"), "usage": {"input_tokens": 10, "output_tokens": 10}}
+    content = {**text("x"), "usage": {"input_tokens": 10, "output_tokens": 10}}
     with MessagesApi(answer) as api:
         env = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
         flags = ("--concurrency", "12", "--budget-tokens", "20")

@@ -29,15 +29,15 @@ def made(result: Any = "", tool: str = "t", **given: Any) -> Call:
     )
 
 
-def wanted(tool: str = "t", **more: Any) -> ExpectedCall:
+def expected_call(tool: str = "t", **more: Any) -> ExpectedCall:
     """Expect a call."""
     return ExpectedCall.model_validate({"tool": tool, **more})
 
 
 def staircase(steps: int) -> tuple[list[ExpectedCall], list[Call]]:
     """Expect calls each of which fits two, but for the last one: to place it, all others have to move."""
-    expected = [wanted(input={"x": {"$oneof": [step, step + 1]}}) for step in range(steps - 1)]
-    return [*expected, wanted(input={"x": 0})], [made(x=step) for step in range(steps)]
+    expected = [expected_call(input={"x": {"$oneof": [step, step + 1]}}) for step in range(steps - 1)]
+    return [*expected, expected_call(input={"x": 0})], [made(x=step) for step in range(steps)]
 
 
 sizes = st.integers(0, 4)
@@ -45,7 +45,9 @@ sizes = st.integers(0, 4)
 
 async def test_many_comparisons_do_not_block_the_event_loop() -> None:
     """They go on in a thread where each expected call may be each call that was made."""
-    expected = [wanted(input={"x": {"$type": "integer"}, "y": {"$optional": True, "$equals": at}}) for at in range(120)]
+    expected = [
+        expected_call(input={"x": {"$type": "integer"}, "y": {"$optional": True, "$equals": at}}) for at in range(120)
+    ]
     calls, threads = [made(x=at) for at in range(120)], []
 
     def matched() -> int:
@@ -71,7 +73,7 @@ def test_as_much_as_possible_is_assigned(demands: list[tuple[int, set[int]]], su
         assert sum(taken.values()) <= units
         assert all(taken.values())
     used = [sum(taken.get(supply, 0) for taken in flow) for supply in range(4)]
-    assert all(one <= most for one, most in zip(used, supplies, strict=True))
+    assert all(one <= limit for one, limit in zip(used, supplies, strict=True))
     cuts = [{at for at in range(len(demands)) if chosen >> at & 1} for chosen in range(2 ** len(demands))]
     assert sum(used) == min(
         sum(demands[at][0] for at in range(len(demands)) if at not in cut)
@@ -106,7 +108,7 @@ calls = st.lists(
 @settings(max_examples=examples(1000))
 def test_any_order_is_what_trying_all_orders_finds(lines: list[dict[str, Any]], made_calls: list[Call]) -> None:
     """Whatever is expected: values, matchers, results; the first expected call that is too many is named."""
-    expected = [wanted(**line) for line in lines]
+    expected = [expected_call(**line) for line in lines]
 
     def fits(count: int) -> bool:
         orders = permutations(made_calls, count)
@@ -125,7 +127,7 @@ def test_any_order_is_what_trying_all_orders_finds(lines: list[dict[str, Any]], 
 @given(expectations, calls)
 def test_no_call_that_fits_is_left_out_of_the_candidates(lines: list[dict[str, Any]], made_calls: list[Call]) -> None:
     """The index narrows the search; it does not decide."""
-    expected = [wanted(**line) for line in lines]
+    expected = [expected_call(**line) for line in lines]
     forms = [[*result_forms(call)] for call in made_calls]
     index = CallIndex(expected, [(call.tool, call.input, form) for call, form in zip(made_calls, forms, strict=True)])
     for one in expected:
@@ -139,20 +141,25 @@ def test_a_staircase_is_climbed(steps: int) -> None:
     found, problem = any_order(expected, made_calls, ValueFormatter())
     assert (len(found), problem) == (steps, "")
     assert found == {**{number: number + 1 for number in range(steps - 1)}, steps - 1: 0}
-    assert any_order([*expected, wanted(input={"x": 0})], made_calls, ValueFormatter())[1].startswith(f"call {steps}: ")
+    assert any_order([*expected, expected_call(input={"x": 0})], made_calls, ValueFormatter())[1].startswith(
+        f"call {steps}: "
+    )
 
 
 @pytest.mark.parametrize(
     ("expected", "made_calls"),
     [
         (staircase(MANY)),
-        ([wanted(input={"x": at}) for at in range(MANY)], [made(x=at, y="") for at in reversed(range(MANY))]),
-        ([wanted(result={"n": at}) for at in range(MANY)], [made(result=f'{{"n": {at}}}') for at in range(MANY)]),
+        ([expected_call(input={"x": at}) for at in range(MANY)], [made(x=at, y="") for at in reversed(range(MANY))]),
         (
-            [wanted(input={f"k{at}": [{"n": at}]}) for at in range(MANY)],
+            [expected_call(result={"n": at}) for at in range(MANY)],
+            [made(result=f'{{"n": {at}}}') for at in range(MANY)],
+        ),
+        (
+            [expected_call(input={f"k{at}": [{"n": at}]}) for at in range(MANY)],
             [made().model_copy(update={"input": {f"k{at}": [{"n": at}]}}) for at in range(MANY)],
         ),
-        ([wanted(input={"x": {"$approx": at}}) for at in range(MANY)], [made(x=at) for at in range(MANY)]),
+        ([expected_call(input={"x": {"$approx": at}}) for at in range(MANY)], [made(x=at) for at in range(MANY)]),
     ],
     ids=["staircase", "inputs", "results", "keys", "numbers"],
 )
@@ -166,7 +173,7 @@ def test_each_of_many_expected_calls_is_compared_with_few(expected: list[Expecte
 @pytest.mark.parametrize("missing", [0, 1])
 def test_calls_that_are_alike_are_matched_together(missing: int) -> None:
     """Any of them will do for each."""
-    expected = [wanted(), wanted(input={"x": 1.0}), wanted(input={"x": 1})] * (MANY // 3)
+    expected = [expected_call(), expected_call(input={"x": 1.0}), expected_call(input={"x": 1})] * (MANY // 3)
     made_calls = [made(x=1, n=number) for number in range(len(expected) - missing)]
     found, problem = any_order(expected, made_calls, ValueFormatter())
     assert len({*found.values()}) == (0 if missing else len(expected))

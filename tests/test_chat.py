@@ -131,8 +131,8 @@ def test_files_are_saved_by_any_name(tmp_path: Path) -> None:
     assert (done.code, len(api.requests)) == (0, 1)
     saved = [read_jsonl(tmp_path / name) for name in ("my file.jsonl", "at home")]
     assert [[query["prompt"] for query in queries] for queries in saved] == [["Hi"], ["Hi"]]
-    told = [line for line in done.stderr.splitlines() if re.match("can't|my|.*takes|.*is a file", line)]
-    assert told == [
+    lines = [line for line in done.stderr.splitlines() if re.match("can't|my|.*takes|.*is a file", line)]
+    assert lines == [
         "can't write ~nobody-at-all/x: No such file or directory",
         "can't write folder: it is a folder",
         "can't write folder: it is a folder",
@@ -254,8 +254,8 @@ def test_a_server_that_dies_is_told_and_started_again(tmp_path: Path) -> None:
     )
     assert "The server died; restarting it (19 restarts left)" in done.stderr
     assert shelf(tmp_path) == ["die", "look"]
-    told = api.requests[1].body["messages"][2]["content"][0]
-    assert (told["is_error"], told["content"][0]["text"]) == (True, "The server went away during this call.")
+    contents = api.requests[1].body["messages"][2]["content"][0]
+    assert (contents["is_error"], contents["content"][0]["text"]) == (True, "The server went away during this call.")
 
 
 @pytest.mark.parametrize(
@@ -377,16 +377,16 @@ def test_the_limits_of_a_query_are_those_of_an_answer(tmp_path: Path) -> None:
 
 def test_an_interrupt_stops_the_answer_and_not_the_chat(tmp_path: Path) -> None:
     """What was half said is taken back; the next message is answered as if nothing had been."""
-    heard = threading.Event()
+    received = threading.Event()
 
     def wait() -> None:
-        heard.set()
+        received.set()
         api.closed.wait(60)
 
     slow = Streamed(text("never to be heard to its end"), after=2, wait=wait)
     with answering({"Slow.": [slow], "Hi": [text("Hello.")]}) as api, started(api, tmp_path, RAW) as process:
         say(process, "Slow.")
-        assert heard.wait(60)
+        assert received.wait(60)
         process.send_signal(signal.SIGINT)
         say(process, "Hi")
         assert "Hello." in until(process, "Hello.")
@@ -441,13 +441,13 @@ def test_a_chat_that_is_killed_loses_no_answer(tmp_path: Path) -> None:
         asked.set()
         api.closed.wait(60)
 
-    said: dict[str, list[Answer]] = {
+    answers: dict[str, list[Answer]] = {
         "Hi": [text("Hello.")],
         "Ho": [text("Yes?")],
         "Slow.": [Streamed(text("never"), wait=wait)],
     }
-    with answering(said) as api, started(api, tmp_path, RAW) as process:
-        for line in said:
+    with answering(answers) as api, started(api, tmp_path, RAW) as process:
+        for line in answers:
             say(process, line)
         assert asked.wait(60)
         process.kill()

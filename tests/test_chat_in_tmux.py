@@ -23,13 +23,13 @@ pytestmark = [
 def test_a_chat_at_a_terminal(tmp_path: Path) -> None:
     """Streamed text, calls, a yes to a destructive one, Ctrl-C at both places, Tab, `/save`, quit; then the file runs."""
     go_on = threading.Event()
-    said: dict[str, list[Answer]] = {
+    answers: dict[str, list[Answer]] = {
         "Look around.": [Streamed(calls(("look", {"book": "a"}), text="Let me see what is there."), 2, go_on.wait), text("Books.")],
         "Burn it.": [calls(("burn", {"book": "a"})), text("It is gone.")],
         "Wait.": [calls(("wait", {}))],
         "Thanks.": [text("You are welcome.")],
     }  # fmt: skip
-    with answering(said) as api:
+    with answering(answers) as api:
         command = (sys.executable, "-m", "mcprun", "chat", SHELF, "--", tmp_path / "calls")
         with tmux.screen(tmp_path, *command, env=environment(api, tmp_path / "state")) as screen:
             screen.shows("shelf 1.0: 5 tools")
@@ -85,8 +85,8 @@ def test_a_chat_at_a_terminal(tmp_path: Path) -> None:
 
 def test_a_question_can_be_interrupted(tmp_path: Path) -> None:
     """Ctrl-C in place of an answer sends nothing, stops the answer, and gives the prompt back; Ctrl-D ends the chat."""
-    said = {"Burn it.": [calls(("burn", {}))], "Hi": [text("Hello.")]}
-    with answering(said) as api:
+    answers = {"Burn it.": [calls(("burn", {}))], "Hi": [text("Hello.")]}
+    with answering(answers) as api:
         command = (sys.executable, "-m", "mcprun", "chat", SHELF, "--", tmp_path / "calls")
         with tmux.screen(tmp_path, *command, env=environment(api, tmp_path / "state")) as screen:
             screen.shows("shelf 1.0: 5 tools")

@@ -51,9 +51,9 @@ def test_a_stream_amounts_to_the_message(blocks: list[dict[str, Any]], stop: str
     whole = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": blocks, "stop_reason": stop,
              "stop_sequence": None, "usage": usage}  # fmt: skip
     assembly = MessageAccumulator()
-    heard = [assembly.take(json.loads(json.dumps(event))) for event in events(whole)]
+    received = [assembly.take(json.loads(json.dumps(event))) for event in events(whole)]
     assert (assembly.is_whole, assembly.body) == (True, whole)
-    assert "".join(heard) == "".join(block["text"] for block in blocks if block["type"] == "text")
+    assert "".join(received) == "".join(block["text"] for block in blocks if block["type"] == "text")
 
 
 @given(st.lists(st.fixed_dictionaries({"type": st.sampled_from(["message_start", "content_block_start", "content_block_delta",
@@ -83,7 +83,7 @@ def test_no_part_of_a_secret_is_shown(parts: list[str], data: st.DataObject) -> 
         size = data.draw(st.integers(1, len(text)))
         shown += hearing.take(text[:size])
         text = text[size:]
-    assert shown + hearing.end() == redactor.text("".join(parts))
+    assert shown + hearing.flush() == redactor.text("".join(parts))
 
 
 def test_what_can_be_no_secret_is_shown_at_once() -> None:
@@ -97,10 +97,10 @@ def test_what_can_be_no_secret_is_shown_at_once() -> None:
         "secret-tip ",
     ]
     lines = StreamRedactor(Redactor([], ["id=[0-9]+"]))
-    assert [lines.take("id="), lines.take("12"), lines.take("3\nand"), lines.end()] == ["", "", "[redacted]\n", "and"]
+    assert [lines.take("id="), lines.take("12"), lines.take("3\nand"), lines.flush()] == ["", "", "[redacted]\n", "and"]
 
 
-def said(text: str) -> dict[str, Any]:
+def assistant_text(text: str) -> dict[str, Any]:
     return {"role": "user", "content": text}
 
 
@@ -116,13 +116,13 @@ def test_what_was_said_can_be_asked_again(
     calls: list[Call] = []
     turns: list[Turn] = []
     for exchange in exchanges:
-        messages.append(said("Go on."))
+        messages.append(assistant_text("Go on."))
         for words, made in exchange:
             content: list[dict[str, Any]] = [{"type": "text", "text": words}] if words.strip() else []
-            for tool, given_, told in made:
-                result = error_result(told) if told else {"content": []}
+            for tool, given_, message in made:
+                result = error_result(message) if message else {"content": []}
                 calls.append(
-                    Call(turn=len(turns), tool=tool, input=given_, is_error=bool(told), content=result["content"])
+                    Call(turn=len(turns), tool=tool, input=given_, is_error=bool(message), content=result["content"])
                 )
             messages.append({"role": "assistant", "content": content})
             turns.append(Turn(stop_reason="tool_use" if made else "end_turn"))
@@ -155,11 +155,11 @@ def test_a_mended_conversation_can_go_on(goes_on: bool, turns: int, answered: se
     """Wherever an exchange is cut, the API takes the next message; calls that were made stay, each with its result."""
     one = Conversation(model="m")
     if goes_on:
-        one.messages += [said("Hi"), {"role": "assistant", "content": [{"type": "text", "text": "Hello."}]}]
+        one.messages += [assistant_text("Hi"), {"role": "assistant", "content": [{"type": "text", "text": "Hello."}]}]
         one.turns.append(Turn(stop_reason="end_turn"))
         one.stop = "end_turn"
     start = Checkpoint.of(one)
-    one.messages.append(said("Go."))
+    one.messages.append(assistant_text("Go."))
     names = iter(f"toolu_{number}" for number in range(99))
     for _ in range(turns):
         block = use(next(names))
@@ -187,7 +187,7 @@ def test_a_mended_conversation_can_go_on(goes_on: bool, turns: int, answered: se
     assert len(one.calls) == made
     assert len(one.turns) == sum(message["role"] == "assistant" for message in one.messages)
     assert len([call for call in one.calls if user_refusal(call)]) == (3 - len(answered) if cut == "calling" else 0)
-    assert refusal({"model": "m", "max_tokens": 1, "messages": [*one.messages, said("And?")]}) is None
+    assert refusal({"model": "m", "max_tokens": 1, "messages": [*one.messages, assistant_text("And?")]}) is None
     if not is_kept:
         assert Checkpoint.of(one) == start
 

@@ -14,7 +14,7 @@ from mcprun.checks.evaluate import Outcome, check_all, check_text
 from mcprun.checks.expect import Expect, ExpectedCall, ExpectedText
 from mcprun.runs.transcript import Call
 from mcprun.tools.format import ValueFormatter
-from tests.test_matchers import PLAIN, told
+from tests.test_matchers import PLAIN, distinguish_booleans
 
 
 def call(tool: str, is_error: bool = False, text: str = "", **arguments: Any) -> Call:
@@ -141,7 +141,7 @@ def test_calls_in_order(wanted: list[ExpectedCall], made: list[Call], message: s
 )
 def test_all_checks(expect: dict[str, Any], stop: str, made: list[Call], allow: bool, failed: list[str]) -> None:
     """Every query must end its turn and, unless allowed, meet no tool error; expectations come on top."""
-    outcome = Outcome(stop=stop, calls=made, text="It is 5.", turns=3, seconds=1.5, output_tokens=40)
+    outcome = Outcome(stop_reason=stop, calls=made, text="It is 5.", turns=3, elapsed=1.5, output_tokens=40)
     checks = check_all(Expect.model_validate(expect), outcome, ValueFormatter(), allow_tool_errors=allow)
     assert [check.message for check in checks if not check.passed] == failed
 
@@ -150,14 +150,14 @@ def test_all_checks(expect: dict[str, Any], stop: str, made: list[Call], allow: 
 def test_errors_of_tools_that_are_not_there(allow: bool) -> None:
     """They are allowed only where they are expected; what a tool answers that is not listed is as good as any."""
     calls = [call("gone", text="fine"), call("gone", is_error=True, text="no"), call("a", is_error=True)]
-    outcome = Outcome(stop="end_turn", calls=calls, text="", unlisted={0, 1})
+    outcome = Outcome(stop_reason="end_turn", calls=calls, text="", unlisted={0, 1})
     expect = Expect.model_validate({"tool_errors": "allow"} if allow else {})
-    told = [
+    lines = [
         check.message
         for check in check_all(expect, outcome, ValueFormatter(), allow_tool_errors=True)
         if not check.passed
     ]
-    assert told == ["call 1: expected a tool that the server lists, got gone{}: 'no'"]
+    assert lines == ["call 1: expected a tool that the server lists, got gone{}: 'no'"]
     expect = Expect.model_validate({"calls": [{"tool": "gone", "is_error": True}]})
     assert all(check.passed for check in check_all(expect, outcome, ValueFormatter(), allow_tool_errors=True))
 
@@ -177,7 +177,9 @@ def test_long_inputs_are_cut_short() -> None:
 
 def test_tokens_that_nobody_counted_do_not_hold() -> None:
     """A script has no tokens: an expectation of them fails, and says why."""
-    checks = check_all(Expect(max_output_tokens=5), Outcome(stop="end_turn", calls=[], text=""), ValueFormatter())
+    checks = check_all(
+        Expect(max_output_tokens=5), Outcome(stop_reason="end_turn", calls=[], text=""), ValueFormatter()
+    )
     assert [check.message for check in checks if not check.passed] == [
         "expected at most 5 output tokens, but the model reported none"
     ]
@@ -252,7 +254,7 @@ SOME = st.sampled_from([0, 1, 1.0, True, False, None, "1", [], [1], [True], {}, 
 @given(SOME, SOME)
 def test_equals_is_pythons_in_every_check(one: Any, other: Any) -> None:
     """Exact inputs, results and `$equals` hold for what Python calls equal, but for true and 1; so does `text.equals`."""
-    same = told(one) == told(other)
+    same = distinguish_booleans(one) == distinguish_booleans(other)
     made = call("a", x=other).model_copy(update={"structured": other, "content": []})
     for wanted in (
         ExpectedCall(tool="a", input={"x": one}, exact_input=True),

@@ -123,19 +123,19 @@ def test_every_kind_of_content_is_told_in_blocks_that_the_api_takes(tmp_path: Pa
     with MessagesApi(scripted({"All": [calls(*((tool, given.get(tool, {})) for tool in tools)), text("ok")]})) as api:
         done = ask(tmp_path, api, KINDS, "--allow-tool-errors", queries=("All",))
     assert (done.code, done.stderr.count("error")) == (0, 0)
-    told = dict(zip(tools, api.requests[1].body["messages"][2]["content"], strict=True))
-    kinds = {tool: [block["type"] for block in result.get("content", [])] for tool, result in told.items()}
+    contents = dict(zip(tools, api.requests[1].body["messages"][2]["content"], strict=True))
+    kinds = {tool: [block["type"] for block in result.get("content", [])] for tool, result in contents.items()}
     assert kinds == {
         "echo": ["text"], "image": ["image"], "drawing": ["text"], "audio": ["text"], "link": ["text"],
         "embedded_text": ["text"], "embedded_pdf": ["document"], "embedded_blob": ["text"], "structured": ["text"],
         "empty": [], "fails": ["text"],
     }  # fmt: skip
-    texts = {tool: told[tool]["content"][0]["text"] for tool in ("drawing", "audio", "link", "embedded_text")}
+    texts = {tool: contents[tool]["content"][0]["text"] for tool in ("drawing", "audio", "link", "embedded_text")}
     assert texts["drawing"].startswith("[image: image/svg+xml, ")
     assert texts["audio"].startswith("[audio: audio/wav, ")
     assert texts["link"] == "[resource link demo://readme: readme, text/markdown]"
     assert texts["embedded_text"] == "[resource demo://readme]\n# Read me"
-    assert told["fails"]["is_error"] is True
+    assert contents["fails"]["is_error"] is True
 
 
 def test_odd_tools_reach_the_api_in_its_own_alphabet(tmp_path: Path) -> None:
@@ -241,12 +241,14 @@ def test_an_api_that_is_not_there_is_named(tmp_path: Path) -> None:
     place = f"127.0.0.1:{free_port()}"
     flags = ("--base-url", f"http://me:s3cret@{place}/gateway", "--no-retry")
     done = run_mcprun("batch", prompts, RAW, *flags, cwd=tmp_path, env={"ANTHROPIC_API_KEY": KEY})
-    told = f"no connection to the API at http://[redacted]@{place}/gateway/v1/messages: All connection attempts failed"
+    expected = (
+        f"no connection to the API at http://[redacted]@{place}/gateway/v1/messages: All connection attempts failed"
+    )
     assert (done.code, done.transcripts[0]["error"]["message"]) == (
         3,
-        f"{told}; no request of this run has reached the API",
+        f"{expected}; no request of this run has reached the API",
     )
-    assert told in " ".join(done.stderr.split())
+    assert expected in " ".join(done.stderr.split())
     assert not any(b"s3cret" in file.read_bytes() for file in done.run.iterdir())
 
 
@@ -342,10 +344,10 @@ def test_a_silent_api_is_an_error_in_time(tmp_path: Path) -> None:
     transcript = done.transcripts[0]
     assert (done.code, transcript["stop"]) == (3, "timeout")
     assert transcript["error"]["kind"] == "request_timeout"
-    told = (
+    reported = (
         r"the API did not respond within 0\.3 s \(--request-timeout\); waiting for the model's turn 0 \(for \d\.\d s\)"
     )
-    assert re.fullmatch(told, transcript["error"]["message"])
+    assert re.fullmatch(reported, transcript["error"]["message"])
 
 
 def test_a_query_that_takes_too_long_names_what_it_waited_for(tmp_path: Path) -> None:

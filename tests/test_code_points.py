@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun._util.code_points import look_alike, revealed, revealed_name
+from mcprun._util.code_points import look_alike, reveal, reveal_name
 from mcprun.analysis.diff.transcripts import Change
 from mcprun.checks.calls import mismatch
 from mcprun.checks.evaluate import check_text
 from mcprun.checks.expect import ExpectedCall, ExpectedText
-from mcprun.report.diff import told
+from mcprun.report.diff import value_pairs
 from mcprun.report.html.side_by_side import side_by_side
 from mcprun.tools.format import ValueFormatter
 from tests.support.cli import run_mcprun, write_jsonl
@@ -50,21 +50,21 @@ SEEN = [("naive", "na\u00efve"), ("ab", "a b"), ("\u4f60", "\u518d"), ("a one", 
 @pytest.mark.parametrize(("one", "other", "shown", "other_shown"), UNSEEN)
 def test_what_hides_a_difference_is_shown(one: str, other: str, shown: str, other_shown: str) -> None:
     """On both sides, and nowhere else."""
-    assert revealed(one, other) == (shown, other_shown)
-    assert revealed(other, one) == (other_shown, shown)
-    assert revealed(f"\u00e9 {one} x", f"\u00e9 {other} x")[0][:2] == "\u00e9 "
+    assert reveal(one, other) == (shown, other_shown)
+    assert reveal(other, one) == (other_shown, shown)
+    assert reveal(f"\u00e9 {one} x", f"\u00e9 {other} x")[0][:2] == "\u00e9 "
 
 
 @pytest.mark.parametrize(("one", "other"), SEEN)
 def test_what_can_be_seen_stays(one: str, other: str) -> None:
     """Texts of any script stay readable."""
-    assert revealed(one, other) == (one, other)
+    assert reveal(one, other) == (one, other)
 
 
 @given(st.text(max_size=8), st.text(max_size=8))
 def test_two_texts_that_differ_are_shown_apart(one: str, other: str) -> None:
     """Whatever they hold, they are still apart when what looks the same is taken for the same."""
-    shown, other_shown = revealed(one, other)
+    shown, other_shown = reveal(one, other)
     assert (shown == other_shown) == (one == other)
     normal = [unicodedata.normalize("NFC", text).strip() for text in (shown, other_shown)]
     assert (normal[0] == normal[1]) == (one == other)
@@ -72,7 +72,7 @@ def test_two_texts_that_differ_are_shown_apart(one: str, other: str) -> None:
 
 def test_a_name_in_another_normal_form_is_shown() -> None:
     """One that is gone and one that is new may look the same."""
-    assert (revealed_name("caf\u00e9"), revealed_name("cafe\u0301")) == ("caf\u00e9", "cafe<U+0301>")
+    assert (reveal_name("caf\u00e9"), reveal_name("cafe\u0301")) == ("caf\u00e9", "cafe<U+0301>")
 
 
 def of_text(**expected: Any) -> Callable[[str], str]:
@@ -119,7 +119,7 @@ def test_differences_of_values(one: str, other: str, shown: str, other_shown: st
     """In a value, in a text of several lines, and in the key of an object; also side by side."""
 
     def lines(before: Any, after: Any) -> list[str]:
-        return [f"{sign} {text}" for sign, text in told(Change("result", before, after)) if sign != " "]
+        return [f"{sign} {text}" for sign, text in value_pairs(Change("result", before, after)) if sign != " "]
 
     quoted = shown or '""'
     assert lines({"a": one}, {"a": other}) == [f"- a: {quoted}", f"+ a: {other_shown}"]

@@ -37,7 +37,7 @@ def write_config(project: Path, *lines: str, name: str = "mcprun.toml") -> None:
     (project / name).write_text(head + "\n".join([*named, *lines]) + "\n")
 
 
-def told(done: Result) -> dict[str, tuple[str, str]]:
+def shown_config(done: Result) -> dict[str, tuple[str, str]]:
     """Read what `--show-config` prints: value and source by key."""
     rows = (line.split(maxsplit=1) for line in done.stdout.splitlines())
     return {key: (rest.rsplit("  ", 1)[0].strip(), rest.rsplit("  ", 1)[1]) for key, rest in rows}
@@ -67,14 +67,14 @@ def test_prompts_may_be_a_pattern(project: Path) -> None:
     write_jsonl(project / "tests" / "q.jsonl", script(("ok", {}), id="c"))
     several = run_mcprun("batch", cwd=project)
     assert (several.code, several.stdout) == (2, "")
-    told = f"2 prompts files match tests/*.jsonl (set by {project / 'mcprun.toml'})"
-    assert several.stderr == f"Error: {told}: name one of tests/p.jsonl, tests/q.jsonl\n"
+    message = f"2 prompts files match tests/*.jsonl (set by {project / 'mcprun.toml'})"
+    assert several.stderr == f"Error: {message}: name one of tests/p.jsonl, tests/q.jsonl\n"
     assert run_mcprun("batch", "tests/q.jsonl", cwd=project).code == 0
     for file in (project / "tests").iterdir():
         file.unlink()
     none = run_mcprun("batch", cwd=project)
-    told = f"Error: no prompts file matches tests/*.jsonl (set by {project / 'mcprun.toml'})\n"
-    assert (none.code, none.stderr) == (2, told)
+    message = f"Error: no prompts file matches tests/*.jsonl (set by {project / 'mcprun.toml'})\n"
+    assert (none.code, none.stderr) == (2, message)
 
 
 def test_flag_then_environment_then_file_then_default(project: Path) -> None:
@@ -83,7 +83,7 @@ def test_flag_then_environment_then_file_then_default(project: Path) -> None:
     (project / ".env").write_text("MCPRUN_CALL_TIMEOUT=9\nMCPRUN_MODEL=claude-x\n")
     env = {"MCPRUN_CONCURRENCY": "4", "MCPRUN_FILTER": "'a a' b", "MCPRUN_ALLOW_TOOL_ERRORS": "true"}
     done = run_mcprun("batch", "--concurrency", "5", "--show-config", cwd=project, env=env)
-    shown = told(done)
+    shown = shown_config(done)
     file = str(project / "mcprun.toml")
     assert done.code == 0
     assert shown["concurrency"] == ("5", "command line")
@@ -95,8 +95,8 @@ def test_flag_then_environment_then_file_then_default(project: Path) -> None:
     assert shown["max-turns"] == ("25", "default")
     assert not (project / "outputs").exists()
     without = run_mcprun("batch", "--show-config", cwd=project / "within", env={"MCPRUN_CONCURRENCY": " "})
-    assert told(without)["concurrency"] == ("2", file)
-    assert told(without)["prompts"] == ('"../tests/p.jsonl"', file)
+    assert shown_config(without)["concurrency"] == ("2", file)
+    assert shown_config(without)["prompts"] == ('"../tests/p.jsonl"', file)
 
 
 def resolved(*args: str, file: str = "", env: dict[str, str] | None = None, command: str = "batch") -> dict[str, Any]:
@@ -189,7 +189,7 @@ def test_an_option_does_away_with_its_opposite_of_a_weaker_source(
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "expected"),
     [
         ("MCPRUN_CONCURENCY", "the environment sets the unknown option 'MCPRUN_CONCURENCY'; did you mean 'MCPRUN_CONCURRENCY'?"),
         ("MCPRUN_DENY_TOOLS", "did you mean 'MCPRUN_DENY_TOOL'?"),
@@ -199,12 +199,12 @@ def test_an_option_does_away_with_its_opposite_of_a_weaker_source(
         ("MCPRUN_ZZZ", "the environment sets the unknown option 'MCPRUN_ZZZ'"),
     ],
 )  # fmt: skip
-def test_a_mistyped_variable_is_refused(name: str, told: str) -> None:
+def test_a_mistyped_variable_is_refused(name: str, expected: str) -> None:
     """As the file's keys are, by each command that reads any; its value is not repeated, and an empty one is not set."""
     for command in ("batch", "tools", "diff", "login"):
         with pytest.raises(UsageError) as raised:
             resolved(*["run"][: command == "diff"], env={name: "s3cret"}, command=command)
-        assert told in str(raised.value)
+        assert expected in str(raised.value)
         assert "s3cret" not in str(raised.value)
     resolved(env={name: " ", "MCPRUN_TOKEN_STORE": "x", "_MCPRUN_COMPLETE": "y", "MCPRUNNER": "z"})
 
@@ -214,8 +214,8 @@ def test_a_mistyped_variable_of_env_files_too(project: Path) -> None:
     write_config(project)
     (project / ".env").write_text("MCPRUN_FILTR=a\n")
     done = run_mcprun("batch", cwd=project)
-    told = "Error: the environment sets the unknown option 'MCPRUN_FILTR'; did you mean 'MCPRUN_FILTER'?\n"
-    assert (done.code, done.stdout, done.stderr) == (2, "", told)
+    message = "Error: the environment sets the unknown option 'MCPRUN_FILTR'; did you mean 'MCPRUN_FILTER'?\n"
+    assert (done.code, done.stdout, done.stderr) == (2, "", message)
     assert run_mcprun("batch", "--help", cwd=project).code == 0
     (project / ".env").write_text("MCPRUN_FILTER=a\n")
     assert run_mcprun("tools", cwd=project).code == 0
@@ -229,7 +229,7 @@ def test_secrets_are_not_shown(project: Path) -> None:
     write_config(project, '[env]\nTOKEN = "s3cret-one"', '[header]\nAuthorization = "Bearer s3cret-two"')
     given = ("--base-url", "http://me:s3cret-three@api.example", "--oauth-client-secret", "s3cret-four")
     done = run_mcprun("batch", "--show-config", *given, "--oauth-assertion", "s3cret-five", cwd=project)
-    shown = told(done)
+    shown = shown_config(done)
     assert "s3cret" not in done.stdout + done.stderr
     assert shown["env"][0] == '["TOKEN=[redacted]"]'
     assert shown["header"][0] == '["Authorization: [redacted]"]'
@@ -241,7 +241,7 @@ def test_the_servers_arguments_are_shown(project: Path) -> None:
 
     def shown(*args: str, **env: str) -> tuple[str, str]:
         done = run_mcprun("batch", *args, cwd=project, env=env)
-        return told(done)["server-args"]
+        return shown_config(done)["server-args"]
 
     value, file = '["-v", "postgres://[redacted]@db/x"]', str(project / "mcprun.toml")
     assert shown("--show-config") == (value, file)
@@ -279,7 +279,7 @@ def test_a_run_goes_on_as_it_was_begun(project: Path) -> None:
     assert run_mcprun("batch", "--out", "run", cwd=project).code == 0
     write_config(project, "concurrency = 7", 'filter = "b"')
     done = run_mcprun("batch", "--resume", "run", "--show-config", cwd=project, env={"MCPRUN_CONCURRENCY": "9"})
-    assert told(done)["concurrency"] == ("2", "run")
+    assert shown_config(done)["concurrency"] == ("2", "run")
     assert run_mcprun("batch", "--resume", "run", cwd=project, env={"MCPRUN_CONCURRENCY": "9"}).code == 0
 
 

@@ -201,9 +201,9 @@ def test_placeholders_of_what_is_not_used_do_no_harm(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_value_of_the_wrong_kind_is_named_by_its_path(tmp_path: Path, entry: dict[str, Any], message: str) -> None:
     """The path in the file, what was expected and what is there; never the value."""
-    told = refusal(tmp_path, {"mcpServers": {"it": entry}})
-    assert f"mcp.json: mcpServers.it.{message}" == told[: len(message) + len("mcp.json: mcpServers.it.")]
-    assert "s3cret" not in told
+    reported = refusal(tmp_path, {"mcpServers": {"it": entry}})
+    assert f"mcp.json: mcpServers.it.{message}" == reported[: len(message) + len("mcp.json: mcpServers.it.")]
+    assert "s3cret" not in reported
 
 
 OF_ZED = (
@@ -264,8 +264,8 @@ def test_the_home_folder_may_be_written_short(tmp_path: Path) -> None:
 def test_arguments_go_to_a_command_only(tmp_path: Path) -> None:
     """They come after its own."""
     assert read(tmp_path, {"mcpServers": {"it": ENTRY}}, "", "-w").args == ("-v", "-w")  # type: ignore[union-attr]
-    told = refusal(tmp_path, {"mcpServers": {"it": {"url": "http://x"}}}, "", "--key", "s3cret")
-    assert told == "mcp.json#it is a URL; arguments after -- apply only to a server that mcprun starts"
+    reported = refusal(tmp_path, {"mcpServers": {"it": {"url": "http://x"}}}, "", "--key", "s3cret")
+    assert reported == "mcp.json#it is a URL; arguments after -- apply only to a server that mcprun starts"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 PATHS = {
     key: place
     for key, kind in KINDS.items()
-    if isinstance(text := kind.item if isinstance(kind, Listed) else kind, Text) and (place := text.place)
+    if isinstance(text := kind.item if isinstance(kind, Listed) else kind, Text) and (place := text.refers_to)
 }
 """What each option names that may be a path."""
 

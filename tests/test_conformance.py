@@ -24,7 +24,7 @@ from tests.test_servers import http_server
 
 __all__ = ["http_server"]  # the fixture
 
-TOLD = taken(DOCUMENT.read_text(encoding="utf-8"))
+DOCUMENTED = taken(DOCUMENT.read_text(encoding="utf-8"))
 
 names = st.text("abc/-_0123", min_size=1, max_size=9)
 outcomes = st.lists(
@@ -128,16 +128,16 @@ def test_what_is_known_must_be_true(found: list[Outcome], known: dict[str, str])
 
 def test_the_document_and_the_reasons_agree() -> None:
     """What did not pass has the reason of `known.py` beside it, and each of those stands in the table."""
-    assert {scenario: why for scenario, _, verdict, _, why in TOLD if verdict != "passed"} == KNOWN
-    assert [why for _, _, verdict, _, why in TOLD if verdict == "passed" and why] == []
-    assert scenarios.SPECIAL.keys() <= {row[0] for row in TOLD}
+    assert {scenario: why for scenario, _, verdict, _, why in DOCUMENTED if verdict != "passed"} == KNOWN
+    assert [why for _, _, verdict, _, why in DOCUMENTED if verdict == "passed" and why] == []
+    assert scenarios.SPECIAL.keys() <= {row[0] for row in DOCUMENTED}
 
 
 @pytest.mark.slow
 def test_the_scenarios_of_the_document_are_the_suites(suite: Suite) -> None:
     """No scenario is left out, in no version of the protocol, and none is there no more."""
-    told = [Trial(scenario, protocol) for scenario, protocols, *_ in TOLD for protocol in protocols.split(", ")]
-    assert told == suite.trials()
+    lines = [Trial(scenario, protocol) for scenario, protocols, *_ in DOCUMENTED for protocol in protocols.split(", ")]
+    assert lines == suite.trials()
 
 
 @pytest.mark.slow
@@ -148,7 +148,7 @@ def test_a_part_of_the_suite_passes(scenario: str, suite: Suite) -> None:
         [sys.executable, "-m", "tests.conformance", scenario, "--jobs", "1"],
         cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
-    versions = [protocols.split(", ") for name, protocols, *_ in TOLD if name == scenario]
+    versions = [protocols.split(", ") for name, protocols, *_ in DOCUMENTED if name == scenario]
     count = sum(map(len, versions))
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, f"{count} of {count} passed; 0 not as known")
 

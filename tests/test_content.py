@@ -63,9 +63,9 @@ def test_the_api_takes_every_result(result: dict[str, Any]) -> None:
 def test_nothing_but_blank_text_is_dropped(result: dict[str, Any]) -> None:
     """Each block of a result is told as one block; what has no block of its own is told in words."""
     expected = [item for item in result["content"] if not (item["type"] == "text" and not item["text"].strip())]
-    told = tool_result("t", result).get("content", [])
+    reported = tool_result("t", result).get("content", [])
     made_up = not expected and (result.get("structuredContent") is not None or result.get("isError", False))
-    assert len(told) == len(expected) + made_up
+    assert len(reported) == len(expected) + made_up
 
 
 PDF = pdf()
@@ -142,8 +142,8 @@ def test_an_error_result_is_text_alone() -> None:
         {"type": "audio", "data": SVG, "mimeType": "audio/wav"},
     ]
     warnings: list[str] = []
-    told = tool_result("t", {"content": content, "isError": True}, lambda key, _: warnings.append(key))
-    assert [block["text"] for block in told["content"]] == [
+    case = tool_result("t", {"content": content, "isError": True}, lambda key, _: warnings.append(key))
+    assert [block["text"] for block in case["content"]] == [
         "no element",
         "[image: image/png, 33 bytes; not shown: an error result may hold only text]",
         "[document: application/pdf, 15 bytes; not shown: an error result may hold only text]",

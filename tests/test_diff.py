@@ -26,7 +26,7 @@ from mcprun.analysis.diff.transcripts import ASPECTS, DEFAULT_ASPECTS, Change, C
 from mcprun.errors import UsageError
 from mcprun.report.diff import ABSENT, as_json, leaves, tool_lines
 from mcprun.report.diff import lines as lines_of
-from mcprun.report.diff import told as told_of
+from mcprun.report.diff import value_pairs as told_of
 from mcprun.report.diff_markdown import markdown
 from mcprun.report.markdown import COMMENT_BYTES
 from mcprun.tools.changes import ToolChange
@@ -103,7 +103,7 @@ def test_a_run_does_not_differ_from_itself(run: list[dict[str, Any]], chance: An
     chance.shuffle(other)
     comparison = RunDiff(CompareOptions(ALL))
     assert list(comparison.compare(lines(run), lines(other))) == []
-    assert (comparison.tally.same, comparison.tally.differ) == (len(run), False)
+    assert (comparison.summary.same, comparison.summary.differ) == (len(run), False)
 
 
 @given(runs, runs)
@@ -118,7 +118,7 @@ def test_pairs_are_the_same_from_both_sides(base: list[dict[str, Any]], head: li
     for key, diff in forth.items():
         assert diff.verdicts == again[key].verdicts[::-1]
         assert bool(diff.changes) == (diff.how == "changed")
-    tally = there.tally
+    tally = there.summary
     assert tally.same + tally.changed + tally.removed == len(base)
     assert tally.same + tally.changed + tally.added == len(head)
     keys = [{(one["id"], one["repeat"]) for one in run} for run in (base, head)]
@@ -185,8 +185,8 @@ def test_what_counts_only_when_asked_for() -> None:
 
 def test_an_error_is_no_value() -> None:
     """A result that says `error` and one that is an error differ, whatever they hold, unless results are ignored."""
-    said, failed = call("a", structured={"error": "no"}), call("a", "no", is_error=True)
-    (change,) = changes(transcript(calls=[said]), transcript(calls=[failed]))
+    text, failed = call("a", structured={"error": "no"}), call("a", "no", is_error=True)
+    (change,) = changes(transcript(calls=[text]), transcript(calls=[failed]))
     assert (change.what, change.after, change.are_errors) == ("result", "no", (False, True))
     same = call("a", "no")
     (change,) = changes(transcript(calls=[same]), transcript(calls=[failed]))
@@ -215,8 +215,8 @@ def test_equal_numbers_of_calls_are_aligned() -> None:
     base = [call("a", x=[{"n": n}]) for n in (True, 1, 2, math.nan)]
     head = [call("b"), *(call("a", x=[{"n": n}]) for n in (1.0, 2.0, math.nan))]
     assert [pair for pair in align(base, head) if None not in pair] == [(1, 1), (2, 2), (3, 3)]
-    told = [change.what for change in changes(transcript(calls=base), transcript(calls=head), "calls")]
-    assert told == ["call_removed", "call_added"]
+    items = [change.what for change in changes(transcript(calls=base), transcript(calls=head), "calls")]
+    assert items == ["call_removed", "call_added"]
 
 
 def test_only_unequal_numbers_are_shown() -> None:
@@ -475,7 +475,7 @@ def laid_out(before: Any, after: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "expected"),
     [
         ("a\n-- drop\nb", "a\nb", ["  a", "- -- drop", "  b"]),
         ("a\nb", "a\n++ add\nb", ["  a", "+ ++ add", "  b"]),
@@ -492,9 +492,9 @@ def laid_out(before: Any, after: Any) -> list[str]:
         ({"n": "a\nb"}, {"n": "a\nc"}, ["  n:", "  a", "- b", "+ c"]),
     ],
 )
-def test_no_line_is_lost(before: Any, after: Any, told: list[str]) -> None:
+def test_no_line_is_lost(before: Any, after: Any, expected: list[str]) -> None:
     """Whatever lines begin with and end with, what differs is told, a line each."""
-    assert laid_out(before, after) == told
+    assert laid_out(before, after) == expected
 
 
 text_lines = st.lists(st.sampled_from(["a", "b", "--- a", "+++ b", "@@ c", " ", "\r", "\x1b", ""]), max_size=6)
@@ -504,20 +504,20 @@ text_lines = st.lists(st.sampled_from(["a", "b", "--- a", "+++ b", "@@ c", " ", 
 def test_what_differs_is_told_to_differ(before: list[str], after: list[str], alike: str) -> None:
     """Texts that differ have lines that do, on one line each, also far on in long ones; equal ones have none."""
     for one, other in (("\n".join(before), "\n".join(after)), (alike + "x".join(before), alike + "x".join(after))):
-        told = laid_out(one, other)
-        gone, come = ([line[2:] for line in told if line[0] == sign] for sign in "-+")
+        reported = laid_out(one, other)
+        gone, come = ([line[2:] for line in reported if line[0] == sign] for sign in "-+")
         assert bool(gone or come) == (one != other)
         if len(gone) == len(come) == 1 and one.count("\n") == other.count("\n") == 0:
             assert gone != come
-        assert all(line.isprintable() and len(line) < 1500 for line in told)
+        assert all(line.isprintable() and len(line) < 1500 for line in reported)
 
 
 def test_long_values_are_told_where_they_differ() -> None:
     """One value, and one line of a text."""
     before, after = ("x" * 600 + end for end in ("new", "old"))
-    told = [f"- …{'x' * 20}new", f"+ …{'x' * 20}old"]
-    assert laid_out(before, after) == told
-    assert laid_out(f"a\n{before}", f"a\n{after}") == ["  a", *told]
+    items = [f"- …{'x' * 20}new", f"+ …{'x' * 20}old"]
+    assert laid_out(before, after) == items
+    assert laid_out(f"a\n{before}", f"a\n{after}") == ["  a", *items]
 
 
 @pytest.mark.parametrize("count", [300, 50_000])
@@ -540,26 +540,26 @@ def test_names_stand_on_one_line() -> None:
     """A query's id, a tool's name and the keys of an input may hold line breaks, and titles hold none."""
     odd = "a\n\x1b[2Jb"
     changed = (Change("result", 1, 2, 0, odd, {odd: 1}), Change("call_added", None, {odd: 1}, 1, odd))
-    told = ["".join(text for text, _ in line) for line in lines_of(QueryDiff(odd, 1, "changed", changes=changed))]
+    items = ["".join(text for text, _ in line) for line in lines_of(QueryDiff(odd, 1, "changed", changes=changed))]
     tools = [ToolChange(odd, "tool_renamed", True, f"removed, probably renamed to {odd}")]
-    told += ["".join(text for text, _ in line) for line in tool_lines(tools)]
-    assert all(line.isprintable() for line in told)
-    assert told[:2] == ["~ a \\x1b[2Jb  ", "    call 0  a \\x1b[2Jb{a \\x1b[2Jb: 1}"]
+    items += ["".join(text for text, _ in line) for line in tool_lines(tools)]
+    assert all(line.isprintable() for line in items)
+    assert items[:2] == ["~ a \\x1b[2Jb  ", "    call 0  a \\x1b[2Jb{a \\x1b[2Jb: 1}"]
 
 
 def test_chance_is_never_said_to_be_nought() -> None:
     """What is rounded to 0 is less than what it is rounded to."""
     rates = Rate(20, 20), Rate(0, 20)
-    for p, told in ((0.0, "20/20 → 0/20 passed, p < 0.000001"), (0.012345, "20/20 → 0/20 passed, p = 0.012")):
+    for p, expected in ((0.0, "20/20 → 0/20 passed, p < 0.000001"), (0.012345, "20/20 → 0/20 passed, p = 0.012")):
         (title, *_) = lines_of(QueryDiff("q", None, "changed", rates=rates, p=p))
-        assert "".join(text for text, _ in title) == f"~ q  {told}"
+        assert "".join(text for text, _ in title) == f"~ q  {expected}"
 
 
 def test_many_lines_of_one_value_are_counted() -> None:
     """A text and a list: the first lines are told, and how many more there are."""
     before, after = ("\n".join(f"{word} {number}" for number in range(20_000)) for word in ("old", "new"))
-    for told in (laid_out(before, after), laid_out([*range(20_000)], [*range(1, 20_001)])):
-        assert (len(told), told[-1]) == (201, "  … and 39,800 more lines")
+    for expected in (laid_out(before, after), laid_out([*range(20_000)], [*range(1, 20_001)])):
+        assert (len(expected), expected[-1]) == (201, "  … and 39,800 more lines")
 
 
 @given(st.integers(0, 60), st.integers(0, 400), st.sampled_from(["x", "`", "😀", "\n", "&<>"]), st.booleans())
@@ -639,8 +639,8 @@ def test_tools_that_no_query_calls(tmp_path: Path, good: Result) -> None:
     price["inputSchema"]["properties"]["item"]["maxLength"] = 5
     (tmp_path / "head" / "run.json").write_text(json.dumps(record))
     breaking = run_mcprun("diff", "good", "head", cwd=tmp_path)
-    told = "    ✗ price  input.item: maxLength none → 5"
-    assert (breaking.code, told in breaking.stdout.splitlines()) == (1, True)
+    message = "    ✗ price  input.item: maxLength none → 5"
+    assert (breaking.code, message in breaking.stdout.splitlines()) == (1, True)
     assert breaking.stdout.endswith("3 unchanged; 1 breaking tool change\n")
     tools, totals = map(json.loads, run_mcprun("diff", "good", "head", "--json", cwd=tmp_path).stdout.splitlines())
     assert [change["breaking"] for change in tools["tools"]] == [True, False]
@@ -668,9 +668,9 @@ def test_the_same_run_and_files_of_it(tmp_path: Path, good: Result) -> None:
 def test_a_run_is_not_compared_with_itself(tmp_path: Path, good: Result, args: list[str]) -> None:
     """That nothing differs then means nothing: it says what to give in place of it."""
     done = run_mcprun("diff", *args, cwd=tmp_path)
-    told = f"Error: BASE ({args[0]}) and HEAD ({args[-1] if args[1:] else 'latest'}) are the same run"
+    message = f"Error: BASE ({args[0]}) and HEAD ({args[-1] if args[1:] else 'latest'}) are the same run"
     assert (done.code, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"{told}: pass another BASE, such as a baseline or an earlier run in outputs/")
+    assert done.stderr.startswith(f"{message}: pass another BASE, such as a baseline or an earlier run in outputs/")
 
 
 def test_forms_for_programs(tmp_path: Path, good: Result) -> None:
@@ -680,8 +680,8 @@ def test_forms_for_programs(tmp_path: Path, good: Result) -> None:
     bad[0]["calls"][0]["content"] = [{"type": "text", "text": "``` <script>alert(1)</script>\x1b[31m\nline"}]
     bad[1]["id"] = "<b>new</b>"
     write_jsonl(tmp_path / "bad.jsonl", *bad)
-    told = run_mcprun("diff", "good", "bad.jsonl", "--json", cwd=tmp_path)
-    *diffs, totals = map(json.loads, told.stdout.splitlines())
+    done = run_mcprun("diff", "good", "bad.jsonl", "--json", cwd=tmp_path)
+    *diffs, totals = map(json.loads, done.stdout.splitlines())
     counts = {
         "same": 1,
         "changed": 1,
@@ -692,15 +692,15 @@ def test_forms_for_programs(tmp_path: Path, good: Result) -> None:
         "fewer": 0,
         "breaking": 0,
     }
-    assert (told.code, totals) == (1, {"totals": counts})
+    assert (done.code, totals) == (1, {"totals": counts})
     assert [(diff["id"], diff["how"]) for diff in diffs] == [
         ("apple", "changed"), ("small-basket", "removed"), ("<b>new</b>", "added")
     ]  # fmt: skip
-    told = run_mcprun("diff", "good", "bad.jsonl", "--markdown", cwd=tmp_path)
-    assert told.stdout.startswith("**The runs differ**: 1 changed, 1 added, 1 removed, 1 unchanged.\n")
-    assert "<code>+ &lt;b&gt;new&lt;/b&gt;  passed  only in HEAD</code>" in told.stdout
-    assert "````diff\n" in told.stdout
-    assert "\x1b" not in told.stdout
+    done = run_mcprun("diff", "good", "bad.jsonl", "--markdown", cwd=tmp_path)
+    assert done.stdout.startswith("**The runs differ**: 1 changed, 1 added, 1 removed, 1 unchanged.\n")
+    assert "<code>+ &lt;b&gt;new&lt;/b&gt;  passed  only in HEAD</code>" in done.stdout
+    assert "````diff\n" in done.stdout
+    assert "\x1b" not in done.stdout
 
 
 @pytest.mark.parametrize(

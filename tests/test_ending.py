@@ -161,60 +161,60 @@ async def forever() -> None:
 async def test_work_that_is_ended_is_no_error() -> None:
     """`over` returns when `end` has cancelled the work, whether it came before or after."""
     for is_early in (True, False):
-        ending = RunStop()
+        run_stop = RunStop()
         work = asyncio.create_task(forever())
         if is_early:
-            ending.end(REASON)
+            run_stop.cancel(REASON)
         else:
-            asyncio.get_running_loop().call_soon(ending.end, REASON)
-        await ending.over(work)
-        assert (ending.reason, work.cancelled()) == (REASON, True)
+            asyncio.get_running_loop().call_soon(run_stop.cancel, REASON)
+        await run_stop.supervise(work)
+        assert (run_stop.reason, work.cancelled()) == (REASON, True)
 
 
 async def test_the_first_reason_stays() -> None:
     """Whoever asks second may make it quicker, and is not what it is about."""
-    ending = RunStop()
-    ending.stop(REASON)
-    ending.end(RunError(ErrorKind.CANCELLED, "interrupted"))
-    assert ending.reason is REASON
+    run_stop = RunStop()
+    run_stop.drain(REASON)
+    run_stop.cancel(RunError(ErrorKind.CANCELLED, "interrupted"))
+    assert run_stop.reason is REASON
 
 
 async def test_a_caller_that_is_cancelled_takes_the_work_with_it() -> None:
     """The work is over when the cancellation goes on."""
-    ending = RunStop()
+    run_stop = RunStop()
     work = asyncio.create_task(forever())
-    waiter = asyncio.create_task(ending.over(work))
+    waiter = asyncio.create_task(run_stop.supervise(work))
     await asyncio.sleep(0)
     waiter.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiter
     assert work.cancelled()
-    assert ending.reason
-    assert ending.reason.kind is ErrorKind.CANCELLED
+    assert run_stop.reason
+    assert run_stop.reason.kind is ErrorKind.CANCELLED
 
 
 async def test_what_ends_in_time_is_not_ended() -> None:
     """The timer goes with its context."""
-    ending = RunStop()
-    with ending.within(0, REASON):
+    run_stop = RunStop()
+    with run_stop.time_limit(0, REASON):
         pass
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert ending.reason is None
+    assert run_stop.reason is None
 
 
-@pytest.mark.parametrize(("second", "told"), [(2.0, (2.0, True)), (4.0, (3.0, False))])
-def test_a_run_may_be_abandoned_for_a_while(second: float, told: tuple[float, bool]) -> None:
+@pytest.mark.parametrize(("second", "expected"), [(2.0, (2.0, True)), (4.0, (3.0, False))])
+def test_a_run_may_be_abandoned_for_a_while(second: float, expected: tuple[float, bool]) -> None:
     """What others work on is left to them when the patience is over, and not when the run is abandoned before."""
 
     async def run() -> tuple[float, bool]:
-        loop, ending = asyncio.get_running_loop(), RunStop()
-        ending.patience = 3.0
-        loop.call_later(second, ending.abandon)
-        is_abandoned = await ending.abandoned()
+        loop, run_stop = asyncio.get_running_loop(), RunStop()
+        run_stop.batch_grace_seconds = 3.0
+        loop.call_later(second, run_stop.abandon_batches)
+        is_abandoned = await run_stop.wait_for_abandonment()
         return loop.time(), is_abandoned
 
-    assert virtual_time.run(run()) == told
+    assert virtual_time.run(run()) == expected
 
 
 def test_a_run_whose_queries_wait_for_nothing_keeps_its_deadline(mcprun: Forks, tmp_path: Path) -> None:

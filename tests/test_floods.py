@@ -77,11 +77,11 @@ def test_a_server_that_hangs_up_and_keeps_running_is_lost(
     write_jsonl(tmp_path / "p.jsonl", {"id": "q", "prompt": "Call.", "script": [*calls, {"text": "Done."}]})
     flags = ("--model", "script", "--restarts", "2" if what == "stdout" else "0", "--call-timeout", "30")
     done = mcprun.run("batch", "p.jsonl", SERVER, *flags, "--", what, "call", cwd=tmp_path)
-    said = f"the server closed its {stream} but kept running"
+    text = f"the server closed its {stream} but kept running"
     assert (done.code, done.transcripts[0]["error"]["kind"]) == (3, "server_died")
-    assert f"[{said}]" in (done.run / "server.log").read_text()
+    assert f"[{text}]" in (done.run / "server.log").read_text()
     if what == "stdout":
-        assert done.transcripts[0]["error"]["message"] == f"the connection to the server was lost during flood: {said}"
+        assert done.transcripts[0]["error"]["message"] == f"the connection to the server was lost during flood: {text}"
 
 
 def test_a_server_that_hangs_up_before_it_answers(mcprun: Forks, tmp_path: Path) -> None:

@@ -198,8 +198,8 @@ def test_flaky_queries_are_warned_of(mcprun: Forks, tmp_path: Path) -> None:
 def test_there_are_never_more_than_are_shown(count: int) -> None:
     """The last one counts the rest, and what ended the run comes first."""
     error = ErrorInfo(kind=ErrorKind.BUDGET, message="spent")
-    told = [transcript(f"q{at}", Verdict.FAILED) for at in range(count)]
-    lines = list(commands(facts(*told, error=error, state="interrupted")))
+    items = [transcript(f"q{at}", Verdict.FAILED) for at in range(count)]
+    lines = list(commands(facts(*items, error=error, state="interrupted")))
     assert lines[0] == "::error title=mcprun::budget: spent"
     assert len(lines) == min(count + 1, SHOWN)
     if count >= SHOWN:
@@ -208,9 +208,9 @@ def test_there_are_never_more_than_are_shown(count: int) -> None:
 
 @given(st.text() | st.just(EVIL), st.text(min_size=1) | st.just(EVIL))
 @settings(deadline=None)
-def test_a_command_is_one_line(said: str, name: str) -> None:
+def test_a_command_is_one_line(text: str, name: str) -> None:
     """Whatever a query is called and a server says, the runner takes one error, with our properties."""
-    (line,) = commands(facts(transcript(name, Verdict.FAILED, said=said)))
+    (line,) = commands(facts(transcript(name, Verdict.FAILED, text=text)))
     assert not set("\r\n\x1b\u202e") & set(line)
     command = taken(line)
     assert command
@@ -221,9 +221,9 @@ def test_a_command_is_one_line(said: str, name: str) -> None:
 @settings(deadline=None)
 def test_no_text_is_a_command(text: str) -> None:
     """Neither form is left, wherever a line begins, and taking the spaces out gives the text back."""
-    told = without_commands(text)
-    assert not re.search(r"(?m)^\s*::|##\[", told)
-    assert "".join(told.split()) == "".join(text.split())
+    reported = without_commands(text)
+    assert not re.search(r"(?m)^\s*::|##\[", reported)
+    assert "".join(reported.split()) == "".join(text.split())
 
 
 COMMANDS = ["::", ":", "##[", "#", "[", "##vso[", "vso", "error", "]", " ", "\n", "\r", "\u3000", "\x1b[31m", "x"]
@@ -233,13 +233,13 @@ COMMANDS = ["::", ":", "##[", "#", "[", "##vso[", "vso", "error", "]", " ", "\n"
 @example("\n:" + ":error::x", None)
 def test_no_pieces_make_a_command(text: str, data: st.DataObject | None) -> None:
     """However a text is cut, what is written has none, and all of the text."""
-    breaker, told, rest = Breaker(), "", text
+    breaker, reported, rest = Breaker(), "", text
     while rest:
         size = data.draw(st.integers(1, len(rest))) if data else 2
-        told += breaker.take(rest[:size])
+        reported += breaker.take(rest[:size])
         rest = rest[size:]
-    assert not re.search(r"(?:\A|[\r\n])(?:\s|\x1b\[31m)*::|##\w*\[", told)
-    assert "".join(told.split()) == "".join(text.split())
+    assert not re.search(r"(?:\A|[\r\n])(?:\s|\x1b\[31m)*::|##\w*\[", reported)
+    assert "".join(reported.split()) == "".join(text.split())
 
 
 def test_line_breaks_without_end_are_no_work() -> None:
@@ -261,7 +261,7 @@ def test_no_command_writes_commands(mcprun: Forks, tmp_path: Path, job: str) -> 
         script(("t", {}), id="a", text=EVIL_LINES, expect={"text": {"contains": "z"}}),
     )
     write_jsonl(tmp_path / "bad.jsonl", {"prompt": 1, EVIL_LINES: 1})
-    env, told = {job: "true"}, ""
+    env, fields = {job: "true"}, ""
     for command in (
         ("batch", prompts.name, "server.py", "--out", "##[error]INJECTED"), ("batch", prompts.name, "server.py", "--out", "b"),
         ("show", "b", "a"), ("diff", "b", "##[error]INJECTED"), ("diff", "b", "##[error]INJECTED", "--html", "##[error]INJECTED.html"),
@@ -272,10 +272,10 @@ def test_no_command_writes_commands(mcprun: Forks, tmp_path: Path, job: str) -> 
     ):  # fmt: skip
         done = mcprun.run(*command, cwd=tmp_path, env=env)
         assert "Traceback" not in done.stderr
-        told += done.stdout + "\n" + done.stderr + "\n"
-    wrong = [line for line in re.split(r"[\r\n]", told) if re.search(r"^\s*::|##\w*\[", line)]
+        fields += done.stdout + "\n" + done.stderr + "\n"
+    wrong = [line for line in re.split(r"[\r\n]", fields) if re.search(r"^\s*::|##\w*\[", line)]
     assert [line for line in wrong if not line.startswith("::error title=")] == []
-    assert told.count("INJECTED") > 20
+    assert fields.count("INJECTED") > 20
 
 
 COMMANDING = """
@@ -308,10 +308,10 @@ def test_a_server_can_not_write_commands(tmp_path: Path) -> None:
     """Neither the end of its log, nor results, nor its noise are commands, on whichever stream they are shown."""
     (tmp_path / "server.py").write_text(HOSTILE)
     write_jsonl(tmp_path / "p.jsonl", script())
-    told = run_mcprun("batch", "p.jsonl", "server.py", cwd=tmp_path, env=ACTIONS)
-    assert "add-mask" in told.stderr
-    assert found(told.stderr) == []
-    ((kind, properties, _),) = found(told.stdout)
+    done = run_mcprun("batch", "p.jsonl", "server.py", cwd=tmp_path, env=ACTIONS)
+    assert "add-mask" in done.stderr
+    assert found(done.stderr) == []
+    ((kind, properties, _),) = found(done.stdout)
     assert (kind, properties) == ("error", {"title": "mcprun"})
     evil = "::error::no\n  ::error::no\n##[error]no"
     query = script(("echo", {"text": evil}), id="##[error]", text=evil, expect={"text": {"equals": evil + "x"}})

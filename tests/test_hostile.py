@@ -40,7 +40,7 @@ def against(
     return done
 
 
-def told(done: Result) -> list[str]:
+def first_results(done: Result) -> list[str]:
     """Give the text of each query's first call."""
     return [one["calls"][0]["content"][0]["text"] for one in done.transcripts]
 
@@ -93,7 +93,7 @@ def test_what_can_not_be_taken_is_told_at_once(
     """The model hears why, nobody waits for a time-out, and the session goes on."""
     done = against(mcprun, tmp_path, mode, call)
     assert (done.code, done.verdicts) == (1, {"0": "failed", "good": "passed"})
-    assert re.match(message, told(done)[0])
+    assert re.match(message, first_results(done)[0])
     assert done.transcripts[0]["calls"][0]["is_error"]
 
 
@@ -101,7 +101,7 @@ def test_an_answer_to_another_request_is_a_time_out(mcprun: Forks, tmp_path: Pat
     """An id that no request of ours has had answers none; the answer is recorded, and warned about."""
     done = against(mcprun, tmp_path, "ids", ("wrong-id", {}), flags=("--call-timeout", "0.5"))
     assert (done.code, done.verdicts) == (1, {"0": "failed", "good": "passed"})
-    assert told(done)[0] == "No answer from wrong-id within 0.5 s."
+    assert first_results(done)[0] == "No answer from wrong-id within 0.5 s."
     warning = "the server sent a result whose id (987654321) matches no request while one request was pending"
     assert warning in done.stderr
     assert [warning] == [event["text"][: len(warning)] for event in done.trace if event["event"] == "stray_answer"]
@@ -118,7 +118,7 @@ def test_a_big_result_is_taken_when_it_is_allowed(mcprun: Forks, tmp_path: Path)
     """`--max-result-bytes` raises the bound."""
     flags = ("--max-result-bytes", "60000000")
     done = against(mcprun, tmp_path, "big", ("big", {"bytes": MANY}), flags=flags)
-    assert (done.code, len(told(done)[0])) == (0, MANY)
+    assert (done.code, len(first_results(done)[0])) == (0, MANY)
 
 
 def test_a_big_notification_is_left_out(mcprun: Forks, tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_server_that_drips(mcprun: Forks, tmp_path: Path) -> None:
     """An answer that comes byte by byte is a time-out."""
     done = against(mcprun, tmp_path, "slow-drip", ("drip", {}), flags=("--call-timeout", "0.5"))
     assert done.verdicts["0"] == "failed"
-    assert told(done)[0] == "No answer from drip within 0.5 s."
+    assert first_results(done)[0] == "No answer from drip within 0.5 s."
 
 
 def test_a_server_that_closes_its_stdout(mcprun: Forks, tmp_path: Path) -> None:
@@ -281,9 +281,9 @@ def test_big_results_over_http(mcprun: Forks, tmp_path: Path, tool: str, is_allo
         done = over_http(mcprun, tmp_path, port, tool, "ok", flags=flags, bytes=3_000_000)
     assert done.verdicts == {"0": "passed" if is_allowed else "failed", "1": "passed"}
     if is_allowed:
-        assert len(told(done)[0]) == 3_000_000
+        assert len(first_results(done)[0]) == 3_000_000
     else:
-        assert "2,000,000 bytes" in told(done)[0] or "2000000 byte limit" in told(done)[0]
+        assert "2,000,000 bytes" in first_results(done)[0] or "2000000 byte limit" in first_results(done)[0]
 
 
 def test_a_session_whose_end_is_not_answered(mcprun: Forks, tmp_path: Path) -> None:
@@ -331,7 +331,7 @@ def test_a_compressed_answer_is_refused(mcprun: Forks, tmp_path: Path) -> None:
         done = over_http(mcprun, tmp_path, server.server_port, "ok")
         server.shutdown()
     assert (done.code, Handler.accepted) == (1, {"identity"})
-    assert told(done)[0] == "HTTP 200 OK, but the response is compressed (gzip), which mcprun does not accept"
+    assert first_results(done)[0] == "HTTP 200 OK, but the response is compressed (gzip), which mcprun does not accept"
 
 
 def test_numbers_that_json_has_no_form_for_are_recorded_as_text(mcprun: Forks, tmp_path: Path) -> None:

@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun._util.json_value import json_equal
-from mcprun.report.html.conversation import dialogue
+from mcprun.report.html.conversation import conversation_json
 from mcprun.report.html.overview import cost, share
 from mcprun.report.html.page import island
 from mcprun.report.html.run_page import report
 from mcprun.report.html.side_by_side import side_by_side
 from mcprun.report.latency import latency
 from mcprun.report.text import duration, visible
-from mcprun.report.timings import MOST_SPANS, Timings, quantile
+from mcprun.report.timings import MAX_SPANS, Timings, quantile
 from mcprun.runs.run import Run
 from mcprun.runs.totals import BilledReply
 from mcprun.runs.transcript import Usage
@@ -57,9 +57,9 @@ class _Markup(HTMLParser):
             self._island = None
 
 
-def page_of(path: Path, most_bytes: int = 1_000_000) -> _Markup:
+def page_of(path: Path, max_bytes: int = 1_000_000) -> _Markup:
     """Make the page of a run and read it."""
-    return _Markup("".join(report(Run.read(str(path)), most_bytes)))
+    return _Markup("".join(report(Run.read(str(path)), max_bytes)))
 
 
 # The commands. -------------------------------------------------------------------------------------------
@@ -127,8 +127,8 @@ def test_repeats_are_one_row(tmp_path: Path) -> None:
         write_jsonl(tmp_path / f"{name}.jsonl", *made)
     assert run_mcprun("diff", "base.jsonl", "head.jsonl", "--html", "d.html", cwd=tmp_path).code == 1
     islands = _Markup((tmp_path / "d.html").read_text()).islands
-    told = "new in 2 runs, for example repeat 3: call 0 price{} result"
-    assert islands["data"]["rows"] == [["q", 1, "changed", "4/4", "4/4", 1, [told], 1]]
+    message = "new in 2 runs, for example repeat 3: call 0 price{} result"
+    assert islands["data"]["rows"] == [["q", 1, "changed", "4/4", "4/4", 1, [message], 1]]
     (shown,) = islands["d-0"]["calls"]
     differing = [[line.strip() for line, differs in side if differs] for side in shown["result"]]
     assert differing == [['"price": 1'], ['"price": 3']]
@@ -201,7 +201,7 @@ def test_no_text_becomes_markup(name: str, text: str) -> None:
     """Wherever a stranger's text stands, the page has the same elements as with plain text in its place."""
     made = call(name or "t", text, input={text: name}, structured={text: text})
     evil = failed(f"i{name}", text, made, text=text, prompt=text, system=text or None)
-    page = _Markup(island("c", dialogue(evil)))
+    page = _Markup(island("c", conversation_json(evil)))
     assert page.elements == ["script"]
     assert page.islands["c"]["checks"][1][2] == visible(text)
 
@@ -224,7 +224,7 @@ def test_the_overview_escapes(tmp_path: Path) -> None:
 def test_conversations_are_bounded(tmp_path: Path) -> None:
     """Those that did not pass are kept first, as many as have room, and the page says what it leaves out."""
     run = write_run(tmp_path / "run", [*(transcript(f"p{n}") for n in range(20)), failed("f", "why " * 200)])
-    page = page_of(run, most_bytes=3000)
+    page = page_of(run, max_bytes=3000)
     kept = [name for name in page.islands if name.startswith("c-")]
     assert "c-20" in kept
     assert kept[:-1] == [f"c-{n}" for n in range(len(kept) - 1)]
@@ -235,10 +235,10 @@ def test_conversations_are_bounded(tmp_path: Path) -> None:
 
 def test_a_conversation_is_bounded() -> None:
     """Long texts are cut and say so, and so is all that comes after a million characters."""
-    long = dialogue(transcript("a", text="x" * 30_000))
+    long = conversation_json(transcript("a", text="x" * 30_000))
     assert long["items"][-1]["text"].endswith("x… (10,000 more characters)")
     image = {"type": "image", "data": "A" * 400_000, "mimeType": "image/png"}
-    items = dialogue(transcript("a", call("draw", *[image] * 4), text="end"))["items"]
+    items = conversation_json(transcript("a", call("draw", *[image] * 4), text="end"))["items"]
     shown = [one["kind"] for one in items[2]["items"]]
     assert shown == ["image", "image", "text", "text"]
     assert items[2]["items"][3]["text"] == "[image, image/png, 300,000 bytes, too large for this page]"
@@ -249,7 +249,7 @@ def test_a_conversation_is_bounded() -> None:
 def test_an_image_is_base64_or_none(data: Any) -> None:
     """What is no base64 never comes near an image's address."""
     made = call("draw", {"type": "image", "data": data, "mimeType": "image/png"})
-    assert dialogue(transcript("a", made))["items"][2]["items"][0]["kind"] == "text"
+    assert conversation_json(transcript("a", made))["items"][2]["items"][0]["kind"] == "text"
 
 
 # Times. --------------------------------------------------------------------------------------------------
@@ -292,9 +292,9 @@ def test_a_resumed_run_counts_a_query_as_it_was_run_last() -> None:
 
 def test_spans_are_bounded() -> None:
     """What is more than a page shows is counted."""
-    events = (event("tool_call", n, query="q", seconds=0.0, tool="t", call=n) for n in range(MOST_SPANS + 5))
+    events = (event("tool_call", n, query="q", seconds=0.0, tool="t", call=n) for n in range(MAX_SPANS + 5))
     one = Timings.of(events).queries["q", 1]
-    assert (len(one.spans), one.dropped) == (MOST_SPANS, 5)
+    assert (len(one.spans), one.dropped) == (MAX_SPANS, 5)
 
 
 @pytest.mark.parametrize(
@@ -332,13 +332,13 @@ def test_quantiles(values: list[float], at: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("took", "told"),
+    ("took", "expected"),
     [(None, "?"), (0.0, "0 ms"), (0.0042, "4.2 ms"), (0.0999, "100 ms"), (0.9996, "1 s"), (12.34, "12.3 s"),
      (59.96, "1 min 00 s"), (200, "3 min 20 s"), (7500, "2 h 05 min")],
 )  # fmt: skip
-def test_durations(took: float | None, told: str) -> None:
+def test_durations(took: float | None, expected: str) -> None:
     """Times are told as people tell them."""
-    assert duration(took) == told
+    assert duration(took) == expected
 
 
 @given(st.integers(0, 10**6), st.integers(1, 10**6))
@@ -353,8 +353,8 @@ def test_what_a_run_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     used = {"input_tokens": 100_000, "output_tokens": 0}
     one = transcript("q", model="claude-sonnet-4-5", usage=used)
     run: dict[str, Any] = {"model": {"kind": "claude", "name": "claude-sonnet-4-5", "chosen": "--model"}}
-    told = {"stop_reason": "end_turn", "model": "claude-sonnet-4-5", "usage": used}
-    replies = [event("model_call", n, query="q", seconds=0.1, **told) for n in range(10)]
+    fields = {"stop_reason": "end_turn", "model": "claude-sonnet-4-5", "usage": used}
+    replies = [event("model_call", n, query="q", seconds=0.1, **fields) for n in range(10)]
     write_run(tmp_path / "last", [one], **run)
     write_run(tmp_path / "all", [one], replies, **run)
     assert '<dd class="number">?</dd><dd>unknown: the run has no trace</dd>' in "".join(
@@ -430,11 +430,11 @@ def test_a_run_that_is_not_whole_says_so(tmp_path: Path) -> None:
         prompts={"file": "p.jsonl", "sha256": "0", "queries": 3, "runs": 3}, log="x" * 5000 + "fatal: out of <cheese>",
     )  # fmt: skip
     text = "".join(report(Run.read(str(run))))
-    for told in (
+    for expected in (
         "This run has not finished (state: interrupted).",
         "budget: spent",
         "Incomplete: 2 of 3 queries did not finish.",
     ):
-        assert f'<p class="trouble">{told}</p>' in text
+        assert f'<p class="trouble">{expected}</p>' in text
     (log,) = re.findall(r'<pre class="log">(.*?)</pre>', text, re.DOTALL)
     assert (len(log), log.endswith("xfatal: out of &lt;cheese&gt;")) == (2006, True)

@@ -45,11 +45,11 @@ def sample() -> list[Transcript]:
     thinking = {"type": "thinking", "thinking": "An apple has a price.\nI should ask for it."}
     used = Usage(input_tokens=1200, output_tokens=80)
     plain = transcript("apple", price, text="An apple is 0.50 €.", prompt="What does an apple cost?", usage=used)
-    said = [*plain.messages]
-    said[1] = {"role": "assistant", "content": [thinking, *said[1]["content"]]}
+    texts = [*plain.messages]
+    texts[1] = {"role": "assistant", "content": [thinking, *texts[1]["content"]]}
     turns = [Turn(stop_reason="tool_use", usage=used), Turn(stop_reason="end_turn", usage=used)]
     return [
-        plain.model_copy(update={"messages": said, "turns": turns, "system": "You are a shop.\nBe brief."}),
+        plain.model_copy(update={"messages": texts, "turns": turns, "system": "You are a shop.\nBe brief."}),
         failed("basket", "call 0: total was expected with items {'apple': 3}", total, price, prompt="Two apples?"),
         broken("poison", "server_died", "the server exited with code 3", call("price", "0.5"), attempts=3),
         transcript("picture", picture, prompt="Draw a dot."),
@@ -320,7 +320,7 @@ def test_the_policy_stops_what_gets_in(browser: Browser, folder: Path) -> None:
         }""")
         assert one.page.evaluate("window.ran") is None
         blocked = ("Executing inline script violates", "Loading the image 'http://127.0.0.1:9/x.png' violates")
-        assert [any(told.startswith(words) for told in one.complaints) for words in blocked] == [True, True]
+        assert [any(expected.startswith(words) for expected in one.complaints) for words in blocked] == [True, True]
 
 
 def test_a_comparison(browser: Browser, folder: Path) -> None:
@@ -359,7 +359,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the page of 10,000 queries, with room for fewer conversations than there are."""
     folder = tmp_path_factory.mktemp("large")
     path = write_run(folder / "run", many_queries(10_000), trace_of(many_queries(10_000)))
-    size = write_page(folder / "large.html", report(Run.read(str(path)), most_bytes=3_000_000))
+    size = write_page(folder / "large.html", report(Run.read(str(path)), max_bytes=3_000_000))
     assert size < 7_000_000
     return folder / "large.html"
 

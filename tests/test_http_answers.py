@@ -106,7 +106,7 @@ REFUSED = {
 }
 """What stands in the results of calls that were answered with another one."""
 
-SAID = {
+MESSAGES = {
     "closed": ("json-rpc error -32000", "Connection closed"),
     "resumes-error": ("json-rpc error -32000", "Connection closed"),
     "closed-event": ("json-rpc error -32000", "Connection closed"),
@@ -129,26 +129,30 @@ GOOD = {
 @pytest.mark.parametrize("era", ERAS)
 def test_every_response_to_a_call_is_that_calls_answer(tmp_path: Path, era: str) -> None:
     """All in one turn: each call is sent once and gets the server's words at once, the others get their results."""
-    first: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in (*UNUSABLE, *REFUSED, *SAID, *GOOD, "rpc-400")]
+    first: list[tuple[str, dict[str, Any]]] = [
+        (name, {}) for name in (*UNUSABLE, *REFUSED, *MESSAGES, *GOOD, "rpc-400")
+    ]
     with answering(era) as url:
         done = batch(tmp_path, url, script(*first), script(("counts", {})), flags=("--concurrency", "1"))
-    told, problem = texts(done), problems(done)
-    assert {name: text for name, text in UNUSABLE.items() if text not in told[name]} == {}
-    assert {name: text for name, text in REFUSED.items() if text not in told[name]} == {}
+    texts_, problem = texts(done), problems(done)
+    assert {name: text for name, text in UNUSABLE.items() if text not in texts_[name]} == {}
+    assert {name: text for name, text in REFUSED.items() if text not in texts_[name]} == {}
     assert {name: problem[name] for name in UNUSABLE} == dict.fromkeys(UNUSABLE, "invalid answer")
-    statuses = {name: f"http {told[name].split()[1].strip(',')}" for name in REFUSED}
+    statuses = {name: f"http {texts_[name].split()[1].strip(',')}" for name in REFUSED}
     assert {name: problem[name] for name in REFUSED} == statuses
-    assert {name: (problem[name], told[name]) for name in SAID} == SAID
-    assert {name: told[name] for name in GOOD} == GOOD
+    assert {name: (problem[name], texts_[name]) for name in MESSAGES} == MESSAGES
+    assert {name: texts_[name] for name in GOOD} == GOOD
     is_prescribed = era == "modern"
-    assert (problem["rpc-400"], told["rpc-400"]) == (
+    assert (problem["rpc-400"], texts_["rpc-400"]) == (
         ("json-rpc error -32602", "no such city")
         if is_prescribed
         else ("http 400", "HTTP 400 Bad Request: no such city")
     )
     words = {event["tool"]: event["error"] for event in named(done, "tool_call") if event.get("error")}
-    assert words == {name: told[name].split(": ", 1)[-1] if name.startswith("rpc-") else told[name] for name in words}
-    assert words.keys() == {*SAID, "rpc-400", "rpc-500", "rpc-data-500", "rpc-text-500", "rpc-empty-422"}
+    assert words == {
+        name: texts_[name].split(": ", 1)[-1] if name.startswith("rpc-") else texts_[name] for name in words
+    }
+    assert words.keys() == {*MESSAGES, "rpc-400", "rpc-500", "rpc-data-500", "rpc-text-500", "rpc-empty-422"}
     halves = [event for event in named(done, "warning") if "lone surrogate" in event["message"]]
     assert len(halves) == 1
     assert done.verdicts == {"q0": "failed", "q1": "passed"}
@@ -179,8 +183,8 @@ def test_prompts_and_resources_that_the_server_refuses(tmp_path: Path, era: str)
         "Connection closed",
         "database is down",
     ]
-    told = [transcript["error"]["message"] for transcript in done.transcripts[:4]]
-    assert [word in message for word, message in zip(words, told, strict=True)] == [True] * 4
+    messages = [transcript["error"]["message"] for transcript in done.transcripts[:4]]
+    assert [word in message for word, message in zip(words, messages, strict=True)] == [True] * 4
     asked = [*named(done, "prompt_get"), *named(done, "resource_read")]
     problems = {event.get("prompt") or event["uri"]: event.get("problem") for event in asked}
     assert problems == {
@@ -359,7 +363,7 @@ def test_a_connection_that_is_reset_before_the_response_is_lost(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("era", "flaw", "told"),
+    ("era", "flaw", "expected"),
     [
         ("sessions", "initialize", "refused the connection: HTTP 500 Internal Server Error: the words of 500 ("),
         ("sessions", "initialize=cut-length", "refused the connection: HTTP 200 OK, but the response was cut off after 40 bytes ("),
@@ -371,12 +375,12 @@ def test_a_connection_that_is_reset_before_the_response_is_lost(tmp_path: Path) 
     ],
 )  # fmt: skip
 def test_what_keeps_mcprun_from_connecting_is_told_in_the_servers_words(
-    tmp_path: Path, era: str, flaw: str, told: str
+    tmp_path: Path, era: str, flaw: str, expected: str
 ) -> None:
     """Each page of the list of tools is part of it."""
     with answering(era, flaw) as url:
         done = run_mcprun("tools", url, "--connect-timeout", "20", cwd=tmp_path)
-    assert (done.code, told in done.stderr, "Traceback" in done.stderr) == (3, True, False)
+    assert (done.code, expected in done.stderr, "Traceback" in done.stderr) == (3, True, False)
 
 
 def test_refused_notifications_and_responses_are_told_and_end_nothing(tmp_path: Path) -> None:
@@ -430,11 +434,11 @@ def test_a_message_that_an_sse_server_refuses_is_that_calls_failure(tmp_path: Pa
             tmp_path, url, script(*calls, ("big", {"bytes": 2_000_000})), script(("big", {"bytes": 3_000_000})),
             script(("counts", {})), flags=(*bounds, "--concurrency", "1"),
         )  # fmt: skip
-    told, problem = texts(done), problems(done)
-    assert {name: text for name, text in statuses.items() if text not in told[name]} == {}
-    assert {problem[name] for name in statuses} == {f"http {told[name].split()[1]}" for name in statuses}
-    assert (told["ok"], told["waits"], len(told["big"])) == ("fine", "fine", 2_000_000)
-    assert (told["closed"], problem["closed"], problem["redirect"]) == (
+    texts_, problem = texts(done), problems(done)
+    assert {name: text for name, text in statuses.items() if text not in texts_[name]} == {}
+    assert {problem[name] for name in statuses} == {f"http {texts_[name].split()[1]}" for name in statuses}
+    assert (texts_["ok"], texts_["waits"], len(texts_["big"])) == ("fine", "fine", 2_000_000)
+    assert (texts_["closed"], problem["closed"], problem["redirect"]) == (
         "Connection closed",
         "json-rpc error -32000",
         "http 302",
@@ -453,8 +457,8 @@ def test_an_sse_session_that_is_lost_is_a_lost_connection(tmp_path: Path) -> Non
             tmp_path, url, script(("never", {})), script(("ok", {}), ("counts", {})), flags=("--concurrency", "1")
         )
     assert done.verdicts == {"q0": "error", "q1": "passed"}
-    told = "the connection to the server was lost during never: the server lost the session: HTTP 404 Not Found: never heard of it"
-    assert done.transcripts[0]["error"] == {"kind": "server_died", "message": told}
+    message = "the connection to the server was lost during never: the server lost the session: HTTP 404 Not Found: never heard of it"
+    assert done.transcripts[0]["error"] == {"kind": "server_died", "message": message}
 
 
 def test_an_sse_server_that_refuses_the_probe_is_an_older_one(tmp_path: Path) -> None:
@@ -473,7 +477,7 @@ def test_an_sse_server_that_refuses_the_probe_is_an_older_one(tmp_path: Path) ->
 @pytest.mark.parametrize("era", ["legacy", "modern"])
 def test_a_json_rpc_error_is_the_requests_own_whatever_it_says(tmp_path: Path, era: str) -> None:
     """The SDK says the same of connections that are lost; a server that says so is still there."""
-    server, names = str(SERVERS / "last_words.py"), ("closed", "broken", "ended")
+    server, names = str(SERVERS / "connection_errors.py"), ("closed", "broken", "ended")
     done = batch(
         tmp_path,
         server,
@@ -484,12 +488,12 @@ def test_a_json_rpc_error_is_the_requests_own_whatever_it_says(tmp_path: Path, e
         flags=("--concurrency", "1", "--restarts", "0", "--", era),
     )
     assert list(done.verdicts.values()) == ["failed", "error", "error", "failed"]
-    said = {name: SAID[name] for name in names} | {
+    message = {name: MESSAGES[name] for name in names} | {
         "ok": (None, "fine"),
         "exits": ("json-rpc error -32000", "out of memory"),
     }
-    told = texts(done) | texts(done, 3)
-    assert {name: (problem, told[name]) for name, problem in problems(done).items()} == said
+    texts_ = texts(done) | texts(done, 3)
+    assert {name: (problem, texts_[name]) for name, problem in problems(done).items()} == message
     errors = [transcript["error"] for transcript in done.transcripts[1:3]]
     assert [(error["kind"], "Connection closed" in error["message"]) for error in errors] == [
         ("prompts", True),
@@ -503,5 +507,5 @@ def test_a_json_rpc_error_is_the_requests_own_whatever_it_says(tmp_path: Path, e
 )
 def test_a_refusal_to_connect_is_no_exit(tmp_path: Path, era: str, method: str) -> None:
     """Whatever the error says, it is told as the server's own."""
-    done = run_mcprun("tools", str(SERVERS / "last_words.py"), "--", era, method, cwd=tmp_path)
+    done = run_mcprun("tools", str(SERVERS / "connection_errors.py"), "--", era, method, cwd=tmp_path)
     assert (done.code, "Error: the server refused the connection: Connection closed (" in done.stderr) == (3, True)

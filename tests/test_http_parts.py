@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun.client.transports.http_answers import read_error, read_message
-from mcprun.client.transports.http_body import MAX_WORDS, without_id, words_of
+from mcprun.client.transports.http_body import MAX_BODY_CHARS, body_text, without_id
 from mcprun.client.transports.http_failure import (
     HttpFailure,
     begin_delivery,
@@ -58,14 +58,14 @@ JSON = st.recursive(
 )
 def test_words_of_a_body(kind: str, body: bytes, words: str) -> None:
     """One line, without markup; what has no words is named by type and size."""
-    assert words_of(body, kind) == words
+    assert body_text(body, kind) == words
 
 
 @given(st.binary(max_size=300), st.sampled_from(["text/html", "application/json", "text/plain", "", "image/png"]))
 def test_words_of_any_body_are_one_bounded_line(body: bytes, kind: str) -> None:
     """Nothing that a server sends raises, or is longer than what is shown."""
-    words = words_of(body * 20, kind)
-    assert (len(words) <= MAX_WORDS + 40, len(words.splitlines()) <= 1) == (True, True)
+    words = body_text(body * 20, kind)
+    assert (len(words) <= MAX_BODY_CHARS + 40, len(words.splitlines()) <= 1) == (True, True)
     words.encode()
 
 
@@ -114,9 +114,9 @@ def test_the_id_of_a_request_is_not_shown(number: int | str) -> None:
 
 def test_a_failure_names_the_status_the_cause_and_the_words_once() -> None:
     """Words that only repeat the reason are left out."""
-    assert HttpFailure(404, "Not Found", words="not found").message() == "HTTP 404 Not Found"
+    assert HttpFailure(404, "Not Found", body_text="not found").message() == "HTTP 404 Not Found"
     assert (
-        HttpFailure(401, "Unauthorized", cause="log in", words="who?").message()
+        HttpFailure(401, "Unauthorized", cause="log in", body_text="who?").message()
         == "HTTP 401 Unauthorized: log in: who?"
     )
     assert HttpFailure(599).message() == "HTTP 599"
@@ -127,7 +127,7 @@ def test_a_delivery_is_over_with_its_context() -> None:
     """Then a request that was refused is sent to no other session."""
     with delivery() as sent:
         assert current_delivery() is sent
-    assert (sent.is_over, current_delivery() is sent) == (True, False)
+    assert (sent.has_ended, current_delivery() is sent) == (True, False)
     assert current_delivery() is not begin_delivery()
 
 

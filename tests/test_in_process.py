@@ -110,8 +110,8 @@ async def test_whatever_a_handler_raises_is_the_error_of_its_request(protocol: s
     for name in names:
         reason = RAISED[name.partition("-")[2]][1]
         one = done[f"call {name}"]
-        told = [(call.is_error, call.content[0]["text"]) for call in one.calls]
-        assert told == [(True, f"the server's handler of tools/call raised {reason}"), (False, "fine")]
+        result_text = [(call.is_error, call.content[0]["text"]) for call in one.calls]
+        assert result_text == [(True, f"the server's handler of tools/call raised {reason}"), (False, "fine")]
         assert one.verdict == "passed"
         for what, method in (("prompt", "prompts/get"), ("resource", "resources/read")):
             error = done[f"{what} {name}"].error
@@ -165,13 +165,13 @@ async def test_a_task_factory_that_was_there_makes_the_tasks() -> None:
 
     loop.set_task_factory(cast("Any", own))
     try:
-        with in_process.contained_tasks():
+        with in_process.contain_tasks():
             await asyncio.create_task(asyncio.sleep(0))
             ours = loop.get_task_factory()
             loop.set_task_factory(None)
         assert (loop.get_task_factory(), len(made)) == (None, 1)
         loop.set_task_factory(ours)
-        with in_process.contained_tasks(), in_process.contained_tasks():
+        with in_process.contain_tasks(), in_process.contain_tasks():
             await asyncio.create_task(asyncio.sleep(0))
         assert len(made) == 2
     finally:

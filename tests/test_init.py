@@ -387,8 +387,8 @@ def test_what_was_given_is_asked_for_again(tmp_path: Path, known: str) -> None:
     (tmp_path / "server.py").write_text(PARTICULAR)
     given = ("--env", "LOG_LEVEL=debug" if known == "info" else "LOG_LEVEL")
     done = run_mcprun("init", "server.py", *given, "--", "--verbose", cwd=tmp_path, env={"LOG_LEVEL": known})
-    told = "First set LOG_LEVEL to the given values, which are not repeated here. Values that are not secret can be set in mcprun.toml."
-    assert (done.code, told in done.stdout.splitlines()) == (0, known == "info")
+    message = "First set LOG_LEVEL to the given values, which are not repeated here. Values that are not secret can be set in mcprun.toml."
+    assert (done.code, message in done.stdout.splitlines()) == (0, known == "info")
     assert (
         ".github/workflows/mcprun.yml: runs them on each push in GitHub Actions, with the repository secret LOG_LEVEL"
         in done.stdout.splitlines()
@@ -432,8 +432,8 @@ def test_headers_come_from_variables() -> None:
     assert job["steps"][3]["env"] == {"X_API_KEY": "${{ secrets.X_API_KEY }}"}
     shell = ["sh", "-c", f"mcprun() {{ printf '%s\\n' \"$@\"; }}; {commands.batch()}"]
     env = {**clean_environment(), "X_API_KEY": "two words"}
-    said = subprocess.run(shell, env=env, capture_output=True, text=True, check=True, timeout=60).stdout
-    assert said.splitlines()[3:] == ["--fresh-server", "--header", "X-Api-Key: two words"]
+    output = subprocess.run(shell, env=env, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert output.splitlines()[3:] == ["--fresh-server", "--header", "X-Api-Key: two words"]
 
 
 @given(
@@ -477,8 +477,8 @@ def test_a_workflow_is_at_the_root_of_its_repository(tmp_path: Path) -> None:
     (folder / "server.py").write_bytes(RAW.read_bytes())
     (folder / "requirements.txt").touch()
     done = run_mcprun("init", "server.py", "--tool", "ok", cwd=folder)
-    told = f"../../{WORKFLOW}: runs them on each push in GitHub Actions"
-    assert (done.code, told in done.stdout.splitlines()) == (0, True)
+    message = f"../../{WORKFLOW}: runs them on each push in GitHub Actions"
+    assert (done.code, message in done.stdout.splitlines()) == (0, True)
     assert sorted(file.name for file in folder.iterdir()) == ["prompts.jsonl", "requirements.txt", "server.py"]
     (job,) = yaml.safe_load((tmp_path / WORKFLOW).read_text())["jobs"].values()
     place = job["defaults"]["run"]["working-directory"]

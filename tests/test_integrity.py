@@ -97,7 +97,7 @@ def no_counts(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "told"),
+    ("harm", "expected"),
     [
         (lambda path: write_lines(path), "run.json counts 3 transcripts, but the file has 0 complete lines"),
         (tear_last, "run.json counts 3 transcripts, but the file has 2 complete lines"),
@@ -139,11 +139,11 @@ def no_counts(path: Path) -> None:
         (lambda path: write_jsonl(path / QUERIES, {"id": "a"}), f"can't read .*{QUERIES}: digest is missing$"),
     ],
 )
-def test_each_damage_is_named_with_its_file(run: Path, harm: Callable[[Path], None], told: str) -> None:
+def test_each_damage_is_named_with_its_file(run: Path, harm: Callable[[Path], None], expected: str) -> None:
     """Whatever was lost, added or changed; an untouched run is read."""
     assert len(list(Run.read(str(run)).transcripts())) == 3
     harm(run)
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=expected):
         Run.read(str(run))
 
 
@@ -161,7 +161,7 @@ def test_a_file_of_transcripts_is_compared_whole_or_not_at_all(run: Path) -> Non
     """Without a run around it, only its end tells that something is missing."""
     alone = run.parent / "alone.jsonl"
     shutil.copy(run / TRANSCRIPTS, alone)
-    assert compare_runs(run, alone).tally.same == 3
+    assert compare_runs(run, alone).summary.same == 3
     alone.write_bytes(alone.read_bytes()[:-30])
     with pytest.raises(UsageError, match=r"alone\.jsonl is damaged: its last line is incomplete"):
         compare_runs(run, alone)

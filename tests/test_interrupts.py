@@ -105,7 +105,7 @@ def test_only_a_third_interrupt_leaves_the_run(
         return "done"
 
     running = BackgroundRun(make_plan([script(("stay", {}), id="a")], server, Options(out=str(tmp_path / "run"))))
-    running._over = Interrupted(times, is_called)
+    running._finished = Interrupted(times, is_called)
     with pytest.raises(KeyboardInterrupt):
         running.start().result()
     running.interrupt()  # as a fixture does at its end

@@ -28,7 +28,7 @@ from mcprun.errors import ErrorKind, QueryError, RunError
 from mcprun.models.credentials import Credentials
 from mcprun.models.select import SelectedModel
 from mcprun.prompts.query import Query, parse_query
-from mcprun.report.isolated import shown
+from mcprun.report.isolated import render
 from mcprun.runs.events import AttemptRef, Event, QueryEnd, ToolCall, WarningEvent
 from mcprun.runs.redaction import Redactor
 from mcprun.runs.run import Run
@@ -78,12 +78,12 @@ def in_objects(levels: int) -> Any:
 
 async def test_what_can_not_be_judged_is_an_error_of_its_query_alone() -> None:
     """It names what was raised, and the trace has the rest."""
-    heard: list[Event] = []
+    events: list[Event] = []
 
     def broken_show(_: str) -> str:
         raise OverflowError("int too large to convert to float")
 
-    loop = cast("ToolLoop", SimpleNamespace(emit=heard.append, model=SimpleNamespace(name="script"), system=None))
+    loop = cast("ToolLoop", SimpleNamespace(emit=events.append, model=SimpleNamespace(name="script"), system=None))
     nothing: Any = None
     attempts = QueryExecutor(
         loop=loop,
@@ -91,18 +91,18 @@ async def test_what_can_not_be_judged_is_an_error_of_its_query_alone() -> None:
         servers=nothing,
         allow_tool_errors=False,
         fail_diverged=False,
-        show=ValueFormatter(broken_show),
+        formatter=ValueFormatter(broken_show),
         run_stop=RunStop(),
     )
     query = parse_query({"id": "q", "prompt": "x", "expect": {"text": {"equals": "a"}}})
     attempt = Attempt(query, AttemptRef("q"), Conversation(model="script", stop="end_turn"), Deadline(1))
     with pytest.raises(QueryError) as raised:
         await attempts._check(attempt, 0.0)
-    told = "the checks could not be evaluated: OverflowError: int too large to convert to float"
-    assert (raised.value.kind, str(raised.value)) == ("fault", told)
-    (warning,) = heard
+    message = "the checks could not be evaluated: OverflowError: int too large to convert to float"
+    assert (raised.value.kind, str(raised.value)) == ("fault", message)
+    (warning,) = events
     assert isinstance(warning, WarningEvent)
-    assert warning.message == told
+    assert warning.message == message
     assert "broken_show" in str(warning.traceback)
 
 
@@ -131,8 +131,8 @@ def write_server(folder: Path, text: str) -> Path:
 def test_what_can_not_be_recorded_is_an_error_of_its_query_alone(tmp_path: Path) -> None:
     """Values that can be neither redacted nor written are replaced by the reason, and nothing is written half."""
     journal = RunWriter(tmp_path)
-    heard: list[Event] = []
-    recorder = Recorder(journal, RECORD, Redactor(["secret-1234"]), heard.append, RunStop(), is_latest=False)
+    events: list[Event] = []
+    recorder = Recorder(journal, RECORD, Redactor(["secret-1234"]), events.append, RunStop(), is_latest=False)
     where = AttemptRef("q")
     recorder.emit(ToolCall(where=where, turn=0, call=0, tool="t", input={"x": nested(DEEPER)}, server=1, log_offset=0))
     end(recorder, transcript("q", call("t", structured=nested(DEEPER)), prompt="secret-1234"))
@@ -143,9 +143,9 @@ def test_what_can_not_be_recorded_is_an_error_of_its_query_alone(tmp_path: Path)
     assert (first.verdict, second.verdict) == ("error", "passed")
     assert first.error
     assert first.error.message.startswith("the conversation could not be recorded: RecursionError: ")
-    assert journal.tally.counts().queries == 2
-    assert isinstance(heard[0], WarningEvent)
-    assert heard[0].message.startswith("the event tool_call could not be recorded: RecursionError: ")
+    assert journal.totals.counts().queries == 2
+    assert isinstance(events[0], WarningEvent)
+    assert events[0].message.startswith("the event tool_call could not be recorded: RecursionError: ")
     assert [event["event"] for event in Run.read(str(tmp_path)).events()] == ["warning", "query_end", "query_end"]
     assert b"secret" not in b"".join(file.read_bytes() for file in tmp_path.iterdir())
 
@@ -224,10 +224,10 @@ def test_a_transcript_that_can_not_be_rendered_keeps_its_verdict() -> None:
         return given.verdict, given.cause
 
     reason = "cannot render this conversation: ZeroDivisionError: division by zero"
-    assert shown(one, fails_by_calls) == ("failed", reason, "why it failed")
-    assert shown(one, fails_by_cause) == ("failed", reason)
-    assert shown(broken("q", "throttled", "why it failed"), fails_by_cause) == ("error", f"throttled: {reason}")
-    assert shown(transcript("q"), fails_by_cause) == ("passed", "")
+    assert render(one, fails_by_calls) == ("failed", reason, "why it failed")
+    assert render(one, fails_by_cause) == ("failed", reason)
+    assert render(broken("q", "throttled", "why it failed"), fails_by_cause) == ("error", f"throttled: {reason}")
+    assert render(transcript("q"), fails_by_cause) == ("passed", "")
 
 
 @pytest.mark.parametrize("query", ["odd", "worse", "last"])
@@ -252,7 +252,7 @@ def test_programs_hear_of_it_too(odd: Path) -> None:
     found = compare_runs(odd / "base", odd / "head", CompareOptions(scrubber=Scrubber.of(["uuid"])))
     assert [one.id for one in found.queries] == ["plain", "odd", "worse"]
     assert {"fault"} == {change.what for one in found.queries[1:] for change in one.changes}
-    assert (found.tally.same, found.tally.changed, found.tally.regressions) == (1, 3, 3)
+    assert (found.summary.same, found.summary.changed, found.summary.regressions) == (1, 3, 3)
 
 
 ODD_NUMBERS = """

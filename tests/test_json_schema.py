@@ -203,7 +203,7 @@ def test_what_is_not_a_schema_is_told_with_its_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "value", "told"),
+    ("schema", "value", "expected"),
     [
         ({"required": ["total"]}, {"rows": 1}, "at $: 'total' is a required property"),
         ({"type": "array"}, {"a": [*range(9999)]}, "at $: an object of 1 key does not match 'type': \"array\""),
@@ -219,10 +219,10 @@ def test_what_is_not_a_schema_is_told_with_its_place() -> None:
         ),
     ],
 )
-def test_a_violation_is_described_without_the_value_and_the_schema(schema: Any, value: Any, told: str) -> None:
+def test_a_violation_is_described_without_the_value_and_the_schema(schema: Any, value: Any, expected: str) -> None:
     """The reason and the path stay short, whatever a server sends."""
     check_schema(schema)
-    assert str(SchemaValidator(schema, SEARCHES["ecma"]).outcome(value).problem) == told
+    assert str(SchemaValidator(schema, SEARCHES["ecma"]).outcome(value).problem) == expected
 
 
 def test_a_long_path_keeps_its_ends() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun._util.json_io import dumps, indented
+from mcprun._util.json_io import dump_indented, dumps
 from mcprun._util.json_text import AmbiguousError, TooDeepError, finite, holds_odd_number, levels, loads
 from mcprun.analysis.diff.transcripts import result_of
 from mcprun.checks.calls import mismatch
@@ -36,7 +36,7 @@ def test_what_is_json_is_read_as_python_reads_it(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("NaN", "NaN is not JSON"),
         ('{"a": [1, {"b c": -Infinity}]}', '-Infinity is not JSON (at a[1]."b c")'),
@@ -45,11 +45,11 @@ def test_what_is_json_is_read_as_python_reads_it(value: Any) -> None:
         ('{"a": NaN, "a": 1}', "the key 'a' appears twice in one object (at a)"),
     ],
 )
-def test_ambiguous_text_is_refused_with_its_place(text: str, told: str) -> None:
+def test_ambiguous_text_is_refused_with_its_place(text: str, expected: str) -> None:
     """What two readers may read differently is no value at all."""
     with pytest.raises(AmbiguousError) as refused:
         loads(text)
-    assert told == str(refused.value)
+    assert expected == str(refused.value)
 
 
 @pytest.mark.parametrize("text", ["[" * 501 + "]" * 501, "[" * 100_000 + "]" * 100_000, '{"a":' * 100_000])
@@ -80,7 +80,7 @@ def test_numbers_that_json_has_no_form_for_become_their_names() -> None:
     assert finite(odd) == named
     assert finite(named) is named
     assert (holds_odd_number(odd), holds_odd_number(named)) == (True, False)
-    assert json.loads(dumps(odd)) == json.loads(indented(odd)) == named
+    assert json.loads(dumps(odd)) == json.loads(dump_indented(odd)) == named
 
 
 AMBIGUOUS = ['{"a": NaN}', '{"a": 1, "a": 1}', '{"a": 1e400}', '{"a": Infinity}']
@@ -92,8 +92,8 @@ def test_ambiguous_text_fits_neither_a_schema_nor_a_result(text: str) -> None:
     (one,) = check_text(ExpectedText(json_schema={}), text, ValueFormatter())
     assert (one.passed, "(at a)" in str(one.message)) == (False, True)
     made = call("t", text)
-    told = mismatch(ExpectedCall(tool="t", result={"a": {"$any": True}}), made, ValueFormatter())
-    assert f"got {ValueFormatter().text(text)}, which is compared as text: " in told
+    reported = mismatch(ExpectedCall(tool="t", result={"a": {"$any": True}}), made, ValueFormatter())
+    assert f"got {ValueFormatter().text(text)}, which is compared as text: " in reported
     assert mismatch(ExpectedCall(tool="t", result=text), made, ValueFormatter()) == ""
 
 
@@ -104,8 +104,8 @@ def test_ambiguous_text_is_compared_as_text(text: str) -> None:
     NaN and Infinity have one meaning, so that what stands beside them can be ignored.
     """
     assert isinstance(result_of(call("t", text).line()), dict) == ("N" in text or "I" in text)
-    said = text.replace('"a": ', '"passed": true, "reason": "r", "a": ')
-    reply = ModelReply(content=[{"type": "text", "text": said}], stop_reason="end_turn", model="m")
+    content = text.replace('"a": ', '"passed": true, "reason": "r", "a": ')
+    reply = ModelReply(content=[{"type": "text", "text": content}], stop_reason="end_turn", model="m")
     assert verdict(reply)[0] is None
 
 

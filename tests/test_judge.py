@@ -57,7 +57,7 @@ def checks(done: Result) -> list[tuple[bool, str | None, str | None]]:
 
 def test_each_rubric_is_graded(tmp_path: Path) -> None:
     """One check a rubric, with the reason in the transcript whether it held or not."""
-    with MessagesApi(answers(lambda told: judged(told["criterion"] == POLITE, f"On {told['criterion']}"))) as api:
+    with MessagesApi(answers(lambda item: judged(item["criterion"] == POLITE, f"On {item['criterion']}"))) as api:
         done = ask(tmp_path, api)
     assert done.code == 1
     assert checks(done) == [
@@ -96,7 +96,7 @@ def test_what_the_judge_is_asked(tmp_path: Path) -> None:
 
 def test_a_replay_asks_nobody(tmp_path: Path) -> None:
     """It says what was said of the same words, byte for byte, without a key; another rubric was not recorded."""
-    with MessagesApi(answers(lambda told: judged(told["criterion"] == POLITE))) as api:
+    with MessagesApi(answers(lambda item: judged(item["criterion"] == POLITE))) as api:
         first = ask(tmp_path, api, "--out", "first")
         count = len(api.requests)
         again = ask(tmp_path, api, "--model", "replay:first", key=None)
@@ -149,18 +149,18 @@ def test_no_verdict_is_no_pass(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "flags", "told"),
+    ("answer", "flags", "expected"),
     [
         (error(500, "api_error", "Broken"), ("--no-retry",), "api_error: the request to the judge failed"),
         (error(404, "not_found_error", "model: x"), (), "the API has no model 'claude-sonnet-5-5' (--judge-model)"),
         (message([], stop_reason="refusal"), (), "returned no verdict; it replied 'refusal'"),
     ],
 )
-def test_a_judge_that_can_not_be_asked(tmp_path: Path, answer: Answer, flags: tuple[str, ...], told: str) -> None:
+def test_a_judge_that_can_not_be_asked(tmp_path: Path, answer: Answer, flags: tuple[str, ...], expected: str) -> None:
     """Its errors are the query's, or the run's when no query could be graded: never a pass."""
     with MessagesApi(answers(lambda _: answer)) as api:
         done = ask(tmp_path, api, *flags)
-    assert (done.code, told in done.stderr) == (3, True)
+    assert (done.code, expected in done.stderr) == (3, True)
 
 
 def test_an_answer_that_was_cut_short_is_not_graded(tmp_path: Path) -> None:
@@ -179,24 +179,24 @@ def test_judging_is_paid_from_the_budget(tmp_path: Path) -> None:
 
 
 @given(st.text(), st.text(), st.text(max_size=50), st.booleans())
-def test_nobodys_words_are_taken_for_ours(rubric: str, said: str, result: str, is_error: bool) -> None:
+def test_nobodys_words_are_taken_for_ours(rubric: str, words_: str, result: str, is_error: bool) -> None:
     """Whatever stands in a conversation stays where it belongs."""
     conversation = Conversation(model="m")
     conversation.messages += [
-        {"role": "user", "content": said},
+        {"role": "user", "content": words_},
         {"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "t", "input": {}}]},
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": result}]},
-        {"role": "assistant", "content": [{"type": "text", "text": said}]},
+        {"role": "assistant", "content": [{"type": "text", "text": words_}]},
     ]
     content = [{"type": "text", "text": result}]
-    conversation.calls.append(Call(turn=0, tool="t", input={"x": said}, is_error=is_error, content=content))
-    told = json.loads(case(rubric, conversation))
-    assert (told["criterion"], told["last answer"]) == (rubric, said)
-    call = {"call": "t", "input": {"x": said}, "result": result or "null"}
-    assert told["conversation"] == [
-        {"user": said},
+    conversation.calls.append(Call(turn=0, tool="t", input={"x": words_}, is_error=is_error, content=content))
+    data = json.loads(case(rubric, conversation))
+    assert (data["criterion"], data["last answer"]) == (rubric, words_)
+    call = {"call": "t", "input": {"x": words_}, "result": result or "null"}
+    assert data["conversation"] == [
+        {"user": words_},
         {**call, "is_error": True} if is_error else call,
-        {"assistant": said},
+        {"assistant": words_},
     ]
 
 
@@ -206,13 +206,13 @@ WRAPS = [("", ""), ("\n", " "), ("```json\n", "\n```"), ("```\n", "\n```")]
 @given(st.booleans(), st.text(), st.sampled_from(WRAPS))
 def test_a_verdict_may_be_fenced(passed: bool, reason: str, wrap: tuple[str, str]) -> None:
     """Models that write it as code are understood."""
-    said = json.dumps({"reason": reason, "passed": passed}).join(wrap)
-    reply = ModelReply(content=[{"type": "text", "text": said}], stop_reason="end_turn", model="m")
+    content = json.dumps({"reason": reason, "passed": passed}).join(wrap)
+    reply = ModelReply(content=[{"type": "text", "text": content}], stop_reason="end_turn", model="m")
     assert verdict(reply) == (passed, " ".join(reason.split()))
 
 
 @pytest.mark.parametrize(
-    ("said", "stop"),
+    ("content", "stop"),
     [
         (
             'The conversation says {"reason": "ok", "passed": true}, which I ignore. {"reason": "no", "passed": false}',
@@ -225,7 +225,7 @@ def test_a_verdict_may_be_fenced(passed: bool, reason: str, wrap: tuple[str, str
         ('{"reason": "ok", "passed": 1}', ""),
     ],
 )
-def test_a_verdict_that_is_quoted_is_none(said: str, stop: str) -> None:
+def test_a_verdict_that_is_quoted_is_none(content: str, stop: str) -> None:
     """What stands among other words may be the conversation's; and an answer that was cut short is none at all."""
-    reply = ModelReply(content=[{"type": "text", "text": said}], stop_reason=stop or "end_turn", model="m")
-    assert verdict(reply) == (None, said)
+    reply = ModelReply(content=[{"type": "text", "text": content}], stop_reason=stop or "end_turn", model="m")
+    assert verdict(reply) == (None, content)

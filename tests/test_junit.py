@@ -97,16 +97,16 @@ def test_what_a_reader_finds_in_a_mixed_run(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert isinstance(error, Error)
     assert (error.type, error.message.startswith("server_died: ")) == ("server_died", True)
-    said = ET.fromstring((tmp_path / "ci" / "junit.xml").read_text()).findtext(".//system-err", "")
-    assert said == (done.run / "server.log").read_text().strip()
-    assert "fatal: out of cheese" in said
+    data = ET.fromstring((tmp_path / "ci" / "junit.xml").read_text()).findtext(".//system-err", "")
+    assert data == (done.run / "server.log").read_text().strip()
+    assert "fatal: out of cheese" in data
 
 
 def test_report_writes_what_batch_wrote(tmp_path: Path) -> None:
     """The end of a batch and `mcprun report` are one path."""
     run_mixed(tmp_path)
-    told = run_mcprun("report", "--junit", "again.xml", cwd=tmp_path)
-    assert (told.code, told.stdout, told.stderr) == (0, "", "")
+    done = run_mcprun("report", "--junit", "again.xml", cwd=tmp_path)
+    assert (done.code, done.stdout, done.stderr) == (0, "", "")
     assert (tmp_path / "again.xml").read_bytes() == (tmp_path / "ci" / "junit.xml").read_bytes()
     assert run_mcprun("report", "--junit", "-", cwd=tmp_path).stdout == (tmp_path / "again.xml").read_text()
 
@@ -137,12 +137,14 @@ def any_schema(jenkins: etree.XMLSchema, ant: etree.XMLSchema) -> tuple[etree.XM
 
 
 @pytest.mark.slow
-@given(run=runs(), said=st.text() | st.just(EVIL))
+@given(run=runs(), content=st.text() | st.just(EVIL))
 @settings(deadline=None)
-def test_every_file_fits(any_schema: tuple[etree.XMLSchema, etree.XMLSchema], run: RunData, said: str) -> None:
+def test_every_file_fits(any_schema: tuple[etree.XMLSchema, etree.XMLSchema], run: RunData, content: str) -> None:
     """Whatever servers say, the file is XML and fits; Ant's schema knows nothing that is skipped."""
     hostile = facts(
-        transcript(said or "q", Verdict.FAILED, said=said), transcript("e", Verdict.ERROR, said=said), log=said
+        transcript(content or "q", Verdict.FAILED, text=content),
+        transcript("e", Verdict.ERROR, text=content),
+        log=content,
     )
     for one in (run, hostile):
         text = junit(one)
@@ -155,7 +157,7 @@ def test_every_file_fits(any_schema: tuple[etree.XMLSchema, etree.XMLSchema], ru
 def test_hostile_text_stays_text() -> None:
     """Tags are escaped, controls and what XML can't hold are made visible."""
     text = junit(
-        facts(transcript("q", Verdict.FAILED, said=EVIL), log=EVIL, against=BaselineData(EVIL, 1, "", (EVIL,)))
+        facts(transcript("q", Verdict.FAILED, text=EVIL), log=EVIL, against=BaselineData(EVIL, 1, "", (EVIL,)))
     )
     assert not set("\x1b\r\u202e\ufffe") & set(text)
     failure = ET.fromstring(text).find(".//failure[@type='calls']")
@@ -167,10 +169,10 @@ def test_hostile_text_stays_text() -> None:
 
 def test_a_run_in_which_everything_fails_is_not_too_long() -> None:
     """Beyond some hundreds, failures are told without their calls, and none without its causes."""
-    text = junit(facts(*(transcript(f"q{at}", Verdict.FAILED, said=f"why {at}") for at in range(600))))
-    told = [failure.text or "" for failure in ET.fromstring(text).iter("failure")]
-    assert (len(told), sum("call 0   add{a: 2}" in one for one in told)) == (600, 500)
-    assert told[-1] == "why 599\n\n(run mcprun show to see the conversation)"
+    text = junit(facts(*(transcript(f"q{at}", Verdict.FAILED, text=f"why {at}") for at in range(600))))
+    lines = [failure.text or "" for failure in ET.fromstring(text).iter("failure")]
+    assert (len(lines), sum("call 0   add{a: 2}" in one for one in lines)) == (600, 500)
+    assert lines[-1] == "why 599\n\n(run mcprun show to see the conversation)"
 
 
 @pytest.mark.parametrize(
@@ -240,6 +242,6 @@ def test_a_run_without_a_trace(tmp_path: Path) -> None:
     more: dict[str, Any] = {"cwd": tmp_path}
     assert run_mcprun("batch", *QUICKSTART, **more).code == 0
     assert run_mcprun("bless", "latest", "base", **more).code == 0
-    told = run_mcprun("report", "base", "--junit", "-", **more)
-    assert (told.code, set(cases(told.stdout).values())) == (0, {"passed"})
-    assert 'time="0.000"' in told.stdout
+    done = run_mcprun("report", "base", "--junit", "-", **more)
+    assert (done.code, set(cases(done.stdout).values())) == (0, {"passed"})
+    assert 'time="0.000"' in done.stdout

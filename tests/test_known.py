@@ -35,7 +35,7 @@ def known_of(found: PromptsFile, source: IO[bytes]) -> VerifiedFile:
 def test_what_is_left_is_what_the_first_reading_gave(prompts: list[str], blank: list[str], over: set[int]) -> None:
     """Ids, also those that were made and numbered, are the same whatever is passed over."""
     source = io.BytesIO(written(prompts, blank))
-    found = read_prompts("-", kept=source)
+    found = read_prompts("-", stored_path=source)
     names = list(found.digests)
     gone = {names[number] for number in over if number < len(names)}
     left = [query for query in found.queries() if query.id not in gone]
@@ -46,7 +46,7 @@ def test_what_is_left_is_what_the_first_reading_gave(prompts: list[str], blank: 
 def test_another_line_ends_it(prompts: list[str], blank: list[str], place: int, is_gone: bool) -> None:
     """A line that says something else, one more, or one less gives nothing from there on."""
     source = io.BytesIO(written(prompts, blank))
-    known = known_of(read_prompts("-", kept=source), source)
+    known = known_of(read_prompts("-", stored_path=source), source)
     place %= len(prompts)
     changed = prompts[:place] + ([] if is_gone else ["something else"]) + prompts[place + 1 :]
     *before, last = known.queries(io.BytesIO(written(changed, blank)), lambda _: False)

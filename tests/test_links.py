@@ -56,10 +56,10 @@ def test_each_is_refused_before_anything_is_written(tmp_path: Path, name: str, k
     victim.write_text("mine")
     out.mkdir()
     place(kind, out / name, victim)
-    told = rf"{name} is (a (hard )?link|a folder|a pipe), and mcprun writes a run only to regular files of its own: remove it"
-    with pytest.raises(UsageError, match=told):
+    message = rf"{name} is (a (hard )?link|a folder|a pipe), and mcprun writes a run only to regular files of its own: remove it"
+    with pytest.raises(UsageError, match=message):
         new_directory("p", str(out))
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         RunWriter(out)
     assert (victim.read_text(), [file.name for file in out.iterdir()]) == ("mine", [name])
     assert not victim.with_name("nowhere").exists()
@@ -104,8 +104,8 @@ def test_commands_refuse_them(tmp_path: Path) -> None:
         ["diff", "s1", "s2", "--html", "real/r.html"],
     ):
         done = run_mcprun(*command, cwd=tmp_path)
-        told = any(words in done.stderr for words in ("is a link", "is a file of a run", "is a hard link"))
-        assert (done.code, told) == (2, True), command
+        stderr = any(words in done.stderr for words in ("is a link", "is a file of a run", "is a hard link"))
+        assert (done.code, stderr) == (2, True), command
     assert victim.read_text() == "mine"
     for name in ("real", "backup"):
         assert run_mcprun("show", name, cwd=tmp_path).code == 0

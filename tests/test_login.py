@@ -23,7 +23,7 @@ from mcp.client.auth.utils import extract_field_from_www_auth
 from mcprun.client.auth.flow import challenge_for
 from mcprun.client.auth.redirect import answer_of
 from mcprun.client.auth.stored_token import Key
-from mcprun.client.oauth_client import OAuthClient, registered
+from mcprun.client.oauth_client import OAuthClient, registered_client
 from mcprun.errors import UsageError
 from tests.support.cli import clean_environment, run_mcprun, script
 from tests.support.loopback import free_port
@@ -43,9 +43,9 @@ def logging_in(server: Guarded, *args: str) -> Iterator[tuple[subprocess.Popen[s
     ) as command:  # fmt: skip
         assert command.stderr
         try:
-            said = re.fullmatch(r"Log in here: (\S+)\n", command.stderr.readline())
-            assert said
-            yield command, said[1]
+            output = re.fullmatch(r"Log in here: (\S+)\n", command.stderr.readline())
+            assert output
+            yield command, output[1]
         finally:
             command.kill()
 
@@ -102,8 +102,8 @@ def test_a_login_by_hand(server: Guarded) -> None:
     """Where the browser is on another machine, the URL that it ends up at is pasted; others are passed over."""
     with logging_in(server) as (command, url):
         answer = answered_with(url)
-        said = ["http://127.0.0.1/callback?code=1&state=2", "", "nonsense", "http://[", "http://[::1]a/?x=1", answer]
-        _, stderr = command.communicate("\n".join(said) + "\n", timeout=60)
+        texts = ["http://127.0.0.1/callback?code=1&state=2", "", "nonsense", "http://[", "http://[::1]a/?x=1", answer]
+        _, stderr = command.communicate("\n".join(texts) + "\n", timeout=60)
         assert (command.returncode, stderr.count("Try again: ")) == (0, 4)
     assert batch(server).code == 0
 
@@ -188,7 +188,7 @@ def test_a_login_that_is_refused(server: Guarded) -> None:
     done = log_in(server)
     assert done.code == 3
     assert done.stderr.endswith("the authorization server returned access_denied: not \\x1b[31mtoday\n")
-    assert server.kept == []
+    assert server.stored == []
 
 
 def test_a_login_that_nobody_does(server: Guarded) -> None:
@@ -216,20 +216,20 @@ def test_tokens_are_listed_and_forgotten(server: Guarded) -> None:
     assert log_in(server).code == 0
     run_mcprun("tools", server.url, "--oauth-client-id", "robot", cwd=server.folder, env=server.robot)
 
-    def said(*args: str) -> list[str]:
+    def logged_lines(*args: str) -> list[str]:
         done = run_mcprun(*args, cwd=server.folder, env=server.env)
         assert (done.code, done.stderr) == (0, "")
         return done.stdout.splitlines()
 
-    assert said("login", "--list") == [server.url, f"{server.url}  (robot)"]
-    assert said("logout", server.url) == [
+    assert logged_lines("login", "--list") == [server.url, f"{server.url}  (robot)"]
+    assert logged_lines("logout", server.url) == [
         f"Deleted the tokens of {server.url}",
         f"Deleted the tokens of {server.url} (robot)",
     ]
-    assert said("logout", server.url) == said("logout", "--all") == ["No tokens are stored."]
+    assert logged_lines("logout", server.url) == logged_lines("logout", "--all") == ["No tokens are stored."]
     assert batch(server).code == 3
     assert log_in(server).code == 0
-    assert said("logout", "--all") == [f"Deleted the tokens of {server.url}"]
+    assert logged_lines("logout", "--all") == [f"Deleted the tokens of {server.url}"]
 
 
 @pytest.mark.parametrize(
@@ -299,9 +299,9 @@ def test_the_refusal_that_the_sdk_is_shown(
 
 def test_entries_of_configurations() -> None:
     """What is no client is none; what is one, but of other types, is refused."""
-    assert registered({"url": "x"}, "f") is None
-    assert registered({"oauth": True}, "f") is None
-    assert registered({"oauth": {"clientId": "a"}}, "f") == OAuthClient(client_id="a")
+    assert registered_client({"url": "x"}, "f") is None
+    assert registered_client({"oauth": True}, "f") is None
+    assert registered_client({"oauth": {"clientId": "a"}}, "f") == OAuthClient(client_id="a")
     wrongs: tuple[dict[str, Any], ...] = (
         {"clientId": 1},
         {"clientSecret": []},
@@ -310,7 +310,7 @@ def test_entries_of_configurations() -> None:
     )
     for wrong in wrongs:
         with pytest.raises(UsageError, match=r"^f: "):
-            registered({"oauth": wrong}, "f")
+            registered_client({"oauth": wrong}, "f")
 
 
 def test_a_server_is_the_same_however_it_is_written() -> None:

@@ -11,20 +11,20 @@ from typing import Any
 
 import pytest
 
-from mcprun._util.json_io import dumps, parsed
+from mcprun._util.json_io import dumps, parse_line
 from mcprun._util.json_text import finite, holds_odd_number
 from mcprun._util.long_integers import (
     WARNING,
     Carrier,
     LongInteger,
-    approximated,
+    approximate,
     as_text,
     digits_of,
     holds_long_integer,
     loads,
 )
 from mcprun.client.transports.framing import read_message
-from tests.support.as_told import ERAS, TRANSPORTS, calling, played, told
+from tests.support.canned_bytes import ERAS, TRANSPORTS, calling, played, server_args
 from tests.support.cli import PROMPTS, RAW, run_mcprun, script, write_jsonl
 from tests.support.messages_api import Answer, HttpReply, MessagesApi, message, text
 
@@ -63,7 +63,9 @@ def test_a_server_may_send_one_anywhere(tmp_path: Path, transport: str, era: str
         {"id": "p", "prompt": "go", "script": [{"text": "Done."}], "server_prompt": "p"},
         {"id": "r", "prompt": "go", "script": [{"text": "Done."}], "resources": ["x:r"]},
     ]
-    file = told(tmp_path, era, texts, {"tools/list": [written(page)], "prompts/list": [{"prompts": [{"name": "p"}]}]})
+    file = server_args(
+        tmp_path, era, texts, {"tools/list": [written(page)], "prompts/list": [{"prompts": [{"name": "p"}]}]}
+    )
     done = played(tmp_path, file, transport, *queries)
     assert dict.fromkeys(("a", "again", "e", "p", "r"), "passed") == done.verdicts
     found = {one["id"]: one for one in done.transcripts}
@@ -126,7 +128,7 @@ def test_text_that_holds_one_stays_text(tmp_path: Path) -> None:
 
 def test_older_records_are_read(tmp_path: Path) -> None:
     """A line with such an integer is read with its digits as text."""
-    assert parsed(f'{{"n": [{LONG}, -{LONG}, 1]}}'.encode()) == {"n": [LONG, f"-{LONG}", 1]}
+    assert parse_line(f'{{"n": [{LONG}, -{LONG}, 1]}}'.encode()) == {"n": [LONG, f"-{LONG}", 1]}
 
 
 def test_a_long_integer_is_a_number_until_it_is_recorded() -> None:
@@ -135,7 +137,7 @@ def test_a_long_integer_is_a_number_until_it_is_recorded() -> None:
     assert (float(minus), loads(f"[{LONG}]")) == (-math.inf, [LongInteger(LONG)])
     assert LongInteger(LONG) not in (minus, math.inf)
     assert (pickle.loads(pickle.dumps(minus)), copy.deepcopy([minus])) == (minus, [minus])
-    assert approximated({"a": [minus]}) == {"a": [-int("9" * 4299)]}
+    assert approximate({"a": [minus]}) == {"a": [-int("9" * 4299)]}
     assert as_text({"a": [minus, 1]}) == {"a": [f"-{LONG}", 1]}
     assert (holds_odd_number([minus]), holds_long_integer({"a": [minus]})) == (True, True)
     assert (finite([minus]), dumps({"n": minus})) == ([f"-{LONG}"], f'{{"n":"-{LONG}"}}')

@@ -23,7 +23,7 @@ from mcprun.tools.results import error_result
 from mcprun.tools.toolset import ToolSet
 
 
-class Said:
+class CannedModel:
     """A model that says what it is given, one turn after the other."""
 
     name = "said"
@@ -47,10 +47,10 @@ class Answers:
     def __init__(self, answer: Callable[[JsonObject], Any]) -> None:
         self.answer = answer
 
-    def attend(self, asker: object) -> AbstractContextManager[None]:
+    def register(self, handler: object) -> AbstractContextManager[None]:
         return nullcontext()
 
-    async def call(self, tool: str, arguments: JsonObject, seconds: float, caller: object) -> ToolResult:
+    async def call(self, tool: str, arguments: JsonObject, timeout_s: float, caller: object) -> ToolResult:
         return cast("ToolResult", await self.answer(arguments))
 
 
@@ -64,7 +64,9 @@ def text(words: str) -> JsonObject:
     return {"type": "text", "text": words}
 
 
-async def converse(model: Said, answer: Callable[[JsonObject], Any], **query: Any) -> tuple[Conversation, list[Event]]:
+async def converse(
+    model: CannedModel, answer: Callable[[JsonObject], Any], **query: Any
+) -> tuple[Conversation, list[Event]]:
     """Run one conversation; give it, and the events."""
     events: list[Event] = []
     conversation = Conversation(model=model.name)
@@ -92,7 +94,7 @@ async def test_calls_of_a_turn_run_at_the_same_time_and_come_back_in_order() -> 
         waiting[number].set()
         return await ok(arguments)
 
-    model = Said(("tool_use", [use(0), use(1), use(2)]), ("end_turn", [text("done")]))
+    model = CannedModel(("tool_use", [use(0), use(1), use(2)]), ("end_turn", [text("done")]))
     conversation, events = await converse(model, answer)
     results = conversation.messages[2]["content"]
     assert [block["tool_use_id"] for block in results] == ["u0", "u1", "u2"]
@@ -103,7 +105,7 @@ async def test_calls_of_a_turn_run_at_the_same_time_and_come_back_in_order() -> 
 async def test_a_paused_turn_goes_on_with_what_was_said() -> None:
     """After `pause_turn` the same messages go back, the paused turn last, untouched."""
     paused = [{"type": "thinking", "thinking": "…", "signature": "s"}, text("Wait")]
-    model = Said(("pause_turn", paused), ("end_turn", [text("Done")]))
+    model = CannedModel(("pause_turn", paused), ("end_turn", [text("Done")]))
     conversation, _ = await converse(model, ok)
     assert model.requests[1] == [{"role": "user", "content": "go"}, {"role": "assistant", "content": paused}]
     assert (conversation.stop, conversation.text) == ("end_turn", "Done")
@@ -111,7 +113,7 @@ async def test_a_paused_turn_goes_on_with_what_was_said() -> None:
 
 async def test_max_turns_ends_a_model_that_runs_in_circles() -> None:
     """At the limit the last turn's calls are still run, and no further turn is asked for."""
-    model = Said(*[("tool_use", [use(number)]) for number in range(9)])
+    model = CannedModel(*[("tool_use", [use(number)]) for number in range(9)])
     conversation, _ = await converse(model, ok, max_turns=3)
     assert (conversation.stop, len(conversation.turns), len(conversation.calls)) == ("max_turns", 3, 3)
 
@@ -127,14 +129,14 @@ async def test_what_was_answered_before_the_server_died_is_kept() -> None:
         answered.set()
         return ToolResult(error_result("no"))
 
-    model = Said(("tool_use", [use(0), use(1)]))
+    model = CannedModel(("tool_use", [use(0), use(1)]))
     conversation = Conversation(model="said")
     events: list[Event] = []
     loop = ToolLoop(model=model, limits=Limits(), system=None, emit=events.append)
     server = cast("ServerSession", Answers(answer))
-    with pytest.raises(QueryError) as told:
+    with pytest.raises(QueryError) as error:
         await loop.converse(Attempt(parse_query("go"), AttemptRef("q"), conversation, Deadline(60)), server)
-    assert told.value.kind is ErrorKind.SERVER_DIED
+    assert error.value.kind is ErrorKind.SERVER_DIED
     assert [(call.input["n"], call.is_error) for call in conversation.calls] == [(0, True)]
     assert [event.problem for event in events if isinstance(event, ToolCall)] == [None, "server_died"]
 
@@ -142,7 +144,7 @@ async def test_what_was_answered_before_the_server_died_is_kept() -> None:
 @pytest.mark.parametrize("stop", ["max_tokens", "refusal", "model_context_window_exceeded"])
 async def test_a_model_that_was_cut_short_hears_no_further_message(stop: str) -> None:
     """The second user message is not played after a turn that did not end by itself."""
-    model = Said((stop, [text("I wo")]))
+    model = CannedModel((stop, [text("I wo")]))
     conversation, events = await converse(model, ok, prompts=["one", "two"])
     assert (conversation.stop, len(conversation.messages)) == (stop, 2)
     assert len([event for event in events if isinstance(event, ModelCall)]) == 1

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mcprun.client.results import read_call, read_prompt, read_resource
-from tests.support.as_told import ERAS, TOOL, TRANSPORTS, calling, played, told
+from tests.support.canned_bytes import ERAS, TOOL, TRANSPORTS, calling, played, server_args
 
 FINE = {"type": "text", "text": "fine"}
 PNG = {"type": "image", "data": "iVBORw0KGgo=", "mimeType": "image/png"}
@@ -176,7 +176,7 @@ def test_a_run_keeps_what_can_be_read(tmp_path: Path, era: str, transport: str) 
     ]
     queries += [{"id": name, "server_prompt": name, "prompt": "go", "script": turns} for name in ("p", "empty", "bad")]
     queries += [{"id": uri, "resources": [uri], "prompt": "go", "script": turns} for uri in ("x://y", "x://z")]
-    done = played(tmp_path, told(tmp_path, era, results), transport, *queries, flags=["--allow-tool-errors"])
+    done = played(tmp_path, server_args(tmp_path, era, results), transport, *queries, flags=["--allow-tool-errors"])
     found = {one["id"]: one for one in done.transcripts}
     assert done.verdicts == {
         **dict.fromkeys(["structured", "nothing", "image", "list", "flag", "null", "number", "array", "word"], "passed"),
@@ -220,7 +220,7 @@ def test_a_result_that_breaks_its_output_schema_is_sent_with_a_reason_and_a_path
         "deep": {"total": 1, "rows": [{}, {"k" * 999: "y" * 999}]},
     }
     sent = {key: {"content": [FINE], "structuredContent": value} for key, value in results.items()}
-    file = told(tmp_path, "legacy", sent, {"tools/list": [{"tools": [listed]}]})
+    file = server_args(tmp_path, "legacy", sent, {"tools/list": [{"tools": [listed]}]})
     done = played(tmp_path, file, transport, *map(calling, sent), flags=("--max-result-bytes", "20000"))
     broken = "The result does not fit the tool's own output schema: at "
     reasons = {

@@ -11,7 +11,7 @@ import pytest
 from mcprun.client.list_items import TOOLS, read_page
 from mcprun.tools.lint import lint
 from mcprun.tools.toolset import ToolSet
-from tests.support.as_told import ERAS, TOOL, TRANSPORTS, calling, played, serving, told
+from tests.support.canned_bytes import ERAS, TOOL, TRANSPORTS, calling, played, server_args, serving
 from tests.support.cli import run_mcprun
 
 OBJECT = {"type": "object"}
@@ -81,12 +81,15 @@ def test_a_tool_is_used_without_a_malformed_field_that_it_does_not_need(more: di
 @pytest.mark.parametrize(("tool", "name", "message"), LEFT_OUT, ids=str)
 def test_one_malformed_tool_costs_no_other(tmp_path: Path, era: str, tool: Any, name: str, message: str) -> None:
     """`tools` lists the others, and `--lint` names it first and once."""
-    with serving(told(tmp_path, era, pages={"tools/list": [{"tools": [TOOL, tool]}]}), "stdio") as (server, *more):
+    with serving(server_args(tmp_path, era, pages={"tools/list": [{"tools": [TOOL, tool]}]}), "stdio") as (
+        server,
+        *more,
+    ):
         done = run_mcprun("tools", server, "--lint", "--json", *more, cwd=tmp_path)
-    said = json.loads(done.stdout)
+    data = json.loads(done.stdout)
     assert (done.code, done.stderr) == (1, "")
-    assert list(said["tokens"]["tools"]) == ["t"]
-    first = said["findings"][0]
+    assert list(data["tokens"]["tools"]) == ["t"]
+    first = data["findings"][0]
     assert (first["tool"], first["severity"], first["message"][: len(message)]) == (name, "error", message)
 
 
@@ -96,7 +99,7 @@ def test_a_server_with_malformed_tools_is_used(tmp_path: Path, era: str, transpo
     """Whatever page they are on: in a run, the list, a snapshot, a comparison, and first prompts."""
     tools = [tool for tool, _, _ in LEFT_OUT]
     pages: list[Any] = [{"tools": [*tools, TOOL], "nextCursor": "1"}, {"tools": [{**TOOL, "name": "u"}, *tools]}]
-    file = told(tmp_path, era, {"fine": FINE}, {"tools/list": pages})
+    file = server_args(tmp_path, era, {"fine": FINE}, {"tools/list": pages})
     done = played(tmp_path, file, transport, calling("fine"))
     assert (done.code, done.verdicts) == (0, {"fine": "passed"})
     assert {tool["name"] for tool in done.record["server"]["tools"]} <= {"t", "u", "bad"}
@@ -114,7 +117,7 @@ def test_a_server_with_malformed_tools_is_used(tmp_path: Path, era: str, transpo
 @pytest.mark.parametrize("era", ERAS)
 def test_a_server_with_malformed_tools_alone_has_none(tmp_path: Path, era: str) -> None:
     """As one that lists none at all, with warnings."""
-    file = told(tmp_path, era, pages={"tools/list": [{"tools": [bad(inputSchema=...), None]}]})
+    file = server_args(tmp_path, era, pages={"tools/list": [{"tools": [bad(inputSchema=...), None]}]})
     query = {"id": "q", "prompt": "Hi.", "script": [{"text": "Hello."}]}
     done = played(tmp_path, file, "stdio", query)
     assert (done.code, done.record["server"]["tools"]) == (0, [])
@@ -129,7 +132,7 @@ def test_a_tool_that_becomes_malformed_is_told(tmp_path: Path) -> None:
     change = {**TOOL, "name": "change"}
     pages = {"tools/list": [{"tools": [TOOL, change, bad()]}]}
     later = {"tools/list": [{"tools": [TOOL, change, bad(inputSchema=None)]}]}
-    file = told(tmp_path, "legacy", {"fine": FINE}, pages, later)
+    file = server_args(tmp_path, "legacy", {"fine": FINE}, pages, later)
     turns = [{"calls": [{"tool": "change", "input": {"key": "fine"}}]}, {"text": "Done."}]
     queries = [{"id": "first", "prompt": "go", "script": turns}, calling("fine")]
     done = played(tmp_path, file, "stdio", *queries, flags=["--concurrency", "1"])

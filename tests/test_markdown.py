@@ -45,9 +45,9 @@ def test_what_is_told_of_a_run(tmp_path: Path) -> None:
     assert "expected text with '6', got 'Done.'" in shown
     assert "server raw" not in shown
     assert "prompts p q.jsonl; server " in shown
-    (command, told) = (token.content for token in tokens(text) if token.type == "fence")
+    (command, message) = (token.content for token in tokens(text) if token.type == "fence")
     assert command == f"mcprun batch 'p q.jsonl' {RAW} --filter 'it [[]1]' -- odd\n"
-    assert told.splitlines()[2:] == ["user     Do it.", "call 0   ok{}", '→        ["ok", {}]', "model    Done."]
+    assert message.splitlines()[2:] == ["user     Do it.", "call 0   ok{}", '→        ["ok", {}]', "model    Done."]
     again = run_mcprun(*command.split()[1:2], "p q.jsonl", RAW, "--filter", "it [[]1]", "--", "odd", cwd=tmp_path)
     assert list(again.verdicts) == ["it [1]"]
 
@@ -84,11 +84,11 @@ def test_a_run_that_is_not_whole() -> None:
 @given(st.integers(0, 120), st.integers(LEAST_BYTES, COMMENT_BYTES), st.sampled_from(["x", "`", "😀", "\n"]))
 @settings(max_examples=examples(30), deadline=None)
 @example(13, 18_933, "`")
-def test_no_run_is_too_long(count: int, most: int, letter: str) -> None:
+def test_no_run_is_too_long(count: int, limit: int, letter: str) -> None:
     """Whatever failed and whatever was said, the text keeps within its bytes, and counts what it leaves out."""
-    run = facts(*(transcript(f"q{at}", Verdict.FAILED, said=letter * 3000) for at in range(count)))
-    text = markdown(run, most)
-    assert len(text.encode()) <= most
+    run = facts(*(transcript(f"q{at}", Verdict.FAILED, text=letter * 3000) for at in range(count)))
+    text = markdown(run, limit)
+    assert len(text.encode()) <= limit
     folded = text.count("<details>")
     assert text.count("</details>") == folded
     left_out = re.search(r"^Details of ([\d,]+) more quer(?:y|ies) that did not pass are omitted", text, re.MULTILINE)
@@ -98,9 +98,9 @@ def test_no_run_is_too_long(count: int, most: int, letter: str) -> None:
     assert (int(more[1]) if more else 0) + rows == count
 
 
-@given(runs() | st.builds(lambda said: facts(
-    transcript(said or "q", Verdict.FAILED, said=said), transcript("e", Verdict.ERROR, said=said),
-    against=BaselineData(said, 1, "1 changed", (said,)), arguments={"prompts": said, "server": said},
+@given(runs() | st.builds(lambda text: facts(
+    transcript(text or "q", Verdict.FAILED, text=text), transcript("e", Verdict.ERROR, text=text),
+    against=BaselineData(text, 1, "1 changed", (text,)), arguments={"prompts": text, "server": text},
 ), st.text() | st.sampled_from([EVIL, "```\n# x", "x\n```\n<b>y</b>"]) | st.text(alphabet="`|<>@[]()*_~#-:/\\!&\n.wh")))  # fmt: skip
 @settings(deadline=None)
 def test_hostile_text_stays_text(run: RunData) -> None:

@@ -43,19 +43,19 @@ def test_more_keys_do_not_matter_and_missing_ones_do(wanted: dict[str, Any], mor
         assert not fits(wanted, {name: wanted[name] for name in wanted if name != key})
 
 
-def told(value: Any) -> Any:
+def distinguish_booleans(value: Any) -> Any:
     """Make booleans something that no number equals, so that Python's `==` tells JSON values apart as JSON does."""
     if isinstance(value, bool):
         return ("bool", value)
     if isinstance(value, dict):
-        return {key: told(item) for key, item in value.items()}
-    return [told(item) for item in value] if isinstance(value, list) else value
+        return {key: distinguish_booleans(item) for key, item in value.items()}
+    return [distinguish_booleans(item) for item in value] if isinstance(value, list) else value
 
 
 @given(JSON, JSON)
 def test_equal_is_what_python_calls_equal(one: Any, other: Any) -> None:
     """But for true and 1, which JSON tells apart: as text they differ."""
-    assert json_equal(one, other) == (told(one) == told(other))
+    assert json_equal(one, other) == (distinguish_booleans(one) == distinguish_booleans(other))
     assert json_equal(one, one)
     if json_equal(one, other) and not holds_matcher(one):
         assert fits(one, other)

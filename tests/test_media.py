@@ -30,7 +30,7 @@ def reason(data: str, declared: str = "image/png") -> str:
     """The words in place of a block."""
     block = media_block(data, declared, "image")
     assert isinstance(block, Unsendable), block
-    return block.words
+    return block.text
 
 
 @pytest.mark.parametrize("declared", ["image/png", "image/svg+xml", "", "application/pdf", "text/plain"])

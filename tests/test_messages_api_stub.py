@@ -29,7 +29,7 @@ OTHER_USE = {**USE, "id": "toolu_2"}
 RESULT = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "5"}
 OTHER_RESULT = {**RESULT, "tool_use_id": "toolu_2"}
 five = [{"type": "text", "text": "5"}]
-SAID = {"type": "text", "text": "hello"}
+TEXT_BLOCK = {"type": "text", "text": "hello"}
 THOUGHT = {"type": "thinking", "thinking": "2 and 3", "signature": "never issued"}
 UNANSWERED = "messages.1: `tool_use` ids were found without `tool_result` blocks immediately after"
 UNEXPECTED = "unexpected `tool_use_id` found in `tool_result` blocks"
@@ -562,7 +562,7 @@ def document(media_type: str = "application/pdf", data: str | None = None) -> Bo
 )
 async def test_blocks_refused(api: MessagesApi, block: Body, expected: str) -> None:
     """A block of a user's message is refused that is empty, broken, or out of place by its type."""
-    body = request(messages=[user(SAID, block)])
+    body = request(messages=[user(TEXT_BLOCK, block)])
     assert (400, "invalid_request_error", expected) == await refused(api, body)
 
 
@@ -572,7 +572,7 @@ async def test_blocks_refused(api: MessagesApi, block: Body, expected: str) -> N
     [
         ([], "messages.2.content.0.content: content must be non-empty"),
         ([{"type": "text", "text": ""}], f"messages.2.content.0.content.0: {EMPTY_TEXT}"),
-        ([SAID, {"type": "text", "text": " "}], f"messages.2.content.0.content.1: {BLANK_TEXT}"),
+        ([TEXT_BLOCK, {"type": "text", "text": " "}], f"messages.2.content.0.content.1: {BLANK_TEXT}"),
         ([{"type": "audio", "data": PNG}], f"messages.2.content.0.content.0: {IN_RESULT}"),
         ([{"type": "resource", "resource": {}}], f"messages.2.content.0.content.0: {IN_RESULT}"),
         ([RESULT], f"messages.2.content.0.content.0: {IN_RESULT}"),
@@ -588,7 +588,7 @@ async def test_contents_of_a_tool_result_refused(api: MessagesApi, content: Any,
     assert (400, "invalid_request_error", expected) == await refused(api, body)
 
 
-@pytest.mark.parametrize("content", [[image()], [SAID, document()]])
+@pytest.mark.parametrize("content", [[image()], [TEXT_BLOCK, document()]])
 def test_an_error_result_holds_text_alone(content: list[Body]) -> None:
     """A picture or a document in a result that is an error is refused, and no other."""
     expected = 'messages.2.content.0.tool_result: all content must be type "text" if `is_error` is true'
@@ -607,16 +607,16 @@ LATE_HOUR = "cache_control.ttl: a ttl='1h' cache_control block must not come aft
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        (request(messages=[user(*[marked(SAID)] * 4)]), None),
-        (request(messages=[user(*[marked(SAID)] * 5)]), FOUND_FIVE),
-        (request(messages=[user(*[marked(SAID)] * 4)], cache_control={"type": "ephemeral"}), FOUND_FIVE),
-        (request(messages=[user(*[marked(SAID)] * 4)], tools=[marked(tool())]), FOUND_FIVE),
-        (request(messages=[user(*[marked(SAID)] * 4)], system=[marked(SAID)]), FOUND_FIVE),
-        (talk(assistant(USE), user({**RESULT, "content": [marked(SAID)] * 5})), FOUND_FIVE),
-        (request(messages=[user(*[{**SAID, "cache_control": None}] * 5)]), None),
-        (request(messages=[user(marked(SAID, ttl="1h"), marked(SAID))]), None),
-        (request(messages=[user(marked(SAID), marked(SAID, ttl="1h"))]), LATE_HOUR),
-        (request(messages=[user(marked(SAID, ttl="1h"))], tools=[marked(tool())]), LATE_HOUR),
+        (request(messages=[user(*[marked(TEXT_BLOCK)] * 4)]), None),
+        (request(messages=[user(*[marked(TEXT_BLOCK)] * 5)]), FOUND_FIVE),
+        (request(messages=[user(*[marked(TEXT_BLOCK)] * 4)], cache_control={"type": "ephemeral"}), FOUND_FIVE),
+        (request(messages=[user(*[marked(TEXT_BLOCK)] * 4)], tools=[marked(tool())]), FOUND_FIVE),
+        (request(messages=[user(*[marked(TEXT_BLOCK)] * 4)], system=[marked(TEXT_BLOCK)]), FOUND_FIVE),
+        (talk(assistant(USE), user({**RESULT, "content": [marked(TEXT_BLOCK)] * 5})), FOUND_FIVE),
+        (request(messages=[user(*[{**TEXT_BLOCK, "cache_control": None}] * 5)]), None),
+        (request(messages=[user(marked(TEXT_BLOCK, ttl="1h"), marked(TEXT_BLOCK))]), None),
+        (request(messages=[user(marked(TEXT_BLOCK), marked(TEXT_BLOCK, ttl="1h"))]), LATE_HOUR),
+        (request(messages=[user(marked(TEXT_BLOCK, ttl="1h"))], tools=[marked(tool())]), LATE_HOUR),
     ],
 )
 def test_cache_marks_are_four_at_most_and_the_longer_ones_first(body: Body, expected: str | None) -> None:
@@ -668,7 +668,7 @@ def test_a_request_has_at_most_a_hundred_pictures(number: int) -> None:
     [
         (assistant("Wait"), None),
         (assistant("Wait "), "messages: final assistant content cannot end with trailing whitespace"),
-        (assistant(SAID, {"type": "text", "text": "a\n"}), "messages: final assistant content cannot end with"),
+        (assistant(TEXT_BLOCK, {"type": "text", "text": "a\n"}), "messages: final assistant content cannot end with"),
         (assistant(THOUGHT), "messages.1: The final block in an assistant message cannot be `thinking`."),
     ],
 )
@@ -698,10 +698,10 @@ def test_a_body_is_strict_json(body: Body) -> None:
 @pytest.mark.asyncio
 async def test_blank_text_that_was_issued_stays_out_of_what_comes_back() -> None:
     """A turn comes back without its blank text; with it, or with other text missing, it is refused."""
-    issued: list[Body] = [{"type": "text", "text": ""}, SAID, {**USE, "id": "toolu_1"}]
+    issued: list[Body] = [{"type": "text", "text": ""}, TEXT_BLOCK, {**USE, "id": "toolu_1"}]
     with MessagesApi(scripted({"hi": [message(issued, stop_reason="tool_use"), text("5")]})) as api:
         await ask(api, request(messages=[user("hi")], tools=[tool()]))
-        await ask(api, request(messages=[user("hi"), assistant(SAID, USE), user(RESULT)]))
+        await ask(api, request(messages=[user("hi"), assistant(TEXT_BLOCK, USE), user(RESULT)]))
         empty = await refused(api, request(messages=[user("hi"), assistant(*issued), user(RESULT)]))
         cut = await refused(api, request(messages=[user("hi"), assistant(USE), user(RESULT)]))
     assert (400, "invalid_request_error", f"messages.1.content.0: {EMPTY_TEXT}") == empty
@@ -731,7 +731,7 @@ async def test_blocks_of_the_assistant_refused(api: MessagesApi, block: Body) ->
         ([assistant(USE), user(RESULT, RESULT)], f"messages.2.content.1: {UNEXPECTED}"),
         ([assistant(USE), user(RESULT), user(RESULT)], f"messages.3.content.0: {UNEXPECTED}"),
         (
-            [assistant(USE), user(SAID, RESULT)],
+            [assistant(USE), user(TEXT_BLOCK, RESULT)],
             "messages.2.content.1: `tool_result` blocks must come first in a message",
         ),
         (
@@ -759,7 +759,7 @@ async def test_calls_and_results_that_do_not_match(api: MessagesApi, messages: A
     "body",
     [
         request(system="Be brief.", tools=[], metadata={"user_id": "a"}, output_config={"effort": "low"}),
-        request(system=[SAID], stream=False, cache_control={"type": "ephemeral"}),
+        request(system=[TEXT_BLOCK], stream=False, cache_control={"type": "ephemeral"}),
         request(tools=[{"type": "web_search_20260318", "name": "web_search"}, tool("a" * 128)]),
         request(tools=[tool(properties={"properties": {"$ref": "#/$defs/d d"}})]),
         request(tools=[tool(definitions={"d d": {}}, dependentSchemas={"d d": {}})]),
@@ -767,16 +767,20 @@ async def test_calls_and_results_that_do_not_match(api: MessagesApi, messages: A
         request(tools=[tool(patternProperties={"^a b": {}})]),
         request(
             messages=[
-                user(SAID, image(), {"type": "document", "source": {"type": "url", "url": "https://a.example/b.pdf"}})
+                user(
+                    TEXT_BLOCK,
+                    image(),
+                    {"type": "document", "source": {"type": "url", "url": "https://a.example/b.pdf"}},
+                )
             ]
         ),
         request(messages=[user({"type": "image", "source": {"type": "url", "url": "https://a.example"}})]),
         talk({"role": "system", "content": "Be brief."}, assistant(" spaced "), user("Go on.")),
-        talk(assistant(SAID), assistant({"type": "web_search_tool_result", "tool_use_id": "a"})),
-        talk(assistant(SAID, USE, OTHER_USE), user(OTHER_RESULT, RESULT, SAID), user("More.")),
+        talk(assistant(TEXT_BLOCK), assistant({"type": "web_search_tool_result", "tool_use_id": "a"})),
+        talk(assistant(TEXT_BLOCK, USE, OTHER_USE), user(OTHER_RESULT, RESULT, TEXT_BLOCK), user("More.")),
         talk(assistant(USE), user({**RESULT, "content": ""})),
         talk(assistant(USE), user({"type": "tool_result", "tool_use_id": "toolu_1"})),
-        talk(assistant(USE), user({**RESULT, "content": [SAID, image("image/webp", webp())]})),
+        talk(assistant(USE), user({**RESULT, "content": [TEXT_BLOCK, image("image/webp", webp())]})),
     ],
 )
 async def test_what_the_api_takes_is_not_refused(api: MessagesApi, body: Body) -> None:
@@ -786,7 +790,7 @@ async def test_what_the_api_takes_is_not_refused(api: MessagesApi, body: Body) -
 
 TURN: list[Body] = [
     {"type": "thinking", "thinking": "2 and 3"},
-    SAID,
+    TEXT_BLOCK,
     {"type": "tool_use", "name": "add", "input": {"a": 1}},
 ]
 
@@ -812,7 +816,7 @@ def altered(index: int, **changes: Any) -> Any:
             lambda turn: turn.insert(0, turn.pop(1)),
             "messages.1.content.0: thinking blocks cannot be modified",
         ),
-        (lambda turn: turn.append(SAID), "messages.1.content.3: text blocks cannot be modified"),
+        (lambda turn: turn.append(TEXT_BLOCK), "messages.1.content.3: text blocks cannot be modified"),
     ],
 )
 async def test_a_turn_that_comes_back_altered(alter: Any, expected: str) -> None:
@@ -878,9 +882,9 @@ async def test_a_fault_of_the_answer_function_fails_the_test() -> None:
         pytest.raises(LookupError, match="turn 0 of the prompt 'What is 2"),
         MessagesApi(scripted({})) as api,
     ):
-        status, _, said = await refused(api, request())
+        status, _, content = await refused(api, request())
     assert status == 400
-    assert "the test's answer function failed: LookupError" in str(said)
+    assert "the test's answer function failed: LookupError" in str(content)
 
 
 @pytest.mark.asyncio

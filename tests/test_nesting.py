@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun._util.json_text import index_of, levels
-from mcprun._util.nesting import MOST_DEPTH, TOO_DEEP, cut_off, parsed_leniently
-from tests.support.as_told import ERAS, TRANSPORTS, serving, told
+from mcprun._util.nesting import MAX_DEPTH, TOO_DEEP, cut_off, parsed_leniently
+from tests.support.canned_bytes import ERAS, TRANSPORTS, server_args, serving
 from tests.support.cli import run_mcprun, script, write_jsonl
 
 JSON = st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x))
@@ -31,16 +31,16 @@ def test_what_is_not_deep_stays_as_it_is(value: Any, is_ascii: bool) -> None:
     assert value == parsed_leniently(text)
 
 
-@pytest.mark.parametrize("count", [MOST_DEPTH + 1, MOST_DEPTH + 2, 5000, 200_000])
+@pytest.mark.parametrize("count", [MAX_DEPTH + 1, MAX_DEPTH + 2, 5000, 200_000])
 def test_what_is_deep_is_cut_off_and_still_counts_as_deep(count: int) -> None:
     """However deep it is, and whatever stands beside it."""
     text = f'{{"a":{nested(count)},"b":[{nested(count)},"]"],"c":1}}'
     found = parsed_leniently(text)
-    assert MOST_DEPTH < levels(found) <= MOST_DEPTH + 2
+    assert MAX_DEPTH < levels(found) <= MAX_DEPTH + 2
     assert (list(found), found["c"], found["b"][1]) == (["a", "b", "c"], 1, "]")
 
 
-@pytest.mark.parametrize("bad", [nested(5000), nested(MOST_DEPTH)])
+@pytest.mark.parametrize("bad", [nested(5000), nested(MAX_DEPTH)])
 def test_a_deep_field_of_an_item_costs_no_other_item(bad: str) -> None:
     """It is replaced; what the list holds besides stays."""
     text = f'{{"id":1,"result":{{"tools":[{{"name":"a","inputSchema":{bad}}},{{"name":"b"}},{bad}]}}}}'
@@ -71,7 +71,7 @@ def test_a_pointer_into_a_list_with_many_digits_is_no_fault(tmp_path: Path, wher
     schema = {"type": "object", "anyOf": [{"type": "object"}], "properties": {"key": {"$ref": f"#/anyOf/{'9' * 5000}"}}}
     tool = {"name": "t", "inputSchema": schema if where == "$ref" else {"type": "object"}}
     results = {"a": {"content": [{"type": "text", "text": "x"}]}}
-    with serving(told(tmp_path, "legacy", results, {"tools/list": [{"tools": [tool]}]}), "stdio") as server:
+    with serving(server_args(tmp_path, "legacy", results, {"tools/list": [{"tools": [tool]}]}), "stdio") as server:
         done = run_mcprun("batch", "p.jsonl", server[0], "--model", "script", *server[1:], cwd=tmp_path)
     assert "error in mcprun" not in done.stdout + done.stderr
     assert done.verdicts["good"] == "passed"
@@ -91,7 +91,7 @@ def test_one_tool_that_is_too_deep_costs_no_other_tool(tmp_path: Path, transport
     ]
     frame = '"resultType":"complete","ttlMs":0,"cacheScope":"private",' if era != "legacy" else ""
     page = f'{{{frame}"tools":[{",".join(tools)}]}}'
-    with serving(told(tmp_path, era, pages={"tools/list": [page]}), transport) as server:
+    with serving(server_args(tmp_path, era, pages={"tools/list": [page]}), transport) as server:
         done = run_mcprun("tools", "--json", *server, cwd=tmp_path)
     assert [tool["name"] for tool in json.loads(done.stdout)["tools"]] == ["good", "long", "noted"]
     assert "tool 'deep' is left out: inputSchema is nested more than 200 deep" in done.stderr

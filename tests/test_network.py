@@ -43,11 +43,11 @@ def problem(environ: Mapping[str, str], *, is_api: bool = True) -> str:
 )
 def test_a_proxy_that_no_client_takes_is_named(name: str, value: str, why: str) -> None:
     """One line says the variable, its value without secrets, and what to do."""
-    said = problem({name: value})
-    assert said.startswith(f"{name} is ")
-    assert why in said
-    assert said.endswith(f"set it to http://HOST:PORT, or unset {name}")
-    assert "hunter22" not in said
+    text = problem({name: value})
+    assert text.startswith(f"{name} is ")
+    assert why in text
+    assert text.endswith(f"set it to http://HOST:PORT, or unset {name}")
+    assert "hunter22" not in text
 
 
 @pytest.mark.parametrize(
@@ -179,8 +179,8 @@ def test_a_socks_proxy_says_what_to_install(tmp_path: Path) -> None:
         [sys.executable, "-m", "mcprun", "batch", "p.jsonl", RAW],
         cwd=tmp_path, env=clean_environment() | env, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
-    said = (
+    text = (
         "Error: ALL_PROXY is 'socks5://[redacted]@h:1', a SOCKS proxy, which needs the package socksio: pip install"
         " 'mcprun[socks]', or unset ALL_PROXY\n"
     )
-    assert (done.returncode, done.stderr) == (2, said)
+    assert (done.returncode, done.stderr) == (2, text)

@@ -17,7 +17,7 @@ from tests.support.cli import SERVERS, Result, clean_environment, run_mcprun, sc
 
 SERVER = SERVERS / "odd_answers.py"
 NO_ID = '{"jsonrpc": "2.0", "id": null, "error": {"code": -32603, "message": "database is down", "data": {"n": 7}}}'
-SAID = 'database is down (data: {"n": 7})'
+ERROR_TEXT = 'database is down (data: {"n": 7})'
 ERAS = ("legacy", "modern")
 
 
@@ -45,7 +45,7 @@ CASES = {
     "list": (error(["full"]), "json-rpc error", '["full"]'),
     "number": (error(42), "json-rpc error", "42"),
     "true": (error(True), "json-rpc error", "true"),
-    "no-id": (NO_ID, "json-rpc error -32603", SAID),
+    "no-id": (NO_ID, "json-rpc error -32603", ERROR_TEXT),
     "absent-id": ('{"error": "full"}', "json-rpc error", "full"),
     "text-id": ('{"jsonrpc": "2.0", "id": "r1", "error": {"code": 1, "message": "full"}}', "json-rpc error 1", "full"),
     "list-id": ('{"jsonrpc": "2.0", "id": [1], "error": {"code": 1, "message": "full"}}', "json-rpc error 1", "full"),
@@ -140,9 +140,9 @@ def test_an_error_that_may_be_for_either_call_is_recorded(tmp_path: Path, era: s
 @pytest.mark.parametrize(
     ("era", "method", "message"),
     [
-        ("legacy", "initialize", f"the server refused the connection: {SAID}"),
-        ("legacy", "tools/list", f"the server refused the connection: {SAID}"),
-        ("modern", "tools/list", f"the server refused the connection: {SAID}"),
+        ("legacy", "initialize", f"the server refused the connection: {ERROR_TEXT}"),
+        ("legacy", "tools/list", f"the server refused the connection: {ERROR_TEXT}"),
+        ("modern", "tools/list", f"the server refused the connection: {ERROR_TEXT}"),
     ],
 )
 def test_an_error_on_the_way_to_the_first_call_is_told(tmp_path: Path, era: str, method: str, message: str) -> None:
@@ -164,7 +164,7 @@ def test_prompts_and_resources_keep_the_words_of_errors(tmp_path: Path, era: str
     write_jsonl(tmp_path / "p.jsonl", *queries)
     flags = ("--env", "ANSWERS", "--model", "script", "--concurrency", "1", "--call-timeout", "20")
     done = run_mcprun("batch", "p.jsonl", SERVER, *flags, "--", era, cwd=tmp_path, env=env)
-    texts = ['locked (data: {"by": "ann"})', SAID]
+    texts = ['locked (data: {"by": "ann"})', ERROR_TEXT]
     assert [event["error"] for event in done.trace if event["event"] in ("prompt_get", "resource_read")] == texts
     assert [text in one["error"]["message"] for text, one in zip(texts, done.transcripts, strict=True)] == [True, True]
 
@@ -193,8 +193,8 @@ def test_a_cursor_that_comes_again_ends_its_list(tmp_path: Path, era: str, comma
     assert done.code == (2 if name == "init" else 0)
     warned = [line for line in done.stderr.splitlines() if "repeats the cursor" in line]
     asked = LISTS if command == ("tools", "--all") else ["tools/list"]
-    said = [f"Warning: the server's {method} repeats the cursor 'again', so the list ends there" for method in asked]
-    assert warned == said
+    texts = [f"Warning: the server's {method} repeats the cursor 'again', so the list ends there" for method in asked]
+    assert warned == texts
 
 
 @pytest.mark.parametrize("transport", ["stdio", "json", "events", "sse"])

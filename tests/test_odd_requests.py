@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mcprun._util.long_integers import WARNING
-from tests.support.as_told import COMPLETE, TRANSPORTS, calling, played, told
+from tests.support.canned_bytes import COMPLETE, TRANSPORTS, calling, played, server_args
 from tests.support.cli import SERVERS, run_mcprun, script, write_jsonl
 
 LONG, NAN = "a number with many digits", "NaN, as a number"
@@ -67,7 +67,7 @@ def test_results_that_ask_for_input_are_read(tmp_path: Path, transport: str) -> 
         {"id": "x:r", "prompt": "go", "script": turns, "resources": ["x:r"]},
     ]
     prompts: dict[str, list[Any]] = {"prompts/list": [{"prompts": [{"name": "p"}]}]}
-    file = told(tmp_path, "2026-07-28", {key: written(one) for key, one in results.items()}, prompts)
+    file = server_args(tmp_path, "2026-07-28", {key: written(one) for key, one in results.items()}, prompts)
     done = played(tmp_path, file, transport, *queries, flags=("--elicit", "script", "--allow-tool-errors"))
     found = {one["id"]: one for one in done.transcripts}
     assert [one["error"] for one in found.values()] == [None] * 4

@@ -84,8 +84,8 @@ def texts_of(value: Any, kind: Kind) -> list[str]:
 
 def same(name: str, expected: Outcome, actual: Outcome) -> bool:
     """Return whether two ways have the same effect, or give the same reason. A flag's reason counts no items."""
-    told = expected[1].removeprefix("item 1 ") if expected[0] == "error" else ""
-    return expected == actual if expected[0] == "value" else (actual[0] == "error" and told in actual[1])
+    message = expected[1].removeprefix("item 1 ") if expected[0] == "error" else ""
+    return expected == actual if expected[0] == "value" else (actual[0] == "error" and message in actual[1])
 
 
 def is_files_own(kind: Kind, value: Any) -> bool:
@@ -103,10 +103,12 @@ def values(kind: Kind) -> st.SearchStrategy[Any]:
     """Draw values for an option: mostly right ones, and those at its bounds."""
     own: st.SearchStrategy[Any]
     match kind:
-        case Whole(least, most):
-            own = st.integers(least, most) | st.sampled_from([least - 1, least, most, most + 1, float(least), 10**5000])
-        case Amount(most):
-            own = st.floats(0, most, exclude_min=True) | st.sampled_from([0, 1, most, most + 1, -1e-9, 10**400])
+        case Whole(least, limit):
+            own = st.integers(least, limit) | st.sampled_from(
+                [least - 1, least, limit, limit + 1, float(least), 10**5000]
+            )
+        case Amount(limit):
+            own = st.floats(0, limit, exclude_min=True) | st.sampled_from([0, 1, limit, limit + 1, -1e-9, 10**400])
         case Switch():
             own = st.booleans()
         case OneOf(names):
@@ -197,8 +199,8 @@ def test_messages_hold_no_value_that_may_be_secret() -> None:
                 {secret: [secret]},
                 f"{secret}\0",
             ):
-                outcome, told = by_python(name, value)
-                assert outcome == "value" or secret not in told or {secret} == {*value}
+                outcome, reported = by_python(name, value)
+                assert outcome == "value" or secret not in reported or {secret} == {*value}
 
 
 def test_every_field_has_a_kind_and_a_flag() -> None:

@@ -53,30 +53,30 @@ def test_what_was_long_ago_is_forgotten() -> None:
 
 def test_servers_of_several_processes_have_numbers_of_their_own(tmp_path: Path) -> None:
     """Also those of a process that came in place of another; what one of them says stands where its events say."""
-    told: list[Event] = []
+    events: list[Event] = []
     log = ServerLog(tmp_path / "server.log", Redactor(), 1000)
-    one, two = (EventMerger(number, 2, log, told.append, set()) for number in (1, 2))
+    one, two = (EventMerger(number, 2, log, events.append, set()) for number in (1, 2))
     one.take((start(1, 0), b"one\n", start(2, 4)))
     two.take((start(1, 0), b"two\n", call(1, 0)))
     one.take((b"three\n", call(2, 4), ServerExit(server=1, died=False, log_offset=10)))
     one.renew()
     one.take((start(1, 0), b"four\n", call(1, 0)))
-    assert [event.server for event in told if isinstance(event, ServerStart)] == [1, 3, 2, 5]
+    assert [event.server for event in events if isinstance(event, ServerStart)] == [1, 3, 2, 5]
     text = (tmp_path / "server.log").read_bytes()
     assert text == b"one\ntwo\nthree\nfour\n"
-    offsets = [event.log_offset for event in told if isinstance(event, ToolCall)]
+    offsets = [event.log_offset for event in events if isinstance(event, ToolCall)]
     assert [text[offset:].split(b"\n")[0] for offset in offsets] == [b"two", b"three", b"four"]
 
 
 def test_what_each_warns_of_is_told_once(tmp_path: Path) -> None:
     """But what concerns a query is told of each."""
-    told: list[Event] = []
+    events: list[Event] = []
     known: set[str] = set()
     log = ServerLog(tmp_path / "server.log", Redactor(), 1000)
     for number in (1, 2):
         own = WarningEvent(where=AttemptRef("q", number), message="slow")
-        EventMerger(number, 2, log, told.append, known).take((WarningEvent(message="a tool was left out"), own))
-    assert [(event.where is None, event.where and event.where.repeat) for event in told] == [
+        EventMerger(number, 2, log, events.append, known).take((WarningEvent(message="a tool was left out"), own))
+    assert [(event.where is None, event.where and event.where.repeat) for event in events] == [
         (True, None),
         (False, 1),
         (False, 2),

@@ -59,11 +59,11 @@ def test_what_may_be_used(folder: Path, flags: tuple[str, ...], permitted: tuple
 
 def test_a_model_is_not_told_of_the_others(folder: Path) -> None:
     """The API is sent what may be used, a query's own `tools` narrow that, and a name that was guessed is refused."""
-    said = {name: [calls(("delete_file", {})), text("ok")] for name in ("all", "own")}
+    answers = {name: [calls(("delete_file", {})), text("ok")] for name in ("all", "own")}
     write_jsonl(
         folder / "p.jsonl", {"id": "all", "prompt": "all"}, {"id": "own", "prompt": "own", "tools": ["s*", "w*"]}
     )
-    with MessagesApi(scripted(said)) as api:
+    with MessagesApi(scripted(answers)) as api:
         env = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
         done = run_mcprun("batch", "p.jsonl", "files.py", "--deny-tool", "[dw]*", cwd=folder, env=env)
     sent = {request.body["messages"][0]["content"]: request.body["tools"] for request in api.requests}

@@ -13,7 +13,7 @@ from mcp.client.stdio import get_default_environment
 
 from mcprun.client.server_log import ServerLog
 from mcprun.client.target import HttpTarget, StdioTarget, Target
-from mcprun.client.transports.process import PrestartedServer, bare_environment, end, start
+from mcprun.client.transports.process import PrestartedServer, bare_environment, shut_down, start
 from mcprun.runs.redaction import Redactor
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 
@@ -45,7 +45,7 @@ async def test_a_server_does_not_inherit_what_python_ignores(tmp_path: Path) -> 
         process = await start(StdioTarget("sh", "sh", ("-c", "grep SigIgn /proc/self/status")), stderr.writer)
         assert process.stdout
         line = await process.stdout.readline()
-        await end(process)
+        await shut_down(process)
     ignored = int(line.split()[1], 16)
     assert [number for number in (signal.SIGPIPE, signal.SIGXFSZ) if ignored >> (number - 1) & 1] == []
 
@@ -54,9 +54,9 @@ async def test_a_server_that_nobody_takes_is_ended(tmp_path: Path) -> None:
     """Whatever it has started goes with it, which the fixture of every test looks for; what it said is in the log."""
     async with PrestartedServer(
         StdioTarget("sh", "sh", ("-c", "setsid sleep 600 & echo here >&2; cat")), log_in(tmp_path)
-    ) as ahead:
-        assert ahead.is_there
-    assert not ahead.is_there
+    ) as prestarted:
+        assert prestarted.is_there
+    assert not prestarted.is_there
     assert (tmp_path / "server.log").read_text().startswith("here\n")
 
 
@@ -64,33 +64,33 @@ async def test_a_server_is_ended_by_who_is_cancelled_meanwhile(tmp_path: Path) -
     """Though it takes its time to go, and however often that comes."""
     with log_in(tmp_path).stderr() as stderr:
         process = await start(StdioTarget("sh", "sh", ("-c", "trap '' TERM; sleep 600")), stderr.writer)
-        ending = asyncio.create_task(end(process))
+        run_stop = asyncio.create_task(shut_down(process))
         for _ in range(3):
             await asyncio.sleep(0)
-            ending.cancel()
+            run_stop.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await ending
+            await run_stop
         assert process.returncode is not None
 
 
 async def test_a_server_is_taken_once(tmp_path: Path) -> None:
     """Whoever has it ends it, and its stderr; the others get none."""
     with ExitStack() as stack:
-        async with PrestartedServer(StdioTarget("cat", "cat"), log_in(tmp_path)) as ahead:
-            stack.push(ahead.stderr)
-            process = ahead.take()
-            assert ahead.take() is None
+        async with PrestartedServer(StdioTarget("cat", "cat"), log_in(tmp_path)) as prestarted:
+            stack.push(prestarted.stderr)
+            process = prestarted.take()
+            assert prestarted.take() is None
         assert process
         assert process.returncode is None
-        await end(process)
+        await shut_down(process)
 
 
 @pytest.mark.parametrize("target", [StdioTarget("nope", "./nope"), HttpTarget("http://127.0.0.1:9/mcp")])
 async def test_what_cannot_be_started_is_left_to_others(tmp_path: Path, target: Target) -> None:
     """A command that is not there is no reason to fail here, and a URL needs no process."""
     before = open_files()
-    async with PrestartedServer(target, log_in(tmp_path)) as ahead:
-        assert not ahead.is_there
+    async with PrestartedServer(target, log_in(tmp_path)) as prestarted:
+        assert not prestarted.is_there
         assert open_files() == before
 
 

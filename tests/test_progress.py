@@ -58,7 +58,7 @@ class Silent:
 async def serve(line: Line, progress: Iterable[tuple[float, float | None]], era: str) -> None:
     """Report progress on each request, a second apart, and then give its result; each item is progress and total."""
     while True:
-        request = await line.hear()
+        request = await line.receive()
         if not isinstance(request, mcp_types.JSONRPCRequest):
             continue
         if request.method == "server/discover":
@@ -81,19 +81,21 @@ def asked(
     progress: Iterable[tuple[float, float | None]],
     era: str = "legacy",
     limits: tuple[float, float] = (2, 10),
-    told: list[Event] | None = None,
+    events_: list[Event] | None = None,
 ) -> tuple[T, float]:
     """Ask a server that reports progress, with time limits for a call and for all of it; give the seconds, too."""
 
     async def main() -> tuple[T, float]:
         line = Line()
         serving = asyncio.create_task(serve(line, progress, era))
-        desk = ClientCallbacks(1, ClientFeatures(), (told if told is not None else []).append, str, Counter())
-        traffic = Traffic(1000).watched(line.open(), lambda: None)
+        callbacks = ClientCallbacks(
+            1, ClientFeatures(), (events_ if events_ is not None else []).append, str, Counter()
+        )
+        traffic = Traffic(1000).wrap(line.open(), lambda: None)
         async with Client(traffic, mode="auto", cache=None) as client:
             server = ServerSession(
                 1,
-                ConnectedServer(client, Connection(lambda _: None), cast("Any", None), desk),
+                ConnectedServer(client, Connection(lambda _: None), cast("Any", None), callbacks),
                 ToolSet(),
                 cast("Any", None),
                 limits[1],
@@ -111,7 +113,7 @@ def asked(
 
 async def call(server: ServerSession, caller: PendingCall) -> str:
     """Call a tool; give what the model is told."""
-    answer = await server.call("slow", {}, caller.clock.seconds, caller)
+    answer = await server.call("slow", {}, caller.clock.limit_s, caller)
     return answer.result["content"][0]["text"] if answer.is_error else "done"
 
 
@@ -166,8 +168,8 @@ def test_no_progress_goes_on_for_ever(ask: Any, era: str) -> None:
     """The limit for all of it holds, and the message names it and says how far it had come."""
     endless = ((number, None) for number in itertools.count())
     message, took = asked(ask, endless, era, (2, 4.5))
-    said = "within 4.5 s in all (--max-call-timeout); last progress less than 2 s earlier (3)"
-    assert message in (f"No answer from slow {said}.", f"no response to it {said}")
+    text = "within 4.5 s in all (--max-call-timeout); last progress less than 2 s earlier (3)"
+    assert message in (f"No answer from slow {text}.", f"no response to it {text}")
     assert took == 4.5
 
 
@@ -190,9 +192,9 @@ def test_only_progress_that_increases_counts(progress: tuple[float, ...], messag
 
 def test_the_trace_has_the_first_of_many_notifications() -> None:
     """A flood of them extends nothing that does not increase, and is counted."""
-    told: list[Event] = []
-    assert asked(call, counted(*range(1, 40)), limits=(2, 60), told=told) == ("done", 40)
-    assert len(told) == 20
+    events: list[Event] = []
+    assert asked(call, counted(*range(1, 40)), limits=(2, 60), events_=events) == ("done", 40)
+    assert len(events) == 20
 
 
 def test_progress_while_the_clock_stands_still() -> None:
@@ -203,14 +205,14 @@ def test_progress_while_the_clock_stands_still() -> None:
     async def wait() -> None:
         async with clock:
             await asyncio.sleep(1)
-            with clock.paused():
+            with clock.pause():
                 await asyncio.sleep(10)
-                clock.progressed(1, None)
+                clock.extend(1, None)
                 await asyncio.sleep(10)
             await asyncio.sleep(1)
-            clock.progressed(2, None)
+            clock.extend(2, None)
             await asyncio.sleep(1.5)
-            clock.progressed(3, None)
+            clock.extend(3, None)
             await asyncio.sleep(60)
 
     async def main() -> float:
@@ -224,7 +226,7 @@ def test_progress_while_the_clock_stands_still() -> None:
 
 def test_limits_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     """The limit for all of a call is never below that for a part of it; without one it is ten minutes or more."""
-    assert [mcprun.Limits(call_seconds=one).most_call_seconds for one in (60, 900)] == [600, 900]
+    assert [mcprun.Limits(call_seconds=one).max_total_call_seconds for one in (60, 900)] == [600, 900]
     with pytest.raises(
         UsageError, match="--max-call-timeout must be at least --call-timeout: 5 s is less than the 60 s"
     ):

@@ -85,9 +85,9 @@ def test_a_file_without_queries(
     (tmp_path / "folder").mkdir()
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as error:
         read_prompts(name)
-    assert str(told.value) == message
+    assert str(error.value) == message
 
 
 def test_the_same_prompt_twice_gets_numbered_ids(tmp_path: Path) -> None:
@@ -106,9 +106,9 @@ def test_an_id_that_looks_made_is_still_the_users(tmp_path: Path) -> None:
     """A repeated id that the user wrote is an error, with both lines."""
     file = tmp_path / "p.jsonl"
     file.write_text('{"id": "x", "prompt": "a"}\n{"custom_id": "x", "prompt": "b"}\n')
-    with pytest.raises(PromptsError) as told:
+    with pytest.raises(PromptsError) as error:
         read_prompts(str(file))
-    assert told.value.problems == (f"{file}:2: id: 'x' is already used on line 1",)
+    assert error.value.problems == (f"{file}:2: id: 'x' is already used on line 1",)
 
 
 @given(st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=8), st.integers(1, 10))
@@ -171,9 +171,9 @@ def test_a_line_of_a_hundred_megabytes(tmp_path: Path) -> None:
             stream.write(b"x" * 1_000_000)
         stream.write(b'"\n{"promt": "x"}\n')
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(PromptsError) as told:
+    with pytest.raises(PromptsError) as error:
         read_prompts(str(file))
-    assert told.value.problems == (
+    assert error.value.problems == (
         f"{file}:2: line: has more than 67,108,864 bytes",
         f"{file}:3: promt: unknown key; did you mean 'prompt'?",
     )

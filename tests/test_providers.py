@@ -194,11 +194,11 @@ def test_credentials_are_secrets(
     tmp_path: Path, stub: type[MessagesApi], model: str, path: str, secret: str, env: dict[str, str]
 ) -> None:
     """Whoever repeats them, a model or a provider's error, they are in no file and no message."""
-    said: dict[str, list[Answer]] = {
+    answers: dict[str, list[Answer]] = {
         "One": [text(f"It is {secret}.")],
         "Two": [error(400, "invalid_request_error", f"no {secret}")],
     }
-    with stub(scripted(said)) as api:
+    with stub(scripted(answers)) as api:
         done = ask(tmp_path, model, "--base-url", f"{api.url}{path}", env=env, queries=("One", "Two"))
     assert sorted(done.verdicts.values()) == ["error", "passed"], done.stderr
     assert hidden(done, secret)
@@ -290,10 +290,10 @@ def test_a_judge_may_be_at_another_provider(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flag", "most", "then"),
+    ("flag", "limit", "then"),
     [("--budget-tokens", "30", "60"), ("--budget-usd", f"{PAID * 2.5:.9f}", f"{PAID * 5.5:.9f}")],
 )
-def test_a_judge_at_another_provider_has_no_budget_of_its_own(tmp_path: Path, flag: str, most: str, then: str) -> None:
+def test_a_judge_at_another_provider_has_no_budget_of_its_own(tmp_path: Path, flag: str, limit: str, then: str) -> None:
     """What both take is counted together, and what earlier processes took counts once."""
     queries = tuple({"id": f"q{number}", "prompt": "Hi", "expect": {"judge": "Is polite."}} for number in range(4))
     verdict = text(json.dumps({"reason": "So it is.", "passed": True})) | {"usage": TEN}
@@ -301,7 +301,7 @@ def test_a_judge_at_another_provider_has_no_budget_of_its_own(tmp_path: Path, fl
     with FoundryApi(lambda _: text("Hello.") | {"usage": TEN}) as model, MessagesApi(lambda _: verdict) as judge:
         urls = {"ANTHROPIC_FOUNDRY_BASE_URL": f"{model.url}/anthropic", "ANTHROPIC_BASE_URL": judge.url}
         asked = ("--judge-model", SONNET, "--concurrency", "1", "--out", "run")
-        done = ask(tmp_path, f"foundry:{SONNET}", *asked, flag, most, env={**env, **urls}, queries=queries)
+        done = ask(tmp_path, f"foundry:{SONNET}", *asked, flag, limit, env={**env, **urls}, queries=queries)
         assert (done.code, list(done.verdicts.values())) == (3, ["passed"] + ["skipped"] * 3)
         assert (len(model.requests), len(judge.requests)) == (2, 1)
         again = run_mcprun("batch", "--resume", "run", flag, then, cwd=tmp_path, env={**ALONE, **env, **urls})
@@ -312,11 +312,13 @@ def test_a_judge_at_another_provider_has_no_budget_of_its_own(tmp_path: Path, fl
 def test_a_provider_that_there_is_not(tmp_path: Path) -> None:
     """Those that there are get named, with a key too, and for the judge; an endpoint may have any names."""
     env = {"ANTHROPIC_API_KEY": "sk-ant-test"}
-    told = "Error: Claude's API has no model openai:gpt-4: the providers are bedrock:NAME, vertex:NAME and foundry:NAME"
+    message = (
+        "Error: Claude's API has no model openai:gpt-4: the providers are bedrock:NAME, vertex:NAME and foundry:NAME"
+    )
     graded = {"prompt": "Hi", "expect": {"judge": "Is polite."}}
     for model, flags in (("openai:gpt-4", ()), ("claude-sonnet-5-5", ("--judge-model", "openai:gpt-4"))):
         done = ask(tmp_path, model, *flags, env=env, queries=(graded,))
-        assert (done.code, told in done.stderr) == (2, True)
+        assert (done.code, message in done.stderr) == (2, True)
     with MessagesApi(lambda _: text("ok")) as api:
         for flags, there in ((("--base-url", api.url), env), ((), {**env, "ANTHROPIC_BASE_URL": api.url})):
             assert ask(tmp_path, "llama3:8b", *flags, env=there, queries=("One",)).code == 0
@@ -345,8 +347,8 @@ def test_throttling_and_refusals_are_those_of_claude(tmp_path: Path) -> None:
         )
     (retry,) = (event for event in throttled.trace if event["event"] == "retry")
     assert (throttled.code, retry["status"]) == (0, 429)
-    told = "the API has no model 'gone': 400: The provided model identifier is invalid."
-    assert (unknown.code, unknown.stderr.count(told)) == (3, 1)
+    message = "the API has no model 'gone': 400: The provided model identifier is invalid."
+    assert (unknown.code, unknown.stderr.count(message)) == (3, 1)
     assert (
         refused.stderr.count("the API refused the key: 403: The security token included in the request is invalid.")
         == 1

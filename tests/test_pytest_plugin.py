@@ -171,11 +171,11 @@ def test_a_server_that_does_not_start(suite: Suite) -> None:
     done = suite.run("quickstart.jsonl", "--mcp-server", "broken.py")
     assert done.ret == 1
     done.assert_outcomes(errors=6)
-    told = done.stdout.str().partition("short test summary")[0]  # which in CI has each message whole
-    assert told.count("\nerror: server_start: the server exited before it responded: broken.py\n") == 6
-    assert told.count("Last lines of the server's stderr:") == 1
-    assert "  no database" in told
-    assert "During handling" not in told
+    stdout = done.stdout.str().partition("short test summary")[0]  # which in CI has each message whole
+    assert stdout.count("\nerror: server_start: the server exited before it responded: broken.py\n") == 6
+    assert stdout.count("Last lines of the server's stderr:") == 1
+    assert "  no database" in stdout
+    assert "During handling" not in stdout
 
 
 @pytest.mark.parametrize(
@@ -381,9 +381,9 @@ def test_a_bad_prompts_file(suite: Suite) -> None:
     suite.prompts(script(id="a"), {"prompt": ""}, {"prompt": "x", "expct": {}})
     done = suite.run("prompts.jsonl", *BARE)
     assert done.ret == 2
-    told = run_mcprun("validate", "prompts.jsonl", cwd=suite.path).stderr
-    assert len(told.splitlines()) == 2
-    assert told in done.stdout.str()
+    stderr = run_mcprun("validate", "prompts.jsonl", cwd=suite.path).stderr
+    assert len(stderr.splitlines()) == 2
+    assert stderr in done.stdout.str()
 
 
 @pytest.mark.parametrize("args", [(), ("-n2",)])
@@ -502,11 +502,11 @@ def test_no_text_of_a_server_is_a_command(suite: Suite, job: str) -> None:
     broken = suite.run("##[error].jsonl", "--mcp-server", "commanding.py", env=env)
     started = suite.run("prompts.jsonl", "--mcp-server", "fails.py", "-rfE", env=env)
     started.assert_outcomes(errors=2)
-    told = [line for one in (done, broken, started) for line in [*one.outlines, *one.errlines]]
-    told += re.sub(r' name=".*?"', "", (suite.path / "j.xml").read_text()).splitlines()
-    told = [re.sub(r"\S*jsonl(::##\[error\]INJECTED)?", "", line) for line in told]  # names of the user's own
-    assert [line for line in told if re.search(r"(?:^|\r)\s*::|##\w*\[", line)] == []
-    assert sum("INJECTED" in line for line in told) > 10
+    lines = [line for one in (done, broken, started) for line in [*one.outlines, *one.errlines]]
+    lines += re.sub(r' name=".*?"', "", (suite.path / "j.xml").read_text()).splitlines()
+    lines = [re.sub(r"\S*jsonl(::##\[error\]INJECTED)?", "", line) for line in lines]  # names of the user's own
+    assert [line for line in lines if re.search(r"(?:^|\r)\s*::|##\w*\[", line)] == []
+    assert sum("INJECTED" in line for line in lines) > 10
 
 
 def test_a_wrong_configuration(suite: Suite) -> None:
@@ -550,14 +550,16 @@ def test_variables_come_before_files_and_after_flags(suite: Suite) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "env", "told"),
+    ("file", "env", "expected"),
     [
         ("call-timeout = nan\n", {}, "call-timeout must be a number of seconds above 0 and at most 31,622,400, not nan"),
         ("", {"MCPRUN_RETRYS": "1"}, "the environment sets 'MCPRUN_RETRYS', which is no option; did you mean 'MCPRUN_RETRIES'?"),
         ("server = 3\n", {}, "*mcprun.toml: server must be a string, not a whole number"),
     ],
 )  # fmt: skip
-def test_wrong_settings_are_told_by_whoever_uses_them(suite: Suite, file: str, env: dict[str, str], told: str) -> None:
+def test_wrong_settings_are_told_by_whoever_uses_them(
+    suite: Suite, file: str, env: dict[str, str], expected: str
+) -> None:
     """A prompts file is not collected, `mcp_run` raises; tests that do not use mcprun are run all the same."""
     suite.write("mcprun.toml", file)
     suite.write("test_other.py", "def test_other(): pass")
@@ -565,10 +567,10 @@ def test_wrong_settings_are_told_by_whoever_uses_them(suite: Suite, file: str, e
     server = () if "server" in file else BARE
     done = suite.run("quickstart.jsonl", *server, env=env)
     assert done.ret == 2
-    done.stdout.fnmatch_lines([f"*{told}"])
+    done.stdout.fnmatch_lines([f"*{expected}"])
     done = suite.run("test_other.py", "test_it.py", *server, env=env)
     done.assert_outcomes(passed=1, failed=1)
-    done.stdout.fnmatch_lines([f"*UsageError: *{told.removeprefix('*')}"])
+    done.stdout.fnmatch_lines([f"*UsageError: *{expected.removeprefix('*')}"])
 
 
 def test_prompts_that_are_no_patterns(suite: Suite) -> None:
@@ -670,11 +672,11 @@ def test_a_tag_is_a_name_and_nothing_else(suite: Suite) -> None:
 
 def test_a_long_conversation_is_cut_short() -> None:
     """What a query fails for stands at its end: that is what is shown."""
-    said = "\n".join(f"line {number}" for number in range(1000))
-    lines = failure_repr.conversation(transcript("q", Verdict.FAILED, said=said[:3000])).splitlines()
+    content = "\n".join(f"line {number}" for number in range(1000))
+    lines = failure_repr.conversation(transcript("q", Verdict.FAILED, text=content[:3000])).splitlines()
     assert (lines[0], len(lines)) == ("failed q  script", 202)
     assert lines[1].startswith("… ")
-    assert lines[-2].strip() == said[:3000].splitlines()[-2]
+    assert lines[-2].strip() == content[:3000].splitlines()[-2]
 
 
 def test_hostile_text_does_not_reach_the_terminal(suite: Suite) -> None:

@@ -208,15 +208,15 @@ def test_a_script_is_played_whole_and_answers_everything(prompts: int, script: l
     """Turns that would never be played, and messages that would never be answered, are a bad line."""
     turns = {"calls": {"calls": [{"tool": "a"}]}, "text": {"text": "hi"}}
     value = {"prompts": ["x"] * prompts, "script": [turns[turn] for turn in script]}
-    told = problems(value)
-    assert [field for field, _ in told] == ([] if fits else ["script"])
+    reported = problems(value)
+    assert [field for field, _ in reported] == ([] if fits else ["script"])
 
 
 def test_a_reference_can_not_stand_for_a_whole_input() -> None:
     """An input is an object, which a part of a result may not be."""
     script = [{"calls": [{"tool": "a"}]}, {"calls": [{"tool": "b", "input": {"$from": 0}}]}]
-    told = "turn 1: $from can replace a value in the input, not the whole input"
-    assert problems({"prompt": "x", "script": script}) == [("script", told)]
+    message = "turn 1: $from can replace a value in the input, not the whole input"
+    assert problems({"prompt": "x", "script": script}) == [("script", message)]
 
 
 @pytest.mark.parametrize(

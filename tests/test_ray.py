@@ -141,9 +141,9 @@ def test_a_query_that_kills_its_actor_ends(folder: Path, address: str) -> None:
     assert done.code == 3
     assert [name for name, verdict in done.verdicts.items() if verdict != "passed"] == ["2"]
     assert "(raylet)" not in done.stdout + done.stderr  # Ray's own messages are not ours
-    told = done.transcripts[2]
-    assert (told["verdict"], told["stop"]) == ("error", "error")
-    assert told["error"] == {"kind": "server_died", "message": "the actor that ran the query died 3 times in a row"}
+    reported = done.transcripts[2]
+    assert (reported["verdict"], reported["stop"]) == ("error", "error")
+    assert reported["error"] == {"kind": "server_died", "message": "the actor that ran the query died 3 times in a row"}
 
 
 class StandIn:
@@ -151,7 +151,7 @@ class StandIn:
 
     def __init__(self, dead: int, *, takes: bool = False) -> None:
         self.number, self.in_flight, self.server, self.events = 1, 0, "there", ()
-        self.actor = self.run = self.inbox = self
+        self.actor = self.run = self.merger = self
         self.take: Any = self
         self._dead, self._takes = dead, takes
 
@@ -161,7 +161,7 @@ class StandIn:
     def dismiss(self) -> None:
         """Be started anew."""
 
-    def __call__(self, told: object) -> None:
+    def __call__(self, items: object) -> None:
         """Be told what an actor has told."""
 
     async def remote(self, *query: Any) -> WorkerMessage:
@@ -213,7 +213,7 @@ async def test_a_query_that_is_cancelled_before_its_first_step_is_skipped() -> N
     worker._executor = cast("Any", SimpleNamespace(run=run))
     running = asyncio.create_task(worker.run(Query(id="a", prompt="?"), 1))
     await asyncio.sleep(0)
-    await worker.end(ErrorKind.SERVER_DIED, "an actor died", "")
+    await worker.cancel(ErrorKind.SERVER_DIED, "an actor died", "")
     message = await running
     assert message.transcript
     assert message.transcript.verdict == "skipped"
@@ -290,13 +290,13 @@ def test_refusals_after_a_success_are_counted_over_all_actors(tmp_path: Path, ad
 
 def test_a_budget_is_of_the_whole_run() -> None:
     """What all actors have spent counts, and what earlier processes did; then nothing more is started."""
-    from mcprun.engine.ray.run import counted
+    from mcprun.engine.ray.run import count_costs
 
-    told: list[Event] = []
+    received: list[Event] = []
     usage = Usage(input_tokens=5, output_tokens=5)
-    run = replace(context(told.append, Limits(budget_tokens=30)), billed_replies=[BilledReply("m", usage)])
-    run.run_stop.is_busy = True
-    emit = counted(run)
+    run = replace(context(received.append, Limits(budget_tokens=30)), billed_replies=[BilledReply("m", usage)])
+    run.run_stop.has_started = True
+    emit = count_costs(run)
     reply = ModelCall(model="m", stop_reason="end_turn", usage=usage)
     emit(reply)
     emit(ModelCall(model="m", error="api_error: none"))
@@ -304,7 +304,7 @@ def test_a_budget_is_of_the_whole_run() -> None:
     emit(reply)
     assert run.run_stop.reason
     assert str(run.run_stop.reason) == "the run has spent 30 of 30 tokens (--budget-tokens)"
-    assert len(told) == 3
+    assert len(received) == 3
 
 
 @given(st.integers(40, 300), st.integers(1, 40), st.integers(1, 40))
@@ -325,7 +325,7 @@ def test_actors_share_what_the_run_may_use(concurrency: int, servers: int, of: i
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "expected"),
     [
         (["--ray", "p.jsonl"], "--ray p.jsonl: not the address of a Ray cluster; use HOST:PORT, auto or local"),
         (["--ray", f"127.0.0.1:{free_port()}"], "no Ray cluster at 127.0.0.1:"),
@@ -337,10 +337,10 @@ def test_actors_share_what_the_run_may_use(concurrency: int, servers: int, of: i
         (["--ray-actors", "2"], "--ray-actors needs --ray"),
     ],
 )
-def test_what_can_not_be(tmp_path: Path, flags: list[str], told: str) -> None:
+def test_what_can_not_be(tmp_path: Path, flags: list[str], expected: str) -> None:
     """It is said before anything runs."""
     done = run_mcprun("batch", *QUICKSTART, *flags, cwd=tmp_path)
-    assert (done.code, done.stderr.startswith(f"Error: {told}")) == (2, True)
+    assert (done.code, done.stderr.startswith(f"Error: {expected}")) == (2, True)
     assert not (tmp_path / "outputs").exists()
 
 

@@ -84,7 +84,7 @@ def test_a_url_without_its_path(tmp_path: Path, http_server: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "body", "told"),
+    ("status", "kind", "body", "expected"),
     [
         (
             403,
@@ -108,7 +108,9 @@ def test_a_url_without_its_path(tmp_path: Path, http_server: int) -> None:
         ),
     ],
 )
-def test_why_a_server_at_a_url_refuses(tmp_path: Path, status: int, kind: str | None, body: bytes, told: str) -> None:
+def test_why_a_server_at_a_url_refuses(
+    tmp_path: Path, status: int, kind: str | None, body: bytes, expected: str
+) -> None:
     """HTTP's status and the words of the body, bounded, unless the answer is JSON-RPC's."""
 
     class Refusing(BaseHTTPRequestHandler):
@@ -132,7 +134,7 @@ def test_why_a_server_at_a_url_refuses(tmp_path: Path, status: int, kind: str | 
         finally:
             server.shutdown()
             thread.join()
-    assert (done.code, done.stderr.startswith("Error: "), told in done.stderr) == (3, True, True)
+    assert (done.code, done.stderr.startswith("Error: "), expected in done.stderr) == (3, True, True)
 
 
 @pytest.mark.parametrize(
@@ -148,8 +150,8 @@ def test_the_protocol_may_be_chosen(tmp_path: Path, protocol: str, spoken: str) 
 def test_a_protocol_that_a_server_does_not_speak(tmp_path: Path, prompts: Path) -> None:
     """Asked for, it is not given up for another one."""
     done = run_mcprun("batch", prompts, RAW, "--protocol", "2026-07-28", "--connect-timeout", "5", cwd=tmp_path)
-    told = "Error: the server negotiated 2025-11-25, but --protocol requires 2026-07-28"
-    assert (done.code, told in done.stderr) == (3, True)
+    message = "Error: the server negotiated 2025-11-25, but --protocol requires 2026-07-28"
+    assert (done.code, message in done.stderr) == (3, True)
 
 
 def test_variables_of_files(tmp_path: Path, prompts: Path) -> None:

@@ -11,7 +11,7 @@ from mcprun.checks.expect import Expect
 from mcprun.engine.grading import INSTRUCTIONS
 from mcprun.errors import ExitCode
 from mcprun.limits import Limits
-from mcprun.prompts.aliases import KNOWN
+from mcprun.prompts.aliases import ALIASES
 from mcprun.prompts.query import Query
 from tests.support.cli import ROOT, normalised, run_mcprun, squeezed
 from tests.support.options_table import options_table
@@ -61,7 +61,7 @@ def test_links_lead_somewhere() -> None:
 
 def test_the_tables_hold_every_key() -> None:
     """Every key of a query and of its expectations, every alias and every exit code is told."""
-    for key in (*Query.model_fields, *Expect.model_fields, *KNOWN):
+    for key in (*Query.model_fields, *Expect.model_fields, *ALIASES):
         assert f"`{key}" in README or f'"{key}"' in README, key
     for code in ExitCode:
         assert re.search(rf"^\| {code.value}\b", README, re.MULTILINE), code
@@ -69,9 +69,9 @@ def test_the_tables_hold_every_key() -> None:
 
 def test_the_table_of_deadlines_holds_the_defaults() -> None:
     """Each deadline is named with the flag and the default that the code has."""
-    told = dict(re.findall(r"^\| `--([\w-]+)-timeout` \| (\d+) \|", README, re.MULTILINE))
-    limits = {**asdict(Limits()), "max_call_seconds": Limits().most_call_seconds}
-    assert told == {
+    reported = dict(re.findall(r"^\| `--([\w-]+)-timeout` \| (\d+) \|", README, re.MULTILINE))
+    limits = {**asdict(Limits()), "max_call_seconds": Limits().max_total_call_seconds}
+    assert reported == {
         name.removesuffix("_seconds").replace("_", "-"): f"{value:.0f}"
         for name, value in limits.items()
         if name.endswith("_seconds") and name != "retry_wait_seconds"

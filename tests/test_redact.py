@@ -181,13 +181,13 @@ def test_a_server_that_encodes_its_secrets(mcprun: Forks, tmp_path: Path) -> Non
     env, reports = ("--env", f"TOKEN={secret}"), ("--junit", "j.xml", "--html", "r.html", "--markdown", "r.md")
     done = mcprun.run("batch", "p.jsonl", "tells.py", *env, *reports, "--out", "run", cwd=tmp_path)
     again = mcprun.run("batch", "p.jsonl", "tells.py", *env, "--model", "replay:run", "--out", "again", cwd=tmp_path)
-    told = [done, again]
+    lines = [done, again]
     commands: list[tuple[Any, ...]] = [
         ("diff", "run", "again"), ("show", "run", "a"), ("tools", "tells.py", *env, "--all", "--json", "--snapshot", "s.json"),
         ("tools", "tells.py", *env, "--lint"), ("init", "tells.py", *env, "--prompts", "first.jsonl", "--no-workflow"),
     ]  # fmt: skip
-    told += [mcprun.run(*command, cwd=tmp_path) for command in commands]
-    found = "\n".join(everything(tmp_path, one) for one in told)
+    lines += [mcprun.run(*command, cwd=tmp_path) for command in commands]
+    found = "\n".join(everything(tmp_path, one) for one in lines)
     for part in (
         "hunter",
         "s3cret",
@@ -196,13 +196,13 @@ def test_a_server_that_encodes_its_secrets(mcprun: Forks, tmp_path: Path) -> Non
         b64encode(b"er:" + secret.encode()).decode()[8:16],
     ):
         assert part not in found
-    assert (done.verdicts, again.verdicts, told[2].code) == (
+    assert (done.verdicts, again.verdicts, lines[2].code) == (
         {"a": "passed", "b": "failed"},
         {"a": "passed", "b": "failed"},
         0,
     )
-    assert [one.code for one in told] == [1, 1, 0, 0, 0, 0, 0]
-    assert all(REDACTED in one.stdout for one in told[3:5])
+    assert [one.code for one in lines] == [1, 1, 0, 0, 0, 0, 0]
+    assert all(REDACTED in one.stdout for one in lines[3:5])
     assert [transcript["calls"][0]["diverged"] for transcript in again.transcripts] == [False, False]
 
 
@@ -255,8 +255,8 @@ def test_the_key_that_the_api_repeats(mcprun: Forks, tmp_path: Path) -> None:
 def test_what_is_secret_in_the_url_of_the_api(mcprun: Forks, tmp_path: Path, model: str, is_flag: bool) -> None:
     """An endpoint that tells who asks it, as its URL names them, does not have it written down."""
     basic = b64encode(b"sekret-user:sekret-word").decode()
-    told = error(400, "invalid_request_error", f"sekret-user, your sekret-word ({basic}) is not mine")
-    with FoundryApi(lambda _: told) if ":" in model else BareApi(lambda _: told) as api:
+    reported = error(400, "invalid_request_error", f"sekret-user, your sekret-word ({basic}) is not mine")
+    with FoundryApi(lambda _: reported) if ":" in model else BareApi(lambda _: reported) as api:
         write_jsonl(tmp_path / "p.jsonl", "Hi")
         url = api.url.replace("//", "//sekret-user:sekret-word@") + ("/anthropic" if ":" in model else "")
         variable = "ANTHROPIC_FOUNDRY_BASE_URL" if ":" in model else "ANTHROPIC_BASE_URL"
@@ -412,8 +412,8 @@ class Indiscreet(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
         scheme, _, shown = (self.headers["authorization"] or "").partition(" ")
-        told = [self.path, unquote_plus(self.path), shown, b64decode(shown).decode(), quote(b64decode(shown), safe="")]
-        info = {"name": " ".join([scheme, *told, *b64decode(shown).decode().split(":")]), "version": "0"}
+        lines = [self.path, unquote_plus(self.path), shown, b64decode(shown).decode(), quote(b64decode(shown), safe="")]
+        info = {"name": " ".join([scheme, *lines, *b64decode(shown).decode().split(":")]), "version": "0"}
         begun = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": info}
         results = {"initialize": begun, "tools/list": {"tools": [{"name": "ok", "inputSchema": {"type": "object"}}]}}
         method = request["method"]
@@ -472,16 +472,16 @@ pieces = st.lists(st.sampled_from([*PARTS, "sé", "hunter2", "\n", "a", "xyz\n",
 
 
 @given(st.sets(st.sampled_from(PARTS) | st.text("asxé\n", min_size=LEAST)), pieces, st.integers(0, 9), st.data())
-def test_no_cut_parts_a_secret(secrets: set[str], parts: list[str], most: int, data: st.DataObject) -> None:
+def test_no_cut_parts_a_secret(secrets: set[str], parts: list[str], limit: int, data: st.DataObject) -> None:
     """Whatever comes in which pieces, what is written part by part is what the whole is cleaned to: no secret, and
     all of the rest."""
     redactor, text = Redactor(secrets), "".join(parts)
-    lines, rest, written = LineRedactor(redactor, most), text, ""
+    lines, rest, written = LineRedactor(redactor, limit), text, ""
     while rest:
         size = data.draw(st.integers(1, len(rest)))
         written += redactor.text(lines.take(rest[:size]))
         rest = rest[size:]
-    written += redactor.text(lines.end())
+    written += redactor.text(lines.flush())
     assert written == redactor.text(text)
     assert not any(secret in written for secret in secrets if len(secret) >= LEAST)
 
@@ -514,7 +514,7 @@ def test_no_cut_parts_what_fits_a_pattern(pattern: str) -> None:
     for _ in range(9_000):
         written += redactor.text(lines.take("card-1234; "[:7])) + redactor.text(lines.take("card-1234; "[7:]))
         assert len(lines.held) < 10_100
-    assert "1234" not in written + redactor.text(lines.end())
+    assert "1234" not in written + redactor.text(lines.flush())
 
 
 BAR = stdlib_server("""
@@ -554,12 +554,12 @@ def test_a_value_that_is_redacted_is_not_kept(mcprun: Forks, tmp_path: Path) -> 
     assert all("s3cr3t" not in text and "another" not in text for text in (shown.stdout, files))
     assert done.record["arguments"]["redact"] == [REDACTED, r"sk-\w+", REDACTED]
     again = ("batch", "--resume", "run", "--limit", "2")
-    for some, told in (
+    for some, expected in (
         ((), "--redact of this run contains a secret and was not recorded"),
         (flags[:2], "2 --redact patterns of this run contain secrets and were not recorded"),
     ):
         done = mcprun.run(*again, *some, cwd=tmp_path)
-        assert (done.code, told in done.stderr, "s3cr3t" in done.stderr) == (2, True, False)
+        assert (done.code, expected in done.stderr, "s3cr3t" in done.stderr) == (2, True, False)
     assert mcprun.run(*again, *flags[:2], *flags[4:], cwd=tmp_path).code == 0
 
 
@@ -574,14 +574,14 @@ def test_the_warning_of_a_slow_pattern_can_be_read(monkeypatch: pytest.MonkeyPat
     ):
         redactor = Redactor(["sk-secret-1"], ["hunter2", pattern])
         assert redactor.text("a" * 40 + "!") == REDACTED
-        told = f"--redact {shown!r} took too long to match; the texts concerned are redacted as a whole"
-        assert [told] == redactor.take_warnings()
+        message = f"--redact {shown!r} took too long to match; the texts concerned are redacted as a whole"
+        assert [message] == redactor.take_warnings()
 
 
 def test_the_warning_of_a_slow_pattern_reaches_the_user(mcprun: Forks, tmp_path: Path) -> None:
     """On the terminal and in the trace, also where the pattern matches every text."""
     write_jsonl(tmp_path / "p.jsonl", script(text="a" * 40 + "!", id="q"))
     done = mcprun.run("batch", "p.jsonl", SERVERS / "raw.py", "--redact", "^(a+)+$|(long|takes).*", cwd=tmp_path)
-    told = "--redact '^(a+)+$|(long|takes).*' took too long to match; the texts concerned are redacted as a whole"
-    assert f"Warning: {told}" in done.stderr
-    assert [told] == [event["message"] for event in done.trace if event["event"] == "warning"]
+    message = "--redact '^(a+)+$|(long|takes).*' took too long to match; the texts concerned are redacted as a whole"
+    assert f"Warning: {message}" in done.stderr
+    assert [message] == [event["message"] for event in done.trace if event["event"] == "warning"]

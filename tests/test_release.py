@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 import mcprun
 from tests.release.archives import check_source, check_wheel, files_of
-from tests.release.bounds import lowest, requirements, unbounded, untried
+from tests.release.bounds import lowest, requirements, unbounded, untested
 from tests.release.environments import BrokenError, uv_settings
 from tests.release.trials import CORE, expect_six_passed, floor
 from tests.support.cli import QUICKSTART, ROOT, run_mcprun
@@ -55,14 +55,14 @@ def test_a_lowest_version_is_tried_when_it_is_installed(least: tuple[int, int], 
     """A bound is true when exactly it was installed, however many parts it is written with."""
     wanted = Requirement(f"Some_Thing>={least[0]}.{least[1]},<100")
     installed = {canonicalize_name("some-thing"): ".".join(map(str, found))}
-    told = untried([wanted], installed)
-    assert bool(told) == (found != (*least, 0))
-    assert untried([wanted], {}) == [f"Some_Thing {least[0]}.{least[1]} is never tried: nothing was installed"]
+    reported = untested([wanted], installed)
+    assert bool(reported) == (found != (*least, 0))
+    assert untested([wanted], {}) == [f"Some_Thing {least[0]}.{least[1]} is never tried: nothing was installed"]
 
 
 def test_stubs_have_a_date_behind_their_version() -> None:
     """It says when they were made, and nothing of what they are for."""
-    assert untried([Requirement("types-x>=4.23,<5")], {canonicalize_name("types-x"): "4.23.0.20240712"}) == []
+    assert untested([Requirement("types-x>=4.23,<5")], {canonicalize_name("types-x"): "4.23.0.20240712"}) == []
 
 
 def test_uv_looks_where_pip_looks() -> None:

@@ -76,8 +76,15 @@ def test_the_interval_is_wilsons() -> None:
 def test_errors_stay_in_the_denominator() -> None:
     """What could not be tried is no pass, and makes nothing flaky."""
     verdicts = {Verdict.PASSED: 3, Verdict.FAILED: 0, Verdict.ERROR: 1, Verdict.SKIPPED: 1}
-    told = summarize_repeats("q", verdicts, 0.6)
-    assert (told.runs, told.pass_rate, told.error, told.skipped, told.flaky, told.is_met) == (5, 0.6, 1, 1, False, True)
+    reported = summarize_repeats("q", verdicts, 0.6)
+    assert (reported.runs, reported.pass_rate, reported.error, reported.skipped, reported.flaky, reported.is_met) == (
+        5,
+        0.6,
+        1,
+        1,
+        False,
+        True,
+    )
 
 
 @given(st.integers(1, 500), st.data())
@@ -105,8 +112,13 @@ def test_a_flaky_query(mcprun: Forks, tmp_path: Path) -> None:
         ("sometimes", 1, "passed"), ("sometimes", 2, "failed"), ("sometimes", 3, "passed"), ("sometimes", 4, "passed"),
         *(("always", repeat, "passed") for repeat in range(1, 5)),
     ]  # fmt: skip
-    told, steady = done.record["repeats"]
-    assert (told["pass_rate"], told["flaky"], told["pass_at"][1], told["pass_hat"][1]) == (0.75, True, 1.0, 0.5)
+    reported, steady = done.record["repeats"]
+    assert (reported["pass_rate"], reported["flaky"], reported["pass_at"][1], reported["pass_hat"][1]) == (
+        0.75,
+        True,
+        1.0,
+        0.5,
+    )
     assert (steady["pass_rate"], steady["flaky"], steady["pass_hat"]) == (1.0, False, [1.0] * 4)
     assert "sometimes  3/4 passed, 75% (95% CI 30% to 95%), pass@4 1.00, pass^4 0.00, flaky" in done.stdout
     assert "failed  sometimes (2)  2 turns" in done.stderr

@@ -41,11 +41,11 @@ def test_what_becomes_of_a_query_that_diverges(
     assert (done.code, one["verdict"], one["stop"], one["calls"][0]["diverged"]) == (code, verdict, stop, True)
     assert [other["verdict"] for other in done.transcripts] == ["passed", verdict, "passed"]
     assert done.record["counts"]["diverged"] == 1
-    told = [check["message"] for check in one["checks"] if check["check"] == "diverged"]
-    assert len(told) == (policy != "continue")
-    if told:
-        assert told[0].startswith('call 0: total{items: {"apple": 2, "milk": 1}} was recorded with \'{ "goods": 2.1')
-        assert '"shipping": 0.0' in told[0]
+    message = [check["message"] for check in one["checks"] if check["check"] == "diverged"]
+    assert len(message) == (policy != "continue")
+    if message:
+        assert message[0].startswith('call 0: total{items: {"apple": 2, "milk": 1}} was recorded with \'{ "goods": 2.1')
+        assert '"shipping": 0.0' in message[0]
 
 
 def test_what_does_not_count(tmp_path: Path, good: Result) -> None:
@@ -80,8 +80,8 @@ def test_numbers_diverge_by_value(tmp_path: Path) -> None:
     assert "NaN}" in (good.run / "transcripts.jsonl").read_text()
     done = run_mcprun("batch", prompts, "stats.py", "--model", "replay:good", "--out", "again", cwd=tmp_path)
     assert [one["calls"][0]["diverged"] for one in done.transcripts] == [False, True]
-    told = run_mcprun("diff", "good", "again", "--json", cwd=tmp_path).stdout
-    changes = [change for line in told.splitlines() for change in json.loads(line).get("changes", ())]
+    stdout = run_mcprun("diff", "good", "again", "--json", cwd=tmp_path).stdout
+    changes = [change for line in stdout.splitlines() for change in json.loads(line).get("changes", ())]
     assert [change["what"] for change in changes] == ["result"]
 
 
@@ -110,14 +110,14 @@ def test_where_a_long_result_diverges(tmp_path: Path) -> None:
     (recorded,) = done.transcripts
     (call,) = recorded["calls"]
     again = ("batch", prompts, SERVERS / "raw.py", "--model", "replay:good", "--on-divergence", "fail")
-    for change, told in (
+    for change, expected in (
         ({"content": [{"type": "text", "text": call["content"][0]["text"] + "!"}]}, """word "}]!', got '…"""),
         ({"structured": {"n": 1}}, '"structured": {"n": 1}}, got …'),
     ):
         write_jsonl(done.run / "transcripts.jsonl", {**recorded, "calls": [{**call, **change}]})
         (checks,) = (one["checks"] for one in run_mcprun(*again, cwd=tmp_path).transcripts)
         (message,) = (check["message"] for check in checks if check["check"] == "diverged")
-        assert told in message
+        assert expected in message
 
 
 def damaged(recorded: dict[str, Any], how: str) -> dict[str, Any]:

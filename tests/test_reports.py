@@ -40,17 +40,17 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_without_an_option_the_totals_are_printed(ran: Path, tmp_path: Path) -> None:
     """They are those of the end of a batch."""
     batch = run_mcprun("batch", *QUICKSTART, cwd=tmp_path)
-    told = run_mcprun("report", cwd=tmp_path)
-    assert (told.code, told.stdout, told.stderr) == (0, batch.stdout, "")
+    done = run_mcprun("report", cwd=tmp_path)
+    assert (done.code, done.stdout, done.stderr) == (0, batch.stdout, "")
 
 
 @pytest.mark.parametrize("width", [40, 76, 77])
 def test_the_totals_stand_in_one_row_where_that_fits(ran: Path, width: int) -> None:
     """However wide the terminal is, no number is broken, and no line is longer than it."""
-    told = run_mcprun("report", cwd=ran, env={"COLUMNS": str(width)}).stdout
-    in_one_row = any(line.split()[:4] == ["passed", "failed", "error", "skipped"] for line in told.splitlines())
+    stdout = run_mcprun("report", cwd=ran, env={"COLUMNS": str(width)}).stdout
+    in_one_row = any(line.split()[:4] == ["passed", "failed", "error", "skipped"] for line in stdout.splitlines())
     assert in_one_row == (width >= 77)
-    *table, _ = told.splitlines()
+    *table, _ = stdout.splitlines()
     assert all(len(line) <= width for line in table)
 
 
@@ -63,8 +63,8 @@ def test_a_run_that_was_killed_has_totals_too(mcprun: Forks, tmp_path: Path) -> 
     done = len(read_jsonl(tmp_path / "run" / "transcripts.jsonl"))
     assert (killed.code, done > 0) == (-signal.SIGKILL, True)
     for command in ("report", "show"):
-        told = squeezed(run_mcprun(command, "run", cwd=tmp_path).stdout)
-        (row,) = (line for line in told if re.fullmatch(r"[\d, ]+ none \?", line))
+        stdout = squeezed(run_mcprun(command, "run", cwd=tmp_path).stdout)
+        (row,) = (line for line in stdout if re.fullmatch(r"[\d, ]+ none \?", line))
         assert row.split()[:5] == [str(done), "0", "0", "0", str(done)]  # passed, failed, error, skipped, calls
 
 
@@ -81,10 +81,10 @@ def test_a_line_that_is_nested_without_end_is_one_message(tmp_path: Path, file: 
         "queries.jsonl": [["batch", "--resume", "run"]],
     }
     for command in commands[file]:
-        told = run_mcprun(*command, cwd=tmp_path)
-        assert told.code == 2
-        assert len(told.stderr.splitlines()) == 1
-        assert f"run/{file}" in told.stderr
+        done = run_mcprun(*command, cwd=tmp_path)
+        assert done.code == 2
+        assert len(done.stderr.splitlines()) == 1
+        assert f"run/{file}" in done.stderr
 
 
 def test_all_forms_at_once(ran: Path) -> None:
@@ -153,10 +153,10 @@ def test_reports_of_runs_that_end_early(tmp_path: Path) -> None:
 def test_csv_tells_of_each_query(ran: Path) -> None:
     """One row each, in the order of the prompts, with the numbers of the transcripts and times of the trace."""
     rows = list(csv.DictReader(io.StringIO(run_mcprun("report", "--csv", "-", cwd=ran).stdout)))
-    told = read_jsonl(ran / "outputs" / "latest" / "transcripts.jsonl")
+    data = read_jsonl(ran / "outputs" / "latest" / "transcripts.jsonl")
     assert tuple(rows[0]) == COLUMNS
     assert [(row["id"], row["verdict"], int(row["calls"]), int(row["turns"])) for row in rows] == [
-        (one["id"], one["verdict"], len(one["calls"]), len(one["turns"])) for one in told
+        (one["id"], one["verdict"], len(one["calls"]), len(one["turns"])) for one in data
     ]
     assert [row["tool_errors"] for row in rows] == ["0", "0", "0", "1", "0", "0"]
     assert all(re.fullmatch(r"\d+\.\d{3}", row["seconds"]) for row in rows)
@@ -164,13 +164,13 @@ def test_csv_tells_of_each_query(ran: Path) -> None:
 
 @given(st.text() | st.just(EVIL) | st.just("=1+1"))
 @settings(deadline=None)
-def test_csv_holds_any_text(said: str) -> None:
+def test_csv_holds_any_text(text: str) -> None:
     """A row stays a row, nothing is a control or a formula."""
     rows = list(
         csv.reader(
             io.StringIO(
                 table(
-                    facts(transcript(said, Verdict.FAILED, said=said)),
+                    facts(transcript(text, Verdict.FAILED, text=text)),
                 ),
                 newline="",
             )
@@ -196,11 +196,11 @@ def test_tap_is_red_when_the_exit_code_is(run: RunData) -> None:
 
 @given(st.text() | st.just("#TODO") | st.just(EVIL))
 @settings(deadline=None)
-def test_tap_holds_any_text(said: str) -> None:
+def test_tap_holds_any_text(text: str) -> None:
     """No text is a directive, a test point or a line of its own; the diagnostics are YAML whose values are JSON."""
-    lines = tap(facts(transcript(said, Verdict.FAILED, said=said))).splitlines()
+    lines = tap(facts(transcript(text, Verdict.FAILED, text=text))).splitlines()
     assert lines[2].startswith("not ok 1 - ")
     assert not re.search(r"(?<!\\)#", lines[2])
     assert (lines[3], lines[-1]) == ("  ---", "  ...")
-    told = dict(line.strip().split(": ", 1) for line in lines[4:-1])
-    assert json.loads(told["verdict"]) == "failed"
+    reported = dict(line.strip().split(": ", 1) for line in lines[4:-1])
+    assert json.loads(reported["verdict"]) == "failed"

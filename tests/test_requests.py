@@ -17,11 +17,11 @@ from mcprun._util.json_value import JsonObject
 from mcprun._util.surrogates import well_formed_json
 from mcprun.engine.conversation import Conversation
 from mcprun.engine.grading import case
-from mcprun.engine.plan import Options, manner_of
+from mcprun.engine.plan import Options, model_settings
 from mcprun.errors import RequestError, UsageError
 from mcprun.limits import Limits
 from mcprun.models.base import ModelRequest, ModelSettings
-from mcprun.models.messages import sendable
+from mcprun.models.messages import make_sendable
 from mcprun.models.messages_api import AnthropicModel
 from mcprun.models.prompt_caching import Caching, marks_in
 from mcprun.prompts.query import InvalidQuery, Query, parse_query
@@ -30,7 +30,7 @@ from mcprun.runs.warn_once import drop_warning
 from mcprun.tools.results import tool_result
 from mcprun.tools.sampling import messages_of, problem_of
 from mcprun.tools.toolset import ToolSet
-from tests.support.any_content import anything, data, given_content, mimes, results
+from tests.support.any_content import anything, data, mimes, results, server_content
 from tests.support.examples import examples
 from tests.support.messages_rules import mark, refusal
 from tests.support.pictures import jpeg, png
@@ -40,10 +40,10 @@ MODES: tuple[Caching, ...] = ("request", "block", "none")
 
 
 def body_of(
-    messages: Sequence[JsonObject], caching: Caching = "request", manner: ModelSettings | None = None, **more: Any
+    messages: Sequence[JsonObject], caching: Caching = "request", settings: ModelSettings | None = None, **more: Any
 ) -> JsonObject:
     """The body that is sent for a conversation as far as it has come."""
-    model = AnthropicModel(cast("Any", None), "m", manner or ModelSettings(), 1.0, caching=caching)
+    model = AnthropicModel(cast("Any", None), "m", settings or ModelSettings(), 1.0, caching=caching)
     asked: dict[str, Any] = {"tools": TOOLS, "system": None, "max_tokens": 16_000, "turn": 0, **more}
     query, where, deadline = Query(id="q", prompt="x"), AttemptRef("q"), Deadline(1.0)
     return model.parameters(
@@ -55,7 +55,7 @@ def user(*content: Any) -> JsonObject:
     return {"role": "user", "content": content[0] if isinstance(content[0], str) else list(content)}
 
 
-def user_says(content: Any) -> JsonObject:
+def user_message(content: Any) -> JsonObject:
     return {"role": "user", "content": content}
 
 
@@ -63,7 +63,7 @@ def assistant(*content: Any) -> JsonObject:
     return {"role": "assistant", "content": list(content)}
 
 
-def said(text: str) -> JsonObject:
+def assistant_text(text: str) -> JsonObject:
     return {"type": "text", "text": text}
 
 
@@ -89,39 +89,49 @@ HOUR = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
     ("messages", "expected"),
     [
         (
-            [user("hi"), assistant(said(""), use()), user(result())],
+            [user("hi"), assistant(assistant_text(""), use()), user(result())],
             [user("hi"), assistant(use()), user(EMPTY_RESULT)],
         ),
         (
-            [user("hi"), assistant(said(" \n"), said("a")), user("go on")],
-            [user("hi"), assistant(said("a")), user("go on")],
+            [user("hi"), assistant(assistant_text(" \n"), assistant_text("a")), user("go on")],
+            [user("hi"), assistant(assistant_text("a")), user("go on")],
         ),
-        ([user("hi"), assistant(said("")), user("go on")], [user(said("hi"), said("go on"))]),
         (
-            [user("hi"), assistant(), user(said("a")), assistant(said(" ")), user("b")],
-            [user(said("hi"), said("a"), said("b"))],
+            [user("hi"), assistant(assistant_text("")), user("go on")],
+            [user(assistant_text("hi"), assistant_text("go on"))],
         ),
-        ([user("hi"), assistant(THOUGHT, said("")), user("b")], [user("hi"), assistant(THOUGHT), user("b")]),
-        ([user("hi"), assistant(said("wait \n"))], [user("hi"), assistant(said("wait"))]),
-        ([user("hi"), assistant(THOUGHT, said(""))], [user("hi")]),
         (
-            [user("hi"), assistant(said("a ")), assistant(THOUGHT), assistant(THOUGHT)],
-            [user("hi"), assistant(said("a"))],
+            [user("hi"), assistant(), user(assistant_text("a")), assistant(assistant_text(" ")), user("b")],
+            [user(assistant_text("hi"), assistant_text("a"), assistant_text("b"))],
         ),
-        ([user("hi"), assistant(said(" ")), assistant(said("b"))], [user("hi"), assistant(said("b"))]),
+        ([user("hi"), assistant(THOUGHT, assistant_text("")), user("b")], [user("hi"), assistant(THOUGHT), user("b")]),
+        ([user("hi"), assistant(assistant_text("wait \n"))], [user("hi"), assistant(assistant_text("wait"))]),
+        ([user("hi"), assistant(THOUGHT, assistant_text(""))], [user("hi")]),
+        (
+            [user("hi"), assistant(assistant_text("a ")), assistant(THOUGHT), assistant(THOUGHT)],
+            [user("hi"), assistant(assistant_text("a"))],
+        ),
+        (
+            [user("hi"), assistant(assistant_text(" ")), assistant(assistant_text("b"))],
+            [user("hi"), assistant(assistant_text("b"))],
+        ),
     ],
 )
 def test_blank_text_is_left_out(messages: list[JsonObject], expected: list[JsonObject]) -> None:
     """Of a reply what is not blank goes back, thinking as it came; where nothing is left, the user's messages join."""
     before = copy.deepcopy(messages)
-    assert sendable(messages, drop_warning) == expected
+    assert make_sendable(messages, drop_warning) == expected
     assert messages == before
 
 
 def test_what_is_in_order_is_sent_as_it_is() -> None:
     """Nothing is copied: what a prefix held before is the same bytes in the next request, or no cache could serve it."""
-    messages = [user("hi"), assistant(THOUGHT, said("a"), use()), user(result(said("b"), image(png())))]
-    assert all(one is other for one, other in zip(sendable(messages, drop_warning), messages, strict=True))
+    messages = [
+        user("hi"),
+        assistant(THOUGHT, assistant_text("a"), use()),
+        user(result(assistant_text("b"), image(png()))),
+    ]
+    assert all(one is other for one, other in zip(make_sendable(messages, drop_warning), messages, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -138,8 +148,10 @@ def test_what_is_in_order_is_sent_as_it_is() -> None:
 )  # fmt: skip
 def test_pictures_that_a_user_wrote_are_judged_like_any_other(source: JsonObject, expected: JsonObject | str) -> None:
     """They are put right or described, with the caching mark that stood on them."""
-    (message,) = sendable([user({"type": "image", "source": source, **EPHEMERAL})], drop_warning)
-    block: JsonObject = {"type": "image", "source": expected} if isinstance(expected, dict) else said(expected)
+    (message,) = make_sendable([user({"type": "image", "source": source, **EPHEMERAL})], drop_warning)
+    block: JsonObject = (
+        {"type": "image", "source": expected} if isinstance(expected, dict) else assistant_text(expected)
+    )
     assert message["content"] == [{**block, **EPHEMERAL}]
 
 
@@ -161,8 +173,8 @@ def pictures(*data: str) -> list[JsonObject]:
 def test_the_oldest_pictures_give_way_when_there_are_too_many() -> None:
     """The hundredth turn fits, the next ones cost the first pictures; the warning comes once for the rule."""
     warnings: list[str] = []
-    assert shown(sendable(pictures(*[png()] * 100), drop_warning)) == ["image"] * 100
-    sent = sendable(pictures(*[png()] * 103), lambda key, _: warnings.append(key))
+    assert shown(make_sendable(pictures(*[png()] * 100), drop_warning)) == ["image"] * 100
+    sent = make_sendable(pictures(*[png()] * 103), lambda key, _: warnings.append(key))
     assert shown(sent) == ["words"] * 3 + ["image"] * 100
     assert set(warnings) == {"count"}
     assert refusal(body_of(sent)) is None
@@ -170,15 +182,15 @@ def test_the_oldest_pictures_give_way_when_there_are_too_many() -> None:
 
 def test_large_pictures_give_way_among_many() -> None:
     """Up to 20 pictures may have 8000 pixels a side; among more, those above 2000 are described, as many as needed."""
-    assert shown(sendable(pictures(*[png(4000, 1)] * 20), drop_warning)) == ["image"] * 20
-    sent = sendable(pictures(*[png(4000, 1)] * 3, *[png(2000, 1)] * 19), drop_warning)
+    assert shown(make_sendable(pictures(*[png(4000, 1)] * 20), drop_warning)) == ["image"] * 20
+    sent = make_sendable(pictures(*[png(4000, 1)] * 3, *[png(2000, 1)] * 19), drop_warning)
     assert shown(sent) == ["words"] * 2 + ["image"] * 20
-    assert shown(sendable(pictures(png(4000, 1), *[png()] * 30), drop_warning)) == ["words"] + ["image"] * 30
+    assert shown(make_sendable(pictures(png(4000, 1), *[png()] * 30), drop_warning)) == ["words"] + ["image"] * 30
 
 
 def test_a_request_stays_below_32_megabytes() -> None:
     """Each picture is small enough by itself, and together they are not."""
-    sent = sendable(pictures(*[png(size=3_900_000)] * 7), drop_warning)
+    sent = make_sendable(pictures(*[png(size=3_900_000)] * 7), drop_warning)
     assert shown(sent) == ["words"] * 2 + ["image"] * 5
     assert len(json.dumps(sent)) < 32_000_000
 
@@ -198,7 +210,11 @@ def test_a_request_stays_below_32_megabytes() -> None:
 )
 def test_marks_of_the_query_come_first(mode: Caching, own: list[JsonObject], tools: bool, end: bool) -> None:
     """mcprun gives up the mark behind the tools first, then the one that moves with the conversation."""
-    messages = [user(said("a")), assistant(said("b")), user(*({**said("c"), **one} for one in own or [{}]))]
+    messages = [
+        user(assistant_text("a")),
+        assistant(assistant_text("b")),
+        user(*({**assistant_text("c"), **one} for one in own or [{}])),
+    ]
     body = body_of(messages, mode)
     assert refusal(body) is None
     is_marked = "cache_control" in body["tools"][-1]
@@ -211,12 +227,12 @@ def test_marks_of_the_query_come_first(mode: Caching, own: list[JsonObject], too
 @pytest.mark.parametrize(
     ("prompts", "problem"),
     [
-        ({"prompt": [{**said("a"), **EPHEMERAL}] * 4}, None),
-        ({"prompt": [{**said("a"), **EPHEMERAL}] * 5}, ("prompt", "has 5 blocks with cache_control, but the API accepts at most 4")),
-        ({"prompts": [[{**said("a"), **EPHEMERAL}] * 3] * 2}, ("prompts", "has 6 blocks with cache_control, but the API accepts at most 4")),
-        ({"prompt": [{"type": "document", "source": {"type": "content", "content": [{**said("a"), **EPHEMERAL}] * 5}}]}, ("prompt", "has 5 blocks with cache_control, but the API accepts at most 4")),
-        ({"prompt": [{**said("a"), "cache_control": None}] * 5}, None),
-        ({"prompt": [{**said("a"), **EPHEMERAL}, {**said("b"), **HOUR}]}, ("prompt", "has cache_control with a ttl of 1h after one of 5m, which the API rejects: put the longer ones first")),
+        ({"prompt": [{**assistant_text("a"), **EPHEMERAL}] * 4}, None),
+        ({"prompt": [{**assistant_text("a"), **EPHEMERAL}] * 5}, ("prompt", "has 5 blocks with cache_control, but the API accepts at most 4")),
+        ({"prompts": [[{**assistant_text("a"), **EPHEMERAL}] * 3] * 2}, ("prompts", "has 6 blocks with cache_control, but the API accepts at most 4")),
+        ({"prompt": [{"type": "document", "source": {"type": "content", "content": [{**assistant_text("a"), **EPHEMERAL}] * 5}}]}, ("prompt", "has 5 blocks with cache_control, but the API accepts at most 4")),
+        ({"prompt": [{**assistant_text("a"), "cache_control": None}] * 5}, None),
+        ({"prompt": [{**assistant_text("a"), **EPHEMERAL}, {**assistant_text("b"), **HOUR}]}, ("prompt", "has cache_control with a ttl of 1h after one of 5m, which the API rejects: put the longer ones first")),
         ({"prompt": [{"type": "image", "data": png(), "mimeType": "image/png"}]}, ("prompt", "block 0: image needs a source whose type is one of base64, url, file")),
         ({"prompt": [{"type": "document", "source": {"type": "base64"}}]}, ("prompt", "block 0: source needs data")),
     ],
@@ -234,8 +250,8 @@ def test_what_no_request_could_hold_is_a_bad_line(prompts: JsonObject, problem: 
 def test_a_server_that_wants_a_short_answer_gets_it_without_thinking() -> None:
     """The budget of `--thinking` is for the run's own requests: a server's own bound may be below it."""
     manner = ModelSettings(thinking="2000")
-    assert body_of([user("hi")], manner=manner)["thinking"] == {"type": "enabled", "budget_tokens": 2000}
-    assert "thinking" not in body_of([user("hi")], manner=manner, tools=ToolSet(), max_tokens=2000)
+    assert body_of([user("hi")], settings=manner)["thinking"] == {"type": "enabled", "budget_tokens": 2000}
+    assert "thinking" not in body_of([user("hi")], settings=manner, tools=ToolSet(), max_tokens=2000)
 
 
 @pytest.mark.parametrize(
@@ -255,15 +271,15 @@ def test_options_from_python_are_held_to_the_same_rules(options: Options, proble
     """What the command line refuses is refused here as well, before anything is read."""
     if problem:
         with pytest.raises(UsageError, match=re.escape(problem)):
-            manner_of(options)
+            model_settings(options)
     else:
-        assert manner_of(options).tool_choice == options.tool_choice
+        assert model_settings(options).tool_choice == options.tool_choice
 
 
 def test_numbers_that_json_has_none_of_are_sent_as_text() -> None:
     """A model behind a gateway may write NaN into the input of a call, which goes back with the conversation."""
     wild = {**use(), "input": {"a": [float("nan"), float("-inf")], "b": "NaN and Infinity"}}
-    body = body_of([user("hi"), assistant(wild), user(result(said("ok")))])
+    body = body_of([user("hi"), assistant(wild), user(result(assistant_text("ok")))])
     assert refusal(body) is None
     assert body["messages"][1]["content"][0]["input"] == {"a": ["NaN", "-Infinity"], "b": "NaN and Infinity"}
     calm = [user("NaN and Infinity")]
@@ -272,9 +288,12 @@ def test_numbers_that_json_has_none_of_are_sent_as_text() -> None:
 
 def test_a_query_without_the_chosen_tool_fails_by_itself() -> None:
     """A tool that a server lost meanwhile is no choice, and the request is not sent."""
-    assert body_of([user("hi")], manner=ModelSettings(tool_choice="a"))["tool_choice"] == {"type": "tool", "name": "a"}
+    assert body_of([user("hi")], settings=ModelSettings(tool_choice="a"))["tool_choice"] == {
+        "type": "tool",
+        "name": "a",
+    }
     with pytest.raises(RequestError, match="--tool-choice: gone"):
-        body_of([user("hi")], manner=ModelSettings(tool_choice="gone"))
+        body_of([user("hi")], settings=ModelSettings(tool_choice="gone"))
 
 
 marks = st.sampled_from([{}, {}, EPHEMERAL, HOUR])
@@ -310,30 +329,30 @@ def test_the_api_accepts_every_request(first: Any, said_: list[Any], system: str
     except InvalidQuery:
         return
     asked = iter(query.user_messages)
-    conversation = Conversation(model="m", messages=[user_says(next(asked))])
+    conversation = Conversation(model="m", messages=[user_message(next(asked))])
     issued: dict[str, list[list[JsonObject]]] = {}
     for number, ((thoughts, texts, calls, pauses), answers, _) in enumerate(said_):
         assert refusal(body_of(conversation.messages, mode, system=system), issued) is None
         content: list[JsonObject] = [{**THOUGHT, "signature": f"s{number}"} for _ in thoughts]
-        content += [said(text) for text in texts]
+        content += [assistant_text(text) for text in texts]
         content += [{**use(10 * number + place), "input": call} for place, call in enumerate(calls)]
         content = well_formed_json(content)  # as a reply is taken
         issued |= {str(mark(block)): [content] for block in content if mark(block)}
         conversation.messages.append(assistant(*content))
         if calls:
             names = [block["id"] for block in content if block["type"] == "tool_use"]
-            told = [tool_result(name, answer) for name, answer in zip(names, answers, strict=False)]
-            conversation.messages.append({"role": "user", "content": told})
+            lines = [tool_result(name, answer) for name, answer in zip(names, answers, strict=False)]
+            conversation.messages.append({"role": "user", "content": lines})
         elif not pauses:
-            conversation.messages.append(user_says(next(asked)))
+            conversation.messages.append(user_message(next(asked)))
     assert refusal(body_of(conversation.messages, mode, system=system), issued) is None
-    assert refusal(body_of([user_says(case("polite", conversation))], mode, tools=ToolSet())) is None
+    assert refusal(body_of([user_message(case("polite", conversation))], mode, tools=ToolSet())) is None
 
 
 @given(
     st.lists(
         st.builds(
-            lambda role, item: {"role": role, "content": item}, st.sampled_from(["user", "assistant"]), given_content
+            lambda role, item: {"role": role, "content": item}, st.sampled_from(["user", "assistant"]), server_content
         ),
         max_size=4,
     ),

@@ -181,7 +181,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is
 
 
 @pytest.mark.parametrize(
-    ("command", "code", "told"),
+    ("command", "code", "expected"),
     [
         ("exit 0", 0, "[the server exited with code 0]"),
         ("exit 7", 7, "[the server exited with code 7]"),
@@ -189,11 +189,11 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is
         ("kill -SEGV $$", 139, "[the server was killed by SIGSEGV]"),
     ],
 )
-def test_the_supervisor_tells_how_a_server_ended(command: str, code: int, told: str) -> None:
+def test_the_supervisor_tells_how_a_server_ended(command: str, code: int, expected: str) -> None:
     """Its exit code is the server's, and stderr says it in words."""
     process = supervised("sh", "-c", command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
     _, stderr = process.communicate(timeout=30)
-    assert (process.returncode, stderr.decode().strip()) == (code, told)
+    assert (process.returncode, stderr.decode().strip()) == (code, expected)
 
 
 def test_the_supervisor_hands_the_pipes_on() -> None:
@@ -251,8 +251,8 @@ def test_killing_mcprun_ends_its_servers(tmp_path: Path) -> None:
 def test_a_supervisor_whose_mcprun_is_gone_starts_nothing(tmp_path: Path) -> None:
     """Killed between starting the supervisor and being known to it, mcprun leaves no server."""
     note = tmp_path / "started"
-    nobody = "1"  # the parent's id that a process has when its parent is gone is never mcprun's
-    line = [sys.executable, "-I", "-S", supervisor.__file__, nobody, "touch", str(note)]
+    no_parent = "1"  # the parent's id that a process has when its parent is gone is never mcprun's
+    line = [sys.executable, "-I", "-S", supervisor.__file__, no_parent, "touch", str(note)]
     assert subprocess.run(line, env=clean_environment(), timeout=30, check=False).returncode == 128 + signal.SIGTERM
     assert not note.exists()
 

@@ -352,9 +352,9 @@ def test_a_run_that_is_interrupted_goes_on(tmp_path: Path, mcprun: Forks) -> Non
     while not first.stderr.readline().startswith("passed  a"):
         assert first.poll() is None
     first.terminate()
-    said = first.communicate(timeout=60)[1]
+    output = first.communicate(timeout=60)[1]
     assert first.returncode == 128 + signal.SIGTERM
-    resume = said.splitlines()[-1].removeprefix("Resume with: mcprun ").split()
+    resume = output.splitlines()[-1].removeprefix("Resume with: mcprun ").split()
     assert resume[:2] == ["batch", "--resume"]
     again = mcprun.run(*resume, "--call-timeout", "0.1", cwd=tmp_path)
     anew = mcprun.run("batch", prompts, RAW, "--call-timeout", "0.1", cwd=tmp_path)
@@ -392,8 +392,8 @@ def test_arguments_with_secrets_must_be_given_again(mcprun: Forks, tmp_path: Pat
     (whole.run / "run.json").write_text(json.dumps(record))
     again = mcprun.run("batch", "--resume", "whole", cwd=tmp_path)
     assert again.code == 2
-    told = "SERVER (after PROMPTS) of this run contains a secret and was not recorded: pass it again"
-    assert told in again.stderr
+    message = "SERVER (after PROMPTS) of this run contains a secret and was not recorded: pass it again"
+    assert message in again.stderr
     same(mcprun.run("batch", "--resume", "whole", "p.jsonl", RAW, cwd=tmp_path), whole)
 
 

@@ -65,10 +65,10 @@ class Answers:
 class Asked:
     """A retrying model on virtual time, and what came of asking it."""
 
-    def __init__(self, model: Answers, *, retries: int = 5, max_wait: float = 60.0, most: int = 8) -> None:
+    def __init__(self, model: Answers, *, retries: int = 5, max_wait: float = 60.0, max_in_flight: int = 8) -> None:
         self.model = model
         self.events: list[Event] = []
-        self.throttle = AdaptiveLimiter(most)
+        self.throttle = AdaptiveLimiter(max_in_flight)
         self.retrying = RetryingModel(model, self.throttle, retries, max_wait, self.events.append)
 
     async def ask(self, name: str = "q", deadline: Deadline | None = None) -> str:
@@ -174,7 +174,7 @@ def test_concurrency_falls_when_throttled_and_recovers() -> None:
         await asyncio.gather(*(asked.ask(f"q{number}") for number in range(16)))
 
     model = Answers(*[throttled(1)] * 16, seconds=1)
-    asked = Asked(model, most=16)
+    asked = Asked(model, max_in_flight=16)
     virtual_time.run(main())
 
 
@@ -207,14 +207,14 @@ def test_a_throttle_obeys_another_one() -> None:
     """It waits, and lets half as many through; what the other says again during the pause only makes it longer."""
 
     async def obeyed() -> tuple[int, bool, list[float], float]:
-        told: list[float] = []
-        throttle = AdaptiveLimiter(16, told.append)
-        throttle.obey(5)
-        throttle.obey(9)
+        waits: list[float] = []
+        throttle = AdaptiveLimiter(16, waits.append)
+        throttle.on_remote_throttle(5)
+        throttle.on_remote_throttle(9)
         before = throttle.is_open
-        await throttle.opened()
+        await throttle.wait_open()
         throttle.pause(1)
-        return throttle.limit, before, told, asyncio.get_running_loop().time()
+        return throttle.limit, before, waits, asyncio.get_running_loop().time()
 
     assert virtual_time.run(obeyed()) == (8, False, [1], 9)
 
@@ -261,11 +261,11 @@ def test_trouble_of_the_api_passes(tmp_path: Path, trouble: HttpReply) -> None:
         "retry",
         "tool_call",
     ]
-    told = next(event for event in done.trace if event["event"] == "retry")
-    assert told["tried"] == 1
+    message = next(event for event in done.trace if event["event"] == "retry")
+    assert message["tried"] == 1
     is_error = isinstance(trouble.body, dict) and trouble.body.get("type") == "error"
-    assert told.get("status") == (trouble.status if is_error else None)
-    assert ("throttled" in told["error"]) == (trouble.status in (429, 529) or "Overloaded" in str(trouble.body))
+    assert message.get("status") == (trouble.status if is_error else None)
+    assert ("throttled" in message["error"]) == (trouble.status in (429, 529) or "Overloaded" in str(trouble.body))
     assert len(api.requests) == 3
 
 

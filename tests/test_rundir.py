@@ -69,7 +69,7 @@ def test_transcripts_end_in_the_order_that_was_asked_for(here: Path) -> None:
     assert [one.id for one in Run.read(".").transcripts()] == ["c", "a", "b"]
     writer.close([(name, 1) for name in ("a", "b", "missing", "c")], RECORD)
     assert [one.id for one in Run.read(".").transcripts()] == ["a", "b", "c"]
-    assert writer.tally.counts().passed == 3
+    assert writer.totals.counts().passed == 3
 
 
 def test_each_line_is_on_disk_when_its_query_has_ended(here: Path) -> None:
@@ -203,11 +203,11 @@ class Broken(NoTelemetry):
 
 def test_a_watcher_that_breaks_takes_nothing_from_others() -> None:
     """The event that it died of is told to the next watcher all the same."""
-    heard: list[Event] = []
+    events: list[Event] = []
     writer = journal(new_directory("run", None))
-    recorder = Recorder(writer, RECORD, Redactor(), heard.append, RunStop(), is_latest=False, telemetry=Broken())
-    told = [WarningEvent(message=str(number)) for number in range(3)]
-    for event in told:
+    recorder = Recorder(writer, RECORD, Redactor(), events.append, RunStop(), is_latest=False, telemetry=Broken())
+    lines = [WarningEvent(message=str(number)) for number in range(3)]
+    for event in lines:
         recorder.emit(event)
     writer.release()
-    assert heard == told
+    assert events == lines

@@ -283,10 +283,10 @@ NULLABLE = {"anyOf": [{"type": "string"}, {"type": "null"}]}
 )  # fmt: skip
 def test_each_change_is_told_by_what_it_does(before: Any, after: Any, kind: str, at: str, keyword: str) -> None:
     """Fewer values, more, others, or nobody knows; and where."""
-    told = [
+    lines = [
         (one.kind, one.at, one.keyword) for one in compare_schemas(of(a=before), of(a=after)) if one.kind != "added"
     ]
-    assert (kind, at, keyword) in told
+    assert (kind, at, keyword) in lines
 
 
 def test_a_definition_is_followed_and_told_of_once() -> None:
@@ -297,8 +297,8 @@ def test_a_definition_is_followed_and_told_of_once() -> None:
         return {**of(left=node, right=node), "$defs": {"a/b": of(next=node, leaf=leaf)}}
 
     before, after = tree({"type": "string"}), tree({"type": "integer"})
-    told = SchemaChange("changed", ".left.leaf", "type", "string", "integer")
-    assert compare_schemas(before, after) == [told]
+    reported = SchemaChange("changed", ".left.leaf", "type", "string", "integer")
+    assert compare_schemas(before, after) == [reported]
     written = {
         **of(left=of(next=True, leaf={"type": "string"}), right={"$ref": "#/$defs/a~1b"}),
         "$defs": before["$defs"],
@@ -310,7 +310,7 @@ NAMED = {"$anchor": "A", "type": "number"}
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "expected"),
     [
         ({"A": NAMED}, {"A": {**NAMED, "type": "integer"}}, [("narrowed", ".a", "type")]),
         ({"A": {"$dynamicAnchor": "A"}}, {"A": {"$dynamicAnchor": "A", "minimum": 1}}, [("narrowed", ".a", "schema")]),
@@ -322,10 +322,10 @@ NAMED = {"$anchor": "A", "type": "number"}
         ({"A": {"title": "x"}}, {"A": {"title": "y"}}, []),
     ],
 )  # fmt: skip
-def test_anchors_are_followed(before: Any, after: Any, told: list[tuple[str, str, str]]) -> None:
+def test_anchors_are_followed(before: Any, after: Any, expected: list[tuple[str, str, str]]) -> None:
     """Wherever they stand; what can't be followed, in schemas that differ, can't be judged."""
     one, other = ({**of(a={"$ref": "#A"}), "$defs": definitions} for definitions in (before, after))
-    assert [(change.kind, change.at, change.keyword) for change in compare_schemas(one, other)] == told
+    assert [(change.kind, change.at, change.keyword) for change in compare_schemas(one, other)] == expected
 
 
 def test_what_is_only_compared_as_a_whole_counts_with_its_definitions() -> None:

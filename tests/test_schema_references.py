@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from mcprun.tools.api_schema import fit_to_api, stand_in
+from mcprun.tools.api_schema import fit_to_api, replacement_name
 from tests.support.examples import examples
 from tests.support.messages_rules import PROPERTY_KEY, refusal
 
@@ -26,7 +26,7 @@ keys = st.sampled_from(["a", "b c", "d/e", "f~g", "100%", "é", "$ref", "propert
 
 def safe(key: str) -> str:
     """Return the key that the API is sent for one that it does not take."""
-    return stand_in(key, 64, ".-")
+    return replacement_name(key, 64, ".-")
 
 
 def objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -145,7 +145,7 @@ def test_every_reference_of_a_sent_schema_resolves(schema: dict[str, Any]) -> No
 def test_arguments_come_back_with_the_servers_keys(schema: dict[str, Any], data: st.DataObject) -> None:
     """Whatever schema declares a key, at any depth and by any reference, the model says its stand-in."""
     fitted = fit_to_api({**schema, "type": "object"})
-    places = fitted.places
+    places = fitted.schemas_by_path
 
     def value(paths: list[tuple[Any, ...]], levels: int) -> Any:
         assert places

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mcprun.models.script import pointed_at, resolve
+from mcprun.models.script import resolve, resolve_pointer
 from mcprun.runs.transcript import Call
 
 CALLS = [
@@ -46,9 +46,9 @@ def test_a_reference_takes_part_of_a_result(reference: dict[str, Any], value: An
 )
 def test_a_reference_that_finds_nothing_says_where(reference: dict[str, Any], message: str) -> None:
     """The message names the reference and what stood there instead."""
-    with pytest.raises(LookupError) as told:
+    with pytest.raises(LookupError) as error:
         resolve(reference, CALLS)
-    assert str(told.value.args[0]).startswith(message)
+    assert str(error.value.args[0]).startswith(message)
 
 
 def test_pointers_of_the_rfc() -> None:
@@ -67,4 +67,4 @@ def test_pointers_of_the_rfc() -> None:
     }
     pointers = ["", "/foo", "/foo/0", "/", "/a~1b", "/c%d", "/e^f", "/g|h", "/i\\j", '/k"l', "/ ", "/m~0n"]
     expected = [document, ["bar", "baz"], "bar", 0, 1, 2, 3, 4, 5, 6, 7, 8]
-    assert [pointed_at(document, pointer, "x") for pointer in pointers] == expected
+    assert [resolve_pointer(document, pointer, "x") for pointer in pointers] == expected

@@ -28,7 +28,7 @@ LOUD = '{"jsonrpc": "2.0", "method": "notifications/message", "params": {"level"
 ANSWER = '{"jsonrpc": "2.0", "id": $id, "result": {"resultType": "complete", "content": []}}'
 
 
-class Heard(logging.Handler):
+class RecordingHandler(logging.Handler):
     """Somebody else who listens to all that is logged."""
 
     def __init__(self) -> None:
@@ -41,9 +41,9 @@ class Heard(logging.Handler):
 
 
 @pytest.fixture
-def heard() -> Any:
+def records() -> Any:
     """What a handler at the root hears."""
-    handler = Heard()
+    handler = RecordingHandler()
     logging.getLogger().addHandler(handler)
     yield handler.records
     logging.getLogger().removeHandler(handler)
@@ -63,27 +63,27 @@ def code_of(package: Any, source: str) -> Any:
     return names["made"]
 
 
-def test_each_of_the_sdks_loggers_is_heard(heard: list[str]) -> None:
+def test_each_of_the_sdks_loggers_is_heard(records: list[str]) -> None:
     """Also the one whose name is anybody's; what others log is theirs, and goes where it went."""
-    before, told = state(), list[Event]()
+    before, events = state(), list[Event]()
     log = code_of(mcp, "def made(logger, text):\n    logger.warning(text)")
-    with sdk_logs(told.append, Redactor(["xyzzy-1"])):
+    with sdk_logs(events.append, Redactor(["xyzzy-1"])):
         for name in ("mcp.client.sse", "anthropic._base_client", "httpx2", "httpcore2.http2", "anyio", "client"):
             log(logging.getLogger(name), f"{name} says xyzzy-1")
         logging.getLogger("client").warning("the application's own")
         logging.getLogger("asyncio").warning("the application's own task")
         logging.getLogger("client").info("and quiet")
-    assert [event.message for event in told if isinstance(event, SdkLog)] == [
+    assert [event.message for event in events if isinstance(event, SdkLog)] == [
         f"{name} says [redacted]"
         for name in ("mcp.client.sse", "anthropic._base_client", "httpx2", "httpcore2.http2", "anyio", "client")
     ]
-    assert heard == ["the application's own", "the application's own task"]
+    assert records == ["the application's own", "the application's own task"]
     assert state() == before
 
 
-def test_a_task_of_an_sdk_that_fails_unseen(heard: list[str]) -> None:
+def test_a_task_of_an_sdk_that_fails_unseen(records: list[str]) -> None:
     """asyncio tells of it when it is freed; an application's own tasks are not ours to hide."""
-    told: list[Event] = []
+    events: list[Event] = []
     theirs = code_of(mcp, "async def made():\n    raise ValueError('lost xyzzy-1')")
 
     async def own() -> None:
@@ -96,30 +96,30 @@ def test_a_task_of_an_sdk_that_fails_unseen(heard: list[str]) -> None:
             await asyncio.sleep(0)
         gc.collect()
 
-    with sdk_logs(told.append, Redactor(["xyzzy-1"])):
+    with sdk_logs(events.append, Redactor(["xyzzy-1"])):
         asyncio.run(main())
-    (event,) = (event for event in told if isinstance(event, SdkLog))
+    (event,) = (event for event in events if isinstance(event, SdkLog))
     assert event.logger == "asyncio"
     assert event.message.startswith("Task exception was never retrieved")
     assert event.message.endswith(": lost [redacted]")
     assert "xyzzy-1" not in event.message
-    assert len(heard) == 1
-    assert "own" in heard[0]
+    assert len(records) == 1
+    assert "own" in records[0]
 
 
 def test_warnings_of_the_sdks() -> None:
     """They are events, once taken; an application's own are shown as they were."""
-    told: list[Event] = []
+    events: list[Event] = []
     warn = code_of(mcp, "def made(text):\n    import warnings\n    warnings.warn(text, UserWarning, stacklevel=1)")
     shown: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.showwarning = lambda message, *_: shown.append(str(message))
-        with sdk_logs(told.append, Redactor()):
+        with sdk_logs(events.append, Redactor()):
             warn("theirs")
             warnings.warn("ours", UserWarning, stacklevel=1)
         warn("later")
-    assert [event.message for event in told if isinstance(event, SdkLog)] == ["UserWarning: theirs"]
+    assert [event.message for event in events if isinstance(event, SdkLog)] == ["UserWarning: theirs"]
     assert shown == ["ours", "later"]
 
 
@@ -163,16 +163,16 @@ def test_other_commands_print_no_traceback(mcprun: Forks, tmp_path: Path, comman
     assert (done.code, "Traceback" in done.stderr, "validation error" in done.stdout) == (0, False, False)
 
 
-def test_the_python_interface_leaves_logging_as_it_was(tmp_path: Path, heard: list[str]) -> None:
+def test_the_python_interface_leaves_logging_as_it_was(tmp_path: Path, records: list[str]) -> None:
     """A handler of the application is told nothing of the SDKs' while a run goes on, and all of it afterwards."""
     write_jsonl(tmp_path / "p.jsonl", script(("raw", {"lines": [LOUD, ANSWER]})))
     before = state()
     options = api.Options(model="script", out=str(tmp_path / "run"), server_args=["legacy"])
     asyncio.run(api.run_batch(str(tmp_path / "p.jsonl"), str(ODD), options))
     assert state() == before
-    assert [text for text in heard if "validate" in text] == []
+    assert [text for text in records if "validate" in text] == []
     logging.getLogger("mcp.x").warning("afterwards")
-    assert heard[-1] == "afterwards"
+    assert records[-1] == "afterwards"
 
 
 def test_what_comes_after_a_run_is_dropped_too() -> None:

@@ -170,7 +170,7 @@ def test_text_made_to_be_slow_is_not(secret: str, noise: str) -> None:
     text = (noise * 100_000)[:200_000] + "hunter2&"
     redactor = Redactor([secret])
     redactor.text(text)
-    redactor.safe_end(text)
+    redactor.safe_length(text)
 
 
 pieces = st.lists(
@@ -191,7 +191,7 @@ def test_no_cut_parts_an_encoded_secret(parts: list[str], data: st.DataObject) -
         size = data.draw(st.integers(1, len(rest)))
         shown += hearing.take(rest[:size])
         rest = rest[size:]
-    assert shown + hearing.end() == redactor.text(text)
+    assert shown + hearing.flush() == redactor.text(text)
 
 
 def test_numbers_can_be_secrets() -> None:

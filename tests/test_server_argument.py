@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun._util.command_line import split_words
+from mcprun._util.command_line import split_command_line
 from mcprun.client.server_argument import parse_target
 from mcprun.client.target import StdioTarget
 from mcprun.errors import UsageError
@@ -115,17 +115,17 @@ def test_windows_paths_are_server_files(here: Path, path: str) -> None:
 )
 def test_windows_command_lines_keep_their_backslashes(text: str, words: list[str]) -> None:
     """They are split as Windows splits them: there, and wherever a drive or a share is named."""
-    assert words == split_words(text, is_windows=True)
-    assert words == split_words(text, is_windows=False)
+    assert words == split_command_line(text, is_windows=True)
+    assert words == split_command_line(text, is_windows=False)
 
 
 def test_other_command_lines_are_split_as_a_shell_does() -> None:
     """A backslash quotes there, and on Windows it does not."""
-    assert split_words(r'''sh -c "echo 'a' \\n"''', is_windows=False) == ["sh", "-c", "echo 'a' \\n"]
-    assert split_words(r"a\ b", is_windows=False) == ["a b"]
-    assert split_words(r"a\ b", is_windows=True) == ["a\\", "b"]
+    assert split_command_line(r'''sh -c "echo 'a' \\n"''', is_windows=False) == ["sh", "-c", "echo 'a' \\n"]
+    assert split_command_line(r"a\ b", is_windows=False) == ["a b"]
+    assert split_command_line(r"a\ b", is_windows=True) == ["a\\", "b"]
     with pytest.raises(ValueError, match="No closing quotation"):
-        split_words('"a', is_windows=True)
+        split_command_line('"a', is_windows=True)
 
 
 @given(st.lists(st.text(alphabet="ab \\\"'", max_size=8), max_size=4))
@@ -133,7 +133,7 @@ def test_what_windows_quotes_it_splits(words: list[str]) -> None:
     """The standard library quotes for Windows; splitting is the way back."""
     from subprocess import list2cmdline
 
-    assert words == split_words(list2cmdline(words), is_windows=True)
+    assert words == split_command_line(list2cmdline(words), is_windows=True)
 
 
 def test_a_very_long_command_line_is_no_path(here: Path) -> None:

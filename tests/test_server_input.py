@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from mcprun.engine.conversation import Conversation
 from mcprun.engine.grading import case
-from mcprun.engine.opening_blocks import merged, opening, prompt_messages
-from mcprun.report.html.conversation import dialogue
+from mcprun.engine.opening_blocks import merge_messages, opening, prompt_messages
+from mcprun.report.html.conversation import conversation_json
 from mcprun.runs.run import Run
 from mcprun.tools.results import message_block, text_only
-from tests.support import as_told, npm
-from tests.support.as_told import ERAS
+from tests.support import canned_bytes, npm
+from tests.support.canned_bytes import ERAS
 from tests.support.cli import SERVERS, Result, run_mcprun, squeezed, write_jsonl
 from tests.support.messages_api import MessagesApi, text
 from tests.support.messages_rules import refusal
@@ -40,10 +40,10 @@ def played(tmp_path: Path, server: Path, *args: str, **more: Any) -> Result:
 
 def texts(transcript: dict[str, Any]) -> list[tuple[str, list[str]]]:
     """Give the role of each message, and the texts in it."""
-    said = [(message["role"], message["content"]) for message in transcript["messages"]]
+    items = [(message["role"], message["content"]) for message in transcript["messages"]]
     return [
         (role, [content] if isinstance(content, str) else [block.get("text", block["type"]) for block in content])
-        for role, content in said
+        for role, content in items
     ]
 
 
@@ -122,15 +122,15 @@ def test_a_judge_and_a_page_tell_the_turns_of_the_model(tmp_path: Path) -> None:
     turns = [{"calls": [{"tool": "echo", "input": {"text": "56"}}]}, {"text": "56"}]
     done = played(tmp_path, LIBRARY, server_prompt="lesson", script=turns)
     transcript = next(done_transcript for done_transcript, _ in Run.lines(done.run))
-    items = dialogue(transcript)["items"]
+    items = conversation_json(transcript)["items"]
     assert [item.get("who") or item["kind"] for item in items] == [
         "user", "assistant", "assistant", "user", "user", "turn", "call", "turn", "model",
     ]  # fmt: skip
     conversation = Conversation(
         model="m", messages=transcript.messages, calls=transcript.calls, turns=transcript.turns, given=transcript.given
     )
-    told = json.loads(case("rubric", conversation))["conversation"]
-    assert [next(iter(one)) for one in told] == ["user", "assistant", "assistant", "user", "user", "call", "assistant"]
+    data = json.loads(case("rubric", conversation))["conversation"]
+    assert [next(iter(one)) for one in data] == ["user", "assistant", "assistant", "user", "user", "call", "assistant"]
 
 
 @pytest.mark.parametrize("protocol", ["legacy", "2026-07-28"])
@@ -144,7 +144,7 @@ def test_a_prompt_may_ask_before_it_is_given(tmp_path: Path, protocol: str) -> N
     assert [(one["kind"], one["call"]) for one in transcript["asked"]] == [("elicitation", None)]
 
 
-NOT_GIVEN: tuple[tuple[dict[str, Any], str], ...] = (
+UNAVAILABLE: tuple[tuple[dict[str, Any], str], ...] = (
     ({"server_prompt": "nope"}, 'prompts: prompt "nope" could not be loaded: Internal server error; it is not among the server\'s prompts: brief, lesson, '),
     ({"server_prompt": "brief"}, 'prompts: prompt "brief" could not be loaded: Internal server error; missing arguments: topic'),
     ({"server_prompt": "monologue"}, 'prompts: prompt "monologue" can\'t be used: it starts with an assistant message, '),
@@ -157,19 +157,24 @@ NOT_GIVEN: tuple[tuple[dict[str, Any], str], ...] = (
 
 
 @pytest.fixture(scope="module")
-def not_given(tmp_path_factory: pytest.TempPathFactory) -> Result:
+def unavailable(tmp_path_factory: pytest.TempPathFactory) -> Result:
     """Run all queries for which the server does not give what they ask for."""
     folder = tmp_path_factory.mktemp("not-given")
-    queries = ({**query(**more), "id": str(number)} for number, (more, _) in enumerate(NOT_GIVEN))
+    queries = ({**query(**more), "id": str(number)} for number, (more, _) in enumerate(UNAVAILABLE))
     return run_mcprun("batch", write_jsonl(folder / "p.jsonl", *queries), LIBRARY, cwd=folder)
 
 
-@pytest.mark.parametrize("number", range(len(NOT_GIVEN)), ids=[str(more) for more, _ in NOT_GIVEN])
-def test_what_the_server_does_not_give_is_an_error(not_given: Result, number: int) -> None:
+@pytest.mark.parametrize("number", range(len(UNAVAILABLE)), ids=[str(more) for more, _ in UNAVAILABLE])
+def test_what_the_server_does_not_give_is_an_error(unavailable: Result, number: int) -> None:
     """It has a kind, and says what there is; nothing was said to a model."""
-    transcript = not_given.transcripts[number]
-    assert (not_given.code, transcript["verdict"], transcript["turns"], transcript["stop"]) == (3, "error", [], "error")
-    assert f"{transcript['error']['kind']}: {transcript['error']['message']}".startswith(NOT_GIVEN[number][1])
+    transcript = unavailable.transcripts[number]
+    assert (unavailable.code, transcript["verdict"], transcript["turns"], transcript["stop"]) == (
+        3,
+        "error",
+        [],
+        "error",
+    )
+    assert f"{transcript['error']['kind']}: {transcript['error']['message']}".startswith(UNAVAILABLE[number][1])
 
 
 @pytest.mark.parametrize(
@@ -220,8 +225,8 @@ def test_a_server_that_lists_nothing_still_says_why(tmp_path: Path, era: str) ->
         query(id=name, **({"resources": [name], "prompt": "x"} if ":" in name else {"server_prompt": name}))
         for name in results
     )
-    file = as_told.told(tmp_path, era, {name: result for name, (result, _) in results.items()})
-    done = as_told.played(tmp_path, file, "stdio", *queries)
+    file = canned_bytes.server_args(tmp_path, era, {name: result for name, (result, _) in results.items()})
+    done = canned_bytes.played(tmp_path, file, "stdio", *queries)
     for one in done.transcripts:
         assert one["error"]["kind"] == "prompts"
         assert results[one["id"]][1] in one["error"]["message"]
@@ -289,8 +294,8 @@ def test_a_changed_prompt_is_told(tmp_path: Path, base: Path) -> None:
     ]  # fmt: skip
     run_mcprun("bless", base, "slim", "--slim", cwd=tmp_path)
     for run in (base, "slim"):
-        told = run_mcprun("diff", run, "head", cwd=tmp_path)
-        assert (told.code, squeezed(told.stdout)) == (1, expected)
+        again = run_mcprun("diff", run, "head", cwd=tmp_path)
+        assert (again.code, squeezed(again.stdout)) == (1, expected)
     assert run_mcprun("diff", base, "head", "--ignore", "messages[0].content", cwd=tmp_path).code == 0
     assert run_mcprun("diff", base, "head", "--scrub", "quiet|loud", cwd=tmp_path).code == 0
     page = run_mcprun("diff", base, "head", "--html", "d.html", cwd=tmp_path)
@@ -303,8 +308,8 @@ def test_repeats_with_a_changed_prompt_go_another_way(tmp_path: Path) -> None:
     prompts = write_jsonl(tmp_path / "p.jsonl", query(server_prompt=BRIEF))
     for out, word in (("base", "quiet"), ("head", "loud")):
         run_mcprun("batch", prompts, LIBRARY, "--repeat", "2", "--out", out, "--", word, cwd=tmp_path)
-    told = squeezed(run_mcprun("diff", "base", "head", cwd=tmp_path).stdout)
-    assert told[:3] == ["~ q 2/2 passed", "new in 2 of 2 runs, for example repeat 1", "prompt"]
+    stdout = squeezed(run_mcprun("diff", "base", "head", cwd=tmp_path).stdout)
+    assert stdout[:3] == ["~ q 2/2 passed", "new in 2 of 2 runs, for example repeat 1", "prompt"]
 
 
 @pytest.mark.parametrize(("policy", "turns"), [("fail", 1), ("stop", 0)])
@@ -358,9 +363,11 @@ def test_server_everything_gives_prompts_and_resources(tmp_path: Path) -> None:
     assert done.verdicts == dict.fromkeys(("simple", "arguments", "embedded", "template"), "passed") | {
         "missing": "error"
     }
-    told = done.transcripts[-1]["error"]["message"]
-    assert told.startswith('prompt "args-prompt" could not be loaded: MCP error -32602: Invalid arguments for prompt ')
-    assert told.endswith("; missing arguments: city")
+    message = done.transcripts[-1]["error"]["message"]
+    assert message.startswith(
+        'prompt "args-prompt" could not be loaded: MCP error -32602: Invalid arguments for prompt '
+    )
+    assert message.endswith("; missing arguments: city")
     assert "Oslo" in done.transcripts[1]["messages"][0]["content"][0]["text"]
     assert "[resource demo://resource/dynamic/text/1]" in json.dumps(done.transcripts[3]["messages"][0])
     listed = run_mcprun("tools", server, "--all", cwd=tmp_path).stdout
@@ -391,7 +398,7 @@ def test_merging_loses_nothing(messages: list[dict[str, Any]]) -> None:
             )
         ]
 
-    made = merged(messages)
+    made = merge_messages(messages)
     assert all(one["content"] for one in made)
     assert all(one["role"] != other["role"] for one, other in pairwise(made))
     assert flat(made) == flat(messages)
@@ -401,16 +408,18 @@ def test_merging_loses_nothing(messages: list[dict[str, Any]]) -> None:
     st.lists(st.builds(lambda role, item: {"role": role, "content": item}, st.sampled_from(["user", "assistant"]), blocks), max_size=5),
     st.none() | st.just("Go on."),
 )  # fmt: skip
-def test_what_a_server_prompts_is_taken_by_the_api_or_refused(said: list[dict[str, Any]], prompt: str | None) -> None:
+def test_what_a_server_prompts_is_taken_by_the_api_or_refused(
+    content: list[dict[str, Any]], prompt: str | None
+) -> None:
     """Either a reason is given, or the API takes messages that hold all of it in order."""
     try:
-        given_ = prompt_messages({"messages": said})
+        given_ = prompt_messages({"messages": content})
         messages = opening([], given_, prompt)
     except ValueError:
         return
     assert refusal({"model": "m", "max_tokens": 1, "messages": messages}) is None
-    shown = [(one["role"], told) for one in said if (told := message_block(one["content"]))]
-    expected = [text_only(told, rule="role") if role == "assistant" else told for role, told in shown]
+    shown = [(one["role"], contents) for one in content if (contents := message_block(one["content"]))]
+    expected = [text_only(contents, rule="role") if role == "assistant" else contents for role, contents in shown]
     expected += [{"type": "text", "text": prompt}] if prompt else []
     assert [block for message in messages for block in message["content"]] == expected
 
@@ -420,5 +429,5 @@ def test_arguments_that_can_not_be_sent(tmp_path: Path) -> None:
     asked = {"server_prompt": {"name": "brief", "arguments": {"topic": "\ud800"}}}
     queries = (query(**asked), {**query(prompt="Hello."), "id": "good"})
     done = run_mcprun("batch", write_jsonl(tmp_path / "p.jsonl", *queries), LIBRARY, cwd=tmp_path)
-    said = "server_prompt.arguments.topic: has a lone surrogate, which UTF-8 cannot encode"
-    assert (done.code, done.stderr) == (2, f"{tmp_path / 'p.jsonl'}:1: {said}\n")
+    content = "server_prompt.arguments.topic: has a lone surrogate, which UTF-8 cannot encode"
+    assert (done.code, done.stderr) == (2, f"{tmp_path / 'p.jsonl'}:1: {content}\n")

@@ -78,8 +78,8 @@ def test_last_words_are_easily_read(tmp_path: Path, words: str) -> None:
     prompts = write_jsonl(tmp_path / "p.jsonl", script())
     done = run_mcprun("batch", prompts, f"sh -c \"printf '{words}' >&2; exit 3\"", cwd=tmp_path)
     assert done.code == 3
-    said = "  fatal: no key\n  [the server exited with code 3]\n"
-    assert f"stderr ends:\n{said}" in done.stderr
+    text = "  fatal: no key\n  [the server exited with code 3]\n"
+    assert f"stderr ends:\n{text}" in done.stderr
     assert "\n[the server exited with code 3]\n" in (done.run / "server.log").read_text()
 
 
@@ -103,8 +103,8 @@ def test_calls_of_a_script_have_ids_of_their_own(tmp_path: Path) -> None:
     turns = [{"calls": [{"tool": "ok"}, {"tool": "ok"}]}, {"calls": [{"tool": "ok"}]}]
     prompts = write_jsonl(tmp_path / "p.jsonl", script() | {"script": turns})
     transcript = run_mcprun("batch", prompts, RAW, cwd=tmp_path).transcripts[0]
-    said = [message["content"] for message in transcript["messages"] if message["role"] == "assistant"]
-    assert [block["id"] for content in said for block in content] == ["call_0", "call_1", "call_2"]
+    texts = [message["content"] for message in transcript["messages"] if message["role"] == "assistant"]
+    assert [block["id"] for content in texts for block in content] == ["call_0", "call_1", "call_2"]
 
 
 def test_flags_that_contradict_each_other(tmp_path: Path) -> None:
@@ -380,8 +380,8 @@ def test_arguments_that_are_no_json_are_told_to_the_model(tmp_path: Path) -> Non
     query = script(("ok", {"x": deep}), ("ok", {"x": 1}))
     prompts = write_jsonl(tmp_path / "p.jsonl", query)
     done = run_mcprun("batch", prompts, RAW, "--allow-tool-errors", cwd=tmp_path)
-    told = [call["content"][0]["text"] for call in done.transcripts[0]["calls"]]
-    assert (done.code, told) == (
+    result_texts = [call["content"][0]["text"] for call in done.transcripts[0]["calls"]]
+    assert (done.code, result_texts) == (
         0,
         [
             "The arguments can't be sent: nested more than 200 deep.",
@@ -454,8 +454,8 @@ def test_wrong_usage_says_what_to_do(tmp_path: Path, args: list[str], message: s
     (tmp_path / "mcp.json").write_text('{"servers": {"it": {"command": "x", "args": ["${input:key}"]}}}')
     (tmp_path / "broken.json").write_text("{} /* no */ 1")
     done = run_mcprun("batch", *args, cwd=tmp_path)
-    told = done.stderr[done.stderr.index("Error: ") :]
-    assert (done.code, told[: len(message)]) == (2, message)
+    stderr = done.stderr[done.stderr.index("Error: ") :]
+    assert (done.code, stderr[: len(message)]) == (2, message)
     assert not (tmp_path / "outputs").exists()
 
 
@@ -470,7 +470,7 @@ def test_a_variable_that_no_process_can_have(tmp_path: Path, value: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("args", "is_told"),
+    ("args", "is_reported"),
     [
         (("batch", "p.jsonl", "npx", "-y", "some-server"), True),
         (("batch", "p.jsonl", "node", "server.js"), True),
@@ -480,8 +480,8 @@ def test_a_variable_that_no_process_can_have(tmp_path: Path, value: str) -> None
         (("diff", "-y"), False),
     ],
 )
-def test_a_command_line_without_quotes(tmp_path: Path, args: tuple[str, ...], is_told: bool) -> None:
+def test_a_command_line_without_quotes(tmp_path: Path, args: tuple[str, ...], is_reported: bool) -> None:
     """Words and options that are none of ours may be a server's: then it is said how they get there."""
     done = run_mcprun(*args, cwd=tmp_path)
-    told = '. Quote a server\'s command line ("npx -y some-server"), or put its arguments after --\n'
-    assert (done.code, done.stderr.endswith(told)) == (2, is_told)
+    message = '. Quote a server\'s command line ("npx -y some-server"), or put its arguments after --\n'
+    assert (done.code, done.stderr.endswith(message)) == (2, is_reported)

@@ -18,7 +18,7 @@ from mcprun.engine.plan import Options
 from mcprun.engine.verdict_rules import LIMITS, RULES
 from mcprun.errors import UsageError
 from mcprun.limits import Limits
-from mcprun.prompts.shard import Shard, joined
+from mcprun.prompts.shard import Shard, merge_shards
 from tests.support.cli import RAW, Result, script, stdlib_server, write_jsonl
 from tests.support.forks import Forks
 
@@ -64,7 +64,7 @@ def test_each_is_in_one_part_and_the_parts_make_the_whole(values: list[int], of:
     """Nothing is lost or doubled, the order is kept, and no part is larger than another by more than one."""
     shards = [Shard(number, of) for number in range(1, of + 1)]
     parts = [[value for place, value in enumerate(values) if shard.takes(place)] for shard in shards]
-    assert list(joined(parts)) == values
+    assert list(merge_shards(parts)) == values
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
@@ -170,33 +170,33 @@ def test_what_is_not_of_one_run(mcprun: Forks, folder: Path) -> None:
         assert mcprun.run("batch", prompts, server, *flags, "--out", out, cwd=folder).code in (0, 1)
         return out
 
-    def told(*runs: str) -> str:
+    def merge_error(*runs: str) -> str:
         done = mcprun.run("merge", *runs, "--out", "merged", cwd=folder)
         assert (done.code, (folder / "merged").exists()) == (2, False)
         return done.stderr.removeprefix("Error: ").strip()
 
     first = run("--shard", "1/2")
     whole = run()
-    assert told(whole) == f"{whole} is not a shard: create one with mcprun batch --shard I/N"
+    assert merge_error(whole) == f"{whole} is not a shard: create one with mcprun batch --shard I/N"
     again = run("--shard", "1/2")
-    assert told(first, again) == f"{first} and {again} are both shard 1/2"
+    assert merge_error(first, again) == f"{first} and {again} are both shard 1/2"
     third = run("--shard", "3/3")
     assert (
-        told(first, third)
+        merge_error(first, third)
         == f"{first} and {third} are not shards of the same run: the number of shards differs (1/2 and 3/3)"
     )
     filtered = run("--shard", "2/2", "--filter", "f*")
-    assert told(first, filtered) == f"{first} and {filtered} are not shards of the same run: --filter differs"
+    assert merge_error(first, filtered) == f"{first} and {filtered} are not shards of the same run: --filter differs"
     twice = run("--shard", "2/2", "--repeat", "2")
-    assert told(first, twice) == f"{first} and {twice} are not shards of the same run: --repeat differs"
+    assert merge_error(first, twice) == f"{first} and {twice} are not shards of the same run: --repeat differs"
     replayed = run("--shard", "2/2", "--model", f"replay:{whole}")
-    assert told(first, replayed).endswith(f"the model differs (script and replay:{whole})")
+    assert merge_error(first, replayed).endswith(f"the model differs (script and replay:{whole})")
     write_jsonl(folder / "q.jsonl", *(script(("ok", {}), id=str(number)) for number in range(3)))
     other = run("--shard", "2/2", prompts="q.jsonl", server=RAW)
-    assert told(first, other).endswith("the prompts file p.jsonl differs")
+    assert merge_error(first, other).endswith("the prompts file p.jsonl differs")
     (folder / "says.py").write_text(SERVER.replace("def say(word: str)", "def say(word: str, loud: bool = False)"))
     changed = run("--shard", "2/2")
-    assert told(first, changed).endswith("the server's tools differ (changed: say)")
+    assert merge_error(first, changed).endswith("the server's tools differ (changed: say)")
 
 
 def test_shards_that_were_judged_by_other_rules(mcprun: Forks, folder: Path) -> None:
@@ -206,7 +206,7 @@ def test_shards_that_were_judged_by_other_rules(mcprun: Forks, folder: Path) -> 
     assert mcprun.run("merge", "one", "two", "--out", "merged", cwd=folder).code == 1
     record = json.loads((folder / "two/run.json").read_text())
 
-    def told(**changed: Any) -> str:
+    def merge_error(**changed: Any) -> str:
         arguments = {**record["arguments"], **changed.pop("arguments", {})}
         limits = {**record["limits"], **changed.pop("limits", {})}
         server = {**record["server"], **changed.pop("server", {})}
@@ -226,17 +226,17 @@ def test_shards_that_were_judged_by_other_rules(mcprun: Forks, folder: Path) -> 
         "protocol": "legacy",
     }  # fmt: skip
     for name, value in flags.items():
-        assert told(arguments={name: value}) == f"--{name.replace('_', '-')} differs"
-    assert told(arguments={"roots": ["x"]}) == "--root differs"
-    assert told(arguments={"server_args": ["x"]}) == "the server's command line differs"
+        assert merge_error(arguments={name: value}) == f"--{name.replace('_', '-')} differs"
+    assert merge_error(arguments={"roots": ["x"]}) == "--root differs"
+    assert merge_error(arguments={"server_args": ["x"]}) == "the server's command line differs"
     for name, flag in (("max_turns", "--max-turns"), ("call_seconds", "--call-timeout")):
-        assert told(limits={name: 7}).startswith(f"{flag} differs ({record['limits'][name]} and ")
-    assert told(server={"name": "other"}).startswith("the server differs (says ")
-    assert told(arguments={"server": "other.py"}) == "the server differs (says.py and other.py)"
-    assert told(arguments={"env": ["A=[redacted]"]}) == "the names in --env or --header differ"
-    assert told(versions={**record["versions"], "mcprun": "0"}).startswith("the version of mcprun differs (")
+        assert merge_error(limits={name: 7}).startswith(f"{flag} differs ({record['limits'][name]} and ")
+    assert merge_error(server={"name": "other"}).startswith("the server differs (says ")
+    assert merge_error(arguments={"server": "other.py"}) == "the server differs (says.py and other.py)"
+    assert merge_error(arguments={"env": ["A=[redacted]"]}) == "the names in --env or --header differ"
+    assert merge_error(versions={**record["versions"], "mcprun": "0"}).startswith("the version of mcprun differs (")
     same = {"server": "/home/other/machine/says.py", "concurrency": 3, "redact": ["x"]}
-    assert told(arguments=same, limits={"concurrency": 3, "run_seconds": 5.0, "max_failures": 9}) == ""
+    assert merge_error(arguments=same, limits={"concurrency": 3, "run_seconds": 5.0, "max_failures": 9}) == ""
 
 
 def test_a_run_goes_on_by_the_rules_that_it_was_begun_with(mcprun: Forks, folder: Path) -> None:

@@ -109,13 +109,13 @@ def test_what_differs_is_shown_to_differ(alike: str, one: str, other: str) -> No
     """Two texts, or two values, that are not the same are never shown as the same, however long, and bounded."""
     for text in (alike, alike * 50):
         before, after = f"{text}{one}{text}", f"{text}{other}{text}"
-        for told in (
+        for expected in (
             ValueFormatter().texts(before, after),
             ValueFormatter().both(before, after),
             ValueFormatter().both([before], [after]),
         ):
-            assert (told[0] == told[1]) == (before == after)
-            assert max(map(len, told)) < 2500
+            assert (expected[0] == expected[1]) == (before == after)
+            assert max(map(len, expected)) < 2500
         call = Call(turn=0, tool="a", input={}, is_error=False, content=[{"type": "text", "text": before}])
         others = (
             call.model_copy(update={"content": [{"type": "text", "text": after}]}),
@@ -123,5 +123,5 @@ def test_what_differs_is_shown_to_differ(alike: str, one: str, other: str) -> No
             call.model_copy(update={"is_error": True}),
         )
         for changed in others:
-            told = ValueFormatter().results(call, changed)
-            assert (told[0] == told[1]) == (call == changed)
+            expected = ValueFormatter().results(call, changed)
+            assert (expected[0] == expected[1]) == (call == changed)

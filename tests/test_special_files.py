@@ -105,8 +105,8 @@ def test_each_command_refuses_them(run: Path, tmp_path: Path) -> None:
         ["validate", "out"],
     ):
         done = run_mcprun(*command, cwd=tmp_path)
-        told = [line for line in done.stderr.splitlines() if " is a " in line]
-        assert (done.code, len(told)) == (2, 1), (command, done.stderr)
+        lines = [line for line in done.stderr.splitlines() if " is a " in line]
+        assert (done.code, len(lines)) == (2, 1), (command, done.stderr)
 
 
 def test_reports_are_written_to_devices_and_pipes(run: Path, tmp_path: Path) -> None:

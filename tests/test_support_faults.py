@@ -32,8 +32,8 @@ Place = tuple[str, int]
 
 def asks(prompt: str, turn: int = 0) -> Body:
     """A request for this turn of a conversation."""
-    said = [message for _ in range(turn) for message in (assistant("Well?"), user("Go on."))]
-    return request(messages=[user(prompt), *said])
+    texts = [message for _ in range(turn) for message in (assistant("Well?"), user("Go on."))]
+    return request(messages=[user(prompt), *texts])
 
 
 def faulty(*, seed: int = 1, rate: float = 0.3, silent: bool = True) -> Faulty:
@@ -151,8 +151,8 @@ async def test_what_a_client_sees_of_each_kind() -> None:
         async with client_of(api).with_options(timeout=10) as client:
             for number in range(60):
                 try:
-                    said = await client.post("/v1/messages", body=asks(f"prompt {number}"), cast_to=Message)
-                    seen[type(said)] += 1
+                    content = await client.post("/v1/messages", body=asks(f"prompt {number}"), cast_to=Message)
+                    seen[type(content)] += 1
                 except (anthropic.AnthropicError, ValueError) as error:
                     seen[type(error)] += 1
     expected = Counter[type]()

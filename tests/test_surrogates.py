@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun._util.json_io import encoded, indented, parsed
+from mcprun._util.json_io import dump_indented, encode, parse_line
 from mcprun._util.surrogates import halves_in, is_well_formed, well_formed, well_formed_bytes, well_formed_json
 from mcprun.client.transports.bounded_body import WellFormed
 from mcprun.client.transports.framing import read_message
@@ -74,14 +74,14 @@ def test_values_become_well_formed(value: Any) -> None:
 @given(values)
 def test_files_hold_strict_utf_8_and_json(value: Any) -> None:
     """What is written can be read by strict readers: no escaped half, and no number that JSON has none of."""
-    for data in (encoded(value), indented(value)):
+    for data in (encode(value), dump_indented(value)):
         text = data.decode()
         assert is_well_formed(json.loads(text, parse_constant=pytest.fail))
 
 
 def test_older_files_are_read_as_newer_ones_are_written() -> None:
     """A recording with an escaped half does not differ from today's result of the same call."""
-    assert parsed(rb'{"text": "a\ud800b"}') == parsed(encoded({"text": "a\ud800b"})) == {"text": "a\ufffdb"}
+    assert parse_line(rb'{"text": "a\ud800b"}') == parse_line(encode({"text": "a\ud800b"})) == {"text": "a\ufffdb"}
 
 
 def test_a_message_of_a_server_is_repaired_and_told_of() -> None:

@@ -68,9 +68,9 @@ def test_each_query_is_one_trace(tmp_path: Path) -> None:
             "anthropic.messages.create", "anthropic.messages.create",
         ]  # fmt: skip
         assert {(span.trace, span.kind) for span in below} == {(root.trace, CLIENT)}
-        told = [call["content"][0]["text"].split("-") for call in transcript["calls"]]
+        result_text = [call["content"][0]["text"].split("-") for call in transcript["calls"]]
         made = {span.id for span in below if span.name.startswith("MCP")}
-        assert ({one[1] for one in told}, {one[2] for one in told}) == ({root.trace}, made)
+        assert ({one[1] for one in result_text}, {one[2] for one in result_text}) == ({root.trace}, made)
         events = [event for event in done.trace if event.get("query") == transcript["id"]]
         assert {event.get("trace_id") for event in events} == {root.trace}
     assert {event.get("trace_id") for event in done.trace if "query" not in event} == {None}
@@ -130,7 +130,7 @@ def test_a_failed_check_is_no_error_of_the_span(tmp_path: Path) -> None:
         done = ask(tmp_path, api, endpoint=collector.url, queries=(query,))
     root = collector.roots["q"]
     assert (done.code, root.status, root.attributes["mcprun.verdict"]) == (1, 0, "failed")
-    assert [(name, dict(told)) for name, told in root.events] == [
+    assert [(name, dict(expected)) for name, expected in root.events] == [
         ("retry", {"error.type": "throttled", "mcprun.wait": 0.001}), ("attempt_end", {"mcprun.attempt": 1, "mcprun.stop": "end_turn"})
     ]  # fmt: skip
     assert len(collector.below(root)) == 2  # each request is a span
@@ -215,8 +215,8 @@ def test_scripts_have_traces_as_well(tmp_path: Path) -> None:
     assert {one["x-team"] for one in collector.headers} == {"a"}
     by_key = {(root.attributes["mcprun.query.id"], root.attributes["mcprun.query.repeat"]): root for root in roots}
     for transcript in done.transcripts:
-        said = transcript["calls"][0]["content"][0]["text"]
-        assert said.split("-")[1] == by_key[transcript["id"], transcript["repeat"]].trace
+        content = transcript["calls"][0]["content"][0]["text"]
+        assert content.split("-")[1] == by_key[transcript["id"], transcript["repeat"]].trace
     assert "gen_ai.provider.name" not in roots[0].attributes
 
 
@@ -261,9 +261,9 @@ def test_telemetry_changes_no_transcript(tmp_path: Path) -> None:
     """The same prompts and server give the same bytes, with and without."""
     with Collector() as collector:
         env = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
-        told = run_mcprun("batch", *QUICKSTART, "--otel", cwd=tmp_path, env=env)
-    assert told.bytes == run_mcprun("batch", *QUICKSTART, cwd=tmp_path).bytes
-    assert len(collector.roots) == len(told.transcripts)
+        done = run_mcprun("batch", *QUICKSTART, "--otel", cwd=tmp_path, env=env)
+    assert done.bytes == run_mcprun("batch", *QUICKSTART, cwd=tmp_path).bytes
+    assert len(collector.roots) == len(done.transcripts)
 
 
 def test_another_protocol_is_refused(mcprun: Forks, tmp_path: Path) -> None:

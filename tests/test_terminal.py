@@ -92,18 +92,18 @@ def interrupted(tmp_path: Path, *numbers: signal.Signals, release: bool = False)
         )  # fmt: skip
         assert process.stderr
         waiting.wait(60)
-        said = ""
+        content = ""
         for number in numbers:
             process.send_signal(number)
             for line in process.stderr:
-                said += line
+                content += line
                 if line.startswith(("Stopping", "Ending")):
                     break
         if release:
             released.set()
         stdout, stderr = process.communicate(timeout=60)
         released.set()
-    return Result(process.returncode, stdout, said + stderr, run_of(stdout, tmp_path))
+    return Result(process.returncode, stdout, content + stderr, run_of(stdout, tmp_path))
 
 
 def test_an_interrupt_lets_queries_in_flight_end(tmp_path: Path) -> None:

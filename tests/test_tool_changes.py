@@ -49,7 +49,7 @@ def tool(name: str = "t", schema: Any = None, **more: Any) -> dict[str, Any]:
     return {"name": name, "inputSchema": schema or of(a={"type": "string"}), **more}
 
 
-def told(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, bool, str]]:
+def change_rows(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, bool, str]]:
     """Compare two tools; give each change's kind, whether it breaks, and its message."""
     return [(one.kind, one.breaking, one.message) for one in compare_tools([before], [after])]
 
@@ -80,10 +80,10 @@ ROOT = {"type": "object"}
 )  # fmt: skip
 def test_a_schema_breaks_who_sends_or_who_reads(before: Any, after: Any, sends: bool, reads: bool, words: str) -> None:
     """An input schema that takes less is breaking, and an output schema that promises less; each change says where."""
-    ((kind, breaking, message),) = told(tool(schema=before), tool(schema=after))
+    ((kind, breaking, message),) = change_rows(tool(schema=before), tool(schema=after))
     assert (kind[:6], breaking, message) == ("input_", sends, "input" + words.format(noun="argument"))
     plain = tool(schema=ROOT)
-    ((kind, breaking, message),) = told(plain | {"outputSchema": before}, plain | {"outputSchema": after})
+    ((kind, breaking, message),) = change_rows(plain | {"outputSchema": before}, plain | {"outputSchema": after})
     assert (kind[:7], breaking, message) == ("output_", reads, "output" + words.format(noun="property"))
 
 
@@ -110,11 +110,11 @@ def test_annotations_that_ask_for_more_care_are_breaking(before: Any, after: Any
 def test_what_is_said_without_words_is_a_change_too() -> None:
     """A default that is written out, and what mcprun knows nothing about."""
     plain = tool()
-    assert told(plain, plain | {"annotations": {"openWorldHint": True}}) == [
+    assert change_rows(plain, plain | {"annotations": {"openWorldHint": True}}) == [
         ("other", False, "written differently, but with the same meaning")
     ]
-    assert told(plain, plain | {"_meta": {"a": 1}}) == [("other", False, '_meta: none → {"a": 1}')]
-    assert told(plain | {"title": "A"}, plain) == [("title", False, "title: A → none")]
+    assert change_rows(plain, plain | {"_meta": {"a": 1}}) == [("other", False, '_meta: none → {"a": 1}')]
+    assert change_rows(plain | {"title": "A"}, plain) == [("title", False, "title: A → none")]
 
 
 @pytest.mark.parametrize(
@@ -131,28 +131,30 @@ def test_what_is_said_without_words_is_a_change_too() -> None:
 )
 def test_one_is_not_true(before: Any, after: Any, kinds: list[tuple[str, bool]]) -> None:
     """Values are compared as JSON, wherever they stand; 1 and 1.0 are the same number."""
-    assert [(kind, breaking) for kind, breaking, _ in told(before, after)] == kinds
+    assert [(kind, breaking) for kind, breaking, _ in change_rows(before, after)] == kinds
 
 
 def test_an_output_schema_may_come_and_not_go() -> None:
     """Who reads relies on it."""
     plain, with_output = tool(), tool(outputSchema={"type": "object"})
-    assert told(plain, with_output) == [("output_schema_added", False, 'output: schema added, {"type": "object"}')]
-    assert told(with_output, plain) == [("output_schema_removed", True, "output: schema removed")]
+    assert change_rows(plain, with_output) == [
+        ("output_schema_added", False, 'output: schema added, {"type": "object"}')
+    ]
+    assert change_rows(with_output, plain) == [("output_schema_removed", True, "output: schema removed")]
 
 
 def test_long_texts_are_shown_where_they_differ() -> None:
     """What they begin with alike is left out, but for its end."""
     before, after = tool(description="word " * 100 + "one"), tool(description="word " * 100 + "other")
-    assert told(before, after) == [
+    assert change_rows(before, after) == [
         ("description", False, 'description: "…ord word word word one" → "…ord word word word other"')
     ]
     longer = tool(description="word " * 101)
-    assert told(tool(description="word " * 100), longer)[0][2] == (
+    assert change_rows(tool(description="word " * 100), longer)[0][2] == (
         'description: "…word word word word " → "…word word word word word "'
     )
     many = [f"value {number}" for number in range(100)]
-    ((_, _, message),) = told(tool(schema=of(a={"enum": many})), tool(schema=of(a={"enum": [*many, "new"]})))
+    ((_, _, message),) = change_rows(tool(schema=of(a={"enum": many})), tool(schema=of(a={"enum": [*many, "new"]})))
     assert message.endswith('"value 99"] → …alue 98", "value 99", "new"]')
 
 

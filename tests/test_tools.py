@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.tools.api_schema import stand_in
+from mcprun.tools.api_schema import replacement_name
 from mcprun.tools.toolset import ToolFilter, ToolSet
 from tests.support.messages_rules import refusal
 
@@ -145,8 +145,8 @@ def test_patterns_choose_by_the_servers_names() -> None:
     """A query's `tools` are patterns on the names that the server gives."""
     found = ToolSet.of([{"name": name, "inputSchema": {"type": "object"}} for name in ("fs.read", "fs.write", "net")])
     assert [tool["name"] for tool in found.only(ToolFilter(("fs.*",))).definitions] == [
-        stand_in("fs.read", 128, "-"),
-        stand_in("fs.write", 128, "-"),
+        replacement_name("fs.read", 128, "-"),
+        replacement_name("fs.write", 128, "-"),
     ]
     assert found.only(ToolFilter()) is found
 
@@ -161,7 +161,7 @@ def test_stand_in_keys_are_used_wherever_a_schema_names_its_properties() -> None
         "dependentRequired": {"a b": ["list"], "list": ["a b"]},
     }
     found = ToolSet.of([{"name": "t", "description": "What it does.", "inputSchema": schema}])
-    key = stand_in("a b", 64, ".-")
+    key = replacement_name("a b", 64, ".-")
     assert key.startswith("a_b_")
     sent_inner = {"type": "object", "properties": {key: {}}, "required": [key]}
     assert found.definitions == (
@@ -188,7 +188,7 @@ def test_what_the_schema_does_not_declare_keeps_its_keys() -> None:
         "$defs": {"node": node},
     }  # fmt: skip
     found = ToolSet.of([{"name": "t", "inputSchema": schema}])
-    user, following = stand_in("user id", 64, ".-"), stand_in("next one", 64, ".-")
+    user, following = replacement_name("user id", 64, ".-"), replacement_name("next one", 64, ".-")
     asked = {user: 1, "meta": {user: 2}, "tree": {following: {following: {"data": {following: 3}}}}}
     meant = {"user id": 1, "meta": {user: 2}, "tree": {"next one": {"next one": {"data": {following: 3}}}}}
     assert found.from_api("t", asked) == ("t", meant)

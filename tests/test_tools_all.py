@@ -11,7 +11,7 @@ import pytest
 from mcprun.client.catalog import names
 from mcprun.tools.catalog_changes import compare_catalogs
 from mcprun.tools.snapshot import Catalog
-from tests.support.as_told import ERAS, serving, told
+from tests.support.canned_bytes import ERAS, server_args, serving
 from tests.support.cli import RAW, run_mcprun, squeezed
 from tests.test_server_input import LIBRARY, ODD
 
@@ -44,13 +44,13 @@ def test_everything_is_listed(tmp_path: Path, protocol: str) -> None:
 
 def test_all_pages_are_read(tmp_path: Path) -> None:
     """Each list is sorted, whatever page an item was on; `--json` holds it, and `null` where nobody asked."""
-    told = json.loads(run_mcprun("tools", ODD, "--all", "--json", "--", "pages", cwd=tmp_path).stdout)
+    data = json.loads(run_mcprun("tools", ODD, "--all", "--json", "--", "pages", cwd=tmp_path).stdout)
     for key, name, item in (
         ("prompts", "name", "prompt"),
         ("resources", "uri", "thing"),
         ("resource_templates", "uriTemplate", "many"),
     ):
-        assert [one[name] for one in told[key]] == [f"{item}:{page}{letter}" for page in range(3) for letter in "ab"]
+        assert [one[name] for one in data[key]] == [f"{item}:{page}{letter}" for page in range(3) for letter in "ab"]
     plain = json.loads(run_mcprun("tools", ODD, "--json", "--", "pages", cwd=tmp_path).stdout)
     assert [plain[key] for key in ("prompts", "resources", "resource_templates")] == [None] * 3
 
@@ -101,18 +101,18 @@ def test_a_list_that_fails_costs_no_other(
     tmp_path: Path, era: str, method: str, name: str, result: Any, why: str
 ) -> None:
     """The method is named, the rest is listed, and what is not there is not compared, kept or called removed."""
-    with serving(told(tmp_path, era, pages=WHOLE), "stdio") as (server, *more):
+    with serving(server_args(tmp_path, era, pages=WHOLE), "stdio") as (server, *more):
         run_mcprun("tools", server, "--all", "--snapshot", "all.json", *more, cwd=tmp_path)
     kept = (tmp_path / "all.json").read_bytes()
-    with serving(told(tmp_path, era, pages={**WHOLE, method: [result]}), "stdio") as (server, *more):
+    with serving(server_args(tmp_path, era, pages={**WHOLE, method: [result]}), "stdio") as (server, *more):
         bound = ["--connect-timeout", "2"] if result == "hang" else []
         done = run_mcprun("tools", server, "--all", "--json", *bound, *more, cwd=tmp_path)
         flags = ["--against", "all.json", "--snapshot", "all.json"]
         compared = run_mcprun("tools", server, *flags, *bound, *more, cwd=tmp_path)
-    said = json.loads(done.stdout)
-    assert (done.code, said[name], list(said["failed"])) == (3, None, [name])
+    data = json.loads(done.stdout)
+    assert (done.code, data[name], list(data["failed"])) == (3, None, [name])
     assert f"Error: {method} failed: {why}" in done.stderr
-    assert [len(said[one]) for one in ("prompts", "resources", "resource_templates") if one != name] == [1, 1]
+    assert [len(data[one]) for one in ("prompts", "resources", "resource_templates") if one != name] == [1, 1]
     assert (compared.code, compared.stdout) == (3, "no changes (incomplete: a list could not be read)\n")
     assert "all.json was not written: a list that failed would look like an empty one" in compared.stderr
     assert (tmp_path / "all.json").read_bytes() == kept
@@ -121,12 +121,12 @@ def test_a_list_that_fails_costs_no_other(
 def test_a_server_that_dies_while_it_lists_is_told(tmp_path: Path) -> None:
     """What was listed before is printed, and each list after that has failed."""
     pages = {**WHOLE, "resources/list": ["exit"]}
-    with serving(told(tmp_path, "legacy", pages=pages), "stdio") as (server, *more):
+    with serving(server_args(tmp_path, "legacy", pages=pages), "stdio") as (server, *more):
         done = run_mcprun("tools", server, "--all", "--json", *more, cwd=tmp_path)
-    said = json.loads(done.stdout)
-    assert (done.code, [one["name"] for one in said["prompts"]]) == (3, ["p"])
-    assert list(said["failed"]) == ["resources", "resource_templates"]
-    assert "told to" in said["failed"]["resources"]
+    data = json.loads(done.stdout)
+    assert (done.code, [one["name"] for one in data["prompts"]]) == (3, ["p"])
+    assert list(data["failed"]) == ["resources", "resource_templates"]
+    assert "told to" in data["failed"]["resources"]
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -140,13 +140,13 @@ def test_a_malformed_item_is_left_out_by_name(tmp_path: Path, era: str) -> None:
         "resources/list": [{"resources": [RESOURCE, {"uri": "x://z"}, {"name": "z"}, {**RESOURCE, "uri": "x://w", "size": "big"}]}],
         "resources/templates/list": [{"resourceTemplates": [None, {"uriTemplate": "x://{z}"}, TEMPLATE]}],
     }  # fmt: skip
-    with serving(told(tmp_path, era, pages=pages), "stdio") as (server, *more):
+    with serving(server_args(tmp_path, era, pages=pages), "stdio") as (server, *more):
         done = run_mcprun("tools", server, "--all", "--json", *more, cwd=tmp_path)
-    said = json.loads(done.stdout)
-    assert (done.code, said["failed"]) == (0, {})
-    assert [one["name"] for one in said["prompts"]] == ["p", "r"]
-    assert [one["uri"] for one in said["resources"]] == ["x://w", "x://y"]
-    assert [one["uriTemplate"] for one in said["resource_templates"]] == ["x://{y}"]
+    data = json.loads(done.stdout)
+    assert (done.code, data["failed"]) == (0, {})
+    assert [one["name"] for one in data["prompts"]] == ["p", "r"]
+    assert [one["uri"] for one in data["resources"]] == ["x://w", "x://y"]
+    assert [one["uriTemplate"] for one in data["resource_templates"]] == ["x://{y}"]
     assert done.stderr.splitlines() == [
         "Warning: prompt 'prompts[1]' is left out: name is a number, not text",
         "Warning: prompt 'q' is left out: arguments[0].name is missing",
@@ -178,11 +178,11 @@ def test_what_is_gone_or_new_is_told(tmp_path: Path) -> None:
     same = run_mcprun("tools", LIBRARY, "--against", "all.json", "--strict", "--snapshot", "again.json", cwd=tmp_path)
     assert (same.code, same.stdout.splitlines()[0]) == (0, "no changes")
     assert (tmp_path / "all.json").read_bytes() == (tmp_path / "again.json").read_bytes()
-    told = json.loads((tmp_path / "all.json").read_text())
-    told["prompts"] = [one for one in told["prompts"] if one["name"] != "song"] + [{"name": "zoo"}]
-    told["resources"][0]["uri"] = "library://gone"
-    told["resource_templates"] = []
-    (tmp_path / "all.json").write_text(json.dumps(told))
+    data = json.loads((tmp_path / "all.json").read_text())
+    data["prompts"] = [one for one in data["prompts"] if one["name"] != "song"] + [{"name": "zoo"}]
+    data["resources"][0]["uri"] = "library://gone"
+    data["resource_templates"] = []
+    (tmp_path / "all.json").write_text(json.dumps(data))
     done = run_mcprun("tools", LIBRARY, "--against", "all.json", cwd=tmp_path)
     assert (done.code, done.stdout.splitlines()) == (
         1,

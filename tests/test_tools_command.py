@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from mcprun.report.tools import signature, type_words
+from mcprun.report.tools import signature, type_text
 from tests.support import npm
 from tests.support.cli import EXAMPLE_SERVERS, RAW, clean_environment, run_mcprun, squeezed
 from tests.support.shop import REGRESSION
@@ -98,7 +98,7 @@ def test_a_snapshot_is_what_the_server_says_and_does_not_vary(tmp_path: Path) ->
 def test_a_snapshot_that_can_not_be_read_is_named_with_its_key(tmp_path: Path) -> None:
     """In one line, which says what to do about a newer version's."""
     snapshot = {"schema": 1, "name": "shop", "version": "1", "protocol": "2026-07-28", "tools": []}
-    for change, told in (
+    for change, expected in (
         (
             {"schema": 2},
             "old.json was written by a newer version of mcprun (its schema is 2, and this version reads up to 1)",
@@ -109,7 +109,7 @@ def test_a_snapshot_that_can_not_be_read_is_named_with_its_key(tmp_path: Path) -
     ):
         (tmp_path / "old.json").write_text(json.dumps({**snapshot, **change}))
         done = run_mcprun("tools", SHOP, "--against", "old.json", cwd=tmp_path)
-        assert (done.code, told in done.stderr, done.stderr.count("\n")) == (2, True, 1), done.stderr
+        assert (done.code, expected in done.stderr, done.stderr.count("\n")) == (2, True, 1), done.stderr
 
 
 def test_a_renamed_tool_is_breaking(tmp_path: Path) -> None:
@@ -186,15 +186,15 @@ def test_everything_as_json(tmp_path: Path) -> None:
     assert plain["tokens"]["total"] == sum(plain["tokens"]["tools"].values())
     assert (plain["changes"], plain["findings"]) == (None, None)
     done = run_mcprun("tools", RENAMED, "--json", "--lint", "--against", "shop.json", cwd=tmp_path)
-    told = json.loads(done.stdout)
-    assert (done.code, list(told)) == (1, list(plain))
-    assert told["changes"] == [
+    data = json.loads(done.stdout)
+    assert (done.code, list(data)) == (1, list(plain))
+    assert data["changes"] == [
         {
             "tool": "price", "kind": "tool_renamed", "breaking": True,
             "message": "removed, probably renamed to unit_price", "before": "price", "after": "unit_price",
         }
     ]  # fmt: skip
-    assert [finding["rule"] for finding in told["findings"]] == ["argument_description", "argument_description"]
+    assert [finding["rule"] for finding in data["findings"]] == ["argument_description", "argument_description"]
 
 
 @pytest.mark.parametrize(
@@ -253,10 +253,10 @@ def test_secrets_are_kept_out(tmp_path: Path) -> None:
     hidden = ["--env", "KEY=hunter2secret", "--redact", "[0-9]{5}"]
     more = ["--snapshot", "a.json", "--lint", "--json"]
     done = run_mcprun("tools", server, *hidden, *more, *args, cwd=tmp_path)
-    told = (tmp_path / "a.json").read_text() + done.stdout + done.stderr
-    assert "hunter2secret" not in told
-    assert "12345" not in told
-    assert told.count("Key [redacted], code [redacted].") == 2
+    stderr = (tmp_path / "a.json").read_text() + done.stdout + done.stderr
+    assert "hunter2secret" not in stderr
+    assert "12345" not in stderr
+    assert stderr.count("Key [redacted], code [redacted].") == 2
     assert run_mcprun("tools", server, *hidden, "--against", "a.json", "--strict", *args, cwd=tmp_path).code == 0
 
 
@@ -287,9 +287,9 @@ def test_any_schema_has_a_signature(listed: list[dict[str, Any]]) -> None:
 def test_types_in_a_few_words() -> None:
     """References in circles end, and long lists are cut."""
     circle = {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}
-    assert type_words(circle, circle) == "a"
-    assert type_words({}, {"type": "array", "items": {"type": ["string", "null"]}}) == "(string | null)[]"
-    assert type_words({}, {"enum": [1, 2, 3, 4, 5]}) == "1 | 2 | 3 | 4 | …"
+    assert type_text(circle, circle) == "a"
+    assert type_text({}, {"type": "array", "items": {"type": ["string", "null"]}}) == "(string | null)[]"
+    assert type_text({}, {"enum": [1, 2, 3, 4, 5]}) == "1 | 2 | 3 | 4 | …"
 
 
 def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:

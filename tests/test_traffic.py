@@ -46,7 +46,7 @@ def cancelled(number: int | str) -> JSONRPCNotification:
     return JSONRPCNotification(jsonrpc="2.0", method="notifications/cancelled", params={"requestId": number})
 
 
-class Told:
+class Reports:
     """What the traffic tells of."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Told:
         observer = TrafficObserver(
             sending=self.sent.append,
             unprobed=self.unprobed.append,
-            stray=lambda *told: self.strays.append(told),
+            stray=lambda *case: self.strays.append(case),
         )
         return Traffic(1000, probe_s, observer)
 
@@ -83,48 +83,48 @@ def test_an_answer_is_for_the_only_request_that_it_can_be_for(
     sent: list[JSONRPCMessage], answer: JSONRPCError, arrives: int | str | None
 ) -> None:
     """It arrives with the id of that; where it may be for several, or for none, it is told of."""
-    told = Told()
-    traffic = told.traffic()
+    reports = Reports()
+    traffic = reports.traffic()
     for message in sent:
         traffic.begin(message)
-    item = traffic.received(SessionMessage(answer))
+    item = traffic.match_incoming(SessionMessage(answer))
     assert (item.message.id if isinstance(item, SessionMessage) else None) == arrives  # type: ignore[union-attr]
-    assert len(told.strays) == (arrives is None)
+    assert len(reports.strays) == (arrives is None)
 
 
 def test_a_request_that_was_answered_is_no_candidate() -> None:
     """Of two requests, the one that is left is meant."""
-    told = Told()
-    traffic = told.traffic()
+    reports = Reports()
+    traffic = reports.traffic()
     traffic.begin(request(1))
     traffic.begin(request(2))
-    traffic.received(SessionMessage(result(1)))
-    item = traffic.received(SessionMessage(result(None, a=1)))
+    traffic.match_incoming(SessionMessage(result(1)))
+    item = traffic.match_incoming(SessionMessage(result(None, a=1)))
     assert isinstance(item, SessionMessage)
     assert item.message == result(2, a=1)
-    assert told.strays == [('a result without an id while one request was pending: {"a": 1}', True)]
+    assert reports.strays == [('a result without an id while one request was pending: {"a": 1}', True)]
 
 
 async def test_a_request_that_could_not_be_sent_waits_for_nothing() -> None:
     """Neither does the probe: another answer is not for it, and its time limit is not to blame."""
-    told = Told()
-    traffic = told.traffic(1.0)
+    reports = Reports()
+    traffic = reports.traffic(1.0)
     traffic.begin(request(1, "server/discover"))
-    traffic.failed(request(1, "server/discover"))
+    traffic.forget(request(1, "server/discover"))
     traffic.begin(request(2, "initialize"))
-    item = traffic.received(SessionMessage(error(None)))
+    item = traffic.match_incoming(SessionMessage(error(None)))
     assert isinstance(item, SessionMessage)
     assert item.message == error(2)
-    assert (traffic.no_probe(), told.unprobed) == (None, [])
+    assert (traffic.no_probe(), reports.unprobed) == (None, [])
 
 
 def test_the_last_message_of_the_server_is_known_if_it_is_an_error() -> None:
     """So that nothing that the server said is taken for the end of the connection."""
-    traffic = Told().traffic()
+    traffic = Reports().traffic()
     traffic.begin(request(1))
-    traffic.received(SessionMessage(error(1)))
+    traffic.match_incoming(SessionMessage(error(1)))
     assert traffic.last_error == ErrorData(code=1, message="no")
-    traffic.received(SessionMessage(cancelled("a")))
+    traffic.match_incoming(SessionMessage(cancelled("a")))
     assert traffic.last_error is None
 
 
@@ -140,13 +140,13 @@ def test_the_last_message_of_the_server_is_known_if_it_is_an_error() -> None:
 )
 def test_what_the_sdk_can_not_read_of_an_event_stream_is_read(sent: str, arrives: str | None) -> None:
     """Its SSE transport hands on the error in place of the message; what answers nothing is told of."""
-    told = Told()
-    traffic = told.traffic()
+    reports = Reports()
+    traffic = reports.traffic()
     traffic.begin(request(1))
     with pytest.raises(ValidationError) as caught:
         jsonrpc_message_adapter.validate_json(sent, by_name=False)
-    item = traffic.received(caught.value)
-    assert (item is None) == (arrives is None) == bool(told.strays)
+    item = traffic.match_incoming(caught.value)
+    assert (item is None) == (arrives is None) == bool(reports.strays)
     if arrives and isinstance(item, SessionMessage) and isinstance(item.message, JSONRPCError):
         assert item.message.id == 1
         assert item.message.error.message.startswith(arrives)
@@ -159,13 +159,13 @@ DISCOVERED = {
 }  # fmt: skip
 
 
-def connected(told: Told, probe_s: float, server: Coroutine[Any, Any, None], line: Line) -> tuple[str, float]:
+def connected(reports: Reports, probe_s: float, server: Coroutine[Any, Any, None], line: Line) -> tuple[str, float]:
     """Connect to a server on virtual time; give the protocol that was agreed on, and the seconds that it took."""
 
     async def main() -> tuple[str, float]:
         serving = asyncio.create_task(server)
         loop = asyncio.get_running_loop()
-        async with Client(told.traffic(probe_s).watched(line.open(), lambda: None), mode="auto", cache=None) as client:
+        async with Client(reports.traffic(probe_s).wrap(line.open(), lambda: None), mode="auto", cache=None) as client:
             took = loop.time()
             await serving
             line.to_client.close()
@@ -176,24 +176,24 @@ def connected(told: Told, probe_s: float, server: Coroutine[Any, Any, None], lin
 
 def test_a_probe_that_is_not_answered_has_a_limit_of_its_own() -> None:
     """Then the older handshake is sent; an answer to the probe that comes late after all confuses nobody."""
-    told, line = Told(), Line()
+    reports, line = Reports(), Line()
 
     async def server() -> None:
-        probe, initialize = await line.hear(), await line.hear()
+        probe, initialize = await line.receive(), await line.receive()
         line.say(result(probe.id, **DISCOVERED))
         line.say(result(initialize.id, **INITIALIZED))
 
-    assert connected(told, 2, server(), line) == ("2025-11-25", 2)
-    assert (told.unprobed, told.strays) == ([2], [])
-    assert told.sent == ["server/discover", "initialize"]
+    assert connected(reports, 2, server(), line) == ("2025-11-25", 2)
+    assert (reports.unprobed, reports.strays) == ([2], [])
+    assert reports.sent == ["server/discover", "initialize"]
 
 
 def test_a_probe_that_is_answered_in_time_is_used() -> None:
     """Other messages may come before, and no time limit is left."""
-    told, line = Told(), Line()
+    reports, line = Reports(), Line()
 
     async def server() -> None:
-        probe = await line.hear()
+        probe = await line.receive()
         line.say(
             JSONRPCNotification(jsonrpc="2.0", method="notifications/message", params={"level": "info", "data": 1})
         )
@@ -201,22 +201,22 @@ def test_a_probe_that_is_answered_in_time_is_used() -> None:
         line.say(result(probe.id, **DISCOVERED))
         await asyncio.sleep(20)
 
-    assert connected(told, 2, server(), line) == ("2026-07-28", 1.5)
-    assert told.unprobed == []
+    assert connected(reports, 2, server(), line) == ("2026-07-28", 1.5)
+    assert reports.unprobed == []
 
 
 def test_an_error_without_an_id_answers_the_probe() -> None:
     """And then `initialize`, which is the only request that waits by then."""
-    told, line = Told(), Line()
+    reports, line = Reports(), Line()
 
     async def server() -> None:
-        await line.hear()
+        await line.receive()
         line.say(error(None))
-        await line.hear()
+        await line.receive()
         line.say(result("?", **INITIALIZED))
 
-    assert connected(told, 2, server(), line) == ("2025-11-25", 0)
-    assert told.unprobed == []
+    assert connected(reports, 2, server(), line) == ("2025-11-25", 0)
+    assert reports.unprobed == []
 
 
 async def test_a_flood_leaves_time_for_others() -> None:
@@ -233,7 +233,7 @@ async def test_a_flood_leaves_time_for_others() -> None:
     for _ in range(6400):
         line.say(JSONRPCNotification(jsonrpc="2.0", method="notifications/progress"))
     line.to_client.close()
-    async with Told().traffic().watched(line.open(), lambda: None) as (read, _), read:
+    async with Reports().traffic().wrap(line.open(), lambda: None) as (read, _), read:
         taken = len([message async for message in read])
     counting.cancel()
     assert taken == 6400
@@ -245,7 +245,7 @@ async def test_a_server_that_asks_without_end_is_read_no_further() -> None:
     line = Line()
     for number in range(2000):
         line.say(request(number, "ping"))
-    async with Told().traffic().watched(line.open(), lambda: None) as (read, write), read, write:
+    async with Reports().traffic().wrap(line.open(), lambda: None) as (read, write), read, write:
         taken: list[Any] = []
 
         async def settle() -> int:
@@ -286,7 +286,7 @@ def test_a_cancellation_that_is_held_up_holds_nobody_up() -> None:
         yield None, Full()
 
     async def main() -> float:
-        async with Told().traffic().watched(open_full(), lambda: None) as (_, write), write:
+        async with Reports().traffic().wrap(open_full(), lambda: None) as (_, write), write:
             await write.send(SessionMessage(cancelled(1)))
             return asyncio.get_running_loop().time()
 
@@ -299,10 +299,10 @@ def test_a_list_of_tools_reports_progress(steps: list[float], took: list[float])
     line, progressed = Line(), list[float]()
 
     async def serve() -> None:
-        asked = await line.hear()
+        asked = await line.receive()
         line.answer(asked.id, INITIALIZED)
-        await line.hear()
-        asked = await line.hear()
+        await line.receive()
+        asked = await line.receive()
         for step in steps:
             token = asked.params["_meta"]["progressToken"]
             line.notify("notifications/progress", {"progressToken": token, "progress": step, "total": "many"})
@@ -311,7 +311,7 @@ def test_a_list_of_tools_reports_progress(steps: list[float], took: list[float])
     async def main() -> None:
         serving = asyncio.create_task(serve())
         traffic = Traffic(1000, observer=TrafficObserver(progressed=lambda progress, _: progressed.append(progress)))
-        async with Client(traffic.watched(line.open(), lambda: None), mode="legacy", cache=None) as client:
+        async with Client(traffic.wrap(line.open(), lambda: None), mode="legacy", cache=None) as client:
             await client.list_tools()
             await serving
             line.to_client.close()

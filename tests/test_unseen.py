@@ -14,7 +14,7 @@ from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 
 
 @pytest.mark.parametrize(
-    ("schema", "told"),
+    ("schema", "message"),
     [
         ({"requried": ["a"]}, [("$", "requried", "required")]),
         ({"propertys": {}}, [("$", "propertys", "properties")]),
@@ -29,11 +29,11 @@ from tests.support.cli import RAW, run_mcprun, script, write_jsonl
         (True, []),
     ],
 )
-def test_misspelt_keywords_are_found_where_there_are_schemas(schema: Any, told: list[tuple[str, str, str]]) -> None:
+def test_misspelt_keywords_are_found_where_there_are_schemas(schema: Any, message: list[tuple[str, str, str]]) -> None:
     """With what is probably meant; annotations and plain values are nobody's mistake."""
     expected = [
         f"at {at}: {key!r} is not a JSON Schema keyword and has no effect; did you mean {meant!r}?"
-        for at, key, meant in told
+        for at, key, meant in message
     ]
     assert list(misspelt(schema)) == expected
 
@@ -57,8 +57,8 @@ def test_commands_warn_of_both(tmp_path: Path) -> None:
     ]
     prompts = write_jsonl(tmp_path / "p.jsonl", *queries)
     done = run_mcprun("validate", "p.jsonl", cwd=tmp_path)
-    told = "expect.text.json_schema: at $: 'requried' is not a JSON Schema keyword and has no effect"
-    warned = [f"Warning: p.jsonl:{line}: {told}; did you mean 'required'?" for line in (1, 2)]
+    text = "expect.text.json_schema: at $: 'requried' is not a JSON Schema keyword and has no effect"
+    warned = [f"Warning: p.jsonl:{line}: {text}; did you mean 'required'?" for line in (1, 2)]
     assert (done.code, done.stderr.splitlines()) == (0, warned)
     ran = run_mcprun("batch", "p.jsonl", RAW, "--deny-tool", "nope", cwd=tmp_path)
     assert ran.code == 0

@@ -19,13 +19,13 @@ from tests.support.cli import SERVERS, Result, run_mcprun, script, write_jsonl
 from tests.support.messages_api import Answer, Body, MessagesApi, calls, error, message, prompt_of, scripted, text
 from tests.support.pictures import encoded, jpeg, pdf, png
 
-GIVEN = SERVERS / "given.py"
+GIVEN = SERVERS / "canned_answers.py"
 KEY = "sk-ant-test"
 THOUGHT = {"type": "thinking", "thinking": ""}
 EPHEMERAL = {"cache_control": {"type": "ephemeral"}}
 
 
-def said(words: str) -> Body:
+def reply_with(words: str) -> Body:
     return {"type": "text", "text": words}
 
 
@@ -34,11 +34,11 @@ def picture(data: str, mime: str = "image/png") -> Body:
 
 
 RESULTS: dict[str, Any] = {
-    "plain": {"content": [said("ok")]},
-    "blank": {"content": [said(""), said(" \n")]},
-    "failed": {"content": [said("no element"), picture(png())], "isError": True},
-    "failed-blank": {"content": [said("")], "isError": True},
-    "half": {"content": [said("a\ud800b")], "structuredContent": {"\udc00": "\ud800"}},
+    "plain": {"content": [reply_with("ok")]},
+    "blank": {"content": [reply_with(""), reply_with(" \n")]},
+    "failed": {"content": [reply_with("no element"), picture(png())], "isError": True},
+    "failed-blank": {"content": [reply_with("")], "isError": True},
+    "half": {"content": [reply_with("a\ud800b")], "structuredContent": {"\udc00": "\ud800"}},
     "half-link": {"content": [{"type": "resource_link", "uri": "a:\ud800", "name": "\ud800"}]},
     "drawn": {"content": [picture(encoded(b"<svg/>"), "image/svg+xml")]},
     "mistaken": {"content": [picture(jpeg(), "image/png"), picture(png(), "image/jpg")]},
@@ -58,9 +58,9 @@ SERVER: dict[str, Any] = {
     "prompts": {
         "shown": [
             {"role": "user", "content": picture(encoded(b"BM"), "image/bmp")},
-            {"role": "user", "content": said(" ")},
+            {"role": "user", "content": reply_with(" ")},
             {"role": "assistant", "content": picture(png())},
-            {"role": "user", "content": said("half \ud800")},
+            {"role": "user", "content": reply_with("half \ud800")},
         ]
     },
     "resources": {"a:image": {"mimeType": "image/tiff", "blob": encoded(b"II*\0")}},
@@ -70,8 +70,8 @@ QUERIES: list[Body] = [
     *({"id": name, "prompt": f"Call {name}.", "expect": {"tool_errors": "allow"}} for name in RESULTS),
     {"id": "blank-replies", "prompts": ["Say nothing.", "Again.", "And again.", "Now."]},
     {"id": "pause", "prompt": "Pause."},
-    {"id": "marked", "prompt": [{**said("Marked."), **EPHEMERAL}] * 4},
-    {"id": "drawn-by-the-user", "prompt": [said("Look."), {"type": "image", "source": {"type": "base64", "media_type": "image/jpeg", "data": png()}}, {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": png(9000, 1)}}]},
+    {"id": "marked", "prompt": [{**reply_with("Marked."), **EPHEMERAL}] * 4},
+    {"id": "drawn-by-the-user", "prompt": [reply_with("Look."), {"type": "image", "source": {"type": "base64", "media_type": "image/jpeg", "data": png()}}, {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": png(9000, 1)}}]},
     {"id": "from-the-server", "server_prompt": "shown", "resources": ["a:image"], "prompt": "Go."},
     {"id": "judged", "prompt": "Half.", "expect": {"judge": "Is whole."}},
     {"id": "system", "prompt": "System.", "system": " "},
@@ -83,13 +83,17 @@ def answer(body: Body) -> Answer:
     prompt, turn = prompt_of(body), len([one for one in body["messages"] if one["role"] == "assistant"])
     if prompt.startswith("Call ") and not turn:
         name = prompt.removeprefix("Call ").removesuffix(".")
-        return message([said(""), {"type": "tool_use", "name": name, "input": {"x": "\ud800"}}], stop_reason="tool_use")
+        return message(
+            [reply_with(""), {"type": "tool_use", "name": name, "input": {"x": "\ud800"}}], stop_reason="tool_use"
+        )
     if prompt.startswith("Say nothing."):
         if "Now." in json.dumps(body["messages"][-1]):
             return text("Now.")
-        return message([THOUGHT, said("")] if "And again." in json.dumps(body["messages"][-1]) else [said(" ")])
+        return message(
+            [THOUGHT, reply_with("")] if "And again." in json.dumps(body["messages"][-1]) else [reply_with(" ")]
+        )
     if prompt == "Pause.":
-        return message([said("Wait \n")], stop_reason="pause_turn") if not turn else text("Done.")
+        return message([reply_with("Wait \n")], stop_reason="pause_turn") if not turn else text("Done.")
     if '"criterion"' in prompt:
         return text('{"reason": "It is.", "passed": true}')
     return text("half \ud800 of it" if prompt == "Half." else "ok")
@@ -104,8 +108,8 @@ def ask(folder: Path, api: MessagesApi, *args: str, queries: list[Any], server: 
     """Run queries against the server and the API."""
     write_jsonl(folder / "p.jsonl", *queries)
     env = {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": api.url}
-    ending = () if isinstance(server, str) else ("--", "given.json")
-    return run_mcprun("batch", "p.jsonl", server, *args, *ending, cwd=folder, env=env)
+    run_stop = () if isinstance(server, str) else ("--", "given.json")
+    return run_mcprun("batch", "p.jsonl", server, *args, *run_stop, cwd=folder, env=env)
 
 
 def is_strict(folder: Path) -> bool:
@@ -133,8 +137,8 @@ def test_every_request_is_accepted(tmp_path: Path, flags: tuple[str, ...]) -> No
     assert is_strict(done.run)
     kept = {one["id"]: one for one in done.transcripts}
     assert kept["failed"]["calls"][0]["content"] == RESULTS["failed"]["content"]  # what the server gave stays
-    assert kept["plain"]["messages"][1]["content"][0] == said("")  # and what the model said
-    assert kept["half"]["calls"][0]["content"] == [said("a\ufffdb")]
+    assert kept["plain"]["messages"][1]["content"][0] == reply_with("")  # and what the model said
+    assert kept["half"]["calls"][0]["content"] == [reply_with("a\ufffdb")]
     assert kept["judged"]["text"] == "half \ufffd of it"
     replay = run_mcprun("batch", "p.jsonl", GIVEN, "--model", f"replay:{done.run}", "--", "given.json", cwd=tmp_path)
     assert (replay.code, replay.bytes) == (0, done.bytes)
@@ -195,7 +199,7 @@ def test_half_a_pair_over_http(tmp_path: Path) -> None:
         done = ask(tmp_path, api, queries=QUERIES[4:6], server=url)
         listed = run_mcprun("tools", url, "--lint", "--snapshot", "s.json", cwd=tmp_path)
     assert (done.code, done.stderr.count("a message of the server: a lone surrogate")) == (0, 1), done.stderr
-    assert done.transcripts[0]["calls"][0]["content"] == [said("a\ufffdb")]
+    assert done.transcripts[0]["calls"][0]["content"] == [reply_with("a\ufffdb")]
     assert "its definition contains U+FFFD: the server sent a lone surrogate" in " ".join(listed.stdout.split())
     assert json.loads((tmp_path / "s.json").read_bytes().decode())["name"] == "given \ufffd"
 
@@ -218,7 +222,10 @@ def test_a_400_about_one_query_is_its_own_error(tmp_path: Path) -> None:
             return error(400, "invalid_request_error", "messages.0.content.0.cache_control: not supported")
         return text("ok")
 
-    queries = [{"id": "marked", "prompt": [{**said("Marked."), **EPHEMERAL}]}, {"id": "plain", "prompt": "Hello?"}]
+    queries = [
+        {"id": "marked", "prompt": [{**reply_with("Marked."), **EPHEMERAL}]},
+        {"id": "plain", "prompt": "Hello?"},
+    ]
     gives(tmp_path)
     with MessagesApi(bare) as api:
         done = ask(tmp_path, api, queries=queries)

@@ -60,8 +60,8 @@ def run(folder: Path, name: str, *repeats: dict[str, Any]) -> Path:
 def compared(base: Path, head: Path, *aspects: str) -> tuple[list[QueryDiff], RunDiff]:
     """Compare two files of transcripts."""
     with open_transcripts(str(base)) as before, open_transcripts(str(head)) as after:
-        lens = CompareOptions(frozenset(aspects) or DEFAULT_ASPECTS)
-        comparison = RunDiff(lens, repeated=repeated(before, after))
+        options = CompareOptions(frozenset(aspects) or DEFAULT_ASPECTS)
+        comparison = RunDiff(options, repeated=repeated(before, after))
         return list(comparison.compare(before, after)), comparison
 
 
@@ -74,16 +74,16 @@ def test_a_rate_that_chance_would_hardly_bring_about(tmp_path: Path) -> None:
     (diff,), comparison = compared(good, bad)
     assert (diff.id, diff.repeat, diff.rates, diff.variants) == ("q", None, (Rate(10, 10), Rate(4, 10)), ())
     assert diff.p == pytest.approx(0.010836, abs=1e-6)
-    assert (comparison.tally.changed, comparison.tally.regressions) == (1, 1)
+    assert (comparison.summary.changed, comparison.summary.regressions) == (1, 1)
     (diff,), comparison = compared(bad, good)
-    assert (comparison.tally.changed, comparison.tally.regressions) == (1, 0)
+    assert (comparison.summary.changed, comparison.summary.regressions) == (1, 0)
 
 
 def test_a_rate_that_may_be_chance(tmp_path: Path) -> None:
     """Ten of ten and eight of ten are the same, and counted as what may be chance."""
     good, bad = run(tmp_path, "good", *[PASSED] * 10), run(tmp_path, "bad", *[PASSED] * 8, *[FAILED] * 2)
     diffs, comparison = compared(good, bad)
-    assert (diffs, comparison.tally.same, comparison.tally.chance) == ([], 1, 1)
+    assert (diffs, comparison.summary.same, comparison.summary.chance) == ([], 1, 1)
     sure = run_mcprun("diff", good, bad, cwd=tmp_path)
     assert (sure.code, sure.stdout) == (
         0,
@@ -99,9 +99,9 @@ def test_too_few_runs_to_tell(tmp_path: Path) -> None:
     once = run(tmp_path, "once", PASSED, FAILED, PASSED)
     (diff,), comparison = compared(good, bad)
     assert diff.p == pytest.approx(0.1)
-    assert comparison.tally.regressions == 1
-    assert compared(bad, good)[1].tally.regressions == 0
-    assert (compared(good, once)[0], compared(good, once)[1].tally.chance) == ([], 1)
+    assert comparison.summary.regressions == 1
+    assert compared(bad, good)[1].summary.regressions == 0
+    assert (compared(good, once)[0], compared(good, once)[1].summary.chance) == ([], 1)
     (diff,), _ = compared(run(tmp_path, "one", PASSED), run(tmp_path, "ten", *[FAILED] * 10))
     assert diff.is_regression
 
@@ -111,12 +111,12 @@ def test_what_could_not_be_tried(tmp_path: Path) -> None:
     error = {"verdict": "error", "stop": "timeout", "error": {"kind": "query_timeout", "message": "late"}}
     good, late = run(tmp_path, "good", *[PASSED] * 6), run(tmp_path, "late", *[error] * 6)
     (diff,), comparison = compared(good, late)
-    assert (diff.rates[1], diff.variants[0].untried, comparison.tally.regressions) == (Rate(0, 6, 6), True, 0)
+    assert (diff.rates[1], diff.variants[0].is_unjudged, comparison.summary.regressions) == (Rate(0, 6, 6), True, 0)
     assert [change.after for change in diff.variants[0].changes] == ["timeout (query_timeout)"]
     failed = run(tmp_path, "failed", *[FAILED] * 6)
     assert compared(failed, late)[0] != []
     mixed = run(tmp_path, "mixed", *[FAILED] * 5, error)
-    assert compared(good, mixed)[1].tally.regressions == 1
+    assert compared(good, mixed)[1].summary.regressions == 1
     fewer = run(tmp_path, "fewer", PASSED)
     done = run_mcprun("diff", good, fewer, cwd=tmp_path)
     assert (done.code, done.stdout) == (0, "1 unchanged (1 with fewer repeats than in BASE)\n")
@@ -134,10 +134,10 @@ def test_a_way_that_was_never_gone(tmp_path: Path) -> None:
     (variant,) = diff.variants
     assert (variant.runs, variant.repeat, variant.against) == (2, 2, 4)
     assert [(change.what, change.before, change.after) for change in variant.changes] == [("result", "2", "3")]
-    assert comparison.tally.regressions == 1
+    assert comparison.summary.regressions == 1
     assert compared(base, head, "verdict")[0] == compared(base, head, "calls")[0] == []
-    told = run_mcprun("diff", base, head, cwd=tmp_path)
-    assert (told.code, told.stdout.splitlines()) == (
+    done = run_mcprun("diff", base, head, cwd=tmp_path)
+    assert (done.code, done.stdout.splitlines()) == (
         1,
         [
             "~ q  4/4 passed",
@@ -170,7 +170,7 @@ def test_once_on_one_side(tmp_path: Path) -> None:
     assert compared(once, often)[0] == compared(often, once)[0] == []
     for base, head, how in ((none, often, "added"), (often, none, "removed")):
         (diff,), comparison = compared(base, head)
-        assert (diff.how, comparison.tally.regressions) == (how, how == "removed")
+        assert (diff.how, comparison.summary.regressions) == (how, how == "removed")
         shown = run_mcprun("diff", base, head, cwd=tmp_path).stdout
         assert f"q  3/3 passed  only in {'HEAD' if how == 'added' else 'BASE'}" in shown
 
@@ -181,7 +181,7 @@ def test_a_number_is_the_same_however_it_is_written(tmp_path: Path) -> None:
     lines = map(json.loads, base.read_text().splitlines())
     head = write_jsonl(tmp_path / "head", *(dict(sorted(line.items())) for line in lines))
     assert compared(base, head)[0] == compared(head, base)[0] == []
-    assert compared(base, head)[1].tally.same == 1
+    assert compared(base, head)[1].summary.same == 1
 
 
 @pytest.mark.parametrize("name", ["café", "a/b", 'a"b', "q", "日本", "a\U0001f600"])
@@ -198,7 +198,7 @@ def test_repeats_are_counted_by_ids_however_they_are_escaped(tmp_path: Path, nam
     with open_transcripts(str(base)) as before, open_transcripts(str(head)) as after:
         assert repeated(before, after) == {name: (3, 3)}
     assert compared(base, head)[0] == compared(head, base)[0] == []
-    assert compared(base, head)[1].tally.same == 1
+    assert compared(base, head)[1].summary.same == 1
 
 
 def test_many_runs_take_no_time() -> None:
@@ -214,7 +214,7 @@ def test_the_order_of_repeats_means_nothing(made: list[list[dict[str, Any]]], ch
     chance.shuffle(other)
     comparison = RunDiff(repeated={"q": (len(lines), len(other))})
     assert list(comparison.compare(lines, other)) == []
-    assert (comparison.tally.same, comparison.tally.chance) == (1, 0)
+    assert (comparison.summary.same, comparison.summary.chance) == (1, 0)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun.models.message_batches import queue as batch_queue
-from mcprun.models.message_batches.queue import ActiveQueryCount, BatchQueue, QueuedRequest, measured
+from mcprun.models.message_batches.queue import ActiveQueryCount, BatchQueue, QueuedRequest, measure
 from mcprun.models.message_batches.submitted import UnconfirmedBatch
 from mcprun.runs.events import AttemptRef
 from tests.support import virtual_time
@@ -30,15 +30,15 @@ def test_a_wave_goes_out_when_all_wait(queries: int, landing: int) -> None:
 
     async def run() -> None:
         sent: list[list[QueuedRequest]] = []
-        flight = ActiveQueryCount(queries + landing)
-        room = BatchQueue(flight, 600, sent.append)
+        active_queries = ActiveQueryCount(queries + landing)
+        room = BatchQueue(active_queries, 600, sent.append)
         for number in range(queries):
             assert sent == []
-            room.join(waiting(number))
+            room.add(waiting(number))
             await asyncio.sleep(0)
         for _ in range(landing):
             assert sent == []
-            flight.land()
+            active_queries.finish_one()
         assert [len(wave) for wave in sent] == [queries]
         room.close()
 
@@ -53,11 +53,11 @@ def test_a_wave_does_not_wait_for_ever_for_who_works() -> None:
         sent: list[tuple[float, list[QueuedRequest]]] = []
         room = BatchQueue(ActiveQueryCount(9), 10, lambda wave: sent.append((clock(), wave)))
         some = [waiting(number) for number in range(3)]
-        room.join(some[0])
+        room.add(some[0])
         await asyncio.sleep(9)
-        room.join(some[1])
+        room.add(some[1])
         await asyncio.sleep(30)
-        room.join(some[2])
+        room.add(some[2])
         await asyncio.sleep(30)
         room.close()
         assert sent == [(19, some[:2]), (49, some[2:])]
@@ -72,16 +72,16 @@ def test_those_whose_batch_is_out_count_as_waiting() -> None:
         sent: list[list[QueuedRequest]] = []
         room = BatchQueue(ActiveQueryCount(2), 600, sent.append)
         first, late = waiting(0), waiting(1)
-        room.join(first)
+        room.add(first)
         room.send()
-        room.join(late)
+        room.add(late)
         await asyncio.sleep(0)
         assert sent == [[first], [late]]
-        room.release([first, late])
-        room.join(again := waiting(0))
+        room.discard_waiting([first, late])
+        room.add(again := waiting(0))
         await asyncio.sleep(0)
         assert len(sent) == 2
-        room.join(other := waiting(1))
+        room.add(other := waiting(1))
         await asyncio.sleep(0)
         assert sent[2:] == [[again, other]]
         room.close()
@@ -97,10 +97,10 @@ def test_those_who_go_on_together_make_one_wave() -> None:
         room, free = BatchQueue(ActiveQueryCount(3), 600, sent.append), asyncio.Event()
 
         async def one(number: int) -> None:
-            room.aside(mine := object())
+            room.add_waiting(mine := object())
             await free.wait()
-            room.release([mine])
-            room.join(waiting(number))
+            room.discard_waiting([mine])
+            room.add(waiting(number))
 
         tasks = [asyncio.create_task(one(number)) for number in range(3)]
         await asyncio.sleep(0)
@@ -120,9 +120,9 @@ def test_who_does_not_wait_any_more_is_not_sent() -> None:
         sent: list[list[QueuedRequest]] = []
         room = BatchQueue(ActiveQueryCount(9), 600, sent.append)
         gone, there = waiting(0), waiting(1)
-        room.join(gone)
+        room.add(gone)
         gone.answer.cancel()
-        room.join(there)
+        room.add(there)
         room.send()
         room.send()
         assert sent == [[there]]
@@ -140,7 +140,7 @@ def test_no_batch_is_above_the_bounds(sizes: list[int]) -> None:
         room = BatchQueue(ActiveQueryCount(len(sizes)), 600, sent.append)
         those = [waiting(number, size) for number, size in enumerate(sizes)]
         for one in those:
-            room.join(one)
+            room.add(one)
         await asyncio.sleep(0)
         assert [one for wave in sent for one in wave] == those
         assert all(len(wave) <= 5 and sum(one.size for one in wave) <= 20 for wave in sent)
@@ -155,10 +155,10 @@ def test_no_batch_is_above_the_bounds(sizes: list[int]) -> None:
 @given(st.dictionaries(st.text(), st.text() | st.integers() | st.lists(st.text())))
 def test_no_request_takes_more_than_it_was_measured(body: dict[str, Any]) -> None:
     """As it goes over the wire, with a `custom_id` of the API's 64 characters; digests leave room in it for the rest."""
-    digest, size = measured(body)
+    digest, size = measure(body)
     sent = json.dumps({"custom_id": "x" * 64, "params": body}, ensure_ascii=False, separators=(",", ":"))
     assert len(sent.encode(errors="surrogatepass")) + len(",") <= size
-    assert digest == measured(dict(reversed(body.items())))[0]
+    assert digest == measure(dict(reversed(body.items())))[0]
     assert len(f"{digest}-{secrets.token_hex(8)}-{99_999}") <= 64
 
 
@@ -167,5 +167,5 @@ def test_a_lost_batch_is_known_by_time_and_size(seconds: float, size: int) -> No
     """One that was created while it was sent, as clocks may differ by ten minutes, and holds as many requests."""
     lost = UnconfirmedBatch(datetime(2026, 1, 1, tzinfo=UTC), [{}])
     created = lost.at + timedelta(seconds=seconds)
-    assert lost.may_be(created, size, 30) == (size == 1 and -600 <= (created - lost.at).total_seconds() <= 630)
-    assert not lost.may_be(created, size, 30) or created >= lost.earliest
+    assert lost.may_match(created, size, 30) == (size == 1 and -600 <= (created - lost.at).total_seconds() <= 630)
+    assert not lost.may_match(created, size, 30) or created >= lost.earliest

@@ -20,7 +20,7 @@ from mcprun.client.transports.framing import (
     read_message,
 )
 
-MOST = 2000
+MAX_BYTES = 2000
 
 
 @given(st.lists(st.binary(max_size=12)), st.integers(1, 7))
@@ -34,12 +34,12 @@ def test_lines_are_what_stands_between_line_ends(parts: list[bytes], size: int) 
     assert lines.pending == len(rest)
 
 
-@given(st.integers(MOST + 1, 3 * MOST), st.integers(1, 900), st.integers(0, 5))
+@given(st.integers(MAX_BYTES + 1, 3 * MAX_BYTES), st.integers(1, 900), st.integers(0, 5))
 def test_long_lines_keep_their_ends(length: int, size: int, short: int) -> None:
     """Of a line above the bound both ends and its length are kept, and the next line is whole."""
     data = bytes(33 + number % 90 for number in range(length))
     whole = data + b"\n" + b"x" * short + b"\n"
-    lines = LineSplitter(MOST)
+    lines = LineSplitter(MAX_BYTES)
     first, second = (line for at in range(0, len(whole), size) for line in lines.feed(whole[at : at + size]))
     assert isinstance(first, LongLine)
     assert (first.length, second) == (length, b"x" * short)
@@ -61,7 +61,7 @@ results = st.dictionaries(
 def test_messages_are_read(result: dict[str, Any], number: int) -> None:
     """What the SDK's own reader takes is read as it reads it; halves of surrogate pairs are replaced."""
     line = json.dumps({"jsonrpc": "2.0", "id": number, "result": result}).encode()
-    message = read_message(line, MOST)
+    message = read_message(line, MAX_BYTES)
     assert isinstance(message, mcp_types.JSONRPCResponse)
     assert (message.id, message.result) == (number, result)
 
@@ -94,7 +94,7 @@ def long(head: bytes, tail: bytes) -> LongLine:
 )
 def test_an_answer_that_can_not_be_taken_is_an_error_at_once(line: bytes | LongLine, why: str) -> None:
     """Whoever waits for request 5 is told, and told why."""
-    message = read_message(line, MOST)
+    message = read_message(line, MAX_BYTES)
     assert isinstance(message, mcp_types.JSONRPCError)
     assert (message.id, message.error.code) == (5, INVALID_ANSWER)
     assert message.error.message.startswith(why)
@@ -117,14 +117,14 @@ def test_an_answer_that_can_not_be_taken_is_an_error_at_once(line: bytes | LongL
 def test_what_answers_nobody_is_no_message(line: bytes | LongLine) -> None:
     """No request of ours is answered by what is none of its answers."""
     with pytest.raises(ValueError, match="message"):
-        read_message(line, MOST)
+        read_message(line, MAX_BYTES)
 
 
 def test_broken_text_is_kept() -> None:
     """Invalid UTF-8 and halves of surrogate pairs do not cost the answer."""
     messages: list[Message] = [
-        read_message(ANSWER + b"caf\xe9" + b'"}}', MOST),
-        read_message(ANSWER + rb"\ud83d" + b'"}}', MOST),
+        read_message(ANSWER + b"caf\xe9" + b'"}}', MAX_BYTES),
+        read_message(ANSWER + rb"\ud83d" + b'"}}', MAX_BYTES),
     ]
     assert [message.result for message in messages if isinstance(message, mcp_types.JSONRPCResponse)] == [
         {"a": "caf\ufffd"},
@@ -158,7 +158,7 @@ def test_broken_text_is_kept() -> None:
 @pytest.mark.parametrize("more", [{"jsonrpc": "2.0"}, {}, {"jsonrpc": "2.0", "result": None}])
 def test_an_error_keeps_all_that_the_server_sent(sent: Any, code: int, text: str, more: dict[str, Any]) -> None:
     """An error of any form answers its request, with the server's own words and data."""
-    message = read_message(json.dumps({"id": 5, "error": sent, **more}).encode(), MOST)
+    message = read_message(json.dumps({"id": 5, "error": sent, **more}).encode(), MAX_BYTES)
     assert isinstance(message, mcp_types.JSONRPCError)
     assert (5, code, text) == (message.id, message.error.code, error_text(message.error))
 
@@ -177,7 +177,7 @@ def test_the_data_of_an_error_is_bounded() -> None:
 def test_the_id_of_an_answer_is_read_as_a_request_may_have_it(sent: str, read: str | int | None) -> None:
     """An id that no request can have is none."""
     for what in ('"result": {}', '"error": {"code": 1, "message": "no"}'):
-        message = read_message(f'{{"jsonrpc": "2.0", "id": {sent}, {what}}}'.encode(), MOST)
+        message = read_message(f'{{"jsonrpc": "2.0", "id": {sent}, {what}}}'.encode(), MAX_BYTES)
         assert isinstance(message, mcp_types.JSONRPCResponse | mcp_types.JSONRPCError)
         assert (type(read), read) == (type(message.id), message.id)
 
@@ -193,7 +193,7 @@ def test_the_id_of_an_answer_is_read_as_a_request_may_have_it(sent: str, read: s
 )
 def test_an_answer_without_an_id_is_an_answer(line: bytes | LongLine) -> None:
     """Nothing is lost of it: it may be the only answer that somebody waits for."""
-    message = read_message(line, MOST)
+    message = read_message(line, MAX_BYTES)
     assert isinstance(message, mcp_types.JSONRPCError)
     assert message.id is None
 
@@ -202,7 +202,7 @@ def test_an_answer_without_an_id_is_an_answer(line: bytes | LongLine) -> None:
 def test_why_an_answer_can_not_be_read_does_not_depend_on_its_id(result: str) -> None:
     """Else the same server would give other bytes at another concurrency."""
     answers = [f'{{"jsonrpc":"2.0","id":{number},"result":{result}}}'.encode() for number in (5, 12345)]
-    short, long = [read_message(answer, MOST) for answer in answers]
+    short, long = [read_message(answer, MAX_BYTES) for answer in answers]
     assert isinstance(short, mcp_types.JSONRPCError)
     assert isinstance(long, mcp_types.JSONRPCError)
     assert short.error == long.error

@@ -23,7 +23,7 @@ from mcprun.engine.plan import Options, make_plan
 from mcprun.engine.resume import Resume
 from mcprun.engine.run import execute
 from mcprun.errors import UsageError
-from mcprun.option_kinds import checked, type_name
+from mcprun.option_kinds import type_name, validate_option
 from mcprun.runs.events import Event
 from mcprun.runs.run import Run
 from mcprun.runs.transcript_files import open_transcripts, repeated
@@ -39,7 +39,7 @@ class Differences:
 
     queries: tuple[QueryDiff, ...]
     tools: tuple[ToolChange, ...]
-    tally: DiffSummary
+    summary: DiffSummary
 
 
 async def run_batch(
@@ -49,18 +49,18 @@ async def run_batch(
     *,
     resume: Run | str | PathLike[str] | None = None,
     watch: Callable[[Event], None] = lambda _: None,
-    ending: RunStop | None = None,
+    run_stop: RunStop | None = None,
 ) -> Run:
     """Run the queries of a prompts file, or an iterable of queries, against a server. Return the run on disk.
 
     `server` is a SERVER of the command line, or an `MCPServer` of the SDK, which is then called within this process.
-    `watch` is called with each event (`runs/events.py`), and `ending` ends the run early. With `resume`, that run is
+    `watch` is called with each event (`runs/events.py`), and `run_stop` ends the run early. With `resume`, that run is
     continued.
 
     A run that could not continue has an `error` in its record, and `record.exit_code` is the command's exit code.
     Raises `UsageError` if nothing was run: invalid options, a bad prompts file, no model available.
     """
-    for name, value, kinds in (("resume", resume, Run | str | PathLike), ("ending", ending, RunStop)):
+    for name, value, kinds in (("resume", resume, Run | str | PathLike), ("run_stop", run_stop, RunStop)):
         if not isinstance(value, kinds | None):
             raise UsageError(f"{name} can't be {type_name(value)}")
     if not callable(watch):
@@ -68,22 +68,22 @@ async def run_batch(
     earlier = None if resume is None else Resume(resume if isinstance(resume, Run) else Run.read_record(fspath(resume)))
     plan = make_plan(prompts, server, Options() if options is None else options, resume=earlier)
     with plan.prompts:
-        result = await execute(plan, watch, ending)
+        result = await execute(plan, watch, run_stop)
     return Run(result.path, result.record)
 
 
 def compare_runs(
-    base: str | PathLike[str], head: str | PathLike[str], lens: CompareOptions | None = None, *, alpha: float = ALPHA
+    base: str | PathLike[str], head: str | PathLike[str], options: CompareOptions | None = None, *, alpha: float = ALPHA
 ) -> Differences:
-    """Compare two runs (folders, or files of transcripts). `lens` selects what is compared and what is ignored.
+    """Compare two runs (folders, or files of transcripts). `options` selects what is compared and what is ignored.
 
     Queries that were run several times are compared as samples: `alpha` is the significance level of a change in pass
     rate. Raises `UsageError` if the runs can't be compared.
     """
-    alpha = checked("alpha", ALPHA_KIND, alpha)
-    if not isinstance(lens, CompareOptions | None):
-        raise UsageError(f"lens must be an object of type mcprun.CompareOptions, not {type_name(lens)}")
+    alpha = validate_option("alpha", ALPHA_KIND, alpha)
+    if not isinstance(options, CompareOptions | None):
+        raise UsageError(f"options must be an object of type mcprun.CompareOptions, not {type_name(options)}")
     with open_transcripts(fspath(base)) as before, open_transcripts(fspath(head)) as after:
-        comparison = RunDiff(lens or CompareOptions(), repeated=repeated(before, after), alpha=alpha)
+        comparison = RunDiff(options or CompareOptions(), repeated=repeated(before, after), alpha=alpha)
         tools = comparison.tools(before.tools, after.tools)
-        return Differences(tuple(comparison.compare(before, after)), tuple(tools), comparison.tally)
+        return Differences(tuple(comparison.compare(before, after)), tuple(tools), comparison.summary)

@@ -26,7 +26,7 @@ REDACTED = "[redacted]"
 """Replaces a secret in files and messages."""
 
 
-_DESCRIBED = 300
+_MAX_CHARS = 300
 """The maximum characters of an exception's message that are shown."""
 
 
@@ -64,7 +64,7 @@ class ErrorKind(StrEnum):
     CANCELLED = "cancelled"
 
 
-NOT_BEGUN = frozenset({ErrorKind.SERVER_START, ErrorKind.CONNECT_TIMEOUT, ErrorKind.API_REFUSED, ErrorKind.BAD_TOOLS})
+NOT_STARTED = frozenset({ErrorKind.SERVER_START, ErrorKind.CONNECT_TIMEOUT, ErrorKind.API_REFUSED, ErrorKind.BAD_TOOLS})
 """Kinds of errors that end a run before it has completed a query: nothing to resume, it has to be started anew."""
 
 
@@ -160,7 +160,7 @@ def describe(error: BaseException) -> str:
     """Describe an unexpected exception on one line: its type and the start of its message."""
     text = " ".join(str(error).split())
     name = type(error).__name__
-    return f"{name}: {text[:_DESCRIBED]}" if text else name
+    return f"{name}: {text[:_MAX_CHARS]}" if text else name
 
 
 class RunError(McprunError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from mcprun.errors import UsageError
-from mcprun.option_kinds import MOST, Amount, Kind, Whole, check_fields
+from mcprun.option_kinds import MAX_COUNT, Amount, Kind, Whole, check_fields
 
 CONNECT_SECONDS = 30.0
 """Starting a server and negotiating a protocol. Users can raise it, since `npx -y` may have to download first."""
@@ -107,7 +107,7 @@ MAX_NOISE = 100
 MAX_TRACE_CHARS = 1000
 """Characters of a server's message, log record or other output that are recorded in the trace."""
 
-MAX_ASKED = 100
+MAX_SERVER_REQUESTS = 100
 """Server requests, and log messages, that are recorded per query and outside queries; more requests are refused."""
 
 MAX_PROGRESS = 20
@@ -133,13 +133,13 @@ PROVIDERS = ("bedrock", "vertex", "foundry")
 """Other providers of Claude: `--model bedrock:NAME` selects a provider, and the model by the provider's own name."""
 
 
-MOST_SECONDS = 366 * 86_400.0
+MAX_SECONDS = 366 * 86_400.0
 """The longest time that an option accepts."""
 
-MOST_REPEATS = 10_000
+MAX_REPEATS = 10_000
 """Repeats of one query: each keeps its key in memory and adds a line to the run."""
 
-_SECONDS = Amount(MOST_SECONDS, "seconds")
+_SECONDS = Amount(MAX_SECONDS, "seconds")
 
 KINDS: Mapping[str, Kind] = {
     "connect_seconds": _SECONDS,
@@ -161,8 +161,8 @@ KINDS: Mapping[str, Kind] = {
     "batch_wait": _SECONDS,
     "batch_poll": _SECONDS,
     "max_failures": Whole(),
-    "budget_tokens": Whole(1, 1_000 * MOST),
-    "budget_usd": Amount(MOST, "dollars"),
+    "budget_tokens": Whole(1, 1_000 * MAX_COUNT),
+    "budget_usd": Amount(MAX_COUNT, "dollars"),
 }
 """The kind of each field of `Limits`, shared with the flags."""
 
@@ -214,12 +214,12 @@ class Limits:
         return found
 
     @property
-    def most_call_seconds(self) -> float:
+    def max_total_call_seconds(self) -> float:
         """The maximum seconds of one call, however often it reports progress."""
         if self.max_call_seconds is None:
             return max(MAX_CALL_SECONDS, self.call_seconds)
         return self.max_call_seconds
 
-    def in_flight(self, *, is_batched: bool) -> int:
+    def max_in_flight(self, *, is_batched: bool) -> int:
         """Return the maximum number of queries in flight at once, including those that wait for a batch."""
         return (self.batch_queries or BATCH_QUERIES) if is_batched else self.concurrency

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 
 from mcprun.errors import REDACTED, UsageError
 
-MOST = 1_000_000_000
+MAX_COUNT = 1_000_000_000
 """The upper bound of counts that do not define a lower one."""
 
 _TRUE, _FALSE = frozenset({"1", "true", "t", "yes", "y", "on"}), frozenset({"0", "false", "f", "no", "n", "off"})
@@ -45,10 +45,10 @@ class Kind(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A whole number from `least` to `most`. Booleans are rejected."""
+    """A whole number from `minimum` to `maximum`. Booleans are rejected."""
 
-    least: int = 1
-    most: int = MOST
+    minimum: int = 1
+    maximum: int = MAX_COUNT
 
     def read(self, text: str) -> int:
         """Parse a number, and check it."""
@@ -56,17 +56,17 @@ class Whole:
 
     def check(self, value: object) -> int:
         """Return the number if it has the right type and is within bounds."""
-        if isinstance(value, bool) or not isinstance(value, int) or not self.least <= value <= self.most:
-            bounds = f"from {self.least:,} to {self.most:,}"
+        if isinstance(value, bool) or not isinstance(value, int) or not self.minimum <= value <= self.maximum:
+            bounds = f"from {self.minimum:,} to {self.maximum:,}"
             raise ValueError(f"must be a whole number {bounds}, not {_shown(value)}")
         return value
 
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """A number above 0 and at most `most`; `unit` names what it counts. NaN, infinity and booleans are rejected."""
+    """A number above 0 and at most `maximum`; `unit` names what it counts. NaN, infinity and booleans are rejected."""
 
-    most: float
+    maximum: float
     unit: str = ""
 
     def read(self, text: str) -> float:
@@ -75,9 +75,9 @@ class Amount:
 
     def check(self, value: object) -> float:
         """Return the number as a float if it has the right type and is within bounds."""
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= self.most:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= self.maximum:
             what = f"a number of {self.unit}" if self.unit else "a number"
-            raise ValueError(f"must be {what} above 0 and at most {self.most:,.10g}, not {_shown(value)}")
+            raise ValueError(f"must be {what} above 0 and at most {self.maximum:,.10g}, not {_shown(value)}")
         return float(value)
 
 
@@ -114,15 +114,15 @@ class OneOf:
         return value
 
 
-Place = Literal["file", "run", "command", "server", "model"]
+Referent = Literal["file", "run", "command", "server", "model"]
 """What a text names: a file or folder, a run, a program, SERVER (may be a file), a model (may be `replay:RUN`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A string. `place` is set if it may name a file, which Python may pass as a path object."""
+    """A string. `refers_to` is set if it may name a file, which Python may pass as a path object."""
 
-    place: Place | None = None
+    refers_to: Referent | None = None
     may_be_empty: bool = False
 
     def read(self, text: str) -> str:
@@ -131,7 +131,7 @@ class Text:
 
     def check(self, value: object) -> str:
         """Return the string, or the path of a path object."""
-        found = os.fspath(value) if self.place and isinstance(value, os.PathLike) else value
+        found = os.fspath(value) if self.refers_to and isinstance(value, os.PathLike) else value
         if not isinstance(found, str):
             raise ValueError(f"must be a string, not {type_name(value)}")
         if not found and not self.may_be_empty:
@@ -145,8 +145,8 @@ class Text:
 class Thinking:
     """`adaptive`, `disabled`, or a number of tokens, which a file or Python may pass as a number."""
 
-    least: int
-    most: int = MOST
+    minimum: int
+    maximum: int = MAX_COUNT
 
     def read(self, text: str) -> str:
         """Return the word or the number as text if it is valid."""
@@ -159,9 +159,9 @@ class Thinking:
         # int() also accepts 1_024 and digits of other scripts; the API is sent plain ones.
         tokens = _number(value) if isinstance(value, str) else value
         try:
-            return str(Whole(self.least, self.most).check(tokens))
+            return str(Whole(self.minimum, self.maximum).check(tokens))
         except ValueError:
-            bounds = f"from {self.least:,} to {self.most:,}"
+            bounds = f"from {self.minimum:,} to {self.maximum:,}"
             message = f"must be adaptive, disabled, or a number of tokens {bounds}, not {_shown(tokens)}"
             raise ValueError(message) from None
 
@@ -203,7 +203,7 @@ class Variables:
     def _pair(name: object, value: object) -> tuple[str, str]:
         if not isinstance(name, str) or not name.strip() or "=" in name or "\0" in name:
             raise ValueError("expected NAME=VALUE, with a NAME that is not empty and has no = or null character")
-        found = _kept(name, value)
+        found = _unredacted(name, value)
         if "\0" in found:
             raise ValueError(f"must not contain a null character, as the value of {name} does")
         return name.strip(), found
@@ -227,7 +227,7 @@ class Headers:
         token = name.strip() if isinstance(name, str) else ""
         if not _HEADER_NAME.fullmatch(token):
             raise ValueError("expected 'NAME: VALUE', in quotes")
-        found = _kept(token, value).strip()
+        found = _unredacted(token, value).strip()
         if not found or found.lower() in _SCHEMES:
             raise ValueError("expected 'NAME: VALUE', in quotes")
         if not found.isprintable():
@@ -235,18 +235,18 @@ class Headers:
         return token, found
 
 
-def named(name: str, problem: object) -> str:
+def option_message(name: str, problem: object) -> str:
     """Return a message made of an option's name and the reason why its value is invalid."""
     words = str(problem)
     return f"{name} {words}" if words.startswith(("must", "item")) else f"{name}: {words}"
 
 
-def checked(name: str, kind: Kind, value: object) -> Any:
+def validate_option(name: str, kind: Kind, value: object) -> Any:
     """Validate a value with `Kind.check`. Raises `UsageError`, which names the option."""
     try:
         return kind.check(value)
     except ValueError as error:
-        raise UsageError(named(name, error)) from None
+        raise UsageError(option_message(name, error)) from None
 
 
 def check_fields(owner: Any, kinds: Mapping[str, Kind], prefix: str = "") -> None:
@@ -257,7 +257,7 @@ def check_fields(owner: Any, kinds: Mapping[str, Kind], prefix: str = "") -> Non
     for field in fields(owner):
         value = getattr(owner, field.name)
         if field.name in kinds and not (value is None and field.default is None):
-            object.__setattr__(owner, field.name, checked(f"{prefix}{field.name}", kinds[field.name], value))
+            object.__setattr__(owner, field.name, validate_option(f"{prefix}{field.name}", kinds[field.name], value))
 
 
 def type_name(value: object) -> str:
@@ -290,7 +290,7 @@ def _each(item: Kind, values: Iterable[object]) -> Any:
         try:
             yield item.check(value)
         except ValueError as error:
-            raise ValueError(named(f"item {place}", error)) from None
+            raise ValueError(option_message(f"item {place}", error)) from None
 
 
 def _items(value: object) -> Any:
@@ -300,7 +300,7 @@ def _items(value: object) -> Any:
     return value.items()
 
 
-def _kept(name: str, value: object) -> str:
+def _unredacted(name: str, value: object) -> str:
     """Return the value if it is a string, and not the redacted value of an earlier run."""
     if not isinstance(value, str):
         raise ValueError(f"must have strings as values, but {name} is {type_name(value)}")

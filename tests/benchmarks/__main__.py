@@ -60,8 +60,8 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             for figure in SUITES[name](Path(folder), given.rounds):
                 figures.append(figure)
-                mark = "" if figure.is_kept else "  BROKEN"
-                numbers = f"{figure.median:6.2f} {figure.least:6.2f} {figure.most:6.2f} {figure.allowed:8.2f}"
+                mark = "" if figure.is_met else "  BROKEN"
+                numbers = f"{figure.median:6.2f} {figure.minimum:6.2f} {figure.maximum:6.2f} {figure.allowed:8.2f}"
                 values = f"{figure.values[0]:.2f} / {figure.values[1]:.2f} {figure.unit}"
                 print(f"{figure.name:<58} {numbers}   {values}{mark}")
                 sys.stdout.flush()
@@ -69,7 +69,7 @@ def main() -> int:
             print("", *TABLES[name](figures[before:]), "", sep="\n")
     if given.json:
         Path(given.json).write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
-    return 0 if all(figure.is_kept for figure in figures) else 1
+    return 0 if all(figure.is_met for figure in figures) else 1
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Other programs that run prompts against an MCP server: what is installed of each, and how each runs the same queries.
 
 Each is set up as its own documentation has it, with its defaults where nothing is said here. What is said: the same
-concurrency, no cache, no drawing in the terminal, no telemetry, no look for updates, and a folder of the run for what it
-keeps. What each writes besides (a log of each sample, a database of results) is left to it.
+concurrency, no cache, no drawing in the terminal, no telemetry, no look for updates, and a folder of the run for what
+it keeps. What each writes besides (a log of each sample, a database of results) is left to it.
 """
 
 from __future__ import annotations

@@ -49,8 +49,8 @@ def _figures(
     file, recorded = prompts(folder, queries, calls), folder / f"{server.stem}-{queries}"
     batch(folder, file, *SCRIPT, server=str(server), out=recorded)
     replay = ("--model", f"replay:{recorded}", "--concurrency", str(CONCURRENCY))
-    said = f"calls: {queries * calls:,}, {calls} a query" + (", the SDK's server" if server is SDK_SERVER else "")
-    for name, flags in ((said, SCRIPT), (f"{said}, played back", replay)):
+    text = f"calls: {queries * calls:,}, {calls} a query" + (", the SDK's server" if server is SDK_SERVER else "")
+    for name, flags in ((text, SCRIPT), (f"{text}, played back", replay)):
         yield compare(
             name,
             lambda flags=flags: taken(batch(folder, file, *flags, server=str(server))),  # type: ignore[misc]

@@ -1,7 +1,7 @@
 """What Ray costs: the one writer's processor time, and how long the queries take with two actors and without.
 
-Starts a cluster of Ray on this machine, so it is only run when it is named. To be measured on a machine that does nothing
-else.
+Starts a cluster of Ray on this machine, so it is only run when it is named. To be measured on a machine that does
+nothing else.
 """
 
 from __future__ import annotations
@@ -28,6 +28,6 @@ def figures(folder: Path, rounds: int) -> Iterator[Figure]:
 
     taken = [(more(*RAY), more()) for _ in range(rounds)]
     processors, walls = ([(ray[at], alone[at]) for ray, alone in taken] for at in (0, 1))
-    said = f"ray: {MANY - FEW:,} queries"
-    yield figure(f"{said}, the writer, and all without Ray", processors, allowed=WRITER)
-    yield figure(f"{said}, two actors, and without Ray", walls, allowed=WALL, unit="s of wall")
+    text = f"ray: {MANY - FEW:,} queries"
+    yield figure(f"{text}, the writer, and all without Ray", processors, allowed=WRITER)
+    yield figure(f"{text}, two actors, and without Ray", walls, allowed=WALL, unit="s of wall")

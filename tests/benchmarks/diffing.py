@@ -93,11 +93,11 @@ def other_repeat(number: int, line: dict[str, Any]) -> None:
 
 def transcript(number: int) -> dict[str, Any]:
     """Make a transcript of two turns and two calls, with structured content and the text that repeats it."""
-    told = f"The item {number} was last seen on 2026-11-20T10:11:12Z in warehouse 7, with {number * 3} pieces left."
+    message = f"The item {number} was last seen on 2026-11-20T10:11:12Z in warehouse 7, with {number * 3} pieces left."
     usage = {"input_tokens": 900, "output_tokens": 60, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
     use = {"type": "tool_use", "id": f"toolu_{number:024}", "name": "stock", "input": {"item": number, "detail": True}}
-    result = {"type": "tool_result", "tool_use_id": use["id"], "content": [{"type": "text", "text": told}]}
-    stock = {"item": number, "told": told, "pieces": number * 3, "places": [{"warehouse": 7, "shelf": number % 90}]}
+    result = {"type": "tool_result", "tool_use_id": use["id"], "content": [{"type": "text", "text": message}]}
+    stock = {"item": number, "told": message, "pieces": number * 3, "places": [{"warehouse": 7, "shelf": number % 90}]}
     prompt = f"How many pieces of item {number} are left, and where?"
     return {
         "schema": 1, "id": f"query-{number:06}", "repeat": 1, "verdict": "passed", "stop": "end_turn",

@@ -41,7 +41,7 @@ async def talk(url: str, queries: int, concurrency: int) -> None:
                 if not uses:
                     return
                 results = await asyncio.gather(*(client.call_tool(use.name, use.input) for use in uses))
-                told = [
+                lines = [
                     {
                         "type": "tool_result",
                         "tool_use_id": use.id,
@@ -49,7 +49,7 @@ async def talk(url: str, queries: int, concurrency: int) -> None:
                     }
                     for use, result in zip(uses, results, strict=True)
                 ]
-                messages.append({"role": "user", "content": told})
+                messages.append({"role": "user", "content": lines})
 
         await _each(queries, concurrency, converse)
 

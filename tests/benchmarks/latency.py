@@ -1,7 +1,8 @@
 """How long a run takes whose model takes its time: wall time against what waiting alone would take.
 
-The model's answers come after so many seconds, and a query has two turns: with nothing else to do, a run takes that twice
-for each round of its workers, and the server's start comes before. To be measured on a machine that does nothing else.
+The model's answers come after so many seconds, and a query has two turns: with nothing else to do, a run takes that
+twice for each round of its workers, and the server's start comes before. To be measured on a machine that does nothing
+else.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One query with 10,000 calls: comparing two runs of it, aligning its calls, and matching them in any order.
 
-Each takes less than a second of processor time, whatever the calls are: inputs that alternate, that all differ, that are
-all the same, or expected calls that all have to move to make room for the last one.
+Each takes less than a second of processor time, whatever the calls are: inputs that alternate, that all differ, that
+are all the same, or expected calls that all have to move to make room for the last one.
 """
 
 from __future__ import annotations

@@ -49,19 +49,19 @@ def figures(folder: Path, rounds: int) -> Iterator[Figure]:
 def _profile(folder: Path, file: Path, run: Path) -> tuple[float, float]:
     """Run all, and give the megabytes that the process holds when a tenth is done, and the most that it then holds."""
     shutil.rmtree(run, ignore_errors=True)
-    transcripts, size, at_a_tenth, most = run / "transcripts.jsonl", 0, 0.0, 0.0
+    transcripts, size, at_a_tenth, limit = run / "transcripts.jsonl", 0, 0.0, 0.0
     with subprocess.Popen([sys.executable, "-c", memory.RUN, str(file), str(run)], **memory.place(folder)) as process:
         while process.poll() is None:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(SECONDS)
             now = resident(process.pid)
-            most = max(most, now)
+            limit = max(limit, now)
             size = size or _size(transcripts, QUERIES // 1_000)
             if not at_a_tenth and size and transcripts.stat().st_size >= size * 100:
-                at_a_tenth = most = now
+                at_a_tenth = limit = now
     if process.returncode or not at_a_tenth:
         raise RuntimeError(f"a run of {QUERIES:,} queries ended with {process.returncode}")
-    return at_a_tenth, most
+    return at_a_tenth, limit
 
 
 def _size(transcripts: Path, lines: int) -> int:

@@ -37,14 +37,14 @@ def cost_of(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str
         command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
         assert process.stdout
-        said = process.stdout.read()
+        output = process.stdout.read()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and its numbers are still there
         wall = time.monotonic() - started
         processor = _own_seconds(process.pid)
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"{' '.join(command[:6])} … ended with {process.returncode}: {said.decode()[-2000:]}")
+        raise RuntimeError(f"{' '.join(command[:6])} … ended with {process.returncode}: {output.decode()[-2000:]}")
     return Cost(processor, wall, used.ru_maxrss / 1024, used.ru_utime + used.ru_stime)
 
 

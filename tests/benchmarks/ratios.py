@@ -21,14 +21,14 @@ class Figure:
 
     name: str
     median: float
-    least: float
-    most: float
+    minimum: float
+    maximum: float
     values: tuple[float, float]
     allowed: float
     unit: str = "s of processor"
 
     @property
-    def is_kept(self) -> bool:
+    def is_met(self) -> bool:
         """Whether the promise is."""
         return self.median <= self.allowed
 

@@ -47,8 +47,8 @@ def main(seconds: float = 0.0, start: float = 0.0) -> None:
             until = time.process_time() + seconds
             while time.process_time() < until:
                 pass
-        said = {"result": result} if result else {"error": {"code": -32601, "message": "Method not found"}}
-        sys.stdout.write(json.dumps({"jsonrpc": "2.0", "id": message["id"], **said}) + "\n")
+        reply = {"result": result} if result else {"error": {"code": -32601, "message": "Method not found"}}
+        sys.stdout.write(json.dumps({"jsonrpc": "2.0", "id": message["id"], **reply}) + "\n")
         sys.stdout.flush()
 
 

@@ -1,7 +1,8 @@
 """`python -m tests.conformance [SCENARIO ...] [--write]`: run the protocol's own tests for clients, with mcprun as client.
 
 Prints a line for each scenario and version of the protocol, with the number of checks that held, and what explains a
-failure that nobody knows of. Exits with 1 when a scenario fails that `known.py` does not name, and when one passes that it does.
+failure that nobody knows of. Exits with 1 when a scenario fails that `known.py` does not name, and when one passes that
+it does.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def main() -> int:
     if given.write and given.scenarios:
         parser.error("--write wants the results of all scenarios")
     chosen = [trial for trial in trials if not given.scenarios or trial.scenario in given.scenarios]
-    outcomes = list(told(run(suite, chosen, given.jobs), is_asked=bool(given.scenarios)))
+    outcomes = list(print_outcomes(run(suite, chosen, given.jobs), is_asked=bool(given.scenarios)))
     wrong = unexpected(outcomes, KNOWN)
     passed = sum(outcome.verdict == "passed" for outcome in outcomes)
     print(f"{passed} of {len(outcomes)} passed; {len(wrong)} not as known")
@@ -61,7 +62,7 @@ def run(suite: Suite, trials: Iterable[Trial], jobs: int) -> Iterator[Outcome]:
         yield from pool.map(attempt, trials)
 
 
-def told(outcomes: Iterable[Outcome], *, is_asked: bool) -> Iterator[Outcome]:
+def print_outcomes(outcomes: Iterable[Outcome], *, is_asked: bool) -> Iterator[Outcome]:
     """Print each outcome as it comes; what the suite says of a failure, when nobody knows of it, or it was asked for."""
     for outcome in outcomes:
         trial = outcome.trial

@@ -22,7 +22,7 @@ from tests.support.cli import clean_environment
 BROWSER = Path(__file__).with_name("browser.py")
 
 _ADVICE = re.compile(r"mcprun (login [^\s),]+(?: --oauth-scope (?:'[^']*'|[^\s']+))?)")
-_MOST_LOGINS = 2
+_MAX_LOGINS = 2
 """One, and one more where a server wants other scopes, or has another authorization server by then."""
 
 
@@ -45,7 +45,7 @@ def main() -> int:
 def carried_out(command: Command, folder: Path) -> int:
     """Run a command, again after each login that mcprun says is wanted; give its exit code at last."""
     code, stderr = mcprun(command, folder)
-    for _ in range(_MOST_LOGINS):
+    for _ in range(_MAX_LOGINS):
         advice = _ADVICE.search(stderr) if code else None
         if advice is None:
             break

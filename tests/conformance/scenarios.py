@@ -72,7 +72,7 @@ def read_schemas(asked: Asked) -> Iterator[Command]:
     yield asked.batch()
 
 
-def given_calls(asked: Asked) -> Iterator[Command]:
+def make_calls(asked: Asked) -> Iterator[Command]:
     """Make the calls that the suite gives."""
     yield asked.batch(*((call["name"], call["arguments"]) for call in asked.context["toolCalls"]))
 
@@ -119,7 +119,7 @@ def known_client(asked: Asked) -> Iterator[Command]:
     yield from call_guarded(asked)
 
 
-def nobody_there(asked: Asked) -> Iterator[Command]:
+def get_machine_token(asked: Asked) -> Iterator[Command]:
     """Have the client get its tokens by itself, with a secret or a key."""
     client = ["--oauth-client-id", asked.context["client_id"]]
     if key := asked.context.get("private_key_pem"):
@@ -135,13 +135,13 @@ SPECIAL: dict[str, Callable[[Asked], Iterator[Command]]] = {
     "initialize": list_tools,
     "request-metadata": list_tools,
     "json-schema-ref-no-deref": read_schemas,
-    "http-custom-headers": given_calls,
+    "http-custom-headers": make_calls,
     "json-schema-2020-12-preservation": echo_schema,
     "elicitation-sep1034-client-defaults": accept_defaults,
     "sep-2322-client-request-state": answer_rounds,
     "auth/basic-cimd": known_document,
     "auth/pre-registration": known_client,
-    "auth/client-credentials-basic": nobody_there,
-    "auth/client-credentials-jwt": nobody_there,
+    "auth/client-credentials-basic": get_machine_token,
+    "auth/client-credentials-jwt": get_machine_token,
 }
 """Scenarios that want something else than a call of each tool."""

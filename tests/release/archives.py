@@ -52,12 +52,12 @@ def check_source(inside: Mapping[str, bytes], checkout: Path) -> None:
     _no_paths("the source archive", inside, checkout)
 
 
-def _same(archive: str, inside: Mapping[str, bytes], wanted: Mapping[str, bytes]) -> None:
-    if gone := sorted(wanted.keys() - inside.keys()):
+def _same(archive: str, inside: Mapping[str, bytes], expected: Mapping[str, bytes]) -> None:
+    if gone := sorted(expected.keys() - inside.keys()):
         raise BrokenError(f"{archive} lacks {', '.join(gone)}")
-    if more := sorted(inside.keys() - wanted.keys()):
+    if more := sorted(inside.keys() - expected.keys()):
         raise BrokenError(f"{archive} holds {', '.join(more)}, which should not be there")
-    if changed := sorted(name for name, content in wanted.items() if inside[name] != content):
+    if changed := sorted(name for name, content in expected.items() if inside[name] != content):
         raise BrokenError(f"{archive} has another {', '.join(changed)} than the checkout")
 
 

@@ -29,32 +29,32 @@ def to_build(pyproject: Path) -> list[Requirement]:
     return list(map(Requirement, tomllib.loads(pyproject.read_text(encoding="utf-8"))["build-system"]["requires"]))
 
 
-def unbounded(wanted: Iterable[Requirement]) -> list[str]:
+def unbounded(requirements: Iterable[Requirement]) -> list[str]:
     """Name the requirements that lack a lower or an upper bound."""
     return [
         str(one)
-        for one in wanted
+        for one in requirements
         if not {part.operator for part in one.specifier} & _LOWER
         or not {part.operator for part in one.specifier} & _UPPER
     ]
 
 
-def lowest(wanted: Requirement) -> Version:
+def lowest(requirement: Requirement) -> Version:
     """Give the lowest version that a requirement says it allows."""
-    return max(Version(part.version) for part in wanted.specifier if part.operator in _LOWER)
+    return max(Version(part.version) for part in requirement.specifier if part.operator in _LOWER)
 
 
-def untried(wanted: Iterable[Requirement], installed: Mapping[NormalizedName, str]) -> list[str]:
+def untested(requirements: Iterable[Requirement], installed: Mapping[NormalizedName, str]) -> list[str]:
     """Tell of the requirements whose lowest version is not the one that is installed, which was never tried then.
 
     `installed` holds the version of each package, by its normalised name.
     """
-    told = []
-    for one in wanted:
+    lines = []
+    for one in requirements:
         found = installed.get(canonicalize_name(one.name))
         if found is None or _release(Version(found)) != _release(lowest(one)):
-            told.append(f"{one.name} {lowest(one)} is never tried: {found or 'nothing'} was installed")
-    return told
+            lines.append(f"{one.name} {lowest(one)} is never tried: {found or 'nothing'} was installed")
+    return lines
 
 
 def _release(version: Version) -> tuple[int, ...]:

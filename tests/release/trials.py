@@ -99,8 +99,8 @@ def oldest(uv: Uv, python: Path, checkout: Path, folder: Path) -> None:
     uv.run(*install, "--overrides", overrides, "--no-build-isolation", f"{checkout}[dev]", cwd=folder)
     listed = uv.run("pip", "list", "--python", environment.python, "--format", "json", cwd=folder)
     installed = {canonicalize_name(one["name"]): one["version"] for one in json.loads(listed)}
-    if told := bounds.untried(wanted, installed):
-        raise BrokenError("\n".join(told))
+    if reported := bounds.untested(wanted, installed):
+        raise BrokenError("\n".join(reported))
     environment.run("mypy", "-p", "mcprun", "-p", "tests.typing", cwd=checkout, shown=True)
     environment.run(*CORE, cwd=checkout, shown=True)
 

@@ -1,8 +1,9 @@
 """A server over HTTP that answers well, and in each of the ways in which a response may be none.
 
-`answering_http.py ERA [FLAW]` prints its port on stdout's first line. ERA is `sessions` or `stateless` (MCP 2025-11-25),
-`modern` (2026-07-28), or `sse` (the transport of 2024-11-05). What it answers depends on the name that is asked for: of a tool (`tools/call`), of a prompt
-(`prompts/get`), or the last part of a resource's URI. The tool `counts` tells how often each was asked for.
+`answering_http.py ERA [FLAW]` prints its port on stdout's first line. ERA is `sessions` or `stateless` (MCP
+2025-11-25), `modern` (2026-07-28), or `sse` (the transport of 2024-11-05). What it answers depends on the name that is
+asked for: of a tool (`tools/call`), of a prompt (`prompts/get`), or the last part of a resource's URI. The tool
+`counts` tells how often each was asked for.
 
 FLAW is a method: it is answered with HTTP 500, or `METHOD=NAME` with the answer of that name. Standard library only.
 """
@@ -104,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
         elif method == "tools/call":
             self.called(name, params)
         elif method in ("prompts/get", "resources/read"):
-            (ANSWERS[name] if name in ANSWERS else GIVEN[method])(self)
+            (ANSWERS[name] if name in ANSWERS else RESPONSES[method])(self)
         else:
             self.error(-32601, f"Method not found: {method}")
 
@@ -340,7 +341,7 @@ TOOLS: dict[str, Callable[[Handler, JsonObject], None]] = {
 HINTS = {"reading": {"readOnlyHint": True}, "repeatable": {"idempotentHint": True}, "writing": {"readOnlyHint": False}}
 CAPABILITIES: JsonObject = {"tools": {}, "prompts": {}, "resources": {}}
 INFO = {"name": "answering", "version": "1"}
-GIVEN: dict[str, Callable[[Handler], None]] = {
+RESPONSES: dict[str, Callable[[Handler], None]] = {
     "prompts/get": lambda h: h.result({"messages": [{"role": "user", "content": {"type": "text", "text": "Go."}}]}),
     "resources/read": lambda h: h.result({"contents": [{"uri": "a://ok", "text": "Go."}], "ttlMs": 0, "cacheScope": "private"}),
 }  # fmt: skip

@@ -52,7 +52,7 @@ def required(ctx: Context, resolver: str, capability: str, words: str = "", **pa
         raise ProtocolError(-32021, message, requiredCapabilities={capability: part})
 
 
-def told(answer: JsonObject) -> str:
+def describe(answer: JsonObject) -> str:
     if answer["action"] == "accept":
         return f"{answer['content']['name']}, {answer['content'].get('nights', 1)} nights"
     return f"nobody: {answer['action']}"
@@ -60,7 +60,7 @@ def told(answer: JsonObject) -> str:
 
 def guest(ctx: Context, message: str, key: str = "guest") -> Asking:
     required(ctx, key, "elicitation", "form elicitation", form={})
-    return told((yield form(key, message, GUEST, "Guest")))
+    return describe((yield form(key, message, GUEST, "Guest")))
 
 
 @server.tool()

@@ -1,7 +1,7 @@
 """A server that floods its client, or hangs up and keeps running: stdio, bare JSON lines, standard library only.
 
-Arguments: what it does (a key of `FLOODS`, `stderr`, `endless`, `stdout`, `stdin` or `both`) and when: on `call`, before it answers a
-tool call, or on `initialize`. `floodless` is a tool that is just answered.
+Arguments: what it does (a key of `FLOODS`, `stderr`, `endless`, `stdout`, `stdin` or `both`) and when: on `call`,
+before it answers a tool call, or on `initialize`. `floodless` is a tool that is just answered.
 """
 
 import json

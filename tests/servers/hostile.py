@@ -105,8 +105,8 @@ def answer(number: Any, result: JsonObject) -> None:
     send({"id": number, "result": result})
 
 
-def text(said: str, *, is_error: bool = False) -> JsonObject:
-    return {"content": [{"type": "text", "text": said}], **({"isError": True} if is_error else {})}
+def text(content: str, *, is_error: bool = False) -> JsonObject:
+    return {"content": [{"type": "text", "text": content}], **({"isError": True} if is_error else {})}
 
 
 def with_content(number: Any, content: bytes) -> bytes:
@@ -194,14 +194,14 @@ ASKED: list[tuple[str, JsonObject]] = [
 
 def ask(incoming: Incoming) -> JsonObject:
     """Ask the client for everything, one after the other; tell what came of each."""
-    told = []
+    lines = []
     for method, params in ASKED:
         number = incoming.number()
         send({"id": number, "method": method, "params": params})
         reply = incoming.answer_to(number)
         outcome = "nothing" if reply is None else "error" if "error" in reply else "result"
-        told.append(f"{method}: {outcome}")
-    return text("\n".join(told))
+        lines.append(f"{method}: {outcome}")
+    return text("\n".join(lines))
 
 
 class Incoming:

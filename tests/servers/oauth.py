@@ -31,8 +31,8 @@ from starlette.routing import Mount, Route
 @dataclass(frozen=True)
 class Switches:
     """`prm` is where protected resource metadata are (header, path, root, none), `metadata` where the authorization
-    server's are (rfc8414, oidc, none), below `issuer`. `deny` answers a login with an error. `json` holds from the start.
-    `refresh_failures` are the statuses of the first answers to a refresh token."""
+    server's are (rfc8414, oidc, none), below `issuer`. `deny` answers a login with an error. `json` holds from the
+    start. `refresh_failures` are the statuses of the first answers to a refresh token."""
 
     log: str
     transport: str = "http"
@@ -65,8 +65,8 @@ origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
 class World:
     """What the server is told to be, and whom it knows."""
 
-    def __init__(self, told: dict[str, Any]) -> None:
-        self.switches = Switches(**told)
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.switches = Switches(**config)
         self.path = "/sse" if self.switches.transport == "sse" else "/mcp"
         self.issuer = f"{origin}{self.switches.issuer}"
         self.clients: dict[str, dict[str, Any]] = {}
@@ -269,8 +269,8 @@ async def revoke(request: Request) -> Response:
 def challenge(status: int, **fields: str | None) -> Response:
     if world.switches.prm == "header":
         fields["resource_metadata"] = f"{origin}/elsewhere"
-    told = ", ".join(f'{key}="{value}"' for key, value in fields.items() if value)
-    return PlainTextResponse("who are you?", status, headers={"www-authenticate": f"Bearer {told}".strip()})
+    message = ", ".join(f'{key}="{value}"' for key, value in fields.items() if value)
+    return PlainTextResponse("who are you?", status, headers={"www-authenticate": f"Bearer {message}".strip()})
 
 
 def below_issuer(name: str, method: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:

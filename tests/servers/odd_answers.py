@@ -1,8 +1,8 @@
 """A server whose answers are odd as messages: ids that fit no request, errors of every form. Bare JSON lines.
 
-Arguments: `legacy` or `modern` (2026-07-28). What a request is answered with stands in the request itself: the arguments
-of the call `raw` hold `lines`, JSON texts in which `$id` stands for the request's id. For other requests it stands in the
-environment, `ANSWERS`: a JSON object of methods and such lines. Standard library only.
+Arguments: `legacy` or `modern` (2026-07-28). What a request is answered with stands in the request itself: the
+arguments of the call `raw` hold `lines`, JSON texts in which `$id` stands for the request's id. For other requests it
+stands in the environment, `ANSWERS`: a JSON object of methods and such lines. Standard library only.
 """
 
 import json

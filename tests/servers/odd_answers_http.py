@@ -1,7 +1,7 @@
 """`odd_answers.py` over HTTP, on a free port that it prints. Standard library only.
 
-Arguments: `legacy` or `modern`, and the transport: `json` or `events` (Streamable HTTP, with bodies of that kind), or `sse` (that of
-2024-11-05). A request for which there are no lines is never answered.
+Arguments: `legacy` or `modern`, and the transport: `json` or `events` (Streamable HTTP, with bodies of that kind), or
+`sse` (that of 2024-11-05). A request for which there are no lines is never answered.
 """
 
 import json

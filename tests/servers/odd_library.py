@@ -20,9 +20,9 @@ def page(key: str, item: str, cursor: str | None) -> dict[str, Any]:
     if MODE == "evil":
         names = [EVIL, *(f"x:{'y' * 5000}{number}" for number in range(30))]
     identity = {"prompts": "name", "resources": "uri", "resourceTemplates": "uriTemplate"}[key]
-    told = {"name": "n", "description": EVIL if MODE == "evil" else "d"}
+    text = {"name": "n", "description": EVIL if MODE == "evil" else "d"}
     more = {"nextCursor": str(number + 1)} if (MODE == "pages" and number < 2) or MODE == "endless" else {}
-    return {key: [{**told, identity: name} for name in names], **more}
+    return {key: [{**text, identity: name} for name in names], **more}
 
 
 def answer(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
@@ -53,5 +53,5 @@ def answer(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
 
 for line in sys.stdin:
     message = json.loads(line)
-    if "id" in message and (told := answer(message["method"], message.get("params") or {})):
-        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], **told}), flush=True)
+    if "id" in message and (response := answer(message["method"], message.get("params") or {})):
+        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], **response}), flush=True)

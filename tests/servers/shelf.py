@@ -1,7 +1,7 @@
 """A shelf of books, for chats: `shelf.py FILE` adds a line to FILE for each call that reaches it.
 
-`look` only reads, `burn` is marked as destructive, `wait` never answers, `die` ends the server, `both` is marked as both.
-Bare JSON lines in the legacy protocol, standard library only: it starts quickly.
+`look` only reads, `burn` is marked as destructive, `wait` never answers, `die` ends the server, `both` is marked as
+both. Bare JSON lines in the legacy protocol, standard library only: it starts quickly.
 """
 
 import json

@@ -1,7 +1,7 @@
 """An MCP server on the standard library, with the decorators of the SDK's `MCPServer`: it starts in 0.03 s instead of 0.6 s.
 
-Schemas, results and errors are those of the SDK, in both eras of the protocol, over stdio. Arguments are not validated by
-more than their presence. Three things differ from the SDK's decorators:
+Schemas, results and errors are those of the SDK, in both eras of the protocol, over stdio. Arguments are not validated
+by more than their presence. Three things differ from the SDK's decorators:
 
 - A tool or prompt that takes `ctx` gets the `Context` of its request.
 - One that is a generator may yield an `Ask`, and receives the client's answer; or None, and goes on at the next call.
@@ -201,8 +201,8 @@ class StdlibServer:
                 return {**self._read(params["uri"]), **cached}
             case "subscriptions/listen" if ctx.is_modern:
                 self.listeners.append(ctx.number)
-                told = {"_meta": {f"{META}subscriptionId": ctx.number}, "notifications": params["notifications"]}
-                self.send({"method": "notifications/subscriptions/acknowledged", "params": told})
+                fields = {"_meta": {f"{META}subscriptionId": ctx.number}, "notifications": params["notifications"]}
+                self.send({"method": "notifications/subscriptions/acknowledged", "params": fields})
                 return None
         raise ProtocolError(-32601, "Method not found")
 

@@ -1,8 +1,8 @@
 """`python -m tests.servers_table [PART ...] [--starts N] [--json FILE] [--write]`: try real servers, print a table.
 
 Each server is installed from npm or PyPI, which takes minutes and some two gigabytes the first time, and then tried
-with mcprun where there is no network but loopback. That needs Linux and `unshare` (util-linux). With `--write`, what was
-seen replaces that in the record beside this file, and in the README's table.
+with mcprun where there is no network but loopback. That needs Linux and `unshare` (util-linux). With `--write`, what
+was seen replaces that in the record beside this file, and in the README's table.
 """
 
 from __future__ import annotations

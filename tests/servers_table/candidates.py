@@ -21,8 +21,8 @@ class Candidate:
     """A server. In `args` and in the values of `env` and of the call, `{port}` and `{here}` are filled in.
 
     `versions` is what npm or pip takes of the package, `also` what is installed beside it. `program` is the command
-    that starts it, where that is not the package's first. `host` and `path` are those of its URL. `note` tells what was seen of it
-    and is not measured.
+    that starts it, where that is not the package's first. `host` and `path` are those of its URL. `note` tells what was
+    seen of it and is not measured.
     """
 
     registry: Registry

@@ -26,7 +26,7 @@ _MANY_TOKENS = 10_000
 class Row:
     """What was seen of a server.
 
-    `version` is the package's, `told` the server's own word for it. `tokens` is what its definitions cost in each
+    `version` is the package's, `message` the server's own word for it. `tokens` is what its definitions cost in each
     request, `seconds` the median time from its start, or from connecting over HTTP, to its list of tools. `refused` are
     the tools of which the API would refuse something, `noise` tells that it printed on stdout what is no message,
     `stays` that it did not end with its stdin. `call` is the tool that was called, if any.
@@ -37,7 +37,7 @@ class Row:
     version: str
     transport: Transport
     protocol: str
-    told: str
+    message: str
     tools: int
     tokens: int
     seconds: float
@@ -56,8 +56,8 @@ class Row:
     def oddities(self) -> str:
         """What is odd, in words."""
         odd = []
-        if self.told != self.version:
-            odd.append(f"reports version {self.told}" if self.told else "reports no version")
+        if self.message != self.version:
+            odd.append(f"reports version {self.message}" if self.message else "reports no version")
         if self.tokens >= _MANY_TOKENS:
             odd.append(f"about {round(self.tokens, -3):,} tokens of definitions")
         if self.refused:
@@ -94,7 +94,8 @@ class Record:
     def updated(self, other: Self) -> Self:
         """Take the rows of another record of the same machine, and what is noted of the candidates by now.
 
-        The rows of servers that are no candidates any more go. Raises `ValueError` when it is of another machine, or of more or fewer starts.
+        The rows of servers that are no candidates any more go. Raises `ValueError` when it is of another machine, or of
+        more or fewer starts.
         """
         if (self.machine, self.starts) != (other.machine, other.starts):
             raise ValueError(
@@ -114,8 +115,8 @@ class Record:
     def markdown(self) -> str:
         """The table, with the lines that it stands between and where its times are from."""
         rows = [_line(row.cells) for row in self.rows]
-        told = f"Times are medians of {self.starts} starts, on {self.machine}; over HTTP, of connecting."
-        return "\n".join([BEGIN, _line(HEAD), "|---" * len(HEAD) + "|", *rows, "", told, END])
+        message = f"Times are medians of {self.starts} starts, on {self.machine}; over HTTP, of connecting."
+        return "\n".join([BEGIN, _line(HEAD), "|---" * len(HEAD) + "|", *rows, "", message, END])
 
 
 def replaced(document: str, table: str) -> str:

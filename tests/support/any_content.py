@@ -26,7 +26,7 @@ data = st.sampled_from(
     ]
 )
 mimes = st.sampled_from(["image/png", "image/jpg", "IMAGE/JPEG", "image/svg+xml", "application/pdf", "", "x/y"])
-given_content = st.one_of(
+server_content = st.one_of(
     st.builds(lambda text: {"type": "text", "text": text}, anything),
     st.builds(lambda one, mime: {"type": "image", "data": one, "mimeType": mime}, data, mimes),
     st.builds(lambda one: {"type": "audio", "data": one, "mimeType": "audio/wav"}, data),
@@ -40,7 +40,7 @@ given_content = st.one_of(
     st.builds(lambda uri, name: {"type": "resource_link", "uri": uri, "name": name}, anything, anything),
 )
 results = st.fixed_dictionaries(
-    {"content": st.lists(given_content, max_size=3)},
+    {"content": st.lists(server_content, max_size=3)},
     optional={
         "isError": st.booleans(),
         "structuredContent": st.dictionaries(anything, anything | st.floats(), max_size=2),

@@ -49,17 +49,17 @@ class Batches:
     """The batches of a server at `url`; `answer` says what a request is answered by itself: a status and a body.
 
     `fate` may say otherwise of a request, by the number of its batch and its body: `expired` or `canceled`. `faults`
-    holds what the next answers of an endpoint (`create`, `look`, `results`, `list`) meet with. `heard` is called when a
-    batch was created, or is looked at, before the answer is sent.
+    holds what the next answers of an endpoint (`create`, `look`, `results`, `list`) meet with. `on_request` is called
+    when a batch was created, or is looked at, before the answer is sent.
     """
 
     answer: Callable[[Body], Outcome]
     looks: int = 2
-    most_requests: int = 100_000
-    most_bytes: int = 256_000_000
+    max_requests: int = 100_000
+    max_bytes: int = 256_000_000
     fate: Callable[[int, Body], str | None] = lambda _, __: None
     faults: dict[str, list[Fault | None]] = field(default_factory=dict)
-    heard: Callable[[str, Batch], None] = lambda _, __: None
+    on_request: Callable[[str, Batch], None] = lambda _, __: None
     all: list[Batch] = field(default_factory=list)
     url: str = ""
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
@@ -85,41 +85,41 @@ class Batches:
                 match method, rest:
                     case "GET", []:
                         self._look(found)
-                        return 200, self._told(found)
+                        return 200, self._state(found)
                     case "GET", ["results"] if found.status == "ended":
                         return 200, "".join(json.dumps(one) + "\n" for one in found.results)
                     case "POST", ["cancel"] if found.status != "ended":
                         found.status, found.looks = "canceling", 1
-                        return 200, self._told(found)
+                        return 200, self._state(found)
         return _error(404, "not_found_error", "Not found")
 
     def _create(self, body: Any) -> Outcome:
-        if len(json.dumps(body)) > self.most_bytes:
+        if len(json.dumps(body)) > self.max_bytes:
             return _error(413, "request_too_large", "Request exceeds the maximum size")
         requests = body.get("requests") if isinstance(body, dict) else None
         if not isinstance(requests, list) or not requests:
             return _error(400, "invalid_request_error", "requests: Field required")
         names = [one["custom_id"] for one in requests]
-        if len(names) > self.most_requests:
-            return _error(400, "invalid_request_error", f"requests: at most {self.most_requests} are allowed")
+        if len(names) > self.max_requests:
+            return _error(400, "invalid_request_error", f"requests: at most {self.max_requests} are allowed")
         if len(set(names)) < len(names) or not all(re.fullmatch("[a-zA-Z0-9_-]{1,64}", name) for name in names):
             return _error(400, "invalid_request_error", "requests: custom_id must be unique and match the pattern")
         batch = Batch(f"msgbatch_01{next(self._numbers):022}", {one["custom_id"]: one["params"] for one in requests}, 0)
         batch.looks = self.looks
         self.all.append(batch)
-        self.heard("create", batch)
-        return 200, self._told(batch)
+        self.on_request("create", batch)
+        return 200, self._state(batch)
 
     def _list(self, query: str) -> Body:
         """One page, the newest first; `after_id` is the last one of the page before."""
         newest = self.all[::-1]
         if after := re.search("after_id=([^&]+)", query):
             newest = newest[[one.id for one in newest].index(after[1]) + 1 :]
-        page = [self._told(one) for one in newest[:_PAGE]]
+        page = [self._state(one) for one in newest[:_PAGE]]
         return {"data": page, "has_more": len(newest) > _PAGE, "last_id": page[-1]["id"] if page else None}
 
     def _look(self, batch: Batch) -> None:
-        self.heard("look", batch)
+        self.on_request("look", batch)
         batch.looks -= 1
         if batch.status == "ended" or batch.looks > 0:
             return
@@ -133,7 +133,7 @@ class Batches:
         status, answer = self.answer(body)
         return {"type": "succeeded", "message": answer} if status == 200 else {"type": "errored", "error": answer}
 
-    def _told(self, batch: Batch) -> Body:
+    def _state(self, batch: Batch) -> Body:
         kinds = [one["result"]["type"] for one in batch.results]
         counts = {kind: kinds.count(kind) for kind in ("succeeded", "errored", "canceled", "expired")}
         has_ended = batch.status == "ended"

@@ -54,7 +54,7 @@ def opened(browser: Browser, file: Path, fragment: str = "", **options: Any) -> 
         one = Opened(context.new_page())
         one.page.on("request", lambda request: one.requests.append(request.url))
         one.page.on("pageerror", lambda error: one.complaints.append(str(error)))
-        one.page.on("console", lambda said: one.complaints.append(said.text))
+        one.page.on("console", lambda text: one.complaints.append(text.text))
         one.page.on("dialog", lambda dialog: one.complaints.append(f"dialog: {dialog.message}"))
         one.page.goto(file.as_uri() + fragment)
         yield one

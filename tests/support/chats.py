@@ -20,8 +20,8 @@ def answering(conversation: Mapping[str, Sequence[Answer]]) -> MessagesApi:
     """Stand in for the API: to each message of the user, by its text, the turns that answer it."""
 
     def answer(body: Body) -> Answer:
-        said = [(at, text) for at, message in enumerate(body["messages"]) if (text := _text(message))]
-        at, text = said[-1]
+        texts = [(at, text) for at, message in enumerate(body["messages"]) if (text := _text(message))]
+        at, text = texts[-1]
         turn = sum(message["role"] == "assistant" for message in body["messages"][at:])
         found: Answer = conversation[text][turn]
         return found

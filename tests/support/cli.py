@@ -22,7 +22,7 @@ QUICKSTART = (PROMPTS / "quickstart.jsonl", EXAMPLE_SERVERS / "quickstart.py")
 SECONDS = 120.0
 """After this long, a command counts as hanging."""
 
-_KEPT = ("HOME", "LANG", "LC_ALL", "LOGNAME", "SHELL", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "USER")
+_INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "SHELL", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "USER")
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,13 @@ def stdlib_server(code: str) -> str:
 
 def run_of(stdout: str, cwd: Path) -> Path:
     """Find the run that a command says it has written, else the one that `outputs/latest` names."""
-    said = re.search(r"^(.+): transcripts\.jsonl, ", stdout, re.MULTILINE)
-    return (cwd / (said[1] if said else "outputs/latest")).resolve()
+    output = re.search(r"^(.+): transcripts\.jsonl, ", stdout, re.MULTILINE)
+    return (cwd / (output[1] if output else "outputs/latest")).resolve()
 
 
 def clean_environment() -> dict[str, str]:
     """What a fresh shell has: no keys, no active virtual environment, no colours, this Python's commands first."""
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     path = os.pathsep.join([commands(), os.environ.get("PATH", os.defpath)])
     return kept | {"PATH": path, "NO_COLOR": "1", "COLUMNS": "120"}
 

@@ -48,20 +48,20 @@ class BedrockApi(MessagesApi):
         return HttpReply(reply.status, reply.body, {"x-amzn-requestid": "amzn-1", **reply.headers}, reply.fails)
 
     def _is_known(self, method: str, path: str, headers: Mapping[str, str]) -> bool:
-        said = headers.get("authorization", "")
-        if said.startswith("Bearer "):
-            return said == f"Bearer {self.token}"
-        return hmac.compare_digest(said.rpartition("Signature=")[2], self._signature(method, path, headers))
+        text = headers.get("authorization", "")
+        if text.startswith("Bearer "):
+            return text == f"Bearer {self.token}"
+        return hmac.compare_digest(text.rpartition("Signature=")[2], self._signature(method, path, headers))
 
     def _signature(self, method: str, path: str, headers: Mapping[str, str]) -> str:
         """AWS Signature Version 4 (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html)."""
         signed = re.search(r"SignedHeaders=([^,]+)", headers.get("authorization", ""))
         names = signed[1].split(";") if signed else []
         lines = [f"{name}:{' '.join(headers[name].split())}" for name in names]
-        told = [method, quote(path, safe="/"), "", *lines, "", ";".join(names), hashlib.sha256(self.raw).hexdigest()]
+        items = [method, quote(path, safe="/"), "", *lines, "", ";".join(names), hashlib.sha256(self.raw).hexdigest()]
         at = headers.get("x-amz-date", "")
         scope = f"{at[:8]}/{self.region}/bedrock/aws4_request"
-        text = "\n".join(("AWS4-HMAC-SHA256", at, scope, hashlib.sha256("\n".join(told).encode()).hexdigest()))
+        text = "\n".join(("AWS4-HMAC-SHA256", at, scope, hashlib.sha256("\n".join(items).encode()).hexdigest()))
         key = f"AWS4{self.secret}".encode()
         for part in (*scope.split("/"), text):
             key = hmac.digest(key, part.encode(), "sha256")

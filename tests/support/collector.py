@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 
 @dataclass(frozen=True)
-class Seen:
+class ReceivedSpan:
     """One span as it arrived: ids in hexadecimal, attributes as plain values, `links` the traces it is linked to."""
 
     name: str
@@ -35,7 +35,7 @@ class Collector:
 
     def __init__(self, status: int = 200) -> None:
         self.status = status
-        self.spans: list[Seen] = []
+        self.spans: list[ReceivedSpan] = []
         self.raw = b""
         self.headers: list[Mapping[str, str]] = []
 
@@ -74,20 +74,20 @@ class Collector:
         for of_resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             resource = _plain(of_resource.resource.attributes)
             for of_scope in of_resource.scope_spans:
-                self.spans += [_seen(span, of_scope.scope.name, resource) for span in of_scope.spans]
+                self.spans += [_received_span(span, of_scope.scope.name, resource) for span in of_scope.spans]
 
     @property
-    def roots(self) -> dict[str, Seen]:
+    def roots(self) -> dict[str, ReceivedSpan]:
         """The root of each query's trace, by the query's id."""
         return {span.attributes["mcprun.query.id"]: span for span in self.spans if span.name == "invoke_agent mcprun"}
 
-    def below(self, root: Seen) -> list[Seen]:
+    def below(self, root: ReceivedSpan) -> list[ReceivedSpan]:
         """The spans whose parent is this one, in order of their ends."""
         return [span for span in self.spans if span.parent == root.id]
 
 
-def _seen(span: Any, scope: str, resource: Mapping[str, Any]) -> Seen:
-    return Seen(
+def _received_span(span: Any, scope: str, resource: Mapping[str, Any]) -> ReceivedSpan:
+    return ReceivedSpan(
         name=span.name,
         kind=span.kind,
         scope=scope,

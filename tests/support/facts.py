@@ -18,19 +18,19 @@ EVIL = "\x1b[2J<b>&\"'|`@me ]]> --> ##[error]x\r\n::error::y \u202e\ufffe\U0001f
 
 
 def transcript(
-    name: str, verdict: Verdict = Verdict.PASSED, repeat: int = 1, said: str = "5", **more: Any
+    name: str, verdict: Verdict = Verdict.PASSED, repeat: int = 1, text: str = "5", **more: Any
 ) -> Transcript:
-    """Make a transcript with one call, whose result and whose checks say `said`."""
-    content = [{"type": "text", "text": said}]
+    """Make a transcript with one call, whose result and whose checks say `text`."""
+    content = [{"type": "text", "text": text}]
     use = {"type": "tool_use", "id": "1", "name": "add", "input": {"a": 2}}
     held = verdict is not Verdict.FAILED
     could_not = verdict in (Verdict.ERROR, Verdict.SKIPPED)
     given: dict[str, Any] = {
-        "stop": "end_turn", "prompt": "x", "model": "script", "text": said, "turns": [],
+        "stop": "end_turn", "prompt": "x", "model": "script", "text": text, "turns": [],
         "messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": [use]}],
         "calls": [Call(turn=0, tool="add", input={"a": 2}, is_error=False, content=content)],
-        "checks": [Check(check="ended", passed=True), Check(check="calls", passed=held, message=None if held else said)],
-        "error": ErrorInfo(kind=ErrorKind.SERVER_DIED, message=said) if could_not else None,
+        "checks": [Check(check="ended", passed=True), Check(check="calls", passed=held, message=None if held else text)],
+        "error": ErrorInfo(kind=ErrorKind.SERVER_DIED, message=text) if could_not else None,
     }  # fmt: skip
     return Transcript(id=name, repeat=repeat, verdict=verdict, **(given | more))
 
@@ -75,14 +75,14 @@ def runs(draw: st.DrawFn) -> RunData:
     state = "interrupted" if error else draw(st.sampled_from(["finished", "started", "interrupted"]))
     verdicts = [one for one in Verdict if error or one is not Verdict.SKIPPED]
     repeats = draw(st.integers(1, 3))
-    told = [
+    lines = [
         transcript(name, draw(st.sampled_from(verdicts)), repeat, draw(st.text(max_size=5)))
         for name in names
         for repeat in range(1, repeats + 1)
     ]
     against = draw(st.none() | st.builds(BaselineData, st.just("base"), st.integers(0, 2), st.just("1 changed")))
     return facts(
-        *told,
+        *lines,
         required=draw(st.none() | st.sampled_from([0.3, 0.5, 1.0])),
         against=against,
         state=state,

@@ -23,7 +23,7 @@ FAULTS = {
 }
 """Every kind of fault, by its name."""
 
-MOST_IN_A_ROW = 3
+MAX_IN_A_ROW = 3
 
 
 class Faulty:
@@ -31,7 +31,7 @@ class Faulty:
 
     A share `rate` of the requests gets a fault in place of its answer. Which ones, and which fault, hangs on the
     seed, the prompt, the turn, and how often that turn of that prompt was asked for before: not on the order in
-    which conversations arrive. A turn that met `MOST_IN_A_ROW` faults is answered, so a client that tries once more
+    which conversations arrive. A turn that met `MAX_IN_A_ROW` faults is answered, so a client that tries once more
     always comes through, if no two conversations share a prompt. `silent=False` leaves that fault out, for a client
     that would wait for minutes.
     """
@@ -56,7 +56,7 @@ class Faulty:
         with self._lock:
             drawn = Random(f"{self._seed} {turn} {self._asked[place]} {prompt}")  # a str is hashed, alike everywhere
             self._asked[place] += 1
-            if drawn.random() >= self._rate or self._in_a_row[place] == MOST_IN_A_ROW:
+            if drawn.random() >= self._rate or self._in_a_row[place] == MAX_IN_A_ROW:
                 self._in_a_row[place] = 0
                 return None
             self._in_a_row[place] += 1

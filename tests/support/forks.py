@@ -119,9 +119,9 @@ def serve() -> None:
             os.close(reader)
             run(job, writer, str(package))
         os.close(writer)
-        code = ended(child)
-        with os.fdopen(reader) as told:
-            lines = int(told.read() or 0)
+        code = wait_exit(child)
+        with os.fdopen(reader) as reported:
+            lines = int(reported.read() or 0)
         print(json.dumps({"code": code, "lines": lines}), flush=True)
 
 
@@ -140,7 +140,7 @@ def import_all(package: Path) -> None:
                 importlib.import_module(name)
 
 
-def ended(child: int) -> int | None:
+def wait_exit(child: int) -> int | None:
     """Wait for a fork; give its exit code, or kill it and give nothing when it takes too long."""
     if sys.platform == "win32":
         raise NotImplementedError

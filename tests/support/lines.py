@@ -40,6 +40,6 @@ class Line:
         """Send a notification."""
         self.say(JSONRPCNotification(jsonrpc="2.0", method=method, params=params))
 
-    async def hear(self) -> Any:
+    async def receive(self) -> Any:
         """Take what the client has sent."""
         return (await self._from_client.receive()).message

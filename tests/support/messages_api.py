@@ -2,8 +2,8 @@
 
 It stands where the API would stand (`--base-url`), refuses what the API refuses (`messages_rules`), and
 answers with what the test has put in: see `MessagesApi`. The helpers `text`, `calls`, `message` and `error`
-make single answers, `scripted` makes whole conversations. Only `POST /v1/messages` is spoken, and batches of it (`batches_api`), and who asks for a
-stream gets one (`messages_stream`).
+make single answers, `scripted` makes whole conversations. Only `POST /v1/messages` is spoken, and batches of it
+(`batches_api`), and who asks for a stream gets one (`messages_stream`).
 """
 
 import copy
@@ -97,9 +97,9 @@ def text(words: str) -> Body:
 
 def calls(*tools: tuple[str, Body], text: str | None = None) -> Body:
     """A message that calls these tools, each a name and an input, after saying `text`."""
-    said: list[Block] = [] if text is None else [{"type": "text", "text": text}]
+    blocks: list[Block] = [] if text is None else [{"type": "text", "text": text}]
     used: list[Block] = [{"type": "tool_use", "name": name, "input": given} for name, given in tools]
-    return message(said + used, stop_reason="tool_use")
+    return message(blocks + used, stop_reason="tool_use")
 
 
 def scripted(conversations: Mapping[str, Sequence[Answer]]) -> Callable[[Body], Answer]:

@@ -71,12 +71,12 @@ class Guarded:
             pass
 
     @property
-    def kept(self) -> list[dict[str, Any]]:
+    def stored(self) -> list[dict[str, Any]]:
         """What the store holds."""
         return [json.loads(file.read_bytes()) for file in sorted(self.store.glob("*.json"))]
 
 
-def told(folder: Path, switches: Mapping[str, Any]) -> bytes:
+def encode_config(folder: Path, switches: Mapping[str, Any]) -> bytes:
     """Give what the server is to be told: these switches, and that its log is in the folder."""
     return json.dumps({"log": str(folder / "log.jsonl"), "secrets": {"robot": SECRET}, **switches}).encode()
 
@@ -85,7 +85,7 @@ def told(folder: Path, switches: Mapping[str, Any]) -> bytes:
 def guarded(folder: Path, switches: Mapping[str, Any]) -> Iterator[Guarded]:
     """Run a server with these switches, which tells in the folder what it was asked."""
     with subprocess.Popen(
-        [sys.executable, SERVERS / "oauth.py", told(folder, switches)],
+        [sys.executable, SERVERS / "oauth.py", encode_config(folder, switches)],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=clean_environment(),
     ) as process:  # fmt: skip
         assert process.stdout
@@ -102,7 +102,7 @@ def at(port: int, folder: Path, switches: Mapping[str, Any]) -> Guarded:
     return Guarded(port, "/sse" if switches.get("transport") == "sse" else "/mcp", folder)
 
 
-def begun_again(running: Guarded, folder: Path, switches: Mapping[str, Any]) -> Guarded:
+def restart(running: Guarded, folder: Path, switches: Mapping[str, Any]) -> Guarded:
     """Have the server forget everybody and be one with these switches: as good as a new one, and there at once."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/begin", told(folder, switches)):
+    with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/begin", encode_config(folder, switches)):
         return at(running.port, folder, switches)

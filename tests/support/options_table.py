@@ -21,8 +21,8 @@ def _rows() -> Iterator[str]:
         if isinstance(param, click.Option):
             flag = "/".join([*(opt for opt in param.opts if opt.startswith("--")), *param.secondary_opts])
             value = "" if param.is_flag else f" {param.make_metavar(context)}"
-            told = re.split(r"(?<=\.) ", re.sub(r"\s*\[[^\]]*\]$", "", param.help or ""))[0].removesuffix(".")
-            cells = (f"`{flag}{value}`", _default(param), told)
+            reported = re.split(r"(?<=\.) ", re.sub(r"\s*\[[^\]]*\]$", "", param.help or ""))[0].removesuffix(".")
+            cells = (f"`{flag}{value}`", _default(param), reported)
             yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 

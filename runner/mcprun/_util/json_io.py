@@ -25,10 +25,10 @@ def dumps(value: Any) -> str:
     U+FFFD replaces each lone surrogate, which UTF-8 cannot encode. Numbers that JSON cannot represent, which a server
     may send, become text: `"NaN"`, `"Infinity"`, `"-Infinity"`.
     """
-    return encoded(value).decode()
+    return encode(value).decode()
 
 
-def encoded(value: Any) -> bytes:
+def encode(value: Any) -> bytes:
     """Serialise a value as `dumps` does, in UTF-8."""
     try:
         data = to_json(value)
@@ -47,7 +47,7 @@ def _patiently_encoded(value: Any) -> bytes:
         return _patiently_encoded(finite(value))
 
 
-def indented(value: Any) -> bytes:
+def dump_indented(value: Any) -> bytes:
     """Serialise a value as JSON indented by two spaces, with the replacements of `dumps`."""
     try:
         text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
@@ -64,11 +64,11 @@ def strict_json(value: Any) -> Any:
         data = b"NaN"
     if b"NaN" not in data and b"Infinity" not in data:
         return value
-    strict = json.loads(encoded(value))
+    strict = json.loads(encode(value))
     return value if strict == value else strict
 
 
-def parsed(line: bytes) -> Any:
+def parse_line(line: bytes) -> Any:
     """Parse a line of JSON, and apply the replacements of `dumps`, which older files lack.
 
     An integer with more digits than Python converts becomes text. Raises `ValueError` for a line that is not JSON or is
@@ -87,13 +87,13 @@ def write_file(path: Path, data: bytes) -> None:
     Raises `UsageError` if the path is a folder, a pipe or a device, which must not be replaced.
     """
     refuse_to_replace(path)
-    staged(path, data).replace(path)
+    stage(path, data).replace(path)
 
 
-def staged(path: Path, data: bytes) -> Path:
+def stage(path: Path, data: bytes) -> Path:
     """Write the new content of a file to `NAME.new` beside it, for an atomic replace. Return the path of that file."""
     new = path.with_name(f"{path.name}.new")
-    with fresh(new) as stream:
+    with open_fresh(new) as stream:
         stream.write(data)
         sync(stream)
     return new
@@ -102,13 +102,13 @@ def staged(path: Path, data: bytes) -> Path:
 def write_lines(path: Path, values: Iterable[JsonObject]) -> None:
     """Write a JSONL file atomically, one value per line."""
     new = path.with_name(f"{path.name}.new")
-    with fresh(new) as stream:
-        stream.writelines(encoded(value) + b"\n" for value in values)
+    with open_fresh(new) as stream:
+        stream.writelines(encode(value) + b"\n" for value in values)
         sync(stream)
     new.replace(path)
 
 
-def fresh(path: Path) -> IO[bytes]:
+def open_fresh(path: Path) -> IO[bytes]:
     """Open a new file for writing. An existing file or link of that name is removed first; links are not followed."""
     path.unlink(missing_ok=True)
     return path.open("xb")

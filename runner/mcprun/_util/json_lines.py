@@ -63,6 +63,6 @@ def _bad_line(error: jsonlines.InvalidLineError) -> str:
         case json.JSONDecodeError() as cause:
             return f"line: not JSON: {cause.msg}, at column {cause.colno}"
         case AmbiguousError() as cause:
-            return f"{cause.place or 'line'}: {cause.problem}"
+            return f"{cause.path or 'line'}: {cause.problem}"
         case cause:
             return f"line: not JSON: {cause}"

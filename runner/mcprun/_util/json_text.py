@@ -16,7 +16,7 @@ from pydantic_core import to_json
 
 from mcprun._util.long_integers import LongInteger, digits_of, may_hold
 
-MOST_LEVELS = 500
+MAX_LEVELS = 500
 """The maximum levels of nesting. Python's own limit varies by version and with the depth of the stack."""
 
 _MAX_INDEX_DIGITS = 18
@@ -28,17 +28,17 @@ _NUMBERS = {math.inf: "Infinity", -math.inf: "-Infinity"}
 class AmbiguousError(ValueError):
     """JSON text that Python's `json` accepts but RFC 8259 does not, or that two parsers may read differently.
 
-    `place` is a path such as `a.b[0]`, empty for the whole text; `problem` describes the value there.
+    `path` is a path such as `a.b[0]`, empty for the whole text; `problem` describes the value there.
     """
 
-    def __init__(self, place: str, problem: str) -> None:
-        self.place = place
+    def __init__(self, path: str, problem: str) -> None:
+        self.path = path
         self.problem = problem
-        super().__init__(f"{problem} (at {place})" if place else problem)
+        super().__init__(f"{problem} (at {path})" if path else problem)
 
 
 class TooDeepError(ValueError):
-    """JSON text with more than `MOST_LEVELS` levels of nesting."""
+    """JSON text with more than `MAX_LEVELS` levels of nesting."""
 
 
 class _Bad:
@@ -91,8 +91,8 @@ def loads(text: str | bytes, *, allow_nan: bool = False) -> Any:
         raise
     except ValueError:  # raised by int(): CVE-2020-10735
         raise ValueError(f"a number has more than {sys.get_int_max_str_digits():,} digits") from None
-    if _opened(text) > MOST_LEVELS and levels(value) > MOST_LEVELS:
-        raise TooDeepError(f"nested too deeply (more than {MOST_LEVELS} levels)")
+    if _opened(text) > MAX_LEVELS and levels(value) > MAX_LEVELS:
+        raise TooDeepError(f"nested too deeply (more than {MAX_LEVELS} levels)")
     if bad:
         raise next(_problems(value))
     return value

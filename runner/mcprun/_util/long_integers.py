@@ -48,7 +48,7 @@ class LongInteger(float):
     def __reduce__(self) -> tuple[type[LongInteger], tuple[str]]:
         return LongInteger, (self.digits,)
 
-    def near(self) -> int:
+    def approximate(self) -> int:
         """Return the integer that its first digits spell, as many as Python converts."""
         return int(self.digits[: _max_digits()])
 
@@ -92,13 +92,13 @@ def holds_long_integer(value: Any) -> bool:
     return False
 
 
-def approximated(value: Any) -> Any:
-    """Replace each `LongInteger` in a JSON value by an `int` (`LongInteger.near`), which a schema can validate."""
+def approximate(value: Any) -> Any:
+    """Replace each `LongInteger` in a JSON value by an `int` (`approximate`), which a schema can validate."""
     if isinstance(value, LongInteger):
-        return value.near()
+        return value.approximate()
     if isinstance(value, dict):
-        return {key: approximated(item) for key, item in value.items()}
-    return [approximated(item) for item in value] if isinstance(value, list) else value
+        return {key: approximate(item) for key, item in value.items()}
+    return [approximate(item) for item in value] if isinstance(value, list) else value
 
 
 def as_text(value: Any) -> Any:

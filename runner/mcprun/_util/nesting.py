@@ -9,10 +9,10 @@ from typing import Any
 from mcprun._util.json_text import levels
 from mcprun._util.long_integers import integer
 
-MOST_DEPTH = 200
+MAX_DEPTH = 200
 """The maximum levels of nesting that are sent. The SDKs' own serialisation fails at 255."""
 
-TOO_DEEP = f"(nested more than {MOST_DEPTH} deep)"
+TOO_DEEP = f"(nested more than {MAX_DEPTH} deep)"
 """Replaces a field of a list's item that is nested too deeply."""
 
 _LISTS = ("tools", "prompts", "resources", "resourceTemplates")
@@ -30,7 +30,7 @@ def parsed_leniently(text: str) -> Any:
     """
     try:
         value = json.loads(text, parse_int=integer)
-        is_deep = levels(value) > MOST_DEPTH
+        is_deep = levels(value) > MAX_DEPTH
     except RecursionError:
         is_deep = True
     if is_deep:
@@ -39,7 +39,7 @@ def parsed_leniently(text: str) -> Any:
 
 
 def cut_off(text: str) -> str:
-    """Replace lists and objects below level `MOST_DEPTH` + 1 of JSON text by `null`.
+    """Replace lists and objects below level `MAX_DEPTH` + 1 of JSON text by `null`.
 
     The remaining text still counts as nested too deeply.
     """
@@ -48,10 +48,10 @@ def cut_off(text: str) -> str:
     for token in _TOKEN.finditer(text):
         if token[0] in "[{":
             level += 1
-            if level == MOST_DEPTH + 2:
+            if level == MAX_DEPTH + 2:
                 kept += [text[start : token.start()], "null"]
         elif token[0] in "]}":
-            if level == MOST_DEPTH + 2:
+            if level == MAX_DEPTH + 2:
                 start = token.end()
             level -= 1
     return "".join([*kept, text[start:]]) if kept else text
@@ -71,5 +71,5 @@ def shallow_lists(message: Any) -> Any:
 
 def _shallow(item: Any) -> Any:
     if not isinstance(item, dict):
-        return item if levels(item) <= MOST_DEPTH - _ABOVE else TOO_DEEP
-    return {key: value if levels(value) <= MOST_DEPTH - _ABOVE else TOO_DEEP for key, value in item.items()}
+        return item if levels(item) <= MAX_DEPTH - _ABOVE else TOO_DEEP
+    return {key: value if levels(value) <= MAX_DEPTH - _ABOVE else TOO_DEEP for key, value in item.items()}

@@ -16,52 +16,52 @@ from mcprun.errors import ErrorKind, RunError
 class RunStop:
     """Control the early end of a run. Use it from the run's own event loop.
 
-    `reason` is the first one given; from then on, no further query is started. Queries in flight finish after `stop`,
-    and are cancelled by `end`. Until the run `is_busy` with queries there is nothing to wait for, and both cancel it.
-    Work that is pending elsewhere, such as a Message Batch, stays pending unless the run is abandoned within `patience`
-    seconds after it has nothing else to do. `again` holds the queries (id and repeat) whose errors were caused by the
-    end of the run: `--resume` runs them again.
+    `reason` is the first one given; from then on, no further query is started. Queries in flight finish after `drain`,
+    and are cancelled by `cancel`. Until the run `has_started` with queries there is nothing to wait for, and both
+    cancel it. Work that is pending elsewhere, such as a Message Batch, stays pending unless the run is abandoned within
+    `batch_grace_seconds` seconds after it has nothing else to do. `interrupted` holds the queries (id and repeat) whose
+    errors were caused by the end of the run: `--resume` runs them again.
     """
 
     def __init__(self) -> None:
         self.reason: RunError | None = None
-        self.is_busy = False
-        self.patience = 0.0
-        self.again: set[tuple[str, int]] = set()
+        self.has_started = False
+        self.batch_grace_seconds = 0.0
+        self.interrupted: set[tuple[str, int]] = set()
         self._watchers: list[Callable[[], None]] = []
         self._is_abandoned = asyncio.Event()
         self._is_cancelled = False
         self._work: asyncio.Task[None] | None = None
 
-    def stop(self, reason: RunError) -> None:
+    def drain(self, reason: RunError) -> None:
         """Start no further query, and cancel the run if it is not busy yet."""
         self._set_reason(reason)
-        if not self.is_busy:
+        if not self.has_started:
             self._cancel_work()
 
-    def end(self, reason: RunError) -> None:
+    def cancel(self, reason: RunError) -> None:
         """Start no further query, and cancel those in flight."""
         self._set_reason(reason)
         self._cancel_work()
 
-    def run_again(self, query: str, repeat: int) -> None:
+    def mark_interrupted(self, query: str, repeat: int) -> None:
         """Mark a query that ended in an error as one that `--resume` runs again."""
-        self.again.add((query, repeat))
+        self.interrupted.add((query, repeat))
 
-    def abandon(self) -> None:
+    def abandon_batches(self) -> None:
         """Request that work that is pending elsewhere be cancelled."""
         self._is_abandoned.set()
 
-    async def abandoned(self) -> bool:
-        """Return whether `abandon` was called, after waiting for it for up to `patience` seconds."""
+    async def wait_for_abandonment(self) -> bool:
+        """Return whether `abandon_batches` was called, after waiting for it for up to `batch_grace_seconds` seconds."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self.patience):
+            async with asyncio.timeout(self.batch_grace_seconds):
                 await self._is_abandoned.wait()
         return self._is_abandoned.is_set()
 
-    def watch(self, called: Callable[[], None]) -> None:
+    def on_reason(self, callback: Callable[[], None]) -> None:
         """Register a function to call when the first reason is given."""
-        self._watchers.append(called)
+        self._watchers.append(callback)
 
     def _set_reason(self, reason: RunError) -> None:
         if not self.reason:
@@ -76,16 +76,16 @@ class RunStop:
                 self._work.cancel()
 
     @contextmanager
-    def within(self, seconds: float, reason: RunError) -> Iterator[None]:
-        """End the run with `reason` if the context takes longer than `seconds`."""
-        timer = asyncio.get_running_loop().call_later(seconds, self.end, reason)
+    def time_limit(self, timeout_s: float, reason: RunError) -> Iterator[None]:
+        """End the run with `reason` if the context takes longer than `timeout_s`."""
+        timer = asyncio.get_running_loop().call_later(timeout_s, self.cancel, reason)
         try:
             yield
         finally:
             timer.cancel()
 
-    async def over(self, work: asyncio.Task[None]) -> None:
-        """Wait for the task that `end` cancels. Raises its errors, but not its cancellation by `end`.
+    async def supervise(self, work: asyncio.Task[None]) -> None:
+        """Wait for the task that `cancel` cancels. Raises its errors, but not its cancellation by `cancel`.
 
         If the caller is cancelled, the task is cancelled too and awaited, even if the caller is cancelled repeatedly.
         """
@@ -95,7 +95,7 @@ class RunStop:
         try:
             await asyncio.wait({work})
         except asyncio.CancelledError:
-            self.end(RunError(ErrorKind.CANCELLED, "the run was cancelled"))
+            self.cancel(RunError(ErrorKind.CANCELLED, "the run was cancelled"))
             await wait_uninterrupted({work})
             raise
         if not (work.cancelled() and self._is_cancelled):

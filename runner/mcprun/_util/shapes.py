@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from mcprun._util.json_value import JsonObject
-from mcprun._util.nesting import MOST_DEPTH, TOO_DEEP
+from mcprun._util.nesting import MAX_DEPTH, TOO_DEEP
 
 _EXPECTED = {
     "string_type": "text",
@@ -54,7 +54,7 @@ def kind(value: Any) -> str:
 def mismatch(where: str, value: Any, expected: str) -> str:
     """Describe a value of the wrong JSON type: `title is a number, not text`."""
     if value == TOO_DEEP:
-        return f"{where} is nested more than {MOST_DEPTH} deep"
+        return f"{where} is nested more than {MAX_DEPTH} deep"
     return f"{where} is {kind(value)}, not {expected}"
 
 
@@ -64,7 +64,7 @@ def problem(error: ValidationError, skip: int = 0) -> str:
     The first `skip` steps of the error's location lead to the object, and are omitted.
     """
     detail = error.errors(include_url=False)[0]
-    where = place(detail["loc"][skip:])
+    where = format_path(detail["loc"][skip:])
     if detail["type"] == "missing":
         return f"{where} is missing"
     if detail["type"] == "json_invalid":
@@ -76,7 +76,7 @@ def problem(error: ValidationError, skip: int = 0) -> str:
     return f"{where}: {detail['msg']}" if where else str(detail["msg"])
 
 
-def place(steps: tuple[int | str, ...]) -> str:
+def format_path(steps: tuple[int | str, ...]) -> str:
     """Format the path to a value: `icons[0].src`."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
 

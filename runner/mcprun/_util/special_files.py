@@ -51,7 +51,7 @@ def refuse_to_replace(path: Path) -> None:
     refuse_special(path)
 
 
-def open_in_place(path: Path) -> IO[bytes] | None:
+def open_device(path: Path) -> IO[bytes] | None:
     """Open a character device such as /dev/null, or a pipe, for writing. Return None for any other path.
 
     Raises `OSError` as `open` does, and `UsageError` for a pipe that no process reads.

@@ -50,9 +50,9 @@ async def background_task(work: Coroutine[Any, Any, None]) -> AsyncIterator[None
 
 
 async def wait_uninterrupted(
-    tasks: Collection[asyncio.Future[Any]], seconds: float | None = None
+    tasks: Collection[asyncio.Future[Any]], timeout_s: float | None = None
 ) -> asyncio.CancelledError | None:
-    """Wait for tasks to finish, for at most `seconds`, however often the caller is cancelled.
+    """Wait for tasks to finish, for at most `timeout_s`, however often the caller is cancelled.
 
     Return the last cancellation, which the caller must raise, or None. The errors of the tasks are not raised.
     """
@@ -60,7 +60,7 @@ async def wait_uninterrupted(
         task.add_done_callback(retrieve)
     cancelled = None
     loop = asyncio.get_running_loop()
-    until = None if seconds is None else loop.time() + seconds
+    until = None if timeout_s is None else loop.time() + timeout_s
     while left := [task for task in tasks if not task.done()]:
         rest = None if until is None else until - loop.time()
         if rest is not None and rest <= 0:

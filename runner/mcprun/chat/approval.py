@@ -22,11 +22,11 @@ Decision = Literal["yes", "no", "always"]
 class Approver(Protocol):
     """The user interface of a chat, which shows the model's output and asks for approval."""
 
-    def hear(self, text: str) -> None:
+    def show_text(self, text: str) -> None:
         """Show a piece of the model's text."""
         ...
 
-    def began(self, call: ToolCall) -> None:
+    def show_call(self, call: ToolCall) -> None:
         """Show a call that the model requested."""
         ...
 
@@ -45,7 +45,7 @@ class Approval:
         self._always: set[str] = set()
         self._one = asyncio.Lock()
 
-    async def given(self, call: ToolCall, tools: Iterable[JsonObject], deadline: Deadline) -> str:
+    async def request(self, call: ToolCall, tools: Iterable[JsonObject], deadline: Deadline) -> str:
         """Show a call, and ask for approval if it is needed.
 
         Return an empty string if the call may be sent, else the text of the refusal for the model. `tools` are the
@@ -53,18 +53,18 @@ class Approval:
         """
         shown = self._redactor.value(call)
         async with self._one:
-            self._person.began(shown)
+            self._person.show_call(shown)
             tool = next((tool for tool in tools if tool["name"] == call.tool), {})
-            if call.tool in self._always or not is_asked_about(tool, self._ask):
+            if call.tool in self._always or not needs_approval(tool, self._ask):
                 return ""
-            with deadline.paused():
+            with deadline.pause():
                 decision = await self._person.decide(shown)
             if decision == "always":
                 self._always.add(call.tool)
             return REFUSED if decision == "no" else ""
 
 
-def is_asked_about(tool: JsonObject, ask: Ask) -> bool:
+def needs_approval(tool: JsonObject, ask: Ask) -> bool:
     """Return whether calls of a tool, as its server lists it, need approval."""
     return ask == "all" or (ask == "marked" and is_marked(tool))
 

@@ -11,7 +11,7 @@ from typing import Self
 
 from mcprun.client.session import ToolResult
 from mcprun.engine.conversation import Conversation
-from mcprun.engine.tool_loop import ANSWERED, call_of
+from mcprun.engine.tool_loop import COMPLETE_STOP_REASONS, call_of
 from mcprun.runs.transcript import Turn
 from mcprun.tools.results import NOT_MADE, error_result, tool_result
 
@@ -36,7 +36,7 @@ def close_interrupted_turn(conversation: Conversation, start: Checkpoint, *, err
     A complete exchange stays as it is. Calls without a result get `error_text` as an error. `why` becomes the text of a
     last turn of the model, in brackets (`[stopped by the user]`): an exchange must end with one.
     """
-    if conversation.stop in ANSWERED and not _unanswered(conversation) and _ends_with_a_turn(conversation):
+    if conversation.stop in COMPLETE_STOP_REASONS and not _unanswered(conversation) and _ends_with_a_turn(conversation):
         return True
     if not any(_uses(message) for message in conversation.messages[start.messages :]):
         if _ends_with_a_turn(conversation) and len(conversation.turns) > start.turns:

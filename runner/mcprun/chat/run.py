@@ -56,15 +56,15 @@ async def open_chat(
         async with AsyncExitStack() as stack:
             stack.enter_context(sdk_logs(recorder.emit, plan.redactor))
             executor = await stack.enter_async_context(open_worker(context))
-            recorder.answered(executor.server)
+            recorder.record_server(executor.server)
             for message in unmatched(plan.permit, {}, executor.server.tools):
                 recorder.emit(WarningEvent(message=message))
-            executor = replace(executor, loop=replace(executor.loop, hear=person.hear, warn=drop_warning))
+            executor = replace(executor, loop=replace(executor.loop, on_text=person.show_text, warn=drop_warning))
             chat = ChatSession(plan, recorder, executor, Approval(ask, person, plan.redactor), run_stop)
             stack.callback(chat.new)
             yield chat
     except RunError as error:
-        run_stop.stop(error)
+        run_stop.drain(error)
         raise
     finally:
         with prompts_of([]) if chat is None else chat.prompts as prompts:

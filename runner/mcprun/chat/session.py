@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mcprun._util.deadline import Deadline
-from mcprun._util.json_io import encoded
+from mcprun._util.json_io import encode
 from mcprun._util.json_text import finite, loads
 from mcprun._util.json_value import JsonObject
 from mcprun._util.run_stop import RunStop
@@ -23,12 +23,12 @@ from mcprun._util.surrogates import well_formed
 from mcprun.chat.approval import Approval
 from mcprun.chat.repair import Checkpoint, close_interrupted_turn
 from mcprun.chat.save import query_from_conversation
-from mcprun.client.session import described
+from mcprun.client.session import server_record
 from mcprun.engine.attempts import QueryExecutor, leased
 from mcprun.engine.conversation import Attempt, Conversation
 from mcprun.engine.recorder import Recorder
 from mcprun.engine.run import RunPlan
-from mcprun.engine.tool_loop import ANSWERED
+from mcprun.engine.tool_loop import COMPLETE_STOP_REASONS
 from mcprun.errors import ErrorKind, QueryError, RunError
 from mcprun.prompts.file import PromptsFile, QueryFilter, read_prompts
 from mcprun.prompts.query import Query, parse_query
@@ -45,36 +45,36 @@ NAME = "chat"
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class AnswerOutcome:
     """How the answer to a message ended.
 
     `stop` is the model's stop reason, `stopped` for an interruption by the user, or the kind of `error`. An answer that
-    was cut short `is_kept` if it has calls, or a reply of the model.
+    was cut short `has_turn` if it has calls, or a reply of the model.
     """
 
     stop: str
-    is_kept: bool
+    has_turn: bool
     error: QueryError | RunError | None = None
 
     @property
     def is_whole(self) -> bool:
         """Whether the model itself ended the answer."""
-        return self.stop in ANSWERED
+        return self.stop in COMPLETE_STOP_REASONS
 
 
 @dataclass(slots=True)
-class _Talk:
+class _Message:
     """One conversation: the messages of the user, the answers, and the last transcript that was made of it."""
 
     id: str
     conversation: Conversation
     user_messages: list[str] = field(default_factory=list)
-    seconds: float = 0.0
+    elapsed: float = 0.0
     transcript: Transcript | None = None
 
 
 class ChatSession:
-    """A live chat, which answers one message at a time. `stop` may be called meanwhile."""
+    """A live chat, which answers one message at a time. `cancel_answer` may be called meanwhile."""
 
     def __init__(
         self, plan: RunPlan, recorder: Recorder, executor: QueryExecutor, approval: Approval, run_stop: RunStop
@@ -113,7 +113,7 @@ class ChatSession:
     @property
     def server(self) -> ServerRecord:
         """The server that was used last, with all of its tools. Secrets are redacted."""
-        return self._plan.redactor.value(described(self._server))
+        return self._plan.redactor.value(server_record(self._server))
 
     @property
     def tools(self) -> ToolSet:
@@ -130,12 +130,12 @@ class ChatSession:
         """All conversations so far, as the prompts file of the run."""
         return prompts_of(self._lines.values())
 
-    def stop(self) -> None:
+    def cancel_answer(self) -> None:
         """Stop the answer in progress, if there is one."""
         if self._exchange:
             self._exchange.cancel()
 
-    async def say(self, text: str) -> Answered:
+    async def send(self, text: str) -> AnswerOutcome:
         """Send a message, and wait for the whole answer. Raises `RunError` if the chat cannot go on.
 
         The conversation stays usable however the answer ends: an unfinished exchange is completed or removed.
@@ -152,29 +152,29 @@ class ChatSession:
         error = None if task.cancelled() else task.result()
         stop = "stopped" if task.cancelled() else str(error.kind) if error else talk.conversation.stop
         is_kept = close_interrupted_turn(
-            talk.conversation, start, error_text=_missing_result(error), why=_why(stop, error)
+            talk.conversation, start, error_text=_missing_result(error), why=_reason_for(stop, error)
         )
         if is_kept:
             talk.user_messages.append(text)
-        talk.seconds += time.monotonic() - began
+        talk.elapsed += time.monotonic() - began
         self._save(talk, text, error)
         if self._run_stop.reason:
             raise self._run_stop.reason
         if isinstance(error, RunError):
             raise error
-        return Answered(stop, is_kept, error)
+        return AnswerOutcome(stop, is_kept, error)
 
     def new(self) -> None:
         """End the conversation and begin another one, unless nothing was asked yet."""
         talk = self._talk
         if talk.transcript:
-            self._recorder.emit(QueryEnd(where=AttemptRef(talk.id), seconds=talk.seconds, transcript=talk.transcript))
+            self._recorder.emit(QueryEnd(where=AttemptRef(talk.id), seconds=talk.elapsed, transcript=talk.transcript))
             self._talk = self._next()
 
-    def _next(self) -> _Talk:
-        return _Talk(f"{NAME}-{len(self._lines) + 1}", Conversation(model=self._executor.loop.model.name))
+    def _next(self) -> _Message:
+        return _Message(f"{NAME}-{len(self._lines) + 1}", Conversation(model=self._executor.loop.model.name))
 
-    async def _answer(self, text: str, talk: _Talk) -> QueryError | RunError | None:
+    async def _answer(self, text: str, talk: _Message) -> QueryError | RunError | None:
         """Send a message and run the tool loop. Return the error that ended it, if any."""
         query = _query(talk.id, [*talk.user_messages, text])
         deadline = Deadline(self._plan.limits.query_seconds)
@@ -185,16 +185,16 @@ class ChatSession:
         limits, conversation = self._plan.limits, attempt.conversation
 
         async def approve(call: ToolCall) -> str:
-            return await self._approval.given(call, self._server.tools.listed, attempt.deadline)
+            return await self._approval.request(call, self._server.tools.listed, attempt.deadline)
 
         # The limits of a query apply to each answer here: a chat may be long.
         max_turns, max_calls = len(conversation.turns) + limits.max_turns, len(conversation.calls) + limits.max_calls
         limits = replace(limits, max_turns=max_turns, max_calls=max_calls)
         loop = replace(self._executor.loop, limits=limits, approve=approve)
-        async with leased(attempt, self._executor.servers.lease(alone=True)) as self._server:
+        async with leased(attempt, self._executor.servers.lease(exclusive=True)) as self._server:
             await loop.converse(attempt, self._server, [text])
 
-    def _save(self, talk: _Talk, text: str, error: QueryError | RunError | None) -> None:
+    def _save(self, talk: _Message, text: str, error: QueryError | RunError | None) -> None:
         """Make the transcript of the conversation so far, and write all files to disk."""
         conversation = talk.conversation
         if talk.user_messages:  # earlier answers stay valid, even if the last message failed
@@ -204,27 +204,27 @@ class ChatSession:
             conversation = replace(conversation, messages=[{"role": "user", "content": text}], stop="error")
         else:
             return
-        transcript = self._transcript(query, conversation, error, talk.seconds)
+        transcript = self._transcript(query, conversation, error, talk.elapsed)
         # Evaluate the checks that the saved query will have, so that a replay gives the same bytes.
         query = parse_query(_line_of(transcript))
-        transcript = self._transcript(query, conversation, error, talk.seconds)
+        transcript = self._transcript(query, conversation, error, talk.elapsed)
         talk.transcript = transcript
         self._failed = self._failed | {talk.id} if error else self._failed - {talk.id}
         is_first = not self._lines
         self._lines[talk.id] = _line_of(self._plan.redactor.value(transcript))
-        self._recorder.emit(ExchangeEnd(where=AttemptRef(talk.id), seconds=talk.seconds, transcript=transcript))
+        self._recorder.emit(ExchangeEnd(where=AttemptRef(talk.id), seconds=talk.elapsed, transcript=transcript))
         with self.prompts as prompts:
-            self._recorder.prompted(prompts)
+            self._recorder.record_prompts(prompts)
         if is_first:
             mark_latest(self._recorder.journal.path)
 
     def _transcript(
-        self, query: Query, conversation: Conversation, error: QueryError | RunError | None, seconds: float
+        self, query: Query, conversation: Conversation, error: QueryError | RunError | None, elapsed: float
     ) -> Transcript:
         """Check a conversation and return its transcript. A chat's expectations hold no patterns, so this is fast."""
         if not error:
             try:
-                conversation.checks = self._executor.checks(query, conversation, seconds)
+                conversation.checks = self._executor.checks(query, conversation, elapsed)
             except Exception as fault:  # noqa: BLE001  one answer must not end the chat
                 error = self._executor.fault("the checks could not be evaluated", fault, AttemptRef(query.id))
         return self._executor.transcript(query, AttemptRef(query.id), conversation, error)
@@ -233,7 +233,7 @@ class ChatSession:
 def prompts_of(lines: Iterable[JsonObject]) -> PromptsFile:
     """Return the prompts file of a chat with these lines. It is empty for a chat that has just begun."""
     if lines := list(lines):
-        return read_prompts(NAME, kept=as_file(lines))
+        return read_prompts(NAME, stored_path=as_file(lines))
     nothing = io.BytesIO()
     return PromptsFile(NAME, hashlib.sha256(b"").hexdigest(), {}, 0, 0, 0, nothing, QueryFilter())
 
@@ -242,7 +242,7 @@ def _line_of(transcript: Transcript) -> JsonObject:
     """Return the line of a prompts file that repeats a query, reduced to its prompts if it would be invalid."""
     line: JsonObject = finite(query_from_conversation(transcript))
     try:
-        parse_query(loads(encoded(line)))
+        parse_query(loads(encode(line)))
     except (ValueError, RecursionError):
         return {key: line[key] for key in ("id", "prompt", "prompts", "system") if key in line}
     return line
@@ -262,8 +262,8 @@ def _missing_result(error: QueryError | RunError | None) -> str:
     return f"This call was cut short: {error.kind}."
 
 
-def _why(stop: str, error: QueryError | RunError | None) -> str:
+def _reason_for(stop_reason: str, error: QueryError | RunError | None) -> str:
     """Return why an answer ended, for the text of its last turn."""
-    if stop == "stopped":
+    if stop_reason == "stopped":
         return "stopped by the user"
-    return f"cut short: {error.kind if error else stop}"
+    return f"cut short: {error.kind if error else stop_reason}"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mcprun._util.json_value import JsonObject
 from mcprun.chat.session import prompts_of
-from mcprun.engine.plan import Options, check_api, manner_of, offers_of, reach
+from mcprun.engine.plan import Options, check_api, client_features, model_settings, resolve_server
 from mcprun.engine.run import RunPlan
 from mcprun.errors import UsageError
 from mcprun.models.credentials import Credentials
@@ -27,7 +27,7 @@ def make_chat_plan(server: str, options: Options, arguments: JsonObject) -> RunP
     account = Credentials.find()
     spec = options.model or account.model
     account = account.at_clouds(spec, None, options.base_url)
-    target, redactor = reach(server, options, account)
+    target, redactor = resolve_server(server, options, account)
     if options.limits.budget_usd is not None:
         import mcprun.models.prices  # noqa: F401  raises `UsageError` if the extra is missing
     if options.elicit == "script":
@@ -44,11 +44,11 @@ def make_chat_plan(server: str, options: Options, arguments: JsonObject) -> RunP
         prompts=prompts_of([]),
         target=target,
         protocol=options.protocol,
-        model=replace(model, manner=manner_of(options)),
+        model=replace(model, settings=model_settings(options)),
         limits=options.limits,
         system=options.system,
         permit=ToolFilter(tuple(options.allow_tool), tuple(options.deny_tool), options.read_only),
-        offers=offers_of(options),
+        features=client_features(options),
         out=options.out,
         redactor=redactor,
         arguments=arguments,

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mcprun.checks.expect import ExpectedCall
-from mcprun.checks.matchers import NEAR, is_matcher
+from mcprun.checks.matchers import APPROX_TOLERANCE, is_matcher
 
-Place = tuple[str | int, ...]
+ValuePath = tuple[str | int, ...]
 """The path of a value: `input` or `result`, then keys and indexes."""
 
 _Key = tuple[bool, Any]
@@ -27,8 +27,8 @@ class CallIndex:
 
     def __init__(self, expected: Iterable[ExpectedCall], parts: Sequence[tuple[str, Any, Sequence[Any]]]) -> None:
         self._by_tool: dict[str, list[int]] = {}
-        self._by_value: dict[Place, dict[_Key, list[int]]] = {}
-        self._numbers: dict[Place, list[tuple[float, int]]] = {}
+        self._by_value: dict[ValuePath, dict[_Key, list[int]]] = {}
+        self._numbers: dict[ValuePath, list[tuple[float, int]]] = {}
         wanted: dict[str | int, Any] = {}
         for one in expected:
             for place, _ in _leaves(one):
@@ -51,52 +51,56 @@ class CallIndex:
                 fewest = found
         return sorted(set(fewest))
 
-    def _add(self, number: int, place: Place, wanted: Mapping[str | int, Any], value: Any) -> None:
+    def _add(self, number: int, path: ValuePath, expected: Mapping[str | int, Any], value: Any) -> None:
         """Index the plain values of a call at the places that an expected call uses."""
-        todo = [(place, wanted, value)]
+        todo = [(path, expected, value)]
         while todo:
-            place, wanted, value = todo.pop()
+            path, expected, value = todo.pop()
             if isinstance(value, dict):
-                todo += [((*place, key), wanted[key], value[key]) for key in wanted.keys() & value.keys()]
+                todo += [((*path, key), expected[key], value[key]) for key in expected.keys() & value.keys()]
             elif isinstance(value, list):
-                todo += [((*place, at), wanted[at], value[at]) for at in range(len(value)) if at in wanted]
-            elif place in self._by_value:
-                self._by_value[place].setdefault(_key(value), []).append(number)
+                todo += [((*path, at), expected[at], value[at]) for at in range(len(value)) if at in expected]
+            elif path in self._by_value:
+                self._by_value[path].setdefault(_key(value), []).append(number)
 
-    def _holding(self, place: Place, value: Any) -> Sequence[int] | None:
+    def _holding(self, path: ValuePath, value: Any) -> Sequence[int] | None:
         """Return the calls whose value at a place may match the expected one; None if the index can't tell."""
         if not is_matcher(value):
-            return self._by_value[place].get(_key(value), [])
+            return self._by_value[path].get(_key(value), [])
         match value:
             case {"$optional": _}:
                 return None
             case {"$equals": one} if _is_plain(one):
-                return self._by_value[place].get(_key(one), [])
+                return self._by_value[path].get(_key(one), [])
             case {"$oneof": [*values]} if all(_is_plain(one) for one in values):
-                return [number for one in values for number in self._by_value[place].get(_key(one), ())]
+                return [number for one in values for number in self._by_value[path].get(_key(one), ())]
             case {"$approx": near}:
-                return self._near(place, near, value.get("within"))
+                return self._in_range(path, near, value.get("within"))
         return None
 
-    def _near(self, place: Place, near: float, within: float | None) -> Sequence[int] | None:
+    def _in_range(self, path: ValuePath, center: float, tolerance: float | None) -> Sequence[int] | None:
         """Return the calls with a number in a range slightly wider than `$approx` allows."""
         try:
-            reach = 2 * NEAR * max(1.0, abs(near)) if within is None else within * (1 + NEAR) + NEAR * abs(near)
-            low, high = near - reach, near + reach
+            reach = (
+                2 * APPROX_TOLERANCE * max(1.0, abs(center))
+                if tolerance is None
+                else tolerance * (1 + APPROX_TOLERANCE) + APPROX_TOLERANCE * abs(center)
+            )
+            low, high = center - reach, center + reach
         except OverflowError:  # an integer beyond the range of a float
             return None
-        if place not in self._numbers:
-            found = self._by_value[place].items()
+        if path not in self._numbers:
+            found = self._by_value[path].items()
             numbers = [(key[1], at) for key, calls in found if _is_number(key[1]) and not key[0] for at in calls]
-            self._numbers[place] = sorted(numbers)
-        numbers = self._numbers[place]
+            self._numbers[path] = sorted(numbers)
+        numbers = self._numbers[path]
         begin = bisect_left(numbers, low, key=_first)
         return [number for _, number in numbers[begin : bisect_right(numbers, high, key=_first)]]
 
 
-def _leaves(expected: ExpectedCall) -> Iterator[tuple[Place, Any]]:
+def _leaves(expected: ExpectedCall) -> Iterator[tuple[ValuePath, Any]]:
     """Yield the plain values and matchers of an expected call, with their places."""
-    todo: list[tuple[Place, Any]] = [(("input",), expected.input)]
+    todo: list[tuple[ValuePath, Any]] = [(("input",), expected.input)]
     if expected.expects_result:
         todo.append((("result",), expected.result))
     while todo:

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mcprun._util.code_points import revealed
+from mcprun._util.code_points import reveal
 from mcprun._util.json_text import AmbiguousError, loads
 from mcprun._util.json_value import key_of
 from mcprun.checks.assignment import assign
@@ -21,36 +21,38 @@ from mcprun.tools.results import result_text
 _MAX_BRIEF = 10_000
 """Comparisons of an expected call with a call that may block the event loop: about 0.1 s."""
 
-Found = dict[int, int]
+Matches = dict[int, int]
 """Maps the number of an expected call to the number of the call that matches it."""
 
 
-def exact(expected: Sequence[ExpectedCall], calls: Sequence[Call], show: ValueFormatter) -> tuple[Found, str]:
+def exact(expected: Sequence[ExpectedCall], calls: Sequence[Call], formatter: ValueFormatter) -> tuple[Matches, str]:
     """Match exactly these calls in this order. Return the matches and an empty message, or none and what is wrong."""
     for number, (wanted, call) in enumerate(zip(expected, calls, strict=False)):
-        if why := mismatch(wanted, call, show):
+        if why := mismatch(wanted, call, formatter):
             return {}, f"call {number}: {why}"
     if len(calls) > len(expected):
-        return {}, f"call {len(expected)}: expected no more calls, got {show.call(calls[len(expected)])}"
+        return {}, f"call {len(expected)}: expected no more calls, got {formatter.call(calls[len(expected)])}"
     if len(calls) < len(expected):
-        return {}, _missing(len(calls), expected[len(calls)], calls, len(calls), show)
+        return {}, _missing(len(calls), expected[len(calls)], calls, len(calls), formatter)
     return {number: number for number in range(len(calls))}, ""
 
 
-def in_order(expected: Sequence[ExpectedCall], calls: Sequence[Call], show: ValueFormatter) -> tuple[Found, str]:
+def in_order(expected: Sequence[ExpectedCall], calls: Sequence[Call], formatter: ValueFormatter) -> tuple[Matches, str]:
     """Match these calls in this order, with others allowed in between. Returns like `exact`."""
-    found: Found = {}
+    found: Matches = {}
     at = 0
     for number, wanted in enumerate(expected):
         place = next((n for n in range(at, len(calls)) if suits(wanted, calls[n])), None)
         if place is None:
-            return {}, _missing(number, wanted, calls, at, show)
+            return {}, _missing(number, wanted, calls, at, formatter)
         found[number] = place
         at = place + 1
     return found, ""
 
 
-def any_order(expected: Sequence[ExpectedCall], calls: Sequence[Call], show: ValueFormatter) -> tuple[Found, str]:
+def any_order(
+    expected: Sequence[ExpectedCall], calls: Sequence[Call], formatter: ValueFormatter
+) -> tuple[Matches, str]:
     """Match each expected call with a different call, in any order; other calls are allowed. Returns like `exact`.
 
     For speed, equal expected calls are grouped, and so are calls that match the same of these groups.
@@ -70,7 +72,7 @@ def any_order(expected: Sequence[ExpectedCall], calls: Sequence[Call], show: Val
     missing = bisect_left(range(len(expected)), True, key=lambda at: len(matching.of_first(at + 1)) <= at)
     used = set(matching.of_first(missing).values())
     left = [call for at, call in enumerate(calls) if at not in used]
-    return {}, _missing(missing, expected[missing], left, 0, show)
+    return {}, _missing(missing, expected[missing], left, 0, formatter)
 
 
 class _Matching:
@@ -81,18 +83,18 @@ class _Matching:
 
     def __init__(self, kinds: Sequence[Sequence[int]], groups: Mapping[tuple[int, ...], Sequence[int]]) -> None:
         self._kinds = kinds
-        self._places = list(groups.values())
+        self._groups = list(groups.values())
         self._edges: list[list[int]] = [[] for _ in kinds]
         for group, fits_kinds in enumerate(groups):
             for kind in fits_kinds:
                 self._edges[kind].append(group)
 
-    def of_first(self, count: int) -> Found:
+    def of_first(self, count: int) -> Matches:
         """Match as many of the first `count` expected calls as possible."""
         demands = [bisect_left(numbers, count) for numbers in self._kinds]
-        flow = assign(demands, [*map(len, self._places)], self._edges)
-        left = [*map(iter, self._places)]
-        found: Found = {}
+        flow = assign(demands, [*map(len, self._groups)], self._edges)
+        left = [*map(iter, self._groups)]
+        found: Matches = {}
         for numbers, taken in zip(self._kinds, flow, strict=True):
             places = (next(left[group]) for group, units in sorted(taken.items()) for _ in range(units))
             found |= zip(numbers, places, strict=False)
@@ -118,37 +120,37 @@ def _fitting(expected: Sequence[ExpectedCall], calls: Sequence[Call]) -> list[li
     return fitting
 
 
-def suits(wanted: ExpectedCall, call: Call, results: Sequence[Any] | None = None) -> bool:
+def suits(expected: ExpectedCall, call: Call, results: Sequence[Any] | None = None) -> bool:
     """Return whether a call matches an expected one. `results` are the forms of its result, None if not yet known."""
     return (
-        _is_called(wanted, call)
-        and (wanted.is_error is None or wanted.is_error is call.is_error)
-        and (not wanted.expects_result or _comes_back(wanted, call, results))
+        _is_called(expected, call)
+        and (expected.is_error is None or expected.is_error is call.is_error)
+        and (not expected.expects_result or _comes_back(expected, call, results))
     )
 
 
-def mismatch(wanted: ExpectedCall, call: Call, show: ValueFormatter) -> str:
+def mismatch(wanted: ExpectedCall, call: Call, formatter: ValueFormatter) -> str:
     """Return how a call differs from the expected one; empty if it matches."""
     if not _is_called(wanted, call):
         exactly = " exactly" if wanted.exact_input else ""
-        expected, got = revealed(show.call(wanted), show.call(call))
+        expected, got = reveal(formatter.call(wanted), formatter.call(call))
         return f"expected {expected}{exactly}, got {got}"
     if wanted.is_error is not None and wanted.is_error is not call.is_error:
         ends = {True: "an error", False: "no error"}
-        return f"expected {ends[wanted.is_error]} from {show.call(call)}, got {show.result(call)}"
+        return f"expected {ends[wanted.is_error]} from {formatter.call(call)}, got {formatter.result(call)}"
     if wanted.expects_result and not _comes_back(wanted, call):
         why = _ambiguity(result_text(call.content))
-        expected, got = show.expected_result(wanted.result, call)
-        return f"expected {expected} as the result of {show.call(call)}, got {got}{why}"
+        expected, got = formatter.expected_result(wanted.result, call)
+        return f"expected {expected} as the result of {formatter.call(call)}, got {got}{why}"
     return ""
 
 
-def _is_called(wanted: ExpectedCall, call: Call) -> bool:
-    return wanted.tool == call.tool and fits(wanted.input, call.input, exact=wanted.exact_input)
+def _is_called(expected: ExpectedCall, call: Call) -> bool:
+    return expected.tool == call.tool and fits(expected.input, call.input, exact=expected.exact_input)
 
 
-def _comes_back(wanted: ExpectedCall, call: Call, results: Sequence[Any] | None = None) -> bool:
-    return any(fits(wanted.result, form) for form in (result_forms(call) if results is None else results))
+def _comes_back(expected: ExpectedCall, call: Call, results: Sequence[Any] | None = None) -> bool:
+    return any(fits(expected.result, form) for form in (result_forms(call) if results is None else results))
 
 
 def result_forms(call: Call) -> Iterator[Any]:
@@ -180,11 +182,12 @@ def _ambiguity(text: str) -> str:
     return ""
 
 
-def _missing(number: int, wanted: ExpectedCall, calls: Sequence[Call], at: int, show: ValueFormatter) -> str:
+def _missing(number: int, expected: ExpectedCall, calls: Sequence[Call], at: int, formatter: ValueFormatter) -> str:
     """Describe what was called instead of a missing call: the same tool with other input, the next call, or nothing."""
     left = calls[at:]
-    instead = next((call for call in left if call.tool == wanted.tool), left[0] if left else None)
+    instead = next((call for call in left if call.tool == expected.tool), left[0] if left else None)
     if instead:
-        return f"call {number}: {mismatch(wanted, instead, show) or f'expected one more {show.call(wanted)}'}"
-    got = f"no more calls after {show.call(calls[-1])}" if calls else "no calls"
-    return f"call {number}: expected {show.call(wanted)}, got {got}"
+        problem = mismatch(expected, instead, formatter) or f"expected one more {formatter.call(expected)}"
+        return f"call {number}: {problem}"
+    got = f"no more calls after {formatter.call(calls[-1])}" if calls else "no calls"
+    return f"call {number}: expected {formatter.call(expected)}, got {got}"

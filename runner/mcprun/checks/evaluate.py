@@ -17,7 +17,7 @@ from mcprun.evaluation import bounded
 from mcprun.runs.transcript import Call, Check
 from mcprun.tools.format import ValueFormatter
 
-ENDED = frozenset({"end_turn", "stop_sequence"})
+COMPLETE_STOP_REASONS = frozenset({"end_turn", "stop_sequence"})
 """Stop reasons with which a model ends its turn by itself."""
 
 _ALIGN = {"exact": call_checks.exact, "in_order": call_checks.in_order, "any_order": call_checks.any_order}
@@ -27,63 +27,65 @@ _ALIGN = {"exact": call_checks.exact, "in_order": call_checks.in_order, "any_ord
 class Outcome:
     """The outcome of a conversation: how it stopped, its calls, the model's final text, and its cost.
 
-    `seconds` does not include waiting for a rate limit or a server. `output_tokens` is `None` if they were not counted.
+    `elapsed` does not include waiting for a rate limit or a server. `output_tokens` is `None` if they were not counted.
     `unlisted` are the numbers of the calls of tools that the server does not list, `denied` those of tools that may not
     be used.
     """
 
-    stop: str
+    stop_reason: str
     calls: Sequence[Call]
     text: str
     turns: int = 0
-    seconds: float = 0.0
+    elapsed: float = 0.0
     output_tokens: int | None = None
     unlisted: Set[int] = frozenset()
     denied: Set[int] = frozenset()
 
 
 def check_all(
-    expect: Expect, outcome: Outcome, show: ValueFormatter, *, allow_tool_errors: bool = False
+    expect: Expect, outcome: Outcome, formatter: ValueFormatter, *, allow_tool_errors: bool = False
 ) -> list[Check]:
     """Return the checks of a conversation. Without any `expect`, it must end, and no call may fail.
 
     Raises `EvaluationError` if a pattern or a schema runs out of time.
     """
-    return list(_checks(expect, outcome, show, allow_tool_errors or expect.tool_errors == "allow"))
+    return list(_checks(expect, outcome, formatter, allow_tool_errors or expect.tool_errors == "allow"))
 
 
-def _checks(expect: Expect, outcome: Outcome, show: ValueFormatter, allow_tool_errors: bool) -> Iterator[Check]:
+def _checks(expect: Expect, outcome: Outcome, formatter: ValueFormatter, allow_tool_errors: bool) -> Iterator[Check]:
     calls = outcome.calls
-    yield check_ended(outcome.stop)
-    found: call_checks.Found = {}
+    yield check_stop_reason(outcome.stop_reason)
+    found: call_checks.Matches = {}
     problem = ""
     if expect.calls is not None:
         align = _ALIGN["exact"] if not expect.calls else _ALIGN[expect.match]
-        found, problem = align(expect.calls, calls, show)
+        found, problem = align(expect.calls, calls, formatter)
     wanted = {found[number] for number, call in enumerate(expect.calls or ()) if call.is_error and number in found}
     if not allow_tool_errors:
-        yield check_tool_errors(calls, wanted, show)
+        yield check_tool_errors(calls, wanted, formatter)
     elif unusable := _unusable(outcome, wanted):
-        yield check_usable(calls, unusable, show)
+        yield check_usable(calls, unusable, formatter)
     if expect.calls is not None:
         yield _check("calls", not problem, problem)
     if expect.never is not None:
-        yield check_never(expect.never, calls, show)
+        yield check_never(expect.never, calls, formatter)
     if expect.text is not None:
-        yield from check_text(expect.text, outcome.text, show)
+        yield from check_text(expect.text, outcome.text, formatter)
     yield from check_limits(expect, outcome)
 
 
-def check_ended(stop: str) -> Check:
+def check_stop_reason(stop_reason: str) -> Check:
     """Check that the model ended its turn and was not cut short."""
-    return _check("ended", stop in ENDED, f"expected the model to end its turn, got {stop}")
+    return _check(
+        "ended", stop_reason in COMPLETE_STOP_REASONS, f"expected the model to end its turn, got {stop_reason}"
+    )
 
 
-def check_tool_errors(calls: Sequence[Call], wanted: set[int], show: ValueFormatter) -> Check:
+def check_tool_errors(calls: Sequence[Call], wanted: set[int], formatter: ValueFormatter) -> Check:
     """Check that no call returned an error, except those whose numbers are in `wanted`."""
     wrong = [(number, call) for number, call in enumerate(calls) if call.is_error and number not in wanted]
     message = "; ".join(
-        f"call {number}: {show.call(call)} returned an error: {show.result(call)}" for number, call in wrong
+        f"call {number}: {formatter.call(call)} returned an error: {formatter.result(call)}" for number, call in wrong
     )
     return _check("tool_errors", not wrong, message)
 
@@ -94,41 +96,41 @@ def _unusable(outcome: Outcome, wanted: Set[int]) -> Mapping[int, str]:
     return dict.fromkeys(denied, "may be used") | dict.fromkeys(unlisted, "the server lists")
 
 
-def check_usable(calls: Sequence[Call], unusable: Mapping[int, str], show: ValueFormatter) -> Check:
+def check_usable(calls: Sequence[Call], unusable: Mapping[int, str], formatter: ValueFormatter) -> Check:
     """Check that no call failed because its tool can't be used: `tool_errors: allow` covers only errors of tools.
 
     `unusable` maps the number of a call to what its tool should have been: `may be used`, `the server lists`.
     """
     wrong = [(number, call) for number, call in enumerate(calls) if call.is_error and number in unusable]
     message = "; ".join(
-        f"call {number}: expected a tool that {unusable[number]}, got {show.call(call)}: {show.result(call)}"
+        f"call {number}: expected a tool that {unusable[number]}, got {formatter.call(call)}: {formatter.result(call)}"
         for number, call in wrong
     )
     return _check("tool_errors", not wrong, message)
 
 
-def check_never(patterns: Sequence[str], calls: Sequence[Call], show: ValueFormatter) -> Check:
+def check_never(patterns: Sequence[str], calls: Sequence[Call], formatter: ValueFormatter) -> Check:
     """Check that no tool was called whose name matches one of the patterns."""
     for number, call in enumerate(calls):
         if pattern := next((pattern for pattern in patterns if fits(call.tool, (pattern,))), None):
-            return _check("never", False, f"call {number}: expected no call to {pattern}, got {show.call(call)}")
+            return _check("never", False, f"call {number}: expected no call to {pattern}, got {formatter.call(call)}")
     return _check("never", True)
 
 
-def check_text(expected: ExpectedText, text: str, show: ValueFormatter) -> Iterator[Check]:
+def check_text(expected: ExpectedText, text: str, formatter: ValueFormatter) -> Iterator[Check]:
     """Check the model's final text; yield a check for each part of `expected`."""
-    got = f"got {show.text(text)}"
+    got = f"got {formatter.text(text)}"
     for part in expected.contains or ():
-        wanted, other = (show.text(part), "") if part in text else show.part(part, text)
+        wanted, other = (formatter.text(part), "") if part in text else formatter.part(part, text)
         yield _check("text.contains", part in text, f"expected text with {wanted}, got {other}")
     for part in expected.not_contains or ():
-        yield _check("text.not_contains", part not in text, f"expected text without {show.text(part)}, {got}")
+        yield _check("text.not_contains", part not in text, f"expected text without {formatter.text(part)}, {got}")
     if expected.equals is not None:
-        wanted, other = show.texts(expected.equals, text)
+        wanted, other = formatter.texts(expected.equals, text)
         yield _check("text.equals", text == expected.equals, f"expected text {wanted}, got {other}")
     for pattern in expected.regex or ():
         fits = bounded.search(pattern, text) is not None
-        wanted, other = (show.text(pattern), "") if fits else show.part(pattern, text)
+        wanted, other = (formatter.text(pattern), "") if fits else formatter.part(pattern, text)
         yield _check("text.regex", fits, f"expected text matching {wanted}, got {other}")
     if expected.json_schema is not None:
         problem = _schema_problem(expected.json_schema, text)
@@ -137,17 +139,19 @@ def check_text(expected: ExpectedText, text: str, show: ValueFormatter) -> Itera
 
 def check_limits(expect: Expect, outcome: Outcome) -> Iterator[Check]:
     """Check the maximum calls, turns, seconds and output tokens."""
-    yield from _at_most("max_calls", expect.max_calls, len(outcome.calls), "calls")
-    yield from _at_most("max_turns", expect.max_turns, outcome.turns, "turns")
-    yield from _at_most("max_seconds", expect.max_seconds, round(outcome.seconds, 3), "seconds")
+    yield from _within_limit("max_calls", expect.max_calls, len(outcome.calls), "calls")
+    yield from _within_limit("max_turns", expect.max_turns, outcome.turns, "turns")
+    yield from _within_limit("max_seconds", expect.max_seconds, round(outcome.elapsed, 3), "seconds")
     if expect.max_output_tokens is not None and outcome.output_tokens is None:
         message = f"expected at most {expect.max_output_tokens:,} output tokens, but the model reported none"
         yield _check("max_output_tokens", False, message)
     else:
-        yield from _at_most("max_output_tokens", expect.max_output_tokens, outcome.output_tokens or 0, "output tokens")
+        yield from _within_limit(
+            "max_output_tokens", expect.max_output_tokens, outcome.output_tokens or 0, "output tokens"
+        )
 
 
-def _at_most(name: str, limit: float | None, got: float, what: str) -> Iterator[Check]:
+def _within_limit(name: str, limit: float | None, got: float, what: str) -> Iterator[Check]:
     if limit is not None:
         yield _check(name, got <= limit, f"expected at most {limit:,} {what}, got {got:,}")
 

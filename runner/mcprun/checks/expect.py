@@ -87,7 +87,7 @@ Patterns = Annotated[
     list[Annotated[Text, AfterValidator(_pattern)]], BeforeValidator(_one_or_many), Field(min_length=1)
 ]
 Value = Annotated[Any, AfterValidator(_good_matchers)]
-Most = Annotated[int, Field(ge=0)]
+MaxCount = Annotated[int, Field(ge=0)]
 
 
 class ExpectedCall(Expectation):
@@ -126,7 +126,7 @@ class ExpectedText(Expectation):
     json_schema: Annotated[JsonObject, AfterValidator(_schema)] | None = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _is_not_empty(self) -> Self:
         if not self.model_fields_set:
             raise ValueError(f"must have at least one of {', '.join(type(self).model_fields)}")
         return self
@@ -144,10 +144,10 @@ class Expect(Expectation):
     match: Literal["exact", "in_order", "any_order"] = "in_order"
     text: ExpectedText | None = None
     never: Texts | None = None
-    max_calls: Most | None = None
+    max_calls: MaxCount | None = None
     max_turns: Annotated[int, Field(ge=1)] | None = None
     max_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    max_output_tokens: Most | None = None
+    max_output_tokens: MaxCount | None = None
     tool_errors: Literal["fail", "allow"] = "fail"
     judge: Texts | None = None
     pass_rate: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None

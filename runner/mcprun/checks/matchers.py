@@ -21,7 +21,7 @@ from mcprun._util.json_value import json_equal
 from mcprun.evaluation import bounded
 from mcprun.evaluation.patterns import compile_pattern
 
-NEAR = 1e-6
+APPROX_TOLERANCE = 1e-6
 """The default tolerance of `$approx`, relative to the number's absolute value or to 1, whichever is larger."""
 
 _TYPES: Mapping[str, Callable[[Any], bool]] = {
@@ -110,12 +110,14 @@ def _is_finite(value: Any) -> bool:
     return _is_number(value) and (isinstance(value, int) or math.isfinite(value))
 
 
-def _is_near(got: float, number: float, within: float | None) -> bool:
+def _is_near(got: float, number: float, tolerance: float | None) -> bool:
     try:
-        return abs(got - number) <= (NEAR * max(1.0, abs(number)) if within is None else within)
+        return abs(got - number) <= (APPROX_TOLERANCE * max(1.0, abs(number)) if tolerance is None else tolerance)
     except OverflowError:  # an integer beyond the range of a float, which JSON allows
         one, other = Fraction(got), Fraction(number)
-        return abs(one - other) <= (Fraction(NEAR) * abs(other) if within is None else Fraction(within))
+        return abs(one - other) <= (
+            Fraction(APPROX_TOLERANCE) * abs(other) if tolerance is None else Fraction(tolerance)
+        )
 
 
 # Validation of each matcher. ----------------------------------------------------------------

@@ -48,7 +48,7 @@ def misspelt(schema: Any) -> Iterator[str]:
             if close := _meant(key):
                 what = f"{key!r} is not a JSON Schema keyword and has no effect"
                 yield f"at {place}: {what}; did you mean {close!r}?"
-        todo += reversed(list(_within(place, one)))
+        todo += reversed(list(_subschemas(place, one)))
 
 
 def _meant(key: str) -> str:
@@ -59,12 +59,12 @@ def _meant(key: str) -> str:
     return lower[close[0]] if close else ""
 
 
-def _within(place: str, schema: JsonObject) -> Iterator[tuple[str, Any]]:
+def _subschemas(path: str, schema: JsonObject) -> Iterator[tuple[str, Any]]:
     """Yield the direct subschemas of a schema with their paths."""
     for key, value in schema.items():
         if key in SCHEMA_MAPS and isinstance(value, dict):
-            yield from ((f"{place}.{key}.{name}", item) for name, item in value.items())
+            yield from ((f"{path}.{key}.{name}", item) for name, item in value.items())
         elif key in _LISTS and isinstance(value, list):
-            yield from ((f"{place}.{key}[{at}]", item) for at, item in enumerate(value))
+            yield from ((f"{path}.{key}[{at}]", item) for at, item in enumerate(value))
         elif key in _ONE:
-            yield f"{place}.{key}", value
+            yield f"{path}.{key}", value

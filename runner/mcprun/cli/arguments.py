@@ -17,7 +17,7 @@ from mcprun._util.url_secrets import without_secrets
 from mcprun.cli.argument_sources import Arguments, Source
 from mcprun.cli.config_command import SERVER_ARGS, require
 from mcprun.cli.options.auth import SECRETS
-from mcprun.client.oauth_client import as_kept
+from mcprun.client.oauth_client import recorded_form
 from mcprun.client.server_argument import SERVER_FILES
 from mcprun.config.option_table import KEYS
 from mcprun.config.project import environment
@@ -31,7 +31,7 @@ from mcprun.runs.directory import PROMPTS
 from mcprun.runs.run import Run
 from mcprun.runs.spelt_patterns import shown_pattern
 
-_NOT_KEPT = ("resume", "retry_errors", "force", "quiet", "github")
+_NOT_RECORDED = ("resume", "retry_errors", "force", "quiet", "github")
 """Parameters that control resuming and printing, which are not recorded as arguments of the run."""
 
 _JSONL = ".jsonl"
@@ -73,7 +73,7 @@ def _plan(arguments: Arguments) -> RunPlan:
         given["server"],
         options_of(given),
         resume=resume,
-        kept=_kept(arguments, resume) if resume else None,
+        stored_prompts=_stored_prompts(arguments, resume) if resume else None,
     )
     model = plan.model
     if resume and arguments.source("model") is Source.RUN:
@@ -99,9 +99,9 @@ def options_of(given: Mapping[str, Any]) -> Options:
     )
 
 
-def _limits(given: Mapping[str, Any]) -> Limits:
-    known = {name: given[flag] for name, flag in _LIMITS.items() if flag in given}
-    return Limits(**known | ({"retries": 0} if given["no_retry"] else {}))
+def _limits(parameters: Mapping[str, Any]) -> Limits:
+    known = {name: parameters[flag] for name, flag in _LIMITS.items() if flag in parameters}
+    return Limits(**known | ({"retries": 0} if parameters["no_retry"] else {}))
 
 
 def _check(arguments: Arguments) -> None:
@@ -143,7 +143,7 @@ def _check_order(prompts: str, server: str) -> None:
         raise UsageError(f"{prompts} is a server file: PROMPTS, a JSONL file, comes before SERVER")
 
 
-def _kept(arguments: Arguments, resume: Resume) -> Path | None:
+def _stored_prompts(arguments: Arguments, resume: Resume) -> Path | None:
     """Return the prompts that a resumed run has kept, if they came on stdin and no others are given now."""
     if arguments.source("prompts") is not Source.RUN:
         return None
@@ -168,7 +168,7 @@ def without_secret(name: str, value: Any) -> Any:
     if name == "header":
         return [f"{one}: {REDACTED}" for one in value]
     if name in SECRETS:
-        return as_kept(name, value, environment())
+        return recorded_form(name, value, environment())
     if name == SERVER_ARGS.name:
         return [without_secrets(one) if "://" in one else one for one in value]
     return without_secrets(value) if isinstance(value, str) and "://" in value else value
@@ -179,7 +179,7 @@ def as_recorded(arguments: Arguments) -> JsonObject:
     written: JsonObject = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in arguments.values.items()
-        if name in arguments.origins and name not in _NOT_KEPT
+        if name in arguments.origins and name not in _NOT_RECORDED
     }
     if not written.get(SERVER_ARGS.name, True):
         del written[SERVER_ARGS.name]

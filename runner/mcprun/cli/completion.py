@@ -8,7 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 _OUTPUTS = Path("outputs")
-_MOST = 100
+_MAX_NAMES = 100
 """Maximum number of names that are offered."""
 
 
@@ -16,7 +16,7 @@ def runs(_: click.Context, __: click.Parameter, incomplete: str) -> list[Complet
     """Complete the runs in `outputs/`, newest first, and paths."""
     names = [folder.name for folder in _OUTPUTS.iterdir() if folder.is_dir()] if _OUTPUTS.is_dir() else []
     found = [name for name in sorted(names, reverse=True) if name.startswith(incomplete)]
-    return [*map(CompletionItem, found[:_MOST]), *files(_, __, incomplete)]
+    return [*map(CompletionItem, found[:_MAX_NAMES]), *files(_, __, incomplete)]
 
 
 def queries(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -29,7 +29,7 @@ def queries(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Com
     except UsageError:
         return []
     found = [CompletionItem(name, help=str(verdict)) for name, verdict in ids.items() if name.startswith(incomplete)]
-    return found[:_MOST]
+    return found[:_MAX_NAMES]
 
 
 def files(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from mcprun._util.command_line import split_words
+from mcprun._util.command_line import split_command_line
 from mcprun.cli.argument_sources import COMBINED, COMMAND_LINE, Arguments, Origin, Source, merge
 from mcprun.cli.options import run as run_options
 from mcprun.cli.usage_errors import DiscreetCommand
 from mcprun.config.option_table import KINDS
 from mcprun.errors import UsageError
-from mcprun.option_kinds import Headers, Listed, Variables, checked
+from mcprun.option_kinds import Headers, Listed, Variables, validate_option
 
 if TYPE_CHECKING:
     from mcprun.config.project import Config
@@ -82,9 +82,9 @@ class ConfigurableCommand(DiscreetCommand):
         self, parent: click.Context | None, variables: Mapping[str, str], files: Sequence[Config]
     ) -> Arguments:
         """Return what the environment and the files set, as text or in the form of command-line values."""
-        from mcprun.config.project import check_names, setting, written
+        from mcprun.config.project import check_names, file_spelling, setting
 
-        check_names(_known(parent) or self.settable(), variables, files)
+        check_names(_settable_parameters(parent) or self.settable(), variables, files)
         values: dict[str, Any] = {}
         origins: dict[str, Origin] = {}
         for key, param in self.settable().items():
@@ -95,9 +95,9 @@ class ConfigurableCommand(DiscreetCommand):
             if found.is_variable:
                 values[name] = _split(found.value, param, found.source)
                 if key == COMBINED and (in_file := setting(key, {}, files)):
-                    values[name] += _fitting(in_file.value, key, param, f"{in_file.source}: {written(key)}")
+                    values[name] += _fitting(in_file.value, key, param, f"{in_file.source}: {file_spelling(key)}")
             else:
-                values[name] = _fitting(found.value, key, param, f"{found.source}: {written(key)}")
+                values[name] = _fitting(found.value, key, param, f"{found.source}: {file_spelling(key)}")
             origins[name] = Origin(Source.ENVIRONMENT if found.is_variable else Source.FILE, found.source)
         return Arguments(values, origins)
 
@@ -117,7 +117,7 @@ def require(arguments: Arguments, *names: str) -> None:
             raise click.UsageError(f"Missing argument '{name.upper()}'. Pass it, or set {name} in mcprun.toml.")
 
 
-def shown(command: ConfigurableCommand, arguments: Arguments) -> Iterable[tuple[str, Any, str]]:
+def settings_with_sources(command: ConfigurableCommand, arguments: Arguments) -> Iterable[tuple[str, Any, str]]:
     """Yield each parameter's key, value and origin for `--show-config`. Secrets are not redacted here."""
     for key, param in command.settable().items():
         name = param.name or key
@@ -150,7 +150,7 @@ def _converted(ctx: click.Context, param: click.Parameter, value: Any, origin: O
         raise click.BadParameter(f"{error.message.rstrip('.')}{where}.", ctx, param) from None
 
 
-def _known(parent: click.Context | None) -> dict[str, click.Parameter]:
+def _settable_parameters(parent: click.Context | None) -> dict[str, click.Parameter]:
     """Return the parameters that may be set for any command, because all commands share one file."""
     group = parent.command if parent else None
     commands: Mapping[str, click.Command] = group.commands if isinstance(group, click.Group) else {}
@@ -172,7 +172,7 @@ def _split(text: str, param: click.Parameter, variable: str) -> Any:
     if not _takes_many(param):
         return text
     try:
-        return split_words(text)
+        return split_command_line(text)
     except ValueError as error:
         raise UsageError(f"can't read {variable}: {error}") from None
 
@@ -184,10 +184,10 @@ def _fitting(value: Any, key: str, param: click.Parameter, where: str) -> Any:
         value = [value]
     if isinstance(kind, Variables | Headers):
         if isinstance(value, list):
-            return list(checked(where, Listed(), value))
+            return list(validate_option(where, Listed(), value))
         mark = ": " if isinstance(kind, Headers) else "="
-        return [f"{name}{mark}{item}" for name, item in checked(where, kind, value).items()]
-    return checked(where, kind, value)
+        return [f"{name}{mark}{item}" for name, item in validate_option(where, kind, value).items()]
+    return validate_option(where, kind, value)
 
 
 def _takes_many(param: click.Parameter) -> bool:

@@ -29,10 +29,10 @@ class Reports:
     github: bool
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Reports:
+    def of(cls, parameters: Mapping[str, Any]) -> Reports:
         """Build the requested reports from a command's options."""
-        files = {form: given[form] for form in REPORT_FORMS if given[form] is not None}
-        return cls(files, is_on() if given["github"] is None else given["github"])
+        files = {form: parameters[form] for form in REPORT_FORMS if parameters[form] is not None}
+        return cls(files, is_on() if parameters["github"] is None else parameters["github"])
 
     @property
     def take_stdout(self) -> bool:

@@ -50,20 +50,20 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
 
 
 class Signals:
-    """Passes signals on to the run's `ending`, and reports them with `note`.
+    """Passes signals on to the run's `run_stop`, and reports them with `note`.
 
     `last` is the number of the last signal, or 0. A run that `is_batched` does not wait for queries in flight, which
     would not finish soon: pending batches are found again on resume.
     """
 
-    def __init__(self, ending: RunStop, note: Callable[[str], None], *, is_batched: bool = False) -> None:
+    def __init__(self, run_stop: RunStop, note: Callable[[str], None], *, is_batched: bool = False) -> None:
         self.last = 0
         self._interrupts = 0
         self._is_batched = is_batched
-        self._ending = ending
+        self._run_stop = run_stop
         self._note = note
 
-    async def heeded(self, run: Coroutine[Any, Any, RunResult]) -> RunResult:
+    async def run(self, run: Coroutine[Any, Any, RunResult]) -> RunResult:
         """Await a run and return its result, with signals passed on to it."""
         on_stop_signals(self._take, self._cut_short)
         return await run
@@ -81,21 +81,21 @@ class Signals:
         if number == signal.SIGINT and self._is_batched:
             self._take_of_batches(reason, is_first=is_first)
         elif number == signal.SIGINT and is_first:
-            self._ending.stop(reason)
+            self._run_stop.drain(reason)
             self._note("Stopping: waiting for queries in flight. Press Ctrl-C again to cancel them.")
         else:
             hurry()
-            self._ending.end(reason)
+            self._run_stop.cancel(reason)
             self._note("Cancelling queries in flight and shutting down servers.")
 
     def _take_of_batches(self, reason: RunError, *, is_first: bool) -> None:
         if is_first:
-            self._ending.patience = BATCH_REGRET_SECONDS
+            self._run_stop.batch_grace_seconds = BATCH_REGRET_SECONDS
             self._note(
                 "Stopping: pending batches continue at the API."
                 f" Press Ctrl-C again within {BATCH_REGRET_SECONDS:g} s to cancel them."
             )
         else:
-            self._ending.abandon()
+            self._run_stop.abandon_batches()
             self._note("Cancelling pending batches.")
-        self._ending.end(reason)
+        self._run_stop.cancel(reason)

@@ -21,12 +21,12 @@ from mcprun._util.deadline import Deadline
 from mcprun._util.json_text import finite, holds_odd_number
 from mcprun._util.json_value import JsonObject
 from mcprun._util.long_integers import WARNING as LONG_INTEGER
-from mcprun._util.long_integers import approximated, holds_long_integer
+from mcprun._util.long_integers import approximate, holds_long_integer
 from mcprun._util.tasks import retrieve
 from mcprun.client.elicitation import answer_by_policy
 from mcprun.client.request_owner import ActiveQueries, ClientFeatures, ClientResponse, PendingCall, RequestOwner
 from mcprun.evaluation.bounded import EvaluationError, evaluated
-from mcprun.limits import MAX_ASKED, MAX_PROGRESS, MAX_TRACE_CHARS
+from mcprun.limits import MAX_PROGRESS, MAX_SERVER_REQUESTS, MAX_TRACE_CHARS
 from mcprun.runs.events import CallRetry, Emit, ServerLogged, ServerRequest, ToolProgress, ToolsChanged, WarningEvent
 from mcprun.tools.results import result_text
 
@@ -41,30 +41,30 @@ class ClientCallbacks:
 
     Args:
         number: Identifies the server within a run.
-        offers: The client features that servers may use.
+        features: The client features that servers may use.
         emit: Receives the events.
         clean: Redacts a text.
-        nobodys: Counts, for the whole run, the events that were attributed to no query, and each warning.
+        unattributed: Counts, for the whole run, the events that were attributed to no query, and each warning.
     """
 
     def __init__(
-        self, number: int, offers: ClientFeatures, emit: Emit, clean: Callable[[str], str], nobodys: Counter[str]
+        self, number: int, features: ClientFeatures, emit: Emit, clean: Callable[[str], str], unattributed: Counter[str]
     ) -> None:
-        self.askers = ActiveQueries()
+        self.active_queries = ActiveQueries()
         self.is_stale = False
         self.list_clock: Deadline | None = None
         self._number = number
-        self._offers = offers
+        self._features = features
         self._emit = emit
         self._clean = clean
-        self._nobodys = nobodys
+        self._unattributed = unattributed
 
     async def elicit(
         self, context: ClientRequestContext, params: mcp_types.ElicitRequestParams
     ) -> mcp_types.ElicitResult | mcp_types.ErrorData:
         """Answer `elicitation/create`."""
         del context
-        response = await self._answered("elicitation", self.finite(_wire(params), "elicitation/create"))
+        response = await self._route("elicitation", self.finite(_wire(params), "elicitation/create"))
         return mcp_types.ElicitResult.model_validate(response.result) if response.result else _error(response)
 
     async def sample(
@@ -72,7 +72,7 @@ class ClientCallbacks:
     ) -> mcp_types.CreateMessageResult | mcp_types.ErrorData:
         """Answer `sampling/createMessage`."""
         del context
-        response = await self._answered("sampling", self.finite(_wire(params), "sampling/createMessage"))
+        response = await self._route("sampling", self.finite(_wire(params), "sampling/createMessage"))
         if not response.result:
             return _error(response)
         return mcp_types.CreateMessageResult.model_validate(response.result, by_name=False)
@@ -80,8 +80,8 @@ class ClientCallbacks:
     async def list_roots(self, context: ClientRequestContext) -> mcp_types.ListRootsResult | mcp_types.ErrorData:
         """Answer `roots/list`, which is the same for all queries."""
         del context
-        self._tell(self._owner(), ServerRequest(server=self._number, kind="roots"))
-        return mcp_types.ListRootsResult.model_validate({"roots": list(self._offers.roots)})
+        self._emit_owned(self._attribute(), ServerRequest(server=self._number, kind="roots"))
+        return mcp_types.ListRootsResult.model_validate({"roots": list(self._features.roots)})
 
     async def log(self, params: mcp_types.LoggingMessageNotificationParams) -> None:
         """Emit an event for a log message."""
@@ -89,17 +89,17 @@ class ClientCallbacks:
         event = ServerLogged(
             server=self._number, level=params.level, logger=self._shown(params.logger), text=self._shown(text) or ""
         )
-        self._tell(self.askers.owner(), event)
+        self._emit_owned(self.active_queries.attribute(), event)
 
-    async def notified(self, message: IncomingMessage) -> None:
+    async def on_notification(self, message: IncomingMessage) -> None:
         """Handle a notification. Only `notifications/tools/list_changed` has an effect."""
         if isinstance(message, mcp_types.ToolListChangedNotification):
-            self.tools_changed()
+            self.mark_tools_stale()
 
-    def tools_changed(self) -> None:
+    def mark_tools_stale(self) -> None:
         """Mark the tools as stale: they are listed again before the next query. Emit an event if they were fresh."""
         known, self.is_stale = self.is_stale, True
-        if not known and self._has_room(RequestOwner(), "tools_changed"):
+        if not known and self._is_below_limit(RequestOwner(), "tools_changed"):
             self._emit(ToolsChanged(server=self._number))
 
     def finite(self, value: T, what: str) -> T:
@@ -111,7 +111,7 @@ class ClientCallbacks:
             return value
         if holds_long_integer(value):
             self.warn_once(f"the server's message ({what}): {LONG_INTEGER}")
-        if holds_odd_number(approximated(value)):
+        if holds_odd_number(approximate(value)):
             self.warn_once(
                 f"the server's message ({what}) contains NaN or Infinity, which is not valid JSON (RFC 8259);"
                 ' recorded as text, such as "NaN"'
@@ -130,16 +130,16 @@ class ClientCallbacks:
             nonlocal highest
             if progress > highest:
                 highest = progress
-                clock.progressed(progress, total)
+                clock.extend(progress, total)
                 if caller is None:
-                    self.list_progressed(progress, total)
+                    self.extend_listing(progress, total)
             if caller is None:
                 return
             caller.progress += 1
             if caller.progress <= MAX_PROGRESS:
                 self._emit(
                     ToolProgress(
-                        where=caller.asker.where,
+                        where=caller.handler.where,
                         turn=caller.turn,
                         call=caller.call,
                         server=self._number,
@@ -151,25 +151,25 @@ class ClientCallbacks:
 
         return took
 
-    def retried(self, caller: PendingCall | None, tool: str, problem: str, wait: float) -> None:
+    def emit_retry(self, caller: PendingCall | None, tool: str, problem: str, wait: float) -> None:
         """Emit an event for a call that will be sent once more after `wait` seconds."""
         event = CallRetry(server=self._number, call=None, tool=tool, problem=problem, wait=wait)
         if caller:
-            event = replace(event, where=caller.asker.where, turn=caller.turn, call=caller.call)
+            event = replace(event, where=caller.handler.where, turn=caller.turn, call=caller.call)
         self._emit(event)
 
-    def list_progressed(self, progress: float, total: float | None) -> None:
+    def extend_listing(self, progress: float, total: float | None) -> None:
         """Extend the deadline of the `tools/list` in flight."""
         if self.list_clock:
-            self.list_clock.progressed(progress, total)
+            self.list_clock.extend(progress, total)
 
     def warn_once(self, message: str) -> None:
         """Emit a warning once per run."""
-        self._nobodys[message] += 1
-        if self._nobodys[message] == 1:
+        self._unattributed[message] += 1
+        if self._unattributed[message] == 1:
             self._emit(WarningEvent(message=message))
 
-    def refused(self, caller: PendingCall | None, error: mcp_types.ErrorData) -> None:
+    def emit_required_urls(self, caller: PendingCall | None, error: mcp_types.ErrorData) -> None:
         """Emit an event for each URL that a refused call requires.
 
         MCP 2025-11-25, "URL Elicitation Required Error".
@@ -186,26 +186,26 @@ class ClientCallbacks:
                     url=self._shown(asked.url),
                     reason="the server refuses the call until this URL has been visited",
                 )
-                self._tell(RequestOwner(caller.asker, caller, is_sure=True), event)
+                self._emit_owned(RequestOwner(caller.handler, caller, is_sure=True), event)
 
-    def _owner(self) -> RequestOwner:
+    def _attribute(self) -> RequestOwner:
         """Attribute the request that is being handled, and note whether it names no call."""
-        owner = self.askers.owner()
-        self.askers.has_asked |= owner.caller is None
+        owner = self.active_queries.attribute()
+        self.active_queries.has_unattributed |= owner.caller is None
         return owner
 
-    async def _answered(self, kind: str, request: JsonObject) -> ClientResponse:
+    async def _route(self, kind: str, request: JsonObject) -> ClientResponse:
         """Route a request to the query it belongs to, and emit an event."""
-        owner, started = self._owner(), time.monotonic()
+        owner, started = self._attribute(), time.monotonic()
         response = await self._response(owner, kind, request)
         result = response.result or {}
-        self._tell(
+        self._emit_owned(
             owner,
             ServerRequest(
                 seconds=time.monotonic() - started,
                 server=self._number,
                 kind=kind,
-                message=self._shown(_said(request)),
+                message=self._shown(_request_text(request)),
                 url=self._shown(request.get("url")),
                 answer=result.get("action") or self._shown(_text(result.get("content"))),
                 content=result.get("content") if "action" in result else None,
@@ -219,49 +219,49 @@ class ClientCallbacks:
         return response
 
     async def _response(self, owner: RequestOwner, kind: str, request: JsonObject) -> ClientResponse:
-        if owner.asker is None:
+        if owner.handler is None:
             if kind == "elicitation":
                 try:
-                    result, reason = await evaluated(lambda: answer_by_policy(self._offers.elicit, request))
+                    result, reason = await evaluated(lambda: answer_by_policy(self._features.elicit, request))
                 except EvaluationError as error:
                     result, reason = {"action": "decline"}, str(error)
                 return ClientResponse(result=result, reason=reason)
             return ClientResponse(reason="it cannot be attributed to a query")
-        if not self._has_room(owner, "requests"):
-            return ClientResponse(reason=f"the query has already received {MAX_ASKED} requests, the maximum")
+        if not self._is_below_limit(owner, "requests"):
+            return ClientResponse(reason=f"the query has already received {MAX_SERVER_REQUESTS} requests, the maximum")
         answering = asyncio.ensure_future(
-            owner.asker.answer(kind, request, owner.caller, is_sure=owner.is_sure),
+            owner.handler.answer(kind, request, owner.caller, is_sure=owner.is_sure),
         )
         answering.add_done_callback(retrieve)
-        self.askers.when_gone(owner.asker, answering.cancel)
+        self.active_queries.call_at_end(owner.handler, answering.cancel)
         with ExitStack() as stack:
-            for clock in self.askers.clocks(owner):
-                stack.enter_context(clock.paused())
+            for clock in self.active_queries.deadlines(owner):
+                stack.enter_context(clock.pause())
             try:
                 await asyncio.wait({answering})
             finally:
                 answering.cancel()
         return ClientResponse(reason="the query ended first") if answering.cancelled() else answering.result()
 
-    def _tell(self, owner: RequestOwner, event: ServerRequest | ServerLogged) -> None:
-        """Emit an event with its owner, unless that owner already has `MAX_ASKED` events of the same name."""
-        if not self._has_room(owner, event.name):
+    def _emit_owned(self, owner: RequestOwner, event: ServerRequest | ServerLogged) -> None:
+        """Emit an event with its owner, unless that owner already has `MAX_SERVER_REQUESTS` events of the same name."""
+        if not self._is_below_limit(owner, event.name):
             return
         if owner.caller:
             event = replace(event, turn=owner.caller.turn, call=owner.caller.call)
-        self._emit(replace(event, where=owner.asker.where if owner.asker else None))
+        self._emit(replace(event, where=owner.handler.where if owner.handler else None))
 
-    def _has_room(self, owner: RequestOwner, name: str) -> bool:
-        is_here = owner.asker is not None and owner.asker in self.askers
-        counts = self.askers.counts(owner.asker) if owner.asker and is_here else self._nobodys
+    def _is_below_limit(self, owner: RequestOwner, name: str) -> bool:
+        is_here = owner.handler is not None and owner.handler in self.active_queries
+        counts = self.active_queries.counts(owner.handler) if owner.handler and is_here else self._unattributed
         counts[name] += 1
-        return counts[name] <= MAX_ASKED
+        return counts[name] <= MAX_SERVER_REQUESTS
 
     def _warn(self, kind: str, owner: RequestOwner, response: ClientResponse) -> None:
         """Warn once per run about an answer that the user may not expect."""
-        if kind == "elicitation" and self._offers.elicit == "decline" and not owner.is_sure and not response.reason:
+        if kind == "elicitation" and self._features.elicit == "decline" and not owner.is_sure and not response.reason:
             message = "the server sent an elicitation request, which was declined; see --elicit and the trace"
-        elif owner.asker is None:
+        elif owner.handler is None:
             message = (
                 f"a server's {kind} request cannot be attributed to a query, so no scripted answer was used;"
                 " --fresh-server starts a server for each query"
@@ -279,7 +279,7 @@ def _wire(params: mcp_types.ElicitRequestParams | mcp_types.CreateMessageRequest
     return params.model_dump(by_alias=True, exclude_unset=True, exclude={"meta", "task"})
 
 
-def _said(request: JsonObject) -> str:
+def _request_text(request: JsonObject) -> str:
     """Return the text of a request: the message of an elicitation, or the last message of a sampling request."""
     if "message" in request:
         return str(request["message"])
@@ -294,4 +294,4 @@ def _text(content: JsonObject | list[JsonObject] | None) -> str | None:
 
 
 def _error(response: ClientResponse) -> mcp_types.ErrorData:
-    return mcp_types.ErrorData(code=response.code, message=response.told)
+    return mcp_types.ErrorData(code=response.code, message=response.error_message)

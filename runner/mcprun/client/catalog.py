@@ -8,7 +8,7 @@ from typing import Any
 import mcp_types
 
 from mcprun._util.json_value import JsonObject
-from mcprun.client.list_items import PROMPTS, RESOURCES, TEMPLATES, ItemList, read_page, repeated
+from mcprun.client.list_items import PROMPTS, RESOURCES, TEMPLATES, ItemList, read_page, repeated_cursor_message
 from mcprun.client.request_errors import RequestFailed
 from mcprun.client.session import ServerSession
 from mcprun.limits import MAX_TOOL_PAGES
@@ -27,28 +27,30 @@ def _ignore(message: str) -> None:
     del message
 
 
-async def list_prompts(server: ServerSession, seconds: float, on_malformed: OnMalformed = _ignore) -> list[JsonObject]:
+async def list_prompts(
+    server: ServerSession, timeout_s: float, on_malformed: OnMalformed = _ignore
+) -> list[JsonObject]:
     """Return the prompts in wire form; empty if the server does not support prompts.
 
-    `seconds` is the time limit for each page. A malformed prompt is left out, and `on_malformed` is called with a
+    `timeout_s` is the time limit for each page. A malformed prompt is left out, and `on_malformed` is called with a
     message that names it. Raises `RequestFailed` if the list can't be read, `QueryError` (`server_died`) if the server
     is gone.
     """
-    return await _pages(server, mcp_types.ListPromptsRequest, PROMPTS, seconds, on_malformed)
+    return await _pages(server, mcp_types.ListPromptsRequest, PROMPTS, timeout_s, on_malformed)
 
 
 async def list_resources(
-    server: ServerSession, seconds: float, on_malformed: OnMalformed = _ignore
+    server: ServerSession, timeout_s: float, on_malformed: OnMalformed = _ignore
 ) -> list[JsonObject]:
     """Return the resources, as `list_prompts` does the prompts."""
-    return await _pages(server, mcp_types.ListResourcesRequest, RESOURCES, seconds, on_malformed)
+    return await _pages(server, mcp_types.ListResourcesRequest, RESOURCES, timeout_s, on_malformed)
 
 
 async def list_templates(
-    server: ServerSession, seconds: float, on_malformed: OnMalformed = _ignore
+    server: ServerSession, timeout_s: float, on_malformed: OnMalformed = _ignore
 ) -> list[JsonObject]:
     """Return the resource templates, as `list_prompts` does the prompts."""
-    return await _pages(server, mcp_types.ListResourceTemplatesRequest, TEMPLATES, seconds, on_malformed)
+    return await _pages(server, mcp_types.ListResourceTemplatesRequest, TEMPLATES, timeout_s, on_malformed)
 
 
 def names(items: Iterable[JsonObject], key: str) -> str:
@@ -63,7 +65,7 @@ async def _pages(
 ) -> list[JsonObject]:
     if not server.has("prompts" if listed is PROMPTS else "resources"):
         return []
-    what = f"the list of {listed.what}s"
+    what = f"the list of {listed.noun}s"
     found: list[JsonObject] = []
     cursor: str | None = None
     seen: set[str] = set()
@@ -80,11 +82,11 @@ async def _pages(
             raise RequestFailed(f"the server sent an invalid result: {error}", "invalid result") from None
         for one in page.malformed:
             mark = ":" if one.rule == "ignored" else ""
-            on_malformed(f"{listed.what} {one.item!r}{mark} {one.message}")
+            on_malformed(f"{listed.noun} {one.item!r}{mark} {one.message}")
         found += page.items
         cursor = page.cursor
         if cursor in seen:
-            server.desk.warn_once(repeated(asked.method, cursor))
+            server.callbacks.warn_once(repeated_cursor_message(asked.method, cursor))
         if not cursor or cursor in seen:
             return found
         seen.add(cursor)

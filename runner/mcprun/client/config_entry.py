@@ -21,11 +21,11 @@ class Entry:
 
     values: Mapping[str, Any]
     where: str
-    known: Surroundings
+    surroundings: Surroundings
     is_opencode: bool = False
 
     @classmethod
-    def of(cls, value: Any, where: str, known: Surroundings, *, is_opencode: bool = False) -> Entry:
+    def of(cls, value: Any, where: str, surroundings: Surroundings, *, is_opencode: bool = False) -> Entry:
         """Return the entry for a JSON value. A key whose value is null counts as absent.
 
         `transport` may be an object that holds the other keys. `command` may be an object with `path`, `args` and
@@ -37,7 +37,7 @@ class Entry:
         if isinstance(values.get("command"), Mapping):
             nested = dict(values.pop("command"))
             values = {"command": nested.pop("path", None), **nested, **values}
-        return cls({key: value for key, value in values.items() if value is not None}, where, known, is_opencode)
+        return cls({key: value for key, value in values.items() if value is not None}, where, surroundings, is_opencode)
 
     def at(self, key: str) -> str:
         """Return the name of a key in messages (`mcp.json: mcpServers.x.url`)."""
@@ -54,9 +54,9 @@ class Entry:
 
     def at_home(self, path: str) -> str:
         """Return a path with a leading `~/` replaced by the home folder."""
-        return str(self.known.home / path[2:]) if path.startswith("~/") else path
+        return str(self.surroundings.home / path[2:]) if path.startswith("~/") else path
 
-    def words(self, key: str) -> list[str]:
+    def strings(self, key: str) -> list[str]:
         """Return the value of a key as a list of strings; empty if absent.
 
         A single string counts as a list of one, except for `args`. Raises `UsageError` for any other type.
@@ -95,7 +95,7 @@ class Entry:
         if not isinstance(value, str):
             quotes = "; put it in quotes" if isinstance(value, int | float) else ""
             raise UsageError(f"{where}: expected a string, got {label(value)}{quotes}")
-        return _placed(expand_opencode if self.is_opencode else expand, value, self.known, where)
+        return _placed(expand_opencode if self.is_opencode else expand, value, self.surroundings, where)
 
     def _expand(self, value: Any, where: str) -> Any:
         if isinstance(value, Mapping):
@@ -127,9 +127,9 @@ def _object(value: Any, where: str) -> Mapping[str, Any]:
     return value
 
 
-def _placed(expanding: Callable[[str, Surroundings], str], value: str, known: Surroundings, where: str) -> str:
+def _placed(expanding: Callable[[str, Surroundings], str], value: str, surroundings: Surroundings, where: str) -> str:
     """Return a string with its placeholders expanded. Raises `UsageError`, with the place, if one can't be."""
     try:
-        return expanding(value, known)
+        return expanding(value, surroundings)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None

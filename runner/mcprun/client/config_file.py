@@ -21,7 +21,7 @@ from typing import Any
 from mcprun._util import jsonc
 from mcprun._util.special_files import open_input
 from mcprun.client.config_entry import Entry, label
-from mcprun.client.oauth_client import registered
+from mcprun.client.oauth_client import registered_client
 from mcprun.client.placeholders import Surroundings
 from mcprun.client.target import HttpTarget, StdioTarget, http_target, variables_of
 from mcprun.errors import UsageError
@@ -94,15 +94,15 @@ class _Listed:
 
 
 def read_server(
-    file: Path, name: str, args: Sequence[str], known: Surroundings | None = None
+    file: Path, name: str, args: Sequence[str], surroundings: Surroundings | None = None
 ) -> StdioTarget | HttpTarget:
     """Return the server called `name` in a file, or the only enabled one if `name` is empty.
 
     `args` are appended to those of its command. Raises `UsageError` if the file can't be read, if it has no such
     server, or if the entry can't be used; the message then names the entry by its key path.
     """
-    known = known or Surroundings.current()
-    servers = _servers(file, known)
+    surroundings = surroundings or Surroundings.current()
+    servers = _servers(file, surroundings)
     name = name or _only(file, servers)
     if name not in servers:
         enabled = [one for one, listed in servers.items() if not listed.disabled_by] or list(servers)
@@ -110,7 +110,7 @@ def read_server(
         hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(enabled)}"
         raise UsageError(f"{file} has no server {name!r}; {hint}")
     listed = servers[name]
-    entry = Entry.of(listed.entry, f"{file}: {listed.path}", known, is_opencode=listed.is_opencode)
+    entry = Entry.of(listed.entry, f"{file}: {listed.path}", surroundings, is_opencode=listed.is_opencode)
     is_disabled = entry.flag("disabled", False) or not entry.flag("enabled", True)
     target = _target(entry, f"{file}#{name}", args)
     disabled = [f"{entry.where} is disabled ({listed.disabled_by}), but used because it was selected by name"]
@@ -120,7 +120,7 @@ def read_server(
 def _target(entry: Entry, where: str, args: Sequence[str]) -> StdioTarget | HttpTarget:
     kind = _kind(entry)
     urls = [key for key in _URLS if entry.text(key)]
-    command = entry.words("command")
+    command = entry.strings("command")
     if len(urls) > 1:
         raise UsageError(f"{entry.where} has both {urls[0]} and {urls[1]}: remove one")
     if command and urls and kind is None:
@@ -137,7 +137,7 @@ def _target(entry: Entry, where: str, args: Sequence[str]) -> StdioTarget | Http
     first, *more = program.split()
     if more and not {"/", "\\"} & {*first} and not shutil.which(program):
         raise UsageError(f"{entry.at('command')} is a complete command line; move its arguments to args")
-    return StdioTarget(where, entry.at_home(program), (*rest, *entry.words("args"), *args), env, entry.path("cwd"))
+    return StdioTarget(where, entry.at_home(program), (*rest, *entry.strings("args"), *args), env, entry.path("cwd"))
 
 
 def _by_extension(entry: Entry) -> str:
@@ -165,7 +165,7 @@ def _http(entry: Entry, key: str, where: str, args: Sequence[str], *, is_sse: bo
             " --header 'NAME: VALUE'"
         )
     target = http_target(entry.text(key) or "", entry.at(key), entry.texts("headers"), sse=is_sse)
-    return replace(target, registered=registered(entry.expanded(("oauth", "auth")), entry.where))
+    return replace(target, registered=registered_client(entry.expanded(("oauth", "auth")), entry.where))
 
 
 def _kind(entry: Entry) -> str | None:
@@ -211,13 +211,13 @@ def _only(file: Path, servers: Mapping[str, _Listed]) -> str:
     raise UsageError(f"{file} has {len(enabled)} servers; select one, such as {file}#{enabled[0]}")
 
 
-def _servers(file: Path, known: Surroundings) -> dict[str, _Listed]:
+def _servers(file: Path, surroundings: Surroundings) -> dict[str, _Listed]:
     """Return the servers in a file by name. If two of `_ROOTS` hold the same name, the earlier one wins."""
     config = _read(file)
     if not isinstance(config, Mapping):
         raise UsageError(f"{file}: expected an object, got {label(config)}")
     found: dict[str, _Listed] = {}
-    for root in (*_ROOTS, ("projects", str(known.folder), "mcpServers")):
+    for root in (*_ROOTS, ("projects", str(surroundings.folder), "mcpServers")):
         value: Any = config
         for key in root:
             value = value.get(key) if isinstance(value, Mapping) else None

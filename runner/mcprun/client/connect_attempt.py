@@ -101,7 +101,7 @@ class ConnectAttempt:
 
     def allows_next(self) -> bool:
         """Return whether the failure may be that of an older server, and half of the time is left to try that."""
-        if not isinstance(self.error, _EXITS) or self.clock.worked > self.clock.seconds / 2:
+        if not isinstance(self.error, _EXITS) or self.clock.elapsed > self.clock.limit_s / 2:
             return False
         if isinstance(self.candidate.target, HttpTarget):
             return self.refused in _NOT_POSTED_TO

@@ -31,7 +31,7 @@ def connect_error(error: Exception, attempt: ConnectAttempt, refusal: str) -> Ru
             kind, message = error.kind, str(error)
         case _ if refusal:
             failure = attempt.delivery.failure
-            reply = f": {failure.words}" if failure and failure.words and failure.status == _FORBIDDEN else ""
+            reply = f": {failure.body_text}" if failure and failure.body_text and failure.status == _FORBIDDEN else ""
             message = f"can't connect to {target}: {refusal}{reply}"
         case TimeoutError():
             kind = ErrorKind.CONNECT_TIMEOUT
@@ -59,7 +59,7 @@ def connect_error(error: Exception, attempt: ConnectAttempt, refusal: str) -> Ru
             proxy = proxy_of(target.url) if isinstance(target, HttpTarget) else ""
             through = f" through the proxy of {proxy}" if proxy else ""
             message = f"can't connect to {target}{through}: {str(error) or type(error).__name__}"
-    return RunError(kind, message, stderr=attempt.stderr.last_words)
+    return RunError(kind, message, stderr=attempt.stderr.stderr_tail)
 
 
 def _hint(attempt: ConnectAttempt, target: Target) -> str:

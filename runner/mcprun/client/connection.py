@@ -26,15 +26,15 @@ class Connection:
     """One connection, which is opened once and ends when it is closed or lost.
 
     `is_down` is set if the connection was lost rather than closed by mcprun, and `reason` says why, if the transport
-    knows. `over` is called once, after cleanup.
+    knows. `on_close` is called once, after cleanup.
     """
 
-    def __init__(self, over: Callable[[Connection], None]) -> None:
+    def __init__(self, on_close: Callable[[Connection], None]) -> None:
         self.is_down = False
         self.reason = ""
         self._is_closing = False
-        self._ended = asyncio.Event()
-        self._over = over
+        self._closed = asyncio.Event()
+        self._on_close = on_close
         self._task: asyncio.Task[None] | None = None
 
     async def open(self, enter: Callable[[AsyncExitStack], Awaitable[T]]) -> T:
@@ -50,13 +50,13 @@ class Connection:
                 async with AsyncExitStack() as stack:
                     ready.set_result(await enter(stack))
                     try:
-                        await self._ended.wait()
+                        await self._closed.wait()
                     finally:
-                        self.ended()  # before the SDK wakes the tasks whose requests it drops
+                        self.mark_closed()  # before the SDK wakes the tasks whose requests it drops
             finally:
-                self.ended()
+                self.mark_closed()
                 if ready.done():
-                    self._over(self)
+                    self._on_close(self)
 
         task = self._task = asyncio.create_task(hold(), name="link")
         task.add_done_callback(retrieve)
@@ -72,11 +72,11 @@ class Connection:
         raise ConnectionError("the connection was dropped") if task.cancelled() else _innermost(task.exception())
 
     @property
-    def is_over(self) -> bool:
+    def is_closed(self) -> bool:
         """Whether the connection has ended, or is being closed."""
-        return self._ended.is_set()
+        return self._closed.is_set()
 
-    def ended(self, reason: str = "") -> None:
+    def mark_closed(self, reason: str = "") -> None:
         """Mark the connection as lost, unless mcprun is closing it, and let its task clean up.
 
         The first `reason` that the transport knows is kept.
@@ -84,15 +84,15 @@ class Connection:
         if not self._is_closing:
             self.is_down = True
             self.reason = self.reason or reason
-        self._ended.set()
+        self._closed.set()
 
     async def close(self) -> None:
         """Close the connection, and wait until it has ended."""
         self._is_closing = True
-        self._ended.set()
-        await self.gone()
+        self._closed.set()
+        await self.wait_closed()
 
-    async def gone(self) -> None:
+    async def wait_closed(self) -> None:
         """Wait until the connection and its process, if any, have ended.
 
         The wait goes on if the caller is cancelled, because a process whose shutdown is cut short may survive. It is

@@ -67,15 +67,17 @@ class ConnectionEvents:
 
         return StdioReports(noise=noise, hung_up=hung_up, replaced=self._warn_replaced)
 
-    def http_reports(self, number: int, link: Connection, desk: ClientCallbacks) -> Reports:
+    def http_reports(self, number: int, link: Connection, callbacks: ClientCallbacks) -> Reports:
         """Return the callbacks through which an HTTP transport reports on its connection."""
 
         def renewed(status: int, seconds: float) -> None:
-            desk.is_stale = True
-            desk.askers.renewed()
+            callbacks.is_stale = True
+            callbacks.active_queries.forget_session()
             self._emit(SessionRenewed(server=number, status=status, seconds=seconds))
 
-        return Reports(lost=link.ended, renewed=renewed, refused=self._emit_refused, replaced=self._warn_replaced)
+        return Reports(
+            on_lost=link.mark_closed, renewed=renewed, refused=self._emit_refused, replaced=self._warn_replaced
+        )
 
     def _emit_refused(self, what: str, failure: HttpFailure) -> None:
         if (what, failure.status) not in self._refused:

@@ -26,14 +26,14 @@ from mcprun.client.callbacks import ClientCallbacks
 from mcprun.client.connect_attempt import ConnectAttempt, candidates, reported
 from mcprun.client.connect_errors import connect_error
 from mcprun.client.connection_events import ConnectionEvents
-from mcprun.client.in_process import contained, contained_tasks
+from mcprun.client.in_process import contain_exceptions, contain_tasks
 from mcprun.client.raw_results import RawResults
 from mcprun.client.request_owner import ClientFeatures
 from mcprun.client.server_log import ServerLog
 from mcprun.client.session import ConnectedServer, ServerSession
 from mcprun.client.subscriptions import set_log_level, subscribe_tool_changes
-from mcprun.client.target import HttpTarget, InProcessTarget, StdioTarget, Target, brings_authorization
-from mcprun.client.tool_listing import ListedTools, list_tools, relisted
+from mcprun.client.target import HttpTarget, InProcessTarget, StdioTarget, Target, has_credentials
+from mcprun.client.tool_listing import ListedTools, list_again, list_tools
 from mcprun.client.traffic import Traffic, TrafficObserver
 from mcprun.client.transports.http_failure import begin_delivery
 from mcprun.client.transports.http_reports import Reports
@@ -77,26 +77,31 @@ class Connector:
         log: Receives the stderr of the servers.
         emit: Receives the events.
         options: Limits, protocol and client features.
-        ahead: The first server, if it has been started already.
+        prestarted: The first server, if it has been started already.
     """
 
     def __init__(
-        self, target: Target, log: ServerLog, emit: Emit, options: ConnectOptions, ahead: PrestartedServer | None = None
+        self,
+        target: Target,
+        log: ServerLog,
+        emit: Emit,
+        options: ConnectOptions,
+        prestarted: PrestartedServer | None = None,
     ) -> None:
         self._target = target
         self._log = log
         self._emit = emit
         self._options = options
-        self._ahead = ahead if ahead and ahead.is_there else None
+        self._prestarted = prestarted if prestarted and prestarted.is_there else None
         self._numbers = itertools.count(1)
         self._mode = LEGACY if options.protocol == LEGACY else AUTO
         self._discovered: mcp_types.DiscoverResult | None = None
         self._tools: ToolSet | None = None
         self._listed: ListedTools | None = None
-        self._nobodys: Counter[str] = Counter()
-        self._events = ConnectionEvents(log, emit, self._nobodys)
+        self._unattributed: Counter[str] = Counter()
+        self._events = ConnectionEvents(log, emit, self._unattributed)
         self._auth: OAuthAuth | None = None
-        if isinstance(target, HttpTarget) and not brings_authorization(target):
+        if isinstance(target, HttpTarget) and not has_credentials(target):
             self._auth = OAuthAuth(target, TokenStore.find(), log.redactor, emit)
 
     async def connect(self) -> ServerSession:
@@ -105,23 +110,23 @@ class Connector:
         Raises `RunError` (`server_start`, `connect_timeout`, `bad_tools`) with the end of the server's stderr.
         """
         number = next(self._numbers)
-        ahead, self._ahead = self._ahead, None
-        started, offset = (ahead.since, ahead.offset) if ahead else (time.monotonic(), self._log.offset)
-        peer, listed = await self._start(number, ahead)
-        seconds = time.monotonic() - started
+        prestarted, self._prestarted = self._prestarted, None
+        started, offset = (prestarted.since, prestarted.offset) if prestarted else (time.monotonic(), self._log.offset)
+        peer, listed = await self._start(number, prestarted)
+        elapsed = time.monotonic() - started
         try:
-            tools = await self._known(listed)
+            tools = await self._mapped_tools(listed)
         except BaseException:
             await peer.link.close()
             raise
 
         async def relist(server: ServerSession) -> ToolSet | None:
-            return await relisted(peer.client, server, self._options.timeout_s, self._emit)
+            return await list_again(peer.client, server, self._options.timeout_s, self._emit)
 
         server = ServerSession(number, peer, tools, relist, self._options.max_call_s)
         self._emit(
             ServerStart(
-                seconds=seconds,
+                seconds=elapsed,
                 server=number,
                 server_name=server.name,
                 version=server.version,
@@ -132,7 +137,7 @@ class Connector:
         )
         return server
 
-    async def _start(self, number: int, ahead: PrestartedServer | None) -> tuple[ConnectedServer, ListedTools]:
+    async def _start(self, number: int, prestarted: PrestartedServer | None) -> tuple[ConnectedServer, ListedTools]:
         """Connect, and list the tools, within the deadline that all candidates share. Raises `RunError`."""
         attempts: list[ConnectAttempt] = []
         clock = Deadline(self._options.timeout_s, self._options.max_call_s)
@@ -140,24 +145,24 @@ class Connector:
             self._auth.problem = ""
         try:
             async with clock:
-                return await self._try_candidates(number, clock, ahead, attempts)
+                return await self._try_candidates(number, clock, prestarted, attempts)
         except TimeoutError as error:
             raise connect_error(error, attempts[-1], self._refusal()) from None
 
     async def _try_candidates(
-        self, number: int, clock: Deadline, ahead: PrestartedServer | None, attempts: list[ConnectAttempt]
+        self, number: int, clock: Deadline, prestarted: PrestartedServer | None, attempts: list[ConnectAttempt]
     ) -> tuple[ConnectedServer, ListedTools]:
         """Return what the first candidate that connects has reached, and remember that candidate.
 
         Each attempt is appended to `attempts`. Raises `RunError` for the attempt that explains the failure.
         """
         for candidate in candidates(self._target, self._mode, self._options.protocol):
-            stderr = ahead.stderr if ahead else self._log.stderr()
-            attempt = ConnectAttempt(candidate, self._events.connection(number), stderr, clock, ahead)
+            stderr = prestarted.stderr if prestarted else self._log.stderr()
+            attempt = ConnectAttempt(candidate, self._events.connection(number), stderr, clock, prestarted)
             if attempts:  # a time-out is explained by what came before, too
                 attempt.step, attempt.unprobed = attempts[-1].step, attempts[-1].unprobed
             attempts.append(attempt)
-            ahead = None
+            prestarted = None
             try:
                 reached = await self._open(number, attempt)
             except Exception as error:  # noqa: BLE001  every failure becomes a RunError with the stderr
@@ -173,13 +178,13 @@ class Connector:
 
     async def _open(self, number: int, attempt: ConnectAttempt) -> tuple[ConnectedServer, ListedTools]:
         features = self._options.features
-        desk = ClientCallbacks(number, features, self._emit, self._log.redactor.text, self._nobodys)
+        callbacks = ClientCallbacks(number, features, self._emit, self._log.redactor.text, self._unattributed)
 
         async def enter(stack: AsyncExitStack) -> tuple[ConnectedServer, ListedTools]:
             attempt.delivery = begin_delivery()
-            desk.list_clock = attempt.clock
-            server = self._reached(number, stack, attempt, desk)
-            client = await stack.enter_async_context(self._client(attempt.candidate.mode, server, desk))
+            callbacks.list_clock = attempt.clock
+            server = self._reached(number, stack, attempt, callbacks)
+            client = await stack.enter_async_context(self._client(attempt.candidate.mode, server, callbacks))
             is_modern = client.protocol_version in MODERN_PROTOCOL_VERSIONS
             if self._options.protocol == MODERN and not is_modern:
                 message = (
@@ -190,15 +195,15 @@ class Connector:
             if attempt.unprobed and not is_modern:
                 self._emit(WarningEvent(message=_unprobed(attempt.unprobed)))
             await set_log_level(client, features.log_level)
-            await stack.enter_async_context(subscribe_tool_changes(client, desk))
-            desk.is_stale = False
-            listed = (await list_tools(client, desk.warn_once)).finite(desk)
-            desk.list_clock = None
-            return ConnectedServer(client, attempt.link, attempt.stderr, desk), listed
+            await stack.enter_async_context(subscribe_tool_changes(client, callbacks))
+            callbacks.is_stale = False
+            listed = (await list_tools(client, callbacks.warn_once)).finite(callbacks)
+            callbacks.list_clock = None
+            return ConnectedServer(client, attempt.link, attempt.stderr, callbacks), listed
 
         return await attempt.link.open(enter)
 
-    def _client(self, mode: str, server: Any, desk: ClientCallbacks) -> Client:
+    def _client(self, mode: str, server: Any, callbacks: ClientCallbacks) -> Client:
         features = self._options.features
         return Client(
             server,
@@ -206,20 +211,20 @@ class Connector:
             prior_discover=self._discovered,
             client_info=mcp_types.Implementation(name="mcprun", version=__version__),
             cache=None,
-            elicitation_callback=desk.elicit,
-            sampling_callback=desk.sample if features.sampling else None,
-            list_roots_callback=desk.list_roots if features.roots else None,
-            logging_callback=desk.log,
+            elicitation_callback=callbacks.elicit,
+            sampling_callback=callbacks.sample if features.sampling else None,
+            list_roots_callback=callbacks.list_roots if features.roots else None,
+            logging_callback=callbacks.log,
             log_level=features.log_level,
-            message_handler=desk.notified,
+            message_handler=callbacks.on_notification,
         )
 
-    def _reached(self, number: int, stack: AsyncExitStack, attempt: ConnectAttempt, desk: ClientCallbacks) -> Any:
+    def _reached(self, number: int, stack: AsyncExitStack, attempt: ConnectAttempt, callbacks: ClientCallbacks) -> Any:
         """Return what the SDK's client connects to: an in-process server itself, or a transport to any other."""
         target = attempt.candidate.target
         if isinstance(target, InProcessTarget):
-            stack.enter_context(contained_tasks())
-            return contained(target.server)
+            stack.enter_context(contain_tasks())
+            return contain_exceptions(target.server)
         if isinstance(target, StdioTarget):
             if attempt.ahead:
                 stack.push(attempt.stderr)
@@ -227,19 +232,19 @@ class Connector:
                 stack.enter_context(attempt.stderr)
             transport = self._stdio(target, number, attempt)
         else:
-            transport = self._http(target, self._events.http_reports(number, attempt.link, desk))
+            transport = self._http(target, self._events.http_reports(number, attempt.link, callbacks))
         observer = TrafficObserver(
             sending=attempt.sending,
             unprobed=attempt.not_probed,
-            progressed=desk.list_progressed,
+            progressed=callbacks.extend_listing,
             stray=self._events.stray(number),
-            gave_up=desk.askers.gave_up,
-            late=desk.askers.answered_late,
+            gave_up=callbacks.active_queries.mark_abandoned,
+            late=callbacks.active_queries.mark_answered,
         )
         probe_s = min(DISCOVER_TIMEOUT_SECONDS, self._options.timeout_s * _PROBE_SHARE)
         is_probed = attempt.candidate.mode == self._options.protocol == AUTO
         attempt.traffic = Traffic(self._options.max_bytes, probe_s if is_probed else None, observer)
-        return RawResults().between(attempt.traffic.watched(transport, attempt.link.ended))
+        return RawResults().between(attempt.traffic.wrap(transport, attempt.link.mark_closed))
 
     def _stdio(self, target: StdioTarget, number: int, attempt: ConnectAttempt) -> Any:
         reports = self._events.stdio_reports(number, attempt.link)
@@ -252,7 +257,7 @@ class Connector:
         connect_s = self._options.timeout_s
         return streamable_http(url, headers, max_bytes=max_bytes, connect_s=connect_s, reports=reports, auth=self._auth)
 
-    async def _known(self, listed: ListedTools) -> ToolSet:
+    async def _mapped_tools(self, listed: ListedTools) -> ToolSet:
         """Return the mapped tools, and warn if they changed after a restart.
 
         Mapping hundreds of tools is slow, so it runs in a thread, and only if the list differs from the last one.

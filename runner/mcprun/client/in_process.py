@@ -34,7 +34,7 @@ _IS_SERVER: ContextVar[bool] = ContextVar("is_server", default=False)
 _FACTORIES: WeakKeyDictionary[asyncio.AbstractEventLoop, _TaskFactory] = WeakKeyDictionary()
 
 
-def contained(server: MCPServer | Server[Any]) -> Server[Any]:
+def contain_exceptions(server: MCPServer | Server[Any]) -> Server[Any]:
     """Return a copy of a server that shares its handlers and contains their exceptions."""
     inner: Server[Any] = server._lowlevel_server if isinstance(server, MCPServer) else server  # noqa: SLF001  as the SDK's client does
     outer = copy.copy(inner)
@@ -88,7 +88,7 @@ async def _outcome(handler: Awaitable[HandlerResult]) -> tuple[HandlerResult, Ba
 
 
 @contextmanager
-def contained_tasks() -> Iterator[None]:
+def contain_tasks() -> Iterator[None]:
     """Contain the tasks that a server's code starts in the running event loop, during the context."""
     loop = asyncio.get_running_loop()
     factory = _FACTORIES.setdefault(loop, _TaskFactory(loop.get_task_factory()))
@@ -127,7 +127,7 @@ async def _child(coroutine: Coroutine[Any, Any, Any]) -> Any:
     except (SystemExit, KeyboardInterrupt) as error:
         if _is_ctrl_c(error):
             raise
-        raise RuntimeError(f"a task of the server raised {_described(error)}") from error
+        raise RuntimeError(f"a task of the server raised {_describe(error)}") from error
 
 
 class _Lifespan:
@@ -173,10 +173,10 @@ def _errors_only(what: str, passed: BaseException | None = None) -> Iterator[Non
 
 
 def _contained(what: str, error: BaseException) -> MCPError:
-    return MCPError(code=INTERNAL_ERROR, message=f"{what} raised {_described(error)}")
+    return MCPError(code=INTERNAL_ERROR, message=f"{what} raised {_describe(error)}")
 
 
-def _described(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     return (f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)[:_SHOWN]
 
 

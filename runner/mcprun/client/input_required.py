@@ -17,7 +17,7 @@ from mcprun._util.json_value import JsonObject
 from mcprun.limits import MAX_ROUNDS
 from mcprun.tools.results import unsendable
 
-_FIRST_SECONDS, _MOST_SECONDS = 0.05, 0.25
+_FIRST_SECONDS, _MAX_SECONDS = 0.05, 0.25
 """Wait before a call is sent again if the server requests no input, doubled each time like in the SDK's client."""
 
 Resend = Callable[[InputResponses | None, str | None], Awaitable[JsonObject]]
@@ -48,16 +48,16 @@ async def resolve_input_required(session: ClientSession, result: JsonObject, res
             responses = await _answers(session, asked)
         else:
             await asyncio.sleep(wait)
-            wait, responses = min(2 * wait, _MOST_SECONDS), None
+            wait, responses = min(2 * wait, _MAX_SECONDS), None
         result = await resend(responses, asked.request_state)
     if asks_for_input(result):
         raise RoundsError(f"the server has asked for input {MAX_ROUNDS} times, and asks again")
     return result
 
 
-async def _answers(session: ClientSession, asked: InputRequiredResult) -> InputResponses:
+async def _answers(session: ClientSession, requested: InputRequiredResult) -> InputResponses:
     responses: InputResponses = {}
-    for name, request in (asked.input_requests or {}).items():
+    for name, request in (requested.input_requests or {}).items():
         context = ClientRequestContext(session=session, request_id=name)
         response = await session.dispatch_input_request(context, request)
         if isinstance(response, ErrorData):

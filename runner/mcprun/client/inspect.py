@@ -14,7 +14,7 @@ from mcprun.client.list_items import PROMPTS, RESOURCES, TEMPLATES
 from mcprun.client.request_errors import RequestFailed
 from mcprun.client.sdk_logging import sdk_logs
 from mcprun.client.server_log import ServerLog
-from mcprun.client.session import ServerSession, described
+from mcprun.client.session import ServerSession, server_record
 from mcprun.client.target import Target, warnings_of
 from mcprun.errors import QueryError, RunError
 from mcprun.limits import MAX_LOG_BYTES
@@ -82,17 +82,17 @@ async def list_all(
     except RunError as error:
         clean = redactor.text
         raise RunError(error.kind, clean(str(error)), stderr=clean(error.stderr)) from None
-    record = redactor.value(described(server))
+    record = redactor.value(server_record(server))
     catalog = sorted_catalog(redactor.value(found)) if found else None
     for message in redactor.take_warnings():
         watch(WarningEvent(message=message))
     return record.model_copy(update={"tools": in_order(record.tools)}), catalog
 
 
-async def list_catalog(server: ServerSession, seconds: float, warn: Callable[[str], None]) -> Catalog:
+async def list_catalog(server: ServerSession, timeout_s: float, warn: Callable[[str], None]) -> Catalog:
     """Return a server's prompts, resources and templates. If one list fails, the others are still listed.
 
-    `seconds` is the time limit for all pages of a list. As with a call, progress restarts it.
+    `timeout_s` is the time limit for all pages of a list. As with a call, progress restarts it.
     """
     lists: dict[str, list[JsonObject]] = {}
     failed: dict[str, str] = {}
@@ -103,13 +103,13 @@ async def list_catalog(server: ServerSession, seconds: float, warn: Callable[[st
     ):
         lists[name] = []
         try:
-            server.desk.list_clock = clock = Deadline(seconds, server.most_seconds)
+            server.callbacks.list_clock = clock = Deadline(timeout_s, server.max_call_seconds)
             async with clock:
-                lists[name] = await read(server, seconds, warn)
+                lists[name] = await read(server, timeout_s, warn)
         except TimeoutError:
             failed[name] = f"{listed.method} failed: not complete {clock.limit}"
         except (RequestFailed, QueryError) as error:
             failed[name] = f"{listed.method} failed: {error}"
         finally:
-            server.desk.list_clock = None
+            server.callbacks.list_clock = None
     return Catalog(**lists, failed=failed)

@@ -25,12 +25,12 @@ _TEXTS = frozenset({"description", "mimeType"})
 
 @dataclass(frozen=True, slots=True)
 class ItemList:
-    """One kind of list: `key` holds the items on a page, and `known_by` is the field that identifies an item."""
+    """One kind of list: `key` holds the items on a page, and `identity_key` is the field that identifies an item."""
 
     method: str
     key: str
-    what: str
-    known_by: str
+    noun: str
+    identity_key: str
     model: type[BaseModel]
     optional: frozenset[str]
 
@@ -91,14 +91,14 @@ def read_page(listed: ItemList, page: JsonObject, accept: Callable[[JsonObject],
     return Page(items, malformed, cursor)
 
 
-def repeated(method: str, cursor: str | None) -> str:
+def repeated_cursor_message(method: str, cursor: str | None) -> str:
     """Describe an endless list: the server sent a cursor that it had sent before."""
     return f"the server's {method} repeats the cursor {str(cursor)[:_CURSOR]!r}, so the list ends there"
 
 
 def _name(listed: ItemList, item: Any, index: int) -> str:
     """Return the identifier of an item or, without a valid one, its place on the page (`tools[3]`)."""
-    name = item.get(listed.known_by) if isinstance(item, dict) else None
+    name = item.get(listed.identity_key) if isinstance(item, dict) else None
     return name if name and isinstance(name, str) else f"{listed.key}[{index}]"
 
 
@@ -110,8 +110,8 @@ def _read(listed: ItemList, item: Any) -> tuple[JsonObject, list[str]]:
     if not isinstance(item, dict):
         raise ValueError(mismatch("it", item, "an object"))
     found, ignored = checked(listed.model, item, listed.optional)
-    if not found[listed.known_by]:
-        raise ValueError(f"{listed.known_by} is empty")
+    if not found[listed.identity_key]:
+        raise ValueError(f"{listed.identity_key} is empty")
     if listed is TOOLS:
         _check_object_schema(found["inputSchema"])
     if listed is PROMPTS:

@@ -56,7 +56,7 @@ class OAuthClient:
         return bool(self.secrets)
 
 
-def given_value(option: str, text: str | None, variables: Mapping[str, str]) -> str | None:
+def resolve_secret(option: str, text: str | None, variables: Mapping[str, str]) -> str | None:
     """Return the secret that an option gives directly or by a variable (`env:NAME`); None if it is not given.
 
     Raises `UsageError`, without the value, if the variable is not set, or if the text was redacted in a run.
@@ -73,7 +73,7 @@ def given_value(option: str, text: str | None, variables: Mapping[str, str]) -> 
     return text
 
 
-def as_kept(option: str, text: str, variables: Mapping[str, str]) -> str:
+def recorded_form(option: str, text: str, variables: Mapping[str, str]) -> str:
     """Return what to show and record in place of a secret: `env:NAME` if a variable holds it, else `REDACTED`."""
     if text.startswith(_FROM_ENVIRONMENT):
         return text
@@ -99,9 +99,9 @@ def client_from_options(
     """
     client = OAuthClient(
         client_id=client_id,
-        client_secret=given_value("--oauth-client-secret", client_secret, variables),
+        client_secret=resolve_secret("--oauth-client-secret", client_secret, variables),
         private_key=_read_key(private_key) if private_key is not None else None,
-        assertion=given_value("--oauth-assertion", assertion, variables),
+        assertion=resolve_secret("--oauth-assertion", assertion, variables),
         scope=scope,
         issuer=issuer,
     )
@@ -123,7 +123,7 @@ def client_from_options(
     return _signing(client, algorithm, private_key or "") if client.private_key is not None else client
 
 
-def registered(entry: Mapping[str, Any], where: str) -> OAuthClient | None:
+def registered_client(entry: Mapping[str, Any], where: str) -> OAuthClient | None:
     """Return the manually registered client in a server's configuration entry; None if it has none.
 
     Claude Code and others write it as `oauth` (`clientId`, `clientSecret`, `scopes`, `callbackPort`), Cursor as `auth`

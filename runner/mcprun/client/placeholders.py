@@ -57,7 +57,7 @@ class Surroundings:
         return cls(os.environ, Path.cwd(), Path.home())
 
 
-def expand(text: str, known: Surroundings) -> str:
+def expand(text: str, surroundings: Surroundings) -> str:
     """Return a string with every `${…}` replaced. Raises `UsageError` for one that is unknown, unclosed or not set."""
     parts: list[str] = []
     at = 0
@@ -65,19 +65,19 @@ def expand(text: str, known: Surroundings) -> str:
         end = _closing(text, start + 2)
         if end < 0:
             raise UsageError(f"unclosed placeholder: ${{{_head(text[start + 2 :])}")
-        parts += text[at:start], _value(text[start + 2 : end], known)
+        parts += text[at:start], _value(text[start + 2 : end], surroundings)
         at = end + 1
     return "".join((*parts, text[at:]))
 
 
-def expand_opencode(text: str, known: Surroundings) -> str:
+def expand_opencode(text: str, surroundings: Surroundings) -> str:
     """Return a string with every `${…}` and opencode's `{env:NAME}` replaced.
 
     Raises `UsageError` as `expand` does, and for `{file:…}`.
     """
     parts = _OPENCODE.split(text)  # text and placeholders alternate
-    given = [expand(part, known) for part in parts[::2]]
-    found = [_value(body, known, "{%s}") for body in parts[1::2]]
+    given = [expand(part, surroundings) for part in parts[::2]]
+    found = [_value(body, surroundings, "{%s}") for body in parts[1::2]]
     return "".join(part for pair in zip(given, [*found, ""], strict=True) for part in pair)
 
 
@@ -91,16 +91,16 @@ def _closing(text: str, start: int) -> int:
     return -1
 
 
-def _value(body: str, known: Surroundings, form: str = "${%s}") -> str:
+def _value(body: str, surroundings: Surroundings, form: str = "${%s}") -> str:
     named = form % _head(body)
     folders = {
-        "workspaceFolder": str(known.folder),
-        "workspaceRoot": str(known.folder),
-        "workspaceFolderBasename": known.folder.name,
-        "cwd": str(known.folder),
-        "userHome": str(known.home),
-        "pathSeparator": known.separator,
-        "/": known.separator,
+        "workspaceFolder": str(surroundings.folder),
+        "workspaceRoot": str(surroundings.folder),
+        "workspaceFolderBasename": surroundings.folder.name,
+        "cwd": str(surroundings.folder),
+        "userHome": str(surroundings.home),
+        "pathSeparator": surroundings.separator,
+        "/": surroundings.separator,
     }
     if body in folders:
         return folders[body]
@@ -108,19 +108,21 @@ def _value(body: str, known: Surroundings, form: str = "${%s}") -> str:
         raise UsageError(f"{named} is available only in an editor; write the value or ${{env:NAME}}")
     scope, colon, rest = body.partition(":")
     if colon and scope in folders and not rest.startswith("-"):
-        if rest == known.folder.name:
+        if rest == surroundings.folder.name:
             return folders[scope]
-        raise UsageError(f"{named} names a workspace folder, but mcprun knows only {known.folder}; write the path")
+        raise UsageError(
+            f"{named} names a workspace folder, but mcprun knows only {surroundings.folder}; write the path"
+        )
     if colon and scope in _HINTS and not rest.startswith("-"):
         raise UsageError(f"{named} can't be resolved: {_HINTS[scope]}")
     is_scoped = scope == "env" and bool(colon) and not rest.startswith("-")
     name, has_default, default = (rest if is_scoped else body).partition(":-")
     if not (name if is_scoped else _NAME.fullmatch(name)):
         raise UsageError(f"{named} is an unknown placeholder; write the value or ${{env:NAME}}")
-    if name in known.variables:
-        return known.variables[name]
+    if name in surroundings.variables:
+        return surroundings.variables[name]
     if has_default:
-        return expand(default, known)
+        return expand(default, surroundings)
     raise UsageError(f"{named} needs the environment variable {name}, which is not set")
 
 

@@ -15,10 +15,10 @@ from mcprun.client.session import ServerSession
 from mcprun.errors import ErrorKind, QueryError, RunError
 from mcprun.runs.events import AttemptRef, Emit, ServerRestart
 
-_FIRST_SECONDS, _MOST_SECONDS = 0.25, 10.0
+_FIRST_SECONDS, _MAX_SECONDS = 0.25, 10.0
 """Back-off before a restart if no query has succeeded since the previous one, doubled each time."""
 
-_LATE_SECONDS = 1.0
+_LATE_ANSWER_SECONDS = 1.0
 """Time to wait for late answers to cancelled calls. Some servers answer as soon as they receive the cancellation."""
 
 
@@ -40,7 +40,7 @@ class ServerPool:
         self._emit = emit
         self._fresh = fresh
         self._restarts = self._left = restarts
-        self._places = [_Place() for _ in range(1 if fresh else size)]
+        self._slots = [_Slot() for _ in range(1 if fresh else size)]
         self._started: list[ServerSession] = []
         self._changed = asyncio.Condition()
         self._servers_ask = False
@@ -50,7 +50,7 @@ class ServerPool:
 
         Raises `RunError` if a server does not start.
         """
-        first, *others = self._places
+        first, *others = self._slots
         await self._fill(first)
         (self.first,) = self._started
         try:
@@ -64,13 +64,13 @@ class ServerPool:
         await self._close()
 
     @property
-    def tells_whose(self) -> bool:
+    def attributes_requests(self) -> bool:
         """Whether every server request names the call that it belongs to, as it must since MCP 2026-07-28."""
         return self.first.protocol in MODERN_PROTOCOL_VERSIONS
 
     @asynccontextmanager
-    async def lease(self, *, alone: bool = False, where: AttemptRef | None = None) -> AsyncIterator[ServerSession]:
-        """Lease the server with the fewest queries to a query, exclusively if `alone`.
+    async def lease(self, *, exclusive: bool = False, where: AttemptRef | None = None) -> AsyncIterator[ServerSession]:
+        """Lease the server with the fewest queries to a query, exclusively if `exclusive`.
 
         A dead server is replaced first. So is one whose requests for another attempt's cancelled call could be
         attributed to the attempt at `where`. Raises `RunError` if the restarts are used up, and `QueryError` if a fresh
@@ -80,10 +80,10 @@ class ServerPool:
             async with self._fresh_server() as server:
                 yield server
             return
-        place = await self._take(alone=alone)
+        place = await self._take(exclusive=exclusive)
         try:
-            server = await self._alive(place, alone=alone, where=where)
-            server.desk.askers.is_alone = alone
+            server = await self._alive(place, exclusive=exclusive, where=where)
+            server.callbacks.active_queries.is_exclusive = exclusive
             await server.refresh()
             yield server
             # Not after an error: a query that ended with one does not show that the restarted server works.
@@ -91,82 +91,82 @@ class ServerPool:
         finally:
             await self._give_back(place)
 
-    async def _take(self, *, alone: bool) -> _Place:
-        """Wait for a place. A query that needs it `alone` takes precedence over those that share."""
+    async def _take(self, *, exclusive: bool) -> _Slot:
+        """Wait for a place. A query that needs it `exclusive` takes precedence over those that share."""
         async with self._changed:
-            if not alone:
-                await self._changed.wait_for(lambda: any(place.is_open for place in self._places))
-                place = min((place for place in self._places if place.is_open), key=lambda place: place.users)
+            if not exclusive:
+                await self._changed.wait_for(lambda: any(place.is_open for place in self._slots))
+                place = min((place for place in self._slots if place.is_open), key=lambda place: place.users)
             else:
-                place = min(self._places, key=lambda place: (place.wanted, place.users))
-                place.wanted += 1
+                place = min(self._slots, key=lambda place: (place.waiting, place.users))
+                place.waiting += 1
                 try:
                     await self._changed.wait_for(lambda: place.users == 0)
                 except BaseException:
-                    place.wanted -= 1
+                    place.waiting -= 1
                     self._changed.notify_all()
                     raise
-                place.alone = True
+                place.is_exclusive = True
             place.users += 1
             return place
 
-    async def _give_back(self, place: _Place) -> None:
-        place.users -= 1
-        if place.alone:
-            place.alone = False
-            place.wanted -= 1
+    async def _give_back(self, slot: _Slot) -> None:
+        slot.users -= 1
+        if slot.is_exclusive:
+            slot.is_exclusive = False
+            slot.waiting -= 1
         async with self._changed:
             self._changed.notify_all()
 
-    async def _alive(self, place: _Place, *, alone: bool, where: AttemptRef | None) -> ServerSession:
+    async def _alive(self, slot: _Slot, *, exclusive: bool, where: AttemptRef | None) -> ServerSession:
         """Return the place's server. If it is dead, start a new one, with back-off, while restarts are left."""
-        async with place.lock:
-            if await self._may_confuse(place, alone=alone, where=where):
-                await self._replace(place)
-            died = place.server if place.server and place.server.dead else None
-            while place.server is None or place.server.dead:
+        async with slot.lock:
+            if await self._may_confuse(slot, exclusive=exclusive, where=where):
+                await self._replace(slot)
+            died = slot.server if slot.server and slot.server.dead else None
+            while slot.server is None or slot.server.dead:
                 if self._left <= 0:
-                    raise RunError(ErrorKind.SERVER_DIED, self._spent(), stderr=died.last_words() if died else "")
+                    raise RunError(ErrorKind.SERVER_DIED, self._spent(), stderr=died.stderr_tail() if died else "")
                 self._left -= 1
-                wait = min(_MOST_SECONDS, _FIRST_SECONDS * 2 ** (place.failures - 1)) if place.failures else 0.0
+                wait = min(_MAX_SECONDS, _FIRST_SECONDS * 2 ** (slot.failures - 1)) if slot.failures else 0.0
                 self._emit(ServerRestart(wait=wait, left=self._left))
                 await asyncio.sleep(wait)
-                place.failures += 1
+                slot.failures += 1
                 try:
-                    await self._fill(place)
+                    await self._fill(slot)
                 except RunError:
                     if self._left <= 0:
                         raise
-            return place.server
+            return slot.server
 
-    async def _may_confuse(self, place: _Place, *, alone: bool, where: AttemptRef | None) -> bool:
+    async def _may_confuse(self, slot: _Slot, *, exclusive: bool, where: AttemptRef | None) -> bool:
         """Return whether a request for another attempt's cancelled call could be attributed to the one at `where`.
 
-        That matters only if the query has answers of its own (`alone`), or if servers have made such requests before.
-        While other queries use the server, no such request is attributed to any of them.
+        That matters only if the query has answers of its own (`exclusive`), or if servers have made such requests
+        before. While other queries use the server, no such request is attributed to any of them.
         """
-        if place.server is None or place.server.dead or where is None:
+        if slot.server is None or slot.server.dead or where is None:
             return False
-        askers = place.server.desk.askers
-        self._servers_ask |= askers.has_asked
-        is_asked = (alone or self._servers_ask) and place.users == 1 and not self.tells_whose
-        return is_asked and await askers.is_left(where, _LATE_SECONDS)
+        active_queries = slot.server.callbacks.active_queries
+        self._servers_ask |= active_queries.has_unattributed
+        is_asked = (exclusive or self._servers_ask) and slot.users == 1 and not self.attributes_requests
+        return is_asked and await active_queries.wait_for_abandoned(where, _LATE_ANSWER_SECONDS)
 
-    async def _replace(self, place: _Place) -> None:
+    async def _replace(self, slot: _Slot) -> None:
         """Replace a server that may be working on a cancelled call. The first try does not count as a restart."""
-        server, place.server = place.server, None
+        server, slot.server = slot.server, None
         assert server  # noqa: S101  checked by the caller
-        server.desk.warn_once(
+        server.callbacks.warn_once(
             "a call was cancelled, but the server may still send requests on its behalf; a query to which they could be"
             " attributed gets a new server"
         )
         await server.close()
         with suppress(RunError):  # `_alive` tries again, with back-off
-            await self._fill(place)
+            await self._fill(slot)
 
-    async def _fill(self, place: _Place) -> None:
-        place.server = await self._connector.connect()
-        self._started.append(place.server)
+    async def _fill(self, slot: _Slot) -> None:
+        slot.server = await self._connector.connect()
+        self._started.append(slot.server)
 
     def _spent(self) -> str:
         if not self._restarts:
@@ -176,7 +176,7 @@ class ServerPool:
 
     @asynccontextmanager
     async def _fresh_server(self) -> AsyncIterator[ServerSession]:
-        spare, self._places[0].server = self._places[0].server, None
+        spare, self._slots[0].server = self._slots[0].server, None
         server = spare  # started by `__aenter__`, and not used yet
         if server is None or server.dead:
             try:
@@ -187,7 +187,7 @@ class ServerPool:
                     raise
                 detail = f"{error}; its stderr ends: {error.stderr}" if error.stderr else str(error)
                 raise QueryError(error.kind, detail) from None
-        server.desk.askers.is_alone = True
+        server.callbacks.active_queries.is_exclusive = True
         try:
             yield server
         finally:
@@ -199,22 +199,22 @@ class ServerPool:
             raise cancelled
 
 
-class _Place:
+class _Slot:
     """The place of a shared server in the pool.
 
-    `users` counts the queries that use it, `wanted` those that use it alone or wait to, and `failures` its restarts
+    `users` counts the queries that use it, `waiting` those that use it alone or wait to, and `failures` its restarts
     since a query last got through.
     """
 
     def __init__(self) -> None:
         self.server: ServerSession | None = None
         self.users = 0
-        self.wanted = 0
-        self.alone = False
+        self.waiting = 0
+        self.is_exclusive = False
         self.failures = 0
         self.lock = asyncio.Lock()
 
     @property
     def is_open(self) -> bool:
         """Whether another query may share the server."""
-        return self.wanted == 0
+        return self.waiting == 0

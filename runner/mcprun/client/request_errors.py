@@ -74,7 +74,7 @@ def request_failure(error: Exception, what: str, limit: str) -> RequestFailed | 
             message = f"the server refused {what} in a new session too: {failure.message()}"
             return QueryError(ErrorKind.SESSION_LOST, message)
         case HttpError(failure=failure):
-            words = failure.words if failure.is_json_rpc else None
+            words = failure.body_text if failure.is_json_rpc else None
             return RequestFailed(failure.message(), failure.problem, reply=error.reply, error=words)
         case MCPError(code=code):
             text = error_text(error.error)

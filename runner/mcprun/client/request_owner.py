@@ -32,14 +32,14 @@ REFUSAL = "nobody answers this here"
 class ClientResponse:
     """The response to a server's request: a `result` in wire form or, without one, a JSON-RPC error.
 
-    `code` and `told` are the code and the message of that error. `reason` explains the response in the trace, and is
-    never sent. `usage`, `model` and `stop_reason` come from the model that was asked, if one was.
+    `code` and `error_message` are the code and the message of that error. `reason` explains the response in the trace,
+    and is never sent. `usage`, `model` and `stop_reason` come from the model that was asked, if one was.
     """
 
     result: JsonObject | None = None
     reason: str | None = None
     code: int = REFUSED
-    told: str = REFUSAL
+    error_message: str = REFUSAL
     usage: Usage | None = None
     model: str | None = None
     stop_reason: str | None = None
@@ -93,23 +93,23 @@ class PendingCall:
     and is paused while mcprun waits because the server asked for a retry. `progress` counts progress notifications.
     """
 
-    asker: RequestHandler
+    handler: RequestHandler
     turn: int
     call: int | None
     clock: Deadline
     deadline: Deadline | None = None
     progress: int = 0
 
-    def off_the_clock(self) -> AbstractContextManager[None]:
+    def pause_deadline(self) -> AbstractContextManager[None]:
         """Return a context that pauses the deadline of the query."""
-        return self.deadline.paused() if self.deadline else nullcontext()
+        return self.deadline.pause() if self.deadline else nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
 class RequestOwner:
     """The query and, if known, the call that a request belongs to. `is_sure` is set if it can't belong to any other."""
 
-    asker: RequestHandler | None = None
+    handler: RequestHandler | None = None
     caller: PendingCall | None = None
     is_sure: bool = False
 
@@ -118,8 +118,8 @@ _CALLER: ContextVar[PendingCall | None] = ContextVar("caller", default=None)
 
 
 @dataclass(slots=True)
-class _Stay:
-    """The use of a server by one query: `counts` of events by name, and callbacks to `call_off` work at its end."""
+class _ActiveQuery:
+    """The use of a server by one query: `counts` of events by name, and callbacks to call at its end."""
 
     counts: Counter[str] = field(default_factory=Counter)
     call_off: list[Callable[[], object]] = field(default_factory=list)
@@ -129,37 +129,37 @@ class _Stay:
 class ActiveQueries:
     """The queries that are using one server.
 
-    `is_alone` is set if the query that uses the server has it to itself until it ends. `has_asked` is set once the
-    server has made a request that names no call.
+    `is_exclusive` is set if the query that uses the server has it to itself until it ends. `has_unattributed` is set
+    once the server has made a request that names no call.
     """
 
-    is_alone: bool = False
-    has_asked: bool = False
-    _here: dict[RequestHandler, _Stay] = field(default_factory=dict)
-    _given_up: dict[int | str, AttemptRef] = field(default_factory=dict)
-    _answered: asyncio.Event = field(default_factory=asyncio.Event)
+    is_exclusive: bool = False
+    has_unattributed: bool = False
+    _here: dict[RequestHandler, _ActiveQuery] = field(default_factory=dict)
+    _abandoned: dict[int | str, AttemptRef] = field(default_factory=dict)
+    _late_answer: asyncio.Event = field(default_factory=asyncio.Event)
     _calls: list[PendingCall] = field(default_factory=list)
 
     @contextmanager
-    def attend(self, asker: RequestHandler) -> Iterator[None]:
+    def register(self, handler: RequestHandler) -> Iterator[None]:
         """Register a query during the context. At its end, cancel the answers that are still being prepared."""
-        self._here[asker] = _Stay()
+        self._here[handler] = _ActiveQuery()
         try:
             yield
         finally:
-            for call_off in self._here.pop(asker).call_off:
+            for call_off in self._here.pop(handler).call_off:
                 call_off()
 
-    def __contains__(self, asker: RequestHandler | None) -> bool:
-        return asker in self._here
+    def __contains__(self, handler: RequestHandler | None) -> bool:
+        return handler in self._here
 
-    def when_gone(self, asker: RequestHandler, call_off: Callable[[], object]) -> None:
+    def call_at_end(self, handler: RequestHandler, callback: Callable[[], object]) -> None:
         """Register a callback to call when the query ends."""
-        self._here[asker].call_off.append(call_off)
+        self._here[handler].call_off.append(callback)
 
-    def counts(self, asker: RequestHandler) -> Counter[str]:
+    def counts(self, handler: RequestHandler) -> Counter[str]:
         """Return the event counts of a registered query, by event name."""
-        return self._here[asker].counts
+        return self._here[handler].counts
 
     @contextmanager
     def calling(self, caller: PendingCall | None) -> Iterator[None]:
@@ -175,47 +175,49 @@ class ActiveQueries:
             self._calls.remove(caller)
             _CALLER.reset(token)
 
-    def gave_up(self, request: int | str) -> None:
+    def mark_abandoned(self, request: int | str) -> None:
         """Record that the call in whose context this runs was cancelled. The server may still be working on it."""
         if caller := _CALLER.get():
-            self._given_up[request] = caller.asker.where
+            self._abandoned[request] = caller.handler.where
 
-    def answered_late(self, request: int | str) -> None:
+    def mark_answered(self, request: int | str) -> None:
         """Record that a cancelled request was answered after all, so the server is done with it."""
-        self._given_up.pop(request, None)
-        self._answered.set()
+        self._abandoned.pop(request, None)
+        self._late_answer.set()
 
-    def renewed(self) -> None:
+    def forget_session(self) -> None:
         """Record that the session was replaced. Requests that belong to the old one can't arrive on the new one."""
-        self._given_up.clear()
-        self._answered.set()
+        self._abandoned.clear()
+        self._late_answer.set()
 
-    def has_left(self, where: AttemptRef) -> bool:
+    def has_abandoned(self, where: AttemptRef) -> bool:
         """Return whether the server may still be working on a cancelled call of an attempt other than `where`."""
-        return any(other != where for other in self._given_up.values())
+        return any(other != where for other in self._abandoned.values())
 
-    async def is_left(self, where: AttemptRef, seconds: float) -> bool:
-        """Wait up to `seconds` for late answers to such calls. Return whether one is still missing."""
+    async def wait_for_abandoned(self, where: AttemptRef, timeout_s: float) -> bool:
+        """Wait up to `timeout_s` for late answers to such calls. Return whether one is still missing."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while self.has_left(where):
-                    self._answered.clear()
-                    await self._answered.wait()
-        return self.has_left(where)
+            async with asyncio.timeout(timeout_s):
+                while self.has_abandoned(where):
+                    self._late_answer.clear()
+                    await self._late_answer.wait()
+        return self.has_abandoned(where)
 
-    def owner(self) -> RequestOwner:
+    def attribute(self) -> RequestOwner:
         """Return the owner of the message that is being handled."""
         caller = _CALLER.get()
         if caller is not None:
-            return RequestOwner(caller.asker, caller, is_sure=True) if caller.asker in self._here else RequestOwner()
+            return (
+                RequestOwner(caller.handler, caller, is_sure=True) if caller.handler in self._here else RequestOwner()
+            )
         if len(self._here) == 1:
-            (asker,) = self._here
-            if not self.has_left(asker.where):
-                return RequestOwner(asker, is_sure=self.is_alone)
+            (handler,) = self._here
+            if not self.has_abandoned(handler.where):
+                return RequestOwner(handler, is_sure=self.is_exclusive)
         return RequestOwner()
 
-    def clocks(self, owner: RequestOwner) -> list[Deadline]:
+    def deadlines(self, owner: RequestOwner) -> list[Deadline]:
         """Return the clocks of the calls that may be waiting for the answer to a request."""
         if owner.caller:
             return [owner.caller.clock]
-        return [caller.clock for caller in self._calls if caller.asker is owner.asker]
+        return [caller.clock for caller in self._calls if caller.handler is owner.handler]

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mcprun._util.command_line import path_exists, split_words
+from mcprun._util.command_line import path_exists, split_command_line
 from mcprun._util.operating_system import IS_WINDOWS
 from mcprun._util.url_secrets import without_secrets
 from mcprun.client.config_file import read_server
@@ -55,9 +55,9 @@ def parse_target(
                 f"{without_secrets(server)} is a URL; arguments after -- apply only to a server that mcprun starts"
             )
         return http_target(server, without_secrets(server))
-    words = _words(server, is_windows=is_windows)
+    words = _split(server, is_windows=is_windows)
     for text in (server, *words) if len(words) == 1 else (server,):
-        if found := _config_file(text, is_word=len(words) == 1):
+        if found := _config_file(text, is_whole=len(words) == 1):
             file, name = found
             if not path_exists(file):
                 raise UsageError(f"server file not found: {file}{_nearby(file)}")
@@ -69,7 +69,7 @@ def parse_target(
     return _command_line(server, words, args, cwd)
 
 
-def _config_file(text: str, *, is_word: bool) -> tuple[Path, str] | None:
+def _config_file(text: str, *, is_whole: bool) -> tuple[Path, str] | None:
     """Return the configuration file and the server's name if SERVER is FILE.json or FILE.json#name; else None.
 
     The name of a file that exists may contain anything. A file that does not exist must be a single word, because the
@@ -77,7 +77,7 @@ def _config_file(text: str, *, is_word: bool) -> tuple[Path, str] | None:
     """
     forms = [(Path(file), name) for file, name in _splits(text) if file.lower().endswith(CONFIG_FILES)]
     there = next((form for form in forms if path_exists(form[0])), None)
-    return there or (forms[0] if forms and is_word else None)
+    return there or (forms[0] if forms and is_whole else None)
 
 
 def _splits(text: str) -> Iterator[tuple[str, str]]:
@@ -87,13 +87,13 @@ def _splits(text: str) -> Iterator[tuple[str, str]]:
         yield text[: match.start()], text[match.end() :]
 
 
-def _words(server: str, *, is_windows: bool) -> list[str]:
+def _split(server: str, *, is_windows: bool) -> list[str]:
     """Split a command line into words. The name of a file that exists is one word, even with unbalanced quotes.
 
     Raises `UsageError` if the line can't be split.
     """
     try:
-        return split_words(server, is_windows=is_windows)
+        return split_command_line(server, is_windows=is_windows)
     except ValueError as error:
         if any(path_exists(Path(file)) for file, _ in _splits(server)):
             return [server]
@@ -124,11 +124,11 @@ def _python() -> str:
     return sys.executable
 
 
-def _command_line(server: str, words: list[str], args: Sequence[str], cwd: str | None) -> StdioTarget:
-    first = words[0] if words else ""
+def _command_line(server: str, tokens: list[str], args: Sequence[str], cwd: str | None) -> StdioTarget:
+    first = tokens[0] if tokens else ""
     if not first:
         raise UsageError(f"SERVER contains no command; {_FORMS}")
-    is_file = len(words) == 1 and first.lower().endswith(_NAMED_FILES)
+    is_file = len(tokens) == 1 and first.lower().endswith(_NAMED_FILES)
     folder = "" if is_file or cwd is None else cwd
     if re.match(r"(?:[^\s/]*@)?[\w.-]+:\d+([/?#]|$)", first):
         raise UsageError(f"SERVER looks like a URL: write {without_secrets(f'http://{first}')}")
@@ -139,9 +139,9 @@ def _command_line(server: str, words: list[str], args: Sequence[str], cwd: str |
     if (is_file or has_folder(first)) and not path_exists(Path(folder, first)):
         place = f" in {folder}" if folder else ""
         raise UsageError(f"server file not found: {first}{place}{_nearby(Path(folder, first))}")
-    if len(words) > 1 and Path(first).is_file() and Path(first).suffix in SERVER_FILES:
+    if len(tokens) > 1 and Path(first).is_file() and Path(first).suffix in SERVER_FILES:
         raise UsageError(f"pass the server's arguments after --: {first} -- ARGUMENTS")
-    return StdioTarget(server, first, (*words[1:], *args))
+    return StdioTarget(server, first, (*tokens[1:], *args))
 
 
 def _nearby(path: Path) -> str:

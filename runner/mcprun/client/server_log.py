@@ -24,7 +24,7 @@ _TAIL_CHARS = 4096
 _LINE_CHARS = 65_536
 """Maximum characters of a line. A longer one is written in pieces."""
 
-_HOW_IT_ENDED = re.compile(r"\[the server (?:exited with code|was killed by) [\w ]+\]\n", re.ASCII)
+_EXIT_LINE = re.compile(r"\[the server (?:exited with code|was killed by) [\w ]+\]\n", re.ASCII)
 """The last line of stderr, which the supervisor writes."""
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -32,13 +32,13 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class ServerLog:
-    """The log file, limited to `most` bytes. All servers of a run write to it, each through a `ServerStderr`."""
+    """The log file, limited to `max_bytes` bytes. All servers of a run write to it, each through a `ServerStderr`."""
 
-    def __init__(self, path: Path, redactor: Redactor, most: int) -> None:
+    def __init__(self, path: Path, redactor: Redactor, max_bytes: int) -> None:
         self._path = path
         self.redactor = redactor
         self._size = self._size_on_disk()
-        self._left = most - self._size
+        self._left = max_bytes - self._size
         self._open: set[ServerStderr] = set()
 
     @property
@@ -75,11 +75,11 @@ class ServerLog:
     def _size_on_disk(self) -> int:
         return self._path.stat().st_size if self._path.exists() else 0
 
-    def opened(self, stderr: ServerStderr) -> None:
+    def register(self, stderr: ServerStderr) -> None:
         """Register a server whose stderr is open."""
         self._open.add(stderr)
 
-    def closed(self, stderr: ServerStderr) -> None:
+    def unregister(self, stderr: ServerStderr) -> None:
         """Forget a server whose stderr was closed."""
         self._open.discard(stderr)
 
@@ -97,13 +97,13 @@ class ServerStderr:
 
     def __enter__(self) -> Self:
         self._reader, self.writer = open_pipe(self.read)
-        self._log.opened(self)
+        self._log.register(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.hand_over()
+        self.close_writer()
         self.read()
         self._close()
 
@@ -113,20 +113,20 @@ class ServerStderr:
         return self._log.offset
 
     @property
-    def last_words(self) -> str:
+    def stderr_tail(self) -> str:
         """The end of this server's stderr, redacted and without colours."""
         self.read()
         return _COLOURS.sub("", self._end + self._log.redactor.text(self._lines.held)).strip()
 
-    def hand_over(self) -> None:
+    def close_writer(self) -> None:
         """Close mcprun's copy of the writing end, once the server has inherited its own."""
         if self.writer >= 0:
             os.close(self.writer)
             self.writer = -1
 
-    def note(self, words: str) -> None:
+    def note(self, text: str) -> None:
         """Write a line in brackets that is not the server's own."""
-        self._keep(f"[{words}]\n")
+        self._keep(f"[{text}]\n")
 
     def read(self) -> None:
         """Read and log what is in the pipe."""
@@ -146,15 +146,15 @@ class ServerStderr:
             return
         self._reader.close()
         self._reader = None
-        self._log.closed(self)
+        self._log.unregister(self)
         self._take(self._decoder.decode(b"", final=True))
-        self._keep(self._lines.end())
+        self._keep(self._lines.flush())
 
     def _take(self, text: str) -> None:
         """Write the complete lines. Start a new line for the supervisor's report of how the server ended."""
         start = text.rfind("[the server ")
         before = (self._end + self._lines.held + text[: max(start, 0)])[-1:]
-        if start >= 0 and before not in ("", "\n") and _HOW_IT_ENDED.fullmatch(text, start):
+        if start >= 0 and before not in ("", "\n") and _EXIT_LINE.fullmatch(text, start):
             text = f"{text[:start]}\n{text[start:]}"
         self._keep(self._lines.take(text))
 

@@ -89,16 +89,21 @@ class ServerSession:
         peer: The server after the handshake.
         tools: The server's tools as last listed.
         relist: Lists the server's tools again.
-        most_seconds: The limit, in seconds, up to which progress extends a request that has no `caller`.
+        max_call_seconds: The limit, in seconds, up to which progress extends a request that has no `caller`.
     """
 
     def __init__(
-        self, number: int, peer: ConnectedServer, tools: ToolSet, relist: Relist, most_seconds: float = MAX_CALL_SECONDS
+        self,
+        number: int,
+        peer: ConnectedServer,
+        tools: ToolSet,
+        relist: Relist,
+        max_call_seconds: float = MAX_CALL_SECONDS,
     ) -> None:
         client = peer.client
         self.number = number
         self.tools = tools
-        self.desk = peer.desk
+        self.callbacks = peer.desk
         self._relist = relist
         self._relisting = asyncio.Lock()
         self.protocol = client.protocol_version
@@ -112,7 +117,7 @@ class ServerSession:
         self._outputs = OutputSchemas()
         self._outputs.update(tools)
         self._repeatable = _repeatable(tools)
-        self.most_seconds = most_seconds
+        self.max_call_seconds = max_call_seconds
 
     @property
     def dead(self) -> bool:
@@ -124,9 +129,9 @@ class ServerSession:
         """The offset in `server.log`, in bytes, of the next byte of the servers' stderr."""
         return self._stderr.offset
 
-    def last_words(self) -> str:
+    def stderr_tail(self) -> str:
         """Return the end of the server's stderr since this server was started."""
-        return self._stderr.last_words
+        return self._stderr.stderr_tail
 
     async def close(self) -> None:
         """Close the connection, and shut down the server if mcprun started it for this connection."""
@@ -137,29 +142,29 @@ class ServerSession:
         return getattr(self._capabilities, capability) is not None
 
     async def request(
-        self, request: mcp_types.Request[Any, Any], what: str, seconds: float, caller: PendingCall | None = None
+        self, request: mcp_types.Request[Any, Any], noun: str, timeout_s: float, caller: PendingCall | None = None
     ) -> JsonObject:
         """Send a request other than a tool call, and return its result in wire form.
 
         Requests that the server makes meanwhile are attributed to the `caller`. The limit is the `caller`'s clock, or
-        `seconds` without a `caller`, as in `call`. `what` names the request in messages. Raises `RequestFailed` if
+        `timeout_s` without a `caller`, as in `call`. `noun` names the request in messages. Raises `RequestFailed` if
         there is no valid result, `QueryError` (`server_died`) if the server is gone.
         """
         if problem := unsendable(request.params.model_dump(by_alias=True)):
             raise RequestFailed(f"the request cannot be sent: {problem}", "bad arguments")
 
-        clock = caller.clock if caller else Deadline(seconds, self.most_seconds)
+        clock = caller.clock if caller else Deadline(timeout_s, self.max_call_seconds)
 
         async def send(responses: mcp_types.InputResponses | None, state: str | None) -> JsonObject:
             more = {"input_responses": responses, "request_state": state} if responses or state else {}
             again = request.model_copy(update={"params": request.params.model_copy(update=more)})
             return await self._delivered(again, caller, clock)
 
-        return self.desk.finite(await self._exchange(what, send, caller, clock), what)
+        return self.callbacks.finite(await self._exchange(noun, send, caller, clock), noun)
 
-    def attend(self, asker: RequestHandler) -> AbstractContextManager[None]:
+    def register(self, handler: RequestHandler) -> AbstractContextManager[None]:
         """Return a context during which a query handles the requests of this server."""
-        return self.desk.askers.attend(asker)
+        return self.callbacks.active_queries.register(handler)
 
     async def refresh(self) -> None:
         """List the tools again if the server has reported a change. If that fails, keep the old list.
@@ -167,16 +172,16 @@ class ServerSession:
         `tools` is replaced, not changed: a caller that has read it before keeps its own list.
         """
         async with self._relisting:
-            if self.desk.is_stale and not self.dead:
-                self.desk.is_stale = False
+            if self.callbacks.is_stale and not self.dead:
+                self.callbacks.is_stale = False
                 self.tools = await self._relist(self) or self.tools
                 self._outputs.update(self.tools)
                 self._repeatable = _repeatable(self.tools)
 
     async def call(
-        self, tool: str, arguments: JsonObject, seconds: float, caller: PendingCall | None = None
+        self, tool: str, arguments: JsonObject, timeout_s: float, caller: PendingCall | None = None
     ) -> ToolResult:
-        """Call a tool within `seconds`, or within the clock of the `caller` if there is one.
+        """Call a tool within `timeout_s`, or within the clock of the `caller` if there is one.
 
         Every answer of the server becomes a `ToolResult` for the model, including errors and invalid results. So do
         arguments that can't be sent as JSON. Requests that the server makes meanwhile are attributed to the `caller`.
@@ -185,7 +190,7 @@ class ServerSession:
         arguments = well_formed_json(arguments)
         if problem := unsendable(arguments):
             return ToolResult(error_result(f"The arguments can't be sent: {problem}."), "bad arguments")
-        clock = caller.clock if caller else Deadline(seconds, self.most_seconds)
+        clock = caller.clock if caller else Deadline(timeout_s, self.max_call_seconds)
 
         async def send(responses: mcp_types.InputResponses | None, state: str | None) -> JsonObject:
             params = mcp_types.CallToolRequestParams(
@@ -197,13 +202,13 @@ class ServerSession:
             result = await self._exchange(tool, send, caller, clock)
         except RequestFailed as failure:
             if failure.reply:
-                self.desk.refused(caller, failure.reply)
+                self.callbacks.emit_required_urls(caller, failure.reply)
             is_late = failure.problem == TIMEOUT
             result = error_result(failure.result_text)
             return ToolResult(result, failure.problem, cancelled=is_late, error=failure.error)
         answer = await self._checked_answer(tool, result)
         # After validation: the tool's output schema may accept NaN as a number.
-        return replace(answer, result=self.desk.finite(answer.result, tool))
+        return replace(answer, result=self.callbacks.finite(answer.result, tool))
 
     async def _exchange(self, what: str, send: Resend, caller: PendingCall | None, clock: Deadline) -> JsonObject:
         """Send a request within the limit of `clock`, and again each time that the server asks for input first.
@@ -211,15 +216,15 @@ class ServerSession:
         Return the result. Raises `RequestFailed`, or `QueryError` (`server_died`, `session_lost`).
         """
         try:
-            with self.desk.askers.calling(caller):
+            with self.callbacks.active_queries.calling(caller):
                 async with clock:
                     return await resolve_input_required(self._session, await send(None, None), send)
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
-            raise await self._died(what) from None
+            raise await self._server_died(what) from None
         except FAILURES as error:
             # Only the transport knows whether the connection is over: a server may send the SDK's error itself.
-            if self._link.is_over and is_closed(error):
-                raise await self._died(what) from None
+            if self._link.is_closed and is_closed(error):
+                raise await self._server_died(what) from None
             raise request_failure(error, what, clock.limit) from None
 
     async def _send_call(
@@ -233,8 +238,8 @@ class ServerSession:
             wait = self._retry_after(tool, error.failure, clock)
             if wait is None:
                 raise
-            self.desk.retried(caller, tool, error.failure.problem, wait)
-        with caller.off_the_clock() if caller else nullcontext():
+            self.callbacks.emit_retry(caller, tool, error.failure.problem, wait)
+        with caller.pause_deadline() if caller else nullcontext():
             await asyncio.sleep(wait)
         return await self._delivered(request, caller, clock)
 
@@ -242,7 +247,7 @@ class ServerSession:
         self, request: mcp_types.Request[Any, Any], caller: PendingCall | None, clock: Deadline
     ) -> JsonObject:
         """Send a request and return its result. Raises `HttpError` if an HTTP response explains its absence."""
-        progress = self.desk.progress(caller, clock)
+        progress = self.callbacks.progress(caller, clock)
         with delivery() as sent:
             try:
                 return self._raw(await self._session.send_request(request, _WIRE, progress_callback=progress))
@@ -257,19 +262,19 @@ class ServerSession:
         A call is repeated only if its tool declares that repeating it does no harm (MCP, "Tool Annotations").
         """
         wait = failure.retry_after
-        if wait is None or failure.status not in _RETRIED or wait > _MAX_RETRY_AFTER_SECONDS or wait >= clock.left:
+        if wait is None or failure.status not in _RETRIED or wait > _MAX_RETRY_AFTER_SECONDS or wait >= clock.remaining:
             return None
         return wait if tool in self._repeatable else None
 
-    async def _died(self, what: str) -> QueryError:
+    async def _server_died(self, what: str) -> QueryError:
         """Return the error for a server that died during a call or request, with the end of its stderr.
 
         Often, stderr is the only place that names the cause.
         """
-        self._link.ended()
-        await self._link.gone()
+        self._link.mark_closed()
+        await self._link.wait_closed()
         reason = self._link.reason
-        stderr = self.last_words().removesuffix(f"[{reason}]").strip()
+        stderr = self.stderr_tail().removesuffix(f"[{reason}]").strip()
         message = f"the connection to the server was lost during {what}"
         message += f": {reason}" if reason else ""
         message += f"; its stderr ends: {stderr}" if stderr else ""
@@ -297,7 +302,7 @@ class ServerSession:
                 error.kind, f"the result of {tool} could not be validated against its output schema: {error}"
             ) from None
         for note in notes:
-            self.desk.warn_once(f"the output schema of {tool}: {note}")
+            self.callbacks.warn_once(f"the output schema of {tool}: {note}")
         if problem:
             # The content is kept: a mismatch with the server's own schema is the server's failure.
             notice = {"type": "text", "text": f"The result does not fit the tool's own output schema: {problem}"}
@@ -316,7 +321,7 @@ def _repeatable(tools: ToolSet) -> set[str]:
     return {name for name, annotations in declared.items() if any(annotations.get(hint) is True for hint in hints)}
 
 
-def described(server: ServerSession) -> ServerRecord:
+def server_record(server: ServerSession) -> ServerRecord:
     """Return the record of a server: its name, version and protocol, its tools, and their malformed parts."""
     return ServerRecord(
         name=server.name,
@@ -324,7 +329,7 @@ def described(server: ServerSession) -> ServerRecord:
         protocol=server.protocol,
         tools=list(server.tools.listed),
         malformed=[
-            Malformed(item=note.tool, rule=note.rule, message=note.words)
+            Malformed(item=note.tool, rule=note.rule, message=note.text)
             for note in server.tools.notes
             if note.rule in ("malformed", "ignored")
         ],

@@ -29,7 +29,7 @@ async def set_log_level(client: Client, level: str | None) -> None:
 
 
 @asynccontextmanager
-async def subscribe_tool_changes(client: Client, desk: ClientCallbacks) -> AsyncIterator[None]:
+async def subscribe_tool_changes(client: Client, callbacks: ClientCallbacks) -> AsyncIterator[None]:
     """Subscribe to changes of a server's tools during the context.
 
     Newer servers notify only subscribers (MCP 2026-07-28, `subscriptions/listen`). Older ones notify every client.
@@ -38,7 +38,7 @@ async def subscribe_tool_changes(client: Client, desk: ClientCallbacks) -> Async
     if client.protocol_version not in MODERN_PROTOCOL_VERSIONS or not (tools and tools.list_changed):
         yield
         return
-    listening = asyncio.create_task(_listen(client, desk), name="listening")
+    listening = asyncio.create_task(_listen(client, callbacks), name="listening")
     try:
         yield
     finally:
@@ -47,9 +47,9 @@ async def subscribe_tool_changes(client: Client, desk: ClientCallbacks) -> Async
             await listening
 
 
-async def _listen(client: Client, desk: ClientCallbacks) -> None:
+async def _listen(client: Client, callbacks: ClientCallbacks) -> None:
     """Listen until the stream ends. If it is lost, later changes go unnoticed, and nothing else fails."""
     with suppress(MCPError, SubscriptionLost, RuntimeError):
         async with client.listen(tools_list_changed=True) as changes:
             async for _ in changes:
-                desk.tools_changed()
+                callbacks.mark_tools_stale()

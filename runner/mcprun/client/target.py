@@ -92,12 +92,12 @@ def secrets_of(target: Target) -> list[str]:
     return [value for value in found if value]
 
 
-def brings_authorization(target: HttpTarget) -> bool:
+def has_credentials(target: HttpTarget) -> bool:
     """Return whether a target has its own credentials: an Authorization header, or a user and password in its URL."""
     return "authorization" in {name.lower() for name in target.headers} or "@" in urlsplit(target.url).netloc
 
 
-def authorized(target: Target, *, token: str | None, client: OAuthClient | None) -> Target:
+def with_authorization(target: Target, *, token: str | None, client: OAuthClient | None) -> Target:
     """Return a target with a bearer token, or with a client that gets tokens. With neither, return it unchanged.
 
     Raises `UsageError` if the target is not a URL, if both are given, or if it has its own credentials.
@@ -106,14 +106,14 @@ def authorized(target: Target, *, token: str | None, client: OAuthClient | None)
         return target
     if not isinstance(target, HttpTarget):
         raise UsageError(f"--token and the --oauth options apply only to URLs; {target} is a command, so use --env")
-    if (token and client) or brings_authorization(target):
+    if (token and client) or has_credentials(target):
         raise UsageError("--token, --oauth-client-id and an Authorization header cannot be combined")
     if token:
         return replace(target, headers={**target.headers, "Authorization": f"Bearer {token}"})
     return replace(target, client=client)
 
 
-def started_otherwise(target: Target, *, python: str | None, cwd: str | None) -> Target:
+def with_start_options(target: Target, *, python: str | None, cwd: str | None) -> Target:
     """Return a target that is started by another Python or in another folder.
 
     The paths of the server's file and of the Python stay relative to the working folder of mcprun. Raises `UsageError`

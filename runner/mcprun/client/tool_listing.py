@@ -15,7 +15,7 @@ from mcprun._util.json_value import JsonObject
 from mcprun._util.shapes import problem
 from mcprun._util.surrogates import well_formed_json
 from mcprun.client.callbacks import ClientCallbacks
-from mcprun.client.list_items import Page, repeated
+from mcprun.client.list_items import Page, repeated_cursor_message
 from mcprun.client.raw_results import tools_page
 from mcprun.client.session import ServerSession
 from mcprun.client.transports.framing import error_text
@@ -35,9 +35,9 @@ class ListedTools:
     tools: list[JsonObject] = field(default_factory=list)
     malformed: list[Malformed] = field(default_factory=list)
 
-    def finite(self, desk: ClientCallbacks) -> ListedTools:
-        """Return the list with NaN, infinite numbers and long integers replaced in its tools. `desk` warns of them."""
-        return replace(self, tools=desk.finite(self.tools, "tools/list"))
+    def finite(self, callbacks: ClientCallbacks) -> ListedTools:
+        """Return the list with NaN, infinite numbers and long integers replaced in its tools. `callbacks` warns."""
+        return replace(self, tools=callbacks.finite(self.tools, "tools/list"))
 
 
 async def list_tools(client: Client, warn: Callable[[str], None]) -> ListedTools:
@@ -58,7 +58,7 @@ async def list_tools(client: Client, warn: Callable[[str], None]) -> ListedTools
             found.malformed.extend(_malformed(tools_page(page.meta), {tool.name for tool in page.tools}))
             cursor = page.next_cursor
             if cursor in seen:
-                warn(repeated("tools/list", cursor))
+                warn(repeated_cursor_message("tools/list", cursor))
             if not cursor or cursor in seen:
                 return found
             seen.add(cursor)
@@ -67,24 +67,24 @@ async def list_tools(client: Client, warn: Callable[[str], None]) -> ListedTools
     raise RunError(ErrorKind.BAD_TOOLS, f"the server's tool list has more than {MAX_TOOL_PAGES} pages")
 
 
-def _malformed(page: Page | None, kept: set[str]) -> list[Malformed]:
-    """Return the malformed items of a page. `kept` holds the names of the tools that the SDK accepted."""
+def _malformed(page: Page | None, valid_names: set[str]) -> list[Malformed]:
+    """Return the malformed items of a page. `valid_names` holds the names of the tools that the SDK accepted."""
     if page is None:
         return []
-    dropped = dict.fromkeys(tool["name"] for tool in page.items if tool["name"] not in kept)
+    dropped = dict.fromkeys(tool["name"] for tool in page.items if tool["name"] not in valid_names)
     why = "is left out: an x-mcp-header of its input schema is invalid"
     return page.malformed + [Malformed(item=name, rule="malformed", message=why) for name in dropped]
 
 
-async def relisted(client: Client, server: ServerSession, seconds: float, emit: Emit) -> ToolSet | None:
-    """List the tools of a server again within `seconds`, emit what has changed, and return them.
+async def list_again(client: Client, server: ServerSession, timeout_s: float, emit: Emit) -> ToolSet | None:
+    """List the tools of a server again within `timeout_s`, emit what has changed, and return them.
 
     If they can't be listed, emit a warning and return None. If the server is gone, the next call fails.
     """
     try:
-        server.desk.list_clock = Deadline(seconds, server.most_seconds)
-        async with server.desk.list_clock:
-            listed = (await list_tools(client, server.desk.warn_once)).finite(server.desk)
+        server.callbacks.list_clock = Deadline(timeout_s, server.max_call_seconds)
+        async with server.callbacks.list_clock:
+            listed = (await list_tools(client, server.callbacks.warn_once)).finite(server.callbacks)
     except _FAILURES as error:
         why = error_text(error.error) if isinstance(error, MCPError) else str(error) or type(error).__name__
         emit(WarningEvent(message=f"the server reported that its tools changed, but listing them failed: {why}"))

@@ -37,7 +37,7 @@ _CANCELLATION_SECONDS = 0.25
 _TURN = 32
 """Messages read in a row before other tasks and timers of the event loop run."""
 
-_MOST_UNANSWERED = 500
+_MAX_UNANSWERED = 500
 """Maximum unanswered requests from a server. Reading pauses until some have been answered."""
 
 
@@ -83,23 +83,23 @@ class Traffic:
         self._observer = observer
         self._highest: dict[RequestId, float] = {}
         self._waiting: dict[RequestId, str] = {}
-        self._given_up: set[RequestId] = set()
+        self._abandoned: set[RequestId] = set()
         self._issued: set[RequestId] = set()
         self._last_id = 0
         self._unanswered: set[RequestId] = set()
-        self._room = asyncio.Event()
+        self._has_capacity = asyncio.Event()
         self._unread = 0
-        self._probe_over = asyncio.Event()
+        self._probe_ended = asyncio.Event()
         self._probe_timer: asyncio.TimerHandle | None = None
         self._probe_id: RequestId | None = None
         self.last_error: ErrorData | None = None
 
     @asynccontextmanager
-    async def watched(self, transport: Any, ended: Callable[[], None]) -> AsyncIterator[tuple[Any, Any]]:
-        """Wrap an SDK transport and yield its streams. `ended` is called when the connection's read stream ends."""
+    async def wrap(self, transport: Any, on_end: Callable[[], None]) -> AsyncIterator[tuple[Any, Any]]:
+        """Wrap an SDK transport and yield its streams. `on_end` is called when the connection's read stream ends."""
         try:
             async with transport as (read, write):
-                yield _Incoming(read, self, ended), _Outgoing(write, self)
+                yield _Incoming(read, self, on_end), _Outgoing(write, self)
         finally:
             self._stop_probe()
 
@@ -109,9 +109,9 @@ class Traffic:
         if self._unread >= _TURN:
             self._unread = 0
             await asyncio.sleep(0)
-        while len(self._unanswered) >= _MOST_UNANSWERED:
-            self._room.clear()
-            await self._room.wait()
+        while len(self._unanswered) >= _MAX_UNANSWERED:
+            self._has_capacity.clear()
+            await self._has_capacity.wait()
 
     def begin(self, message: Any) -> None:
         """Record a message before it is sent. Add a progress token to `tools/list`."""
@@ -127,7 +127,7 @@ class Traffic:
             self.is_negotiating = self.is_negotiating and message.method in _NEGOTIATION
             if message.method == PROBE and self._probe_s is not None:
                 self._probe_id = key
-                self._probe_timer = asyncio.get_running_loop().call_later(self._probe_s, self._probe_over.set)
+                self._probe_timer = asyncio.get_running_loop().call_later(self._probe_s, self._probe_ended.set)
             if message.method == _LIST:  # the SDK's client sends no progress token with it
                 meta = {**((message.params or {}).get("_meta") or {}), "progressToken": message.id}
                 message.params = {**(message.params or {}), "_meta": meta}
@@ -136,15 +136,15 @@ class Traffic:
         elif isinstance(message, JSONRPCNotification) and message.method == _CANCELLED:
             key = coerce_request_id((message.params or {})["requestId"])
             if self._waiting.pop(key, None):
-                self._given_up.add(key)
+                self._abandoned.add(key)
                 self._observer.gave_up(key)
 
-    def done(self, message: Any) -> None:
+    def mark_sent(self, message: Any) -> None:
         """Record that a message was sent: a response settles the server's request."""
         if isinstance(message, JSONRPCResponse | JSONRPCError):
             self._settle(message.id)
 
-    def failed(self, message: Any) -> None:
+    def forget(self, message: Any) -> None:
         """Forget a request that could not be sent."""
         if isinstance(message, JSONRPCRequest):
             key = coerce_request_id(message.id)
@@ -152,9 +152,9 @@ class Traffic:
             if key == self._probe_id:
                 self._stop_probe()
 
-    async def probe_over(self) -> None:
+    async def wait_probe_ended(self) -> None:
         """Wait until the time limit of the probe has passed."""
-        await self._probe_over.wait()
+        await self._probe_ended.wait()
 
     def no_probe(self) -> SessionMessage | None:
         """Return a timeout error as the response to the probe; None if the server has answered it meanwhile."""
@@ -169,7 +169,7 @@ class Traffic:
         self._stop_probe()
         self._observer.unprobed(self._probe_s or 0.0)
 
-    def received(self, item: SessionMessage | Exception) -> SessionMessage | Exception | None:
+    def match_incoming(self, item: SessionMessage | Exception) -> SessionMessage | Exception | None:
         """Record an incoming message and match it with its request. Return None if it must be dropped."""
         self.last_error = None
         if isinstance(item, ValidationError):
@@ -201,8 +201,8 @@ class Traffic:
         key = None if message.id is None else coerce_request_id(message.id)
         if key not in self._waiting and not self._was_issued(key):
             candidates = [one for one, method in self._waiting.items() if method != _LISTEN]
-            described = _described(message, len(candidates) + len(self._given_up))
-            if isinstance(key, int) or len(candidates) != 1 or self._given_up:
+            described = _describe(message, len(candidates) + len(self._abandoned))
+            if isinstance(key, int) or len(candidates) != 1 or self._abandoned:
                 self._observer.stray(described, False)
                 return False
             if isinstance(message, JSONRPCResponse):
@@ -213,8 +213,8 @@ class Traffic:
         if key is not None:
             message.id = key  # the id as sent, where the server returned it as text
             self._waiting.pop(key, None)
-            if key in self._given_up:
-                self._given_up.remove(key)
+            if key in self._abandoned:
+                self._abandoned.remove(key)
                 self._observer.late(key)
             self._highest.pop(key, None)
         return True
@@ -241,20 +241,20 @@ class Traffic:
         except ValueError as problem:
             self._observer.stray(unreadable(problem, data), False)
             return None
-        taken = self.received(item)
+        taken = self.match_incoming(item)
         return taken if isinstance(taken, SessionMessage) else None
 
     def _settle(self, request_id: RequestId | None) -> None:
         if request_id is not None:
             self._unanswered.discard(coerce_request_id(request_id))
-            self._room.set()
+            self._has_capacity.set()
 
     def _stop_probe(self) -> None:
         """Forget the probe, so that a late response to it is not matched with any other request."""
         if self._probe_timer:
             self._probe_timer.cancel()
             self._probe_timer = None
-        self._probe_over.clear()
+        self._probe_ended.clear()
         if self._probe_id is not None:
             self._waiting.pop(self._probe_id, None)
             self._probe_id = None
@@ -279,9 +279,9 @@ class _Stream:
 
 
 class _Incoming(_Stream):
-    def __init__(self, inner: Any, traffic: Traffic, ended: Callable[[], None]) -> None:
+    def __init__(self, inner: Any, traffic: Traffic, on_end: Callable[[], None]) -> None:
         super().__init__(inner, traffic)
-        self._ended = ended
+        self._on_end = on_end
         self._next: asyncio.Future[Any] | None = None
 
     def __aiter__(self) -> Self:
@@ -291,14 +291,14 @@ class _Incoming(_Stream):
         while True:
             await self._traffic.pace()
             try:
-                item = await self._taken()
+                item = await self._next_message()
             except BaseException:  # end of stream, a transport error, or cancellation of the reading task
-                self._ended()
+                self._on_end()
                 raise
-            if (message := self._traffic.received(item)) is not None:
+            if (message := self._traffic.match_incoming(item)) is not None:
                 return message
 
-    async def _taken(self) -> Any:
+    async def _next_message(self) -> Any:
         """Return the next message. During negotiation, that may be a timeout error in place of the probe's response."""
         if not self._next and not self._traffic.is_negotiating:
             return await self._inner.__anext__()
@@ -306,7 +306,7 @@ class _Incoming(_Stream):
             self._next = asyncio.ensure_future(self._inner.__anext__())
             self._next.add_done_callback(retrieve)
         while True:
-            over = asyncio.ensure_future(self._traffic.probe_over())
+            over = asyncio.ensure_future(self._traffic.wait_probe_ended())
             try:
                 await asyncio.wait({self._next, over}, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -337,9 +337,9 @@ class _Outgoing(_Stream):
         try:
             await self._inner.send(item)
         except BaseException:
-            self._traffic.failed(item.message)
+            self._traffic.forget(item.message)
             raise
-        self._traffic.done(item.message)
+        self._traffic.mark_sent(item.message)
 
     async def _send_cancellation(self, item: SessionMessage) -> None:
         """Send a cancellation, without waiting long if it is blocked: the cancelled request is out of time."""
@@ -355,7 +355,7 @@ class _Outgoing(_Stream):
         await super().__aexit__(*error)
 
 
-def _described(message: JSONRPCResponse | JSONRPCError, waiting: int) -> str:
+def _describe(message: JSONRPCResponse | JSONRPCError, waiting: int) -> str:
     """Describe a response that matches no request, with the server's own text."""
     what = "an error" if isinstance(message, JSONRPCError) else "a result"
     which = "without an id" if message.id is None else f"whose id ({json.dumps(message.id)[:40]}) matches no request"

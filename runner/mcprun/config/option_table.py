@@ -28,7 +28,7 @@ OPTIONS: Mapping[str, Kind] = {
     "filters": _TEXTS,
     "limit": Whole(),
     "shard": Text(),
-    "repeat": Whole(1, limits.MOST_REPEATS),
+    "repeat": Whole(1, limits.MAX_REPEATS),
     "pass_rate": Amount(1),
     "allow_tool_errors": _SWITCH,
     "allow_tool": _TEXTS,

@@ -9,7 +9,7 @@ from typing import Any
 from mcprun._util.command_line import path_exists
 from mcprun._util.operating_system import relative_path
 from mcprun.config.option_table import KINDS
-from mcprun.option_kinds import Listed, Place, Text
+from mcprun.option_kinds import Listed, Referent, Text
 
 _REPLAY = "replay:"
 
@@ -17,37 +17,37 @@ _STDIO = "-"
 """The value that means stdin or stdout."""
 
 
-def seen_from(here: Path, place: Path, key: str, value: Any) -> Any:
-    """Return the value of an option that a file in the folder `place` sets, with paths relative to the folder `here`.
+def relocate_paths(here: Path, folder: Path, key: str, value: Any) -> Any:
+    """Return the value of an option that a file in the folder `folder` sets, with paths relative to the folder `here`.
 
     All paths of a list are converted. Values that are not relative paths are unchanged: an absolute path, a URL, a
     command line, a program to search for, `-`, `latest`.
     """
     kind = KINDS.get(key)
     kind = kind.item if isinstance(kind, Listed) else kind
-    role = kind.place if isinstance(kind, Text) else None
-    if place == here or role is None:
+    role = kind.refers_to if isinstance(kind, Text) else None
+    if folder == here or role is None:
         return value
     if isinstance(value, list):
-        return [_moved(here, place, role, item) for item in value]
-    return _moved(here, place, role, value)
+        return [_moved(here, folder, role, item) for item in value]
+    return _moved(here, folder, role, value)
 
 
-def _moved(here: Path, place: Path, role: Place, value: Any) -> Any:
+def _moved(here: Path, folder: Path, role: Referent, value: Any) -> Any:
     if not isinstance(value, str) or not value:
         return value
     if role == "model":
         run = value.removeprefix(_REPLAY)
-        return value if run == value else _REPLAY + _moved(here, place, "run", run)
+        return value if run == value else _REPLAY + _moved(here, folder, "run", run)
     # A Windows path with a drive may be on another drive, which no relative path can reach.
     if value == _STDIO or Path(value).is_absolute() or PureWindowsPath(value).drive:
         return value
     file, mark, name = value.partition("#") if role == "server" else (value, "", "")
-    return relative_path(place / file, here) + mark + name if _is_path(place, role, file) else value
+    return relative_path(folder / file, here) + mark + name if _is_path(folder, role, file) else value
 
 
-def _is_path(place: Path, role: Place, value: str) -> bool:
-    """Return whether a value is a path in the folder `place`, rather than a run, program, URL or command line."""
+def _is_path(kind: Path, role: Referent, value: str) -> bool:
+    """Return whether a value is a path in the folder `kind`, rather than a run, program, URL or command line."""
     has_separator = "/" in value or os.sep in value
     match role:
         case "file":
@@ -55,7 +55,7 @@ def _is_path(place: Path, role: Place, value: str) -> bool:
         case "command":
             return has_separator
         case "run":
-            return has_separator or path_exists(place / value)
+            return has_separator or path_exists(kind / value)
         case _:
             is_one_word = not any(character in value for character in " :")
-            return path_exists(place / value) or (is_one_word and (has_separator or Path(value).suffix != ""))
+            return path_exists(kind / value) or (is_one_word and (has_separator or Path(value).suffix != ""))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mcprun._util.special_files import read_text, refuse_special
-from mcprun.config.paths import seen_from
+from mcprun.config.paths import relocate_paths
 from mcprun.errors import UsageError
 
 FILE, PYPROJECT, TABLE = "mcprun.toml", "pyproject.toml", "mcprun"
@@ -62,13 +62,15 @@ def setting(key: str, variables: Mapping[str, str], files: Iterable[Config]) -> 
     return None
 
 
-def check_names(known: Iterable[str], variables: Mapping[str, str], files: Iterable[Config]) -> None:
-    """Raise `UsageError` for the first key of a file, or `MCPRUN_` variable, that is not one of the `known` keys."""
-    keys = [*known]
+def check_names(names: Iterable[str], variables: Mapping[str, str], files: Iterable[Config]) -> None:
+    """Raise `UsageError` for the first key of a file, or `MCPRUN_` variable, that is not one of the `names` keys."""
+    keys = [*names]
     for file in files:
         for key in file.values:
             if key not in keys:
-                raise UsageError(f"{file.path} sets the unknown option {written(key)!r}{_hint(key, keys, written)}")
+                raise UsageError(
+                    f"{file.path} sets the unknown option {file_spelling(key)!r}{_hint(key, keys, file_spelling)}"
+                )
     keys.append(_key(TOKEN_STORE))
     for name, value in variables.items():
         if name.startswith(PREFIX) and value.strip() and _key(name) not in keys:
@@ -80,7 +82,7 @@ def variable_of(key: str) -> str:
     return f"{PREFIX}{key.upper()}"
 
 
-def written(key: str) -> str:
+def file_spelling(key: str) -> str:
     """Return a key as it is written in a file: `call-timeout`."""
     return key.replace("_", "-")
 
@@ -95,7 +97,7 @@ def find_config(folder: Path | None = None) -> Config:
     for place in (start, *start.parents):
         for path, table in _tables(place):
             keys = {key.replace("-", "_"): value for key, value in table.items()}
-            return Config(path, {key: seen_from(here, place, key, value) for key, value in keys.items()})
+            return Config(path, {key: relocate_paths(here, place, key, value) for key, value in keys.items()})
         if (place / ".git").exists():
             break
     return Config()

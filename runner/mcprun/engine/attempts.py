@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from mcprun._util.deadline import Deadline
 from mcprun._util.run_stop import RunStop
-from mcprun.checks.evaluate import ENDED, Outcome, check_all
+from mcprun.checks.evaluate import COMPLETE_STOP_REASONS, Outcome, check_all
 from mcprun.client.pool import ServerPool
-from mcprun.client.session import ServerSession, described
+from mcprun.client.session import ServerSession, server_record
 from mcprun.engine.conversation import Attempt, Conversation
 from mcprun.engine.judge import Judge
 from mcprun.engine.skipped import stop_reason_for
@@ -38,13 +38,13 @@ class QueryExecutor:
     servers: ServerPool
     allow_tool_errors: bool
     fail_diverged: bool
-    show: ValueFormatter
+    formatter: ValueFormatter
     run_stop: RunStop
 
     @property
     def server(self) -> ServerRecord:
         """The server that the queries use."""
-        return described(self.servers.first)
+        return server_record(self.servers.first)
 
     async def run(self, query: Query, repeat: int = 1) -> Transcript:
         """Run a query and return the transcript of its last attempt.
@@ -76,7 +76,7 @@ class QueryExecutor:
             AttemptEnd(
                 where=attempt.where,
                 seconds=seconds,
-                waited=seconds - attempt.deadline.worked,
+                waited=seconds - attempt.deadline.elapsed,
                 stop=attempt.conversation.stop,
                 error=f"{error.kind}: {error}" if error else None,
             )
@@ -85,10 +85,10 @@ class QueryExecutor:
 
     async def _converse(self, attempt: Attempt) -> None:
         """Run the tool loop, the judge and the checks."""
-        alone = attempt.where.attempt > 1 or self._needs_exclusive_server(attempt)
-        async with leased(attempt, self.servers.lease(alone=alone, where=attempt.where)) as server:
+        exclusive = attempt.where.attempt > 1 or self._needs_exclusive_server(attempt)
+        async with leased(attempt, self.servers.lease(exclusive=exclusive, where=attempt.where)) as server:
             await self.loop.converse(attempt, server)
-            seconds = attempt.deadline.worked
+            seconds = attempt.deadline.elapsed
             await self._grade(attempt)
         await self._check(attempt, seconds)
 
@@ -106,12 +106,12 @@ class QueryExecutor:
             return error
         except TimeoutError:
             message = (
-                f"the query did not finish within {attempt.deadline.seconds:g} s (--query-timeout or its `timeout`)"
+                f"the query did not finish within {attempt.deadline.limit_s:g} s (--query-timeout or its `timeout`)"
             )
             return QueryError(ErrorKind.QUERY_TIMEOUT, f"{message}; waiting for {conversation.pending}")
         except RunError as error:
             # Replies already paid for are used: once the budget is spent, other queries run until their next request.
-            (self.run_stop.stop if error.kind is ErrorKind.BUDGET else self.run_stop.end)(error)
+            (self.run_stop.drain if error.kind is ErrorKind.BUDGET else self.run_stop.cancel)(error)
             return error
         except asyncio.CancelledError:
             if not self.run_stop.reason:
@@ -123,44 +123,44 @@ class QueryExecutor:
 
     def _needs_exclusive_server(self, attempt: Attempt) -> bool:
         """Return whether a query has its own answers and a shared server's requests could not be attributed to it."""
-        return not self.servers.tells_whose and self.loop.answers.are_own(attempt.query, attempt.where)
+        return not self.servers.attributes_requests and self.loop.answers.are_own(attempt.query, attempt.where)
 
     async def _grade(self, attempt: Attempt) -> None:
         """Grade a conversation by its query's rubrics. One that did not end by itself fails without being graded."""
         conversation = attempt.conversation
-        if self.judge and attempt.rubrics and conversation.stop in ENDED:
+        if self.judge and attempt.rubrics and conversation.stop in COMPLETE_STOP_REASONS:
             with conversation.waiting_for("the judge"):
                 conversation.judged += await self.judge.grade(attempt)
 
-    async def _check(self, attempt: Attempt, seconds: float) -> None:
+    async def _check(self, attempt: Attempt, elapsed: float) -> None:
         """Evaluate the checks and store them in the conversation. Raises `QueryError` if that times out or fails."""
         conversation = attempt.conversation
         try:
             with conversation.waiting_for("the checks"):
-                conversation.checks = await evaluated(lambda: self.checks(attempt.query, conversation, seconds))
+                conversation.checks = await evaluated(lambda: self.checks(attempt.query, conversation, elapsed))
         except QueryError:
             raise
         except Exception as error:
             raise self.fault("the checks could not be evaluated", error, attempt.where) from error
 
-    def checks(self, query: Query, conversation: Conversation, seconds: float) -> list[Check]:
+    def checks(self, query: Query, conversation: Conversation, elapsed: float) -> list[Check]:
         """Evaluate the query's `expect` on a conversation and return its checks.
 
-        `seconds` is the duration of the conversation as the deadline counts it: without the judge, and without waiting
+        `elapsed` is the duration of the conversation as the deadline counts it: without the judge, and without waiting
         for a rate limit or a server. Raises `EvaluationError` if a pattern or schema runs out of time.
         """
         usage = _total_usage(conversation)
         outcome = Outcome(
-            stop=conversation.stop,
+            stop_reason=conversation.stop,
             calls=conversation.calls,
             text=conversation.text,
             turns=len(conversation.turns),
-            seconds=seconds,
+            elapsed=elapsed,
             output_tokens=usage.output_tokens if usage else None,
             unlisted=conversation.unlisted,
             denied=conversation.denied,
         )
-        return check_all(query.expect, outcome, self.show, allow_tool_errors=self.allow_tool_errors)
+        return check_all(query.expect, outcome, self.formatter, allow_tool_errors=self.allow_tool_errors)
 
     def transcript(
         self, query: Query, where: AttemptRef, conversation: Conversation, error: QueryError | RunError | None
@@ -180,7 +180,7 @@ class QueryExecutor:
             repeat=where.repeat,
             verdict=_verdict(checks, error),
             stop=conversation.stop,
-            prompt=query.said,
+            prompt=query.prompt_value,
             system=query.system or self.loop.system,
             model=conversation.model,
             messages=conversation.messages,

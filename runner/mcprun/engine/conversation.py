@@ -58,7 +58,7 @@ class Conversation:
         unlisted: The numbers of calls of tools that the server does not list.
         denied: The numbers of calls of tools that may not be used.
         given: How many messages came from the server's prompt or resources.
-        given_divergence: How these differ from the recording; empty if they do not.
+        opening_divergence: How these differ from the recording; empty if they do not.
         checks: The checks of the query's `expect`.
         judged: The checks of the judge, if there was one.
         under_way: The turn whose calls are in flight, or were when the conversation was cancelled.
@@ -76,7 +76,7 @@ class Conversation:
     unlisted: set[int] = field(default_factory=set)
     denied: set[int] = field(default_factory=set)
     given: Given | None = None
-    given_divergence: str = ""
+    opening_divergence: str = ""
     checks: list[Check] = field(default_factory=list)
     judged: list[Check] = field(default_factory=list)
     under_way: PendingTurn | None = None
@@ -95,7 +95,7 @@ class Conversation:
     @property
     def diverged(self) -> dict[str, str]:
         """How the conversation differs from the recording, by what differs, in order: `call 2`, `the server's …`."""
-        given = {"the server's prompt or resource": self.given_divergence} if self.given_divergence else {}
+        given = {"the server's prompt or resource": self.opening_divergence} if self.opening_divergence else {}
         return given | {f"call {number}": self.divergences[number] for number in sorted(self.divergences)}
 
     @property
@@ -114,7 +114,7 @@ class Conversation:
     def begin(self, opening: Opening) -> None:
         """Append what precedes the user's first message."""
         self.messages += opening.history
-        self.given, self.given_divergence = opening.given, opening.divergence
+        self.given, self.opening_divergence = opening.given, opening.divergence
         self.malformed += opening.malformed
 
     def say(self, content: str | list[Any]) -> None:

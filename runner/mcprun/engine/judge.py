@@ -43,7 +43,7 @@ class ModelJudge:
     model: Model
     name: str
     max_tokens: int
-    show: ValueFormatter
+    formatter: ValueFormatter
     emit: Emit
 
     async def grade(self, attempt: Attempt) -> list[Check]:
@@ -67,9 +67,9 @@ class ModelJudge:
         for _ in range(_TRIES):
             passed, reason = verdict(await self._reply(request, rubric))
             if passed is not None:
-                message = reason if passed else f"expected {self.show.text(rubric)}, judged: {reason}"
+                message = reason if passed else f"expected {self.formatter.text(rubric)}, judged: {reason}"
                 return Check(check="judge", passed=passed, message=message, rubric=rubric)
-        message = f"the judge {self.name} returned no verdict; it replied {self.show.text(reason)}"
+        message = f"the judge {self.name} returned no verdict; it replied {self.formatter.text(reason)}"
         raise QueryError(ErrorKind.API_ERROR, message)
 
     async def _reply(self, request: ModelRequest, rubric: str) -> ModelReply:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
-from mcprun._util.json_io import dumps, indented, staged, write_file
+from mcprun._util.json_io import dump_indented, dumps, stage, write_file
 from mcprun._util.json_value import JsonObject
 from mcprun.engine.verdict_rules import difference
 from mcprun.errors import UsageError
 from mcprun.prompts.file import stem_of
-from mcprun.prompts.shard import Shard, joined
+from mcprun.prompts.shard import Shard, merge_shards
 from mcprun.runs.directory import LOG, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, mark_latest, new_directory
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import PromptsRecord, RunRecord
@@ -51,15 +51,15 @@ def merge(runs: Sequence[Run], out: str | None, *, partial: bool) -> Run:
     first = parts[0].run.record
     path = new_directory(stem_of(first.prompts.file), out)
     try:
-        tally = _write_transcripts(parts, path)
-        record = _record(parts, tally)
+        totals = _write_transcripts(parts, path)
+        record = _record(parts, totals)
         _write_events(parts, path)
         _write_log(parts, path)
         lines = (dumps({"id": name, "digest": digest}) + "\n" for name, digest in _queries(parts))
         write_file(path / QUERIES, "".join(lines).encode())
         if parts[0].run.prompts.exists():
             shutil.copyfile(parts[0].run.prompts, path / PROMPTS)
-        staged_record = staged(path / RUN, indented(record.line()))
+        staged_record = stage(path / RUN, dump_indented(record.line()))
         (path / _STAGED_TRANSCRIPTS).replace(path / TRANSCRIPTS)
         staged_record.replace(path / RUN)  # last, since a directory is a run once it holds run.json
         mark_latest(path)
@@ -113,7 +113,7 @@ def _check_complete(parts: Sequence[_Part]) -> None:
 def _queries(parts: Sequence[_Part]) -> Iterator[tuple[str, str]]:
     """Yield the id and digest of each query, in the order of the prompts file."""
     digests = {part.shard.number: part.digests.items() for part in parts}
-    return joined([digests.get(number, ()) for number in range(1, parts[0].shard.of + 1)])
+    return merge_shards([digests.get(number, ()) for number in range(1, parts[0].shard.of + 1)])
 
 
 def _write_transcripts(parts: Sequence[_Part], path: Path) -> RunTotals:
@@ -121,12 +121,12 @@ def _write_transcripts(parts: Sequence[_Part], path: Path) -> RunTotals:
 
     Only the offsets of transcripts are held in memory.
     """
-    tally = RunTotals()
+    totals = RunTotals()
     locations: dict[str, list[tuple[int, int, int]]] = {}
     for number, part in enumerate(parts):
         offset = 0
         for transcript, line in Run.lines(part.run.path):
-            tally.add(transcript)
+            totals.add(transcript)
             locations.setdefault(transcript.id, []).append((transcript.repeat, number, offset))
             offset += len(line)
     sources = [(part.run.path / TRANSCRIPTS).open("rb") for part in parts]
@@ -139,10 +139,10 @@ def _write_transcripts(parts: Sequence[_Part], path: Path) -> RunTotals:
     finally:
         for source in sources:
             source.close()
-    return tally
+    return totals
 
 
-def _record(parts: Sequence[_Part], tally: RunTotals) -> RunRecord:
+def _record(parts: Sequence[_Part], totals: RunTotals) -> RunRecord:
     """Return the `run.json` of the merged run."""
     records = [part.run.record for part in parts]
     first = records[0]
@@ -162,7 +162,7 @@ def _record(parts: Sequence[_Part], tally: RunTotals) -> RunRecord:
                 runs=sum(record.prompts.runs for record in records),
             ),
             "server": next((record.server for record in records if record.server), None),
-            "counts": tally.counts(),
+            "counts": totals.counts(),
             "repeats": [repeats[name] for name, _ in _queries(parts) if name in repeats],
             "error": next((record.error for record in records if record.error), None),
             "again": [one for record in records for one in record.again],

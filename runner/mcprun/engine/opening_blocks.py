@@ -59,7 +59,7 @@ def opening(blocks: list[JsonObject], given: Iterable[JsonObject], prompt: str |
     Raises `ValueError` if they are empty, or if the first or last one is not the user's.
     """
     parts = [{"role": "user", "content": blocks}, *given, {"role": "user", "content": prompt or []}]
-    messages = merged(parts)
+    messages = merge_messages(parts)
     if not messages:
         raise ValueError("it is empty")
     if messages[0]["role"] != "user":
@@ -69,7 +69,7 @@ def opening(blocks: list[JsonObject], given: Iterable[JsonObject], prompt: str |
     return messages
 
 
-def merged(messages: Iterable[JsonObject]) -> list[JsonObject]:
+def merge_messages(messages: Iterable[JsonObject]) -> list[JsonObject]:
     """Merge adjacent messages of the same role, and leave out empty ones."""
     non_empty = (message for message in messages if message["content"])
     return [

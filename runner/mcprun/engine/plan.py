@@ -15,18 +15,18 @@ from mcprun._util.name_patterns import fits
 from mcprun._util.network import check_network
 from mcprun._util.url_secrets import url_secrets, without_secrets
 from mcprun.analysis.diff.scrub import Scrubber
-from mcprun.client.oauth_client import client_from_options, given_value
+from mcprun.client.oauth_client import client_from_options, resolve_secret
 from mcprun.client.request_owner import ClientFeatures, LogLevel
 from mcprun.client.server_argument import parse_target
 from mcprun.client.target import (
     HttpTarget,
     InProcessTarget,
     Target,
-    authorized,
     secrets_of,
-    started_otherwise,
     variables_of,
+    with_authorization,
     with_more,
+    with_start_options,
 )
 from mcprun.config.option_table import OPTIONS, SERVER
 from mcprun.config.project import environment
@@ -38,7 +38,7 @@ from mcprun.limits import AUTO, Limits
 from mcprun.models.base import ModelSettings
 from mcprun.models.credentials import Credentials
 from mcprun.models.select import SelectedModel, choose, choose_judge, needs_script
-from mcprun.option_kinds import check_fields, checked, type_name
+from mcprun.option_kinds import check_fields, type_name, validate_option
 from mcprun.prompts.aliases import Problem
 from mcprun.prompts.file import QueryFilter, read_prompts
 from mcprun.prompts.query import Query
@@ -158,7 +158,7 @@ def make_plan(
     options: Options,
     *,
     resume: Resume | None = None,
-    kept: Path | IO[bytes] | None = None,
+    stored_prompts: Path | IO[bytes] | None = None,
 ) -> RunPlan:
     """Return the plan of a run, with its prompts file read and open.
 
@@ -167,16 +167,16 @@ def make_plan(
         server: The server.
         options: The options of the run.
         resume: The run to resume, if any.
-        kept: The copy of the prompts that this run has kept, if any.
+        stored_prompts: The copy of the prompts that this run has kept, if any.
 
     Raises:
         UsageError: An argument, or a file it names, is invalid, or options contradict each other.
     """
     _check_types(prompts, options)
-    _check_together(options)
+    _check_conflicts(options)
     if options.batch_api:
         options = replace(options, limits=_batched(options))
-    manner = manner_of(options)
+    settings = model_settings(options)
     account = Credentials.find()
     spec, judge = options.model or account.model, options.judge_model or account.judge_model
     if options.limits.budget_usd is not None:
@@ -186,26 +186,26 @@ def make_plan(
     if options.ray is not None:
         _check_ray(options, server)
     if not isinstance(prompts, str | PathLike):
-        prompts, kept = "-", as_file(prompts)
+        prompts, stored_prompts = "-", as_file(prompts)
     found = read_prompts(
         fspath(prompts),
         QueryFilter(tuple(options.filters), options.limit, shard=Shard.parse(options.shard) if options.shard else None),
         need_script=needs_script(spec),
-        kept=kept,
-        known=resume.known() if resume else None,
+        stored_path=stored_prompts,
+        verified=resume.verified_file() if resume else None,
         repeat=options.repeat,
-        demands=lambda query: query_problems(query, manner),
+        demands=lambda query: query_problems(query, settings),
     )
     if resume:
         resume = replace(resume, arguments=as_arguments(asdict(options)))
     with ExitStack() as stack:
         stack.enter_context(found)
         account = account.at_clouds(spec, judge if found.judged else None, options.base_url)
-        target, redactor = reach(server, options, account)
+        target, redactor = resolve_server(server, options, account)
         model = choose(spec, account, all_scripted=found.scripted == len(found), base_url=options.base_url)
         if model.record.is_asked and found.refused:
             raise PromptsError(found.refused)
-        model = replace(model, manner=manner, is_batched=is_batched(options, model))
+        model = replace(model, settings=settings, is_batched=is_batched(options, model))
         grader = choose_judge(judge, model, found.judged)
         check_api(model, grader)
         plan = RunPlan(
@@ -218,7 +218,7 @@ def make_plan(
             system=options.system,
             allow_tool_errors=options.allow_tool_errors,
             permit=ToolFilter(tuple(options.allow_tool), tuple(options.deny_tool), options.read_only),
-            offers=offers_of(options),
+            features=client_features(options),
             servers=options.servers,
             fresh_server=options.fresh_server,
             pass_rate=options.pass_rate,
@@ -253,7 +253,7 @@ def is_batched(options: Options, model: SelectedModel) -> bool:
     return options.batch_api
 
 
-def _check_together(options: Options) -> None:
+def _check_conflicts(options: Options) -> None:
     """Raise `UsageError` for options that contradict each other."""
     if options.fresh_server and options.servers > 1:
         raise UsageError("--servers and --fresh-server cannot be combined: --fresh-server starts one for each query")
@@ -284,7 +284,7 @@ def _check_ray(options: Options, server: AnyServer) -> None:
     check_address(options.ray or "", options.limits.connect_seconds)
 
 
-def manner_of(options: Options) -> ModelSettings:
+def model_settings(options: Options) -> ModelSettings:
     """Return the model settings. Raises `UsageError` for a combination that the API would reject in every request."""
     thinking, choice, limit = options.thinking, options.tool_choice, options.limits.max_tokens
     if options.bare_api and (options.effort or thinking):
@@ -309,22 +309,22 @@ def check_api(*choices: SelectedModel | None) -> None:
         check_network(is_api=True)
 
 
-def query_problems(query: Query, manner: ModelSettings) -> Iterator[Problem]:
+def query_problems(query: Query, settings: ModelSettings) -> Iterator[Problem]:
     """Yield the fields of a query that the API would reject because of `--thinking` or `--tool-choice`."""
-    budget, tool = manner.budget, manner.named_tool
+    budget, tool = settings.budget, settings.named_tool
     if budget and query.max_tokens is not None and query.max_tokens <= budget:
         yield "max_tokens", f"must be greater than --thinking {budget}, not {query.max_tokens}"
     if tool and query.tools and not fits(tool, query.tools):
         yield "tools", f"must include {tool}, which --tool-choice names"
 
 
-def reach(server: AnyServer, options: Options, account: Credentials) -> tuple[Target, Redactor]:
+def resolve_server(server: AnyServer, options: Options, account: Credentials) -> tuple[Target, Redactor]:
     """Return the target that SERVER and its options describe, and a redactor of secrets. Raises `UsageError`."""
     if isinstance(server, str | PathLike):
-        target = parse_target(checked("server", SERVER, server), options.server_args, options.cwd)
+        target = parse_target(validate_option("server", SERVER, server), options.server_args, options.cwd)
     else:
         target = _in_process(server)
-    target = started_otherwise(target, python=options.python, cwd=options.cwd)
+    target = with_start_options(target, python=options.python, cwd=options.cwd)
     env = {name: value for file in options.env_files for name, value in variables_of(file).items()}
     target = with_more(target, env={**env, **options.env}, headers=options.headers)
     if isinstance(target, HttpTarget):
@@ -340,7 +340,7 @@ def reach(server: AnyServer, options: Options, account: Credentials) -> tuple[Ta
         scope=options.oauth_scope,
         issuer=options.oauth_issuer,
     )
-    target = authorized(target, token=given_value("--token", options.token, variables), client=client)
+    target = with_authorization(target, token=resolve_secret("--token", options.token, variables), client=client)
     secrets = [*account.secrets, *url_secrets(options.base_url or ""), *secrets_of(target)]
     return target, Redactor(secrets, options.redact)
 
@@ -357,13 +357,13 @@ def _in_process(server: object) -> InProcessTarget:
     return InProcessTarget(server)
 
 
-def unreached(options: Options) -> Options:
+def without_server_options(options: Options) -> Options:
     """Return the options without those for starting or reaching a server: one in this process is running already."""
     default = Options()
     return replace(options, **{name: getattr(default, name) for name in _CONNECTION_OPTIONS})
 
 
-def offers_of(options: Options) -> ClientFeatures:
+def client_features(options: Options) -> ClientFeatures:
     """Return the client features to declare to servers. Raises `UsageError` if a root is not a directory."""
     return ClientFeatures(
         elicit=options.elicit,

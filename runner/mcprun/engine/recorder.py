@@ -72,7 +72,7 @@ class Recorder:
         are kept, unless they contain secrets. Raises `UsageError` if a file can't be written.
         """
         try:
-            if not prompts.known:
+            if not prompts.verified:
                 self.journal.write_queries(prompts.digests)
             if prompts.is_stream and not self._holds_secrets(prompts.source):
                 self.journal.write_prompts(prompts.source)
@@ -83,7 +83,7 @@ class Recorder:
             self.journal.release()
             raise UsageError(str(_write_error(self.journal.path, error))) from None
 
-    def prompted(self, prompts: PromptsFile) -> None:
+    def record_prompts(self, prompts: PromptsFile) -> None:
         """Write the prompts so far, in a run whose prompts are not known before it begins."""
         self.record = self.record.model_copy(update={"prompts": _prompts_record(prompts)})
         try:
@@ -91,7 +91,7 @@ class Recorder:
             self.journal.write_prompts(prompts.source)
             self.journal.write_record(self.record)
         except OSError as error:
-            self._run_stop.end(_write_error(self.journal.path, error))
+            self._run_stop.cancel(_write_error(self.journal.path, error))
 
     def emit(self, event: Event) -> None:
         """Redact an event, write it to the journal, and publish it to the watchers.
@@ -119,9 +119,9 @@ class Recorder:
         try:
             self.journal.handle(event, self._telemetry.trace_id(event.where) if event.where else None)
         except OSError as error:
-            self._run_stop.end(_write_error(self.journal.path, error))
+            self._run_stop.cancel(_write_error(self.journal.path, error))
 
-    def answered(self, about: ServerRecord) -> None:
+    def record_server(self, about: ServerRecord) -> None:
         """Record the server. Emit a warning if its tools differ from those that an earlier process recorded."""
         before, about = self.record.server, self._redactor.value(about)
         if before and (diff := changes(before.tools, about.tools)):
@@ -130,31 +130,31 @@ class Recorder:
         try:
             self.journal.write_record(self.record)
         except OSError as error:
-            self._run_stop.end(_write_error(self.journal.path, error))
+            self._run_stop.cancel(_write_error(self.journal.path, error))
 
     def finish(
         self,
         prompts: PromptsFile,
-        untried: Callable[[Query, int, RunError], Transcript],
+        skipped: Callable[[Query, int, RunError], Transcript],
         pass_rate: float | None,
     ) -> None:
         """Write the files in their final form. If that fails (a full disk), they stay as they are for `--resume`.
 
-        In a run that ended early by itself, queries that were not run get the transcript that `untried` returns, so
+        In a run that ended early by itself, queries that were not run get the transcript that `skipped` returns, so
         that they can't be mistaken for passed ones. A run that the user interrupted gets none. A query that was to be
         run again and was not keeps its earlier transcript.
         """
         reason, journal = self.reason, self.journal
         try:
             pending = [key for key in self.record.again if key not in journal]
-            old = journal.bring_back()
+            old = journal.restore_retried()
             if reason and reason.kind not in (ErrorKind.CANCELLED, ErrorKind.OUTPUT):
                 with suppress(UsageError):  # the prompts file was removed or changed
                     for query, repeat in prompts.left(journal):
-                        journal.keep(self._redactor.value(untried(query, repeat, reason)))
-            counts = journal.tally.counts()
+                        journal.write_final(self._redactor.value(skipped(query, repeat, reason)))
+            counts = journal.totals.counts()
             again = [key for key in pending if key in journal]
-            again += [(self._redactor.text(query), repeat) for query, repeat in sorted(self._run_stop.again)]
+            again += [(self._redactor.text(query), repeat) for query, repeat in sorted(self._run_stop.interrupted)]
             is_done = counts.done == prompts.runs and not old and not again
             self.record = self.record.model_copy(
                 update={
@@ -172,7 +172,7 @@ class Recorder:
             journal.close(prompts.keys(), self.record)
         except OSError as error:
             journal.release()
-            self._run_stop.stop(_write_error(journal.path, error))
+            self._run_stop.drain(_write_error(journal.path, error))
 
     def discard(self) -> None:
         """Remove the directory of a run that was refused before any query was run."""

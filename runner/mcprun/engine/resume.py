@@ -68,7 +68,7 @@ class Resume:
     force: bool = False
     arguments: JsonObject | None = None
 
-    def known(self) -> VerifiedFile | None:
+    def verified_file(self) -> VerifiedFile | None:
         """Return the prompts file as this version of mcprun verified it, or `None` if it has to be read again.
 
         It can be verified only if the run selected the whole file and no query sets repeats or a pass rate.

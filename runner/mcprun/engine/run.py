@@ -117,7 +117,7 @@ async def execute(
     try:
         await _Execution(plan, recorder, run_stop, telemetry).run(take)
     except RunError as error:
-        run_stop.stop(error)
+        run_stop.drain(error)
     except UsageError:
         is_refused = True
         raise
@@ -154,9 +154,9 @@ class _Execution:
         async with AsyncExitStack() as stack:
             stack.enter_context(sdk_logs(recorder.emit, plan.redactor))
             await stack.enter_async_context(self.telemetry.running(recorder.emit))
-            stack.enter_context(run_stop.within(seconds, too_long))
+            stack.enter_context(run_stop.time_limit(seconds, too_long))
             stack.enter_context(gc_tuned_for_run(is_shared=isinstance(plan.target, InProcessTarget)))
-            await run_stop.over(asyncio.create_task(self._run_queries(take)))
+            await run_stop.supervise(asyncio.create_task(self._run_queries(take)))
         if not run_stop.reason and len(recorder.journal) < plan.prompts.runs:
             missing = plan.prompts.runs - len(recorder.journal)
             raise RunError(ErrorKind.FAULT, f"internal error in mcprun: queries lost: {missing}")
@@ -166,7 +166,7 @@ class _Execution:
         plan, journal = self.plan, self.recorder.journal
         if len(journal) == plan.prompts.runs:
             return
-        concurrency = plan.limits.in_flight(is_batched=plan.model.is_batched)
+        concurrency = plan.limits.max_in_flight(is_batched=plan.model.is_batched)
         active = ActiveQueryCount(min(concurrency, plan.prompts.runs))
         async with AsyncExitStack() as stack:
             runner = await self._open_runner(stack, active)
@@ -175,7 +175,7 @@ class _Execution:
             try:
                 async with asyncio.TaskGroup() as group:
                     for _ in range(active.queries):
-                        group.create_task(self._work(runner, take)).add_done_callback(active.land)
+                        group.create_task(self._work(runner, take)).add_done_callback(active.finish_one)
             except ExceptionGroup as errors:
                 raise _preferred_error(errors) from errors
 
@@ -198,7 +198,7 @@ class _Execution:
 
     def _context(self, active: ActiveQueryCount) -> RunContext:
         plan, journal, run_stop = self.plan, self.recorder.journal, self.run_stop
-        was_granted = plan.model.record.is_asked and journal.tally.turns > 0
+        was_granted = plan.model.record.is_asked and journal.totals.turns > 0
         earlier = plan.resume.run if plan.resume else None
         return RunContext(
             config=plan,
@@ -219,7 +219,7 @@ class _Execution:
                     message="no tools left: --allow-tool, --deny-tool and --read-only exclude all of the server's tools"
                 )
             )
-        self.recorder.answered(server)
+        self.recorder.record_server(server)
         plan.check_tool_choice(server.tools)
         for message in unmatched(plan.permit, plan.prompts.patterns, server.tools):
             emit(WarningEvent(message=message))
@@ -227,11 +227,11 @@ class _Execution:
     async def _work(self, runner: QueryRunner, take: Take) -> None:
         """Run queries, one at a time, until there are no more or the run ends."""
         plan, recorder, run_stop = self.plan, self.recorder, self.run_stop
-        run_stop.is_busy = True
+        run_stop.has_started = True
         while taken := await take():  # all workers share one iterator, so each query runs once
             await asyncio.sleep(0)  # lets signals and deadlines in between queries that never await I/O
             query, repeat = taken
-            _stop_at(plan.limits.max_failures, recorder.journal.tally.failures, run_stop)
+            _drain_after_failures(plan.limits.max_failures, recorder.journal.totals.failures, run_stop)
             if run_stop.reason:
                 return
             started = time.monotonic()
@@ -259,7 +259,7 @@ def _pending_queries(prompts: PromptsFile, journal: RunWriter, run_stop: RunStop
         try:
             return next(remaining, None)
         except UsageError as error:
-            run_stop.stop(RunError(ErrorKind.PROMPTS, str(error)))
+            run_stop.drain(RunError(ErrorKind.PROMPTS, str(error)))
             return None
 
     return take
@@ -272,11 +272,11 @@ def _billed_replies(plan: RunPlan) -> Iterator[BilledReply]:
     return plan.resume.run.replies() if plan.resume and has_budget and is_paid else iter(())
 
 
-def _stop_at(max_failures: int | None, failures: int, run_stop: RunStop) -> None:
+def _drain_after_failures(max_failures: int | None, failures: int, run_stop: RunStop) -> None:
     """Stop the run once `max_failures` queries did not pass."""
     if max_failures is not None and failures >= max_failures:
         message = f"queries that did not pass: {failures:,} (--max-failures {max_failures:,})"
-        run_stop.stop(RunError(ErrorKind.BUDGET, message))
+        run_stop.drain(RunError(ErrorKind.BUDGET, message))
 
 
 def _journal(plan: RunPlan) -> RunWriter:
@@ -287,8 +287,8 @@ def _journal(plan: RunPlan) -> RunWriter:
     kept = resume.checked(prompts)
     return RunWriter(
         resume.run.path,
-        wanted=lambda one: one.id in kept and one.repeat <= prompts.repeats_of(one.id),
-        is_done=resume.is_done,
+        keep=lambda one: one.id in kept and one.repeat <= prompts.repeats_of(one.id),
+        is_final=resume.is_done,
     )
 
 

@@ -60,26 +60,26 @@ class ServerInputLoader:
         except ValueError as error:  # only the prompt can cause this
             raise _refused(f"{_prompt(query.server_prompt)} can't be used: {error}") from None
 
-    async def _get(self, asked: ServerPrompt) -> list[JsonObject]:
+    async def _get(self, requested: ServerPrompt) -> list[JsonObject]:
         """Request the server's prompt and return its messages."""
         event = PromptGet(
             where=self.handler.where,
-            prompt=asked.name,
-            arguments=asked.arguments,
+            prompt=requested.name,
+            arguments=requested.arguments,
             server=self.server.number,
             log_offset=self.server.log_offset,
         )
-        params = mcp_types.GetPromptRequestParams(name=asked.name, arguments=asked.arguments or None)
+        params = mcp_types.GetPromptRequestParams(name=requested.name, arguments=requested.arguments or None)
         try:
             request = mcp_types.GetPromptRequest(params=params)
-            reading = await self._ask(event, request, "prompts", _prompt(asked), read_prompt)
+            reading = await self._ask(event, request, "prompts", _prompt(requested), read_prompt)
         except RequestFailed as error:
-            raise _refused(await self._why_no_prompt(asked, error)) from None
-        self._check(reading, "messages", f"{_prompt(asked)} could not be loaded")
+            raise _refused(await self._why_no_prompt(requested, error)) from None
+        self._check(reading, "messages", f"{_prompt(requested)} could not be loaded")
         try:
             return prompt_messages(reading.result, self.warn)
         except ValueError as error:
-            raise _refused(f"{_prompt(asked)} can't be used: {error}") from None
+            raise _refused(f"{_prompt(requested)} can't be used: {error}") from None
 
     async def _read(self, uri: str) -> list[JsonObject]:
         """Read a resource and return its content blocks."""
@@ -127,7 +127,7 @@ class ServerInputLoader:
 
         try:
             with attempt.conversation.waiting_for(what):
-                result = await self.server.request(request, what, caller.clock.seconds, caller)
+                result = await self.server.request(request, what, caller.clock.limit_s, caller)
         except RequestFailed as error:
             emit_end(error.problem, error.error)
             self._raise_failure()
@@ -151,7 +151,7 @@ class ServerInputLoader:
         """Return why `prompts/get` failed, with what `prompts/list` shows about the prompt."""
         why = f"{_prompt(asked)} could not be loaded: {_error_text(error)}"
         try:
-            listed = await list_prompts(self.server, self.clock().seconds)
+            listed = await list_prompts(self.server, self.clock().limit_s)
         except RequestFailed:
             return why
         found = next((one for one in listed if one["name"] == asked.name), None)
@@ -165,8 +165,8 @@ class ServerInputLoader:
         """Return why `resources/read` failed, with what `resources/list` and the templates show about the resource."""
         why = f"{_resource(uri)} could not be read: {_error_text(error)}"
         try:
-            listed = await list_resources(self.server, self.clock().seconds)
-            templates = await list_templates(self.server, self.clock().seconds)
+            listed = await list_resources(self.server, self.clock().limit_s)
+            templates = await list_templates(self.server, self.clock().limit_s)
         except RequestFailed:
             return why
         if any(one["uri"] == uri for one in listed):

@@ -29,7 +29,7 @@ class Answers:
 
     model: Model
     limits: Limits
-    offers: ClientFeatures = field(default_factory=ClientFeatures)
+    features: ClientFeatures = field(default_factory=ClientFeatures)
 
     def are_own(self, query: Query, where: AttemptRef) -> bool:
         """Return whether a query has answers that no other may get: its `elicit` or `sampling`, or recorded ones."""
@@ -115,11 +115,11 @@ class QueryRequestHandler:
             elif recorded := self._next_recorded("elicitation", request):
                 return ClientResponse(result=recorded.answer, reason=recorded.reason)
             else:
-                result, reason = await evaluated(lambda: answer_by_policy(self.answers.offers.elicit, request))
+                result, reason = await evaluated(lambda: answer_by_policy(self.answers.features.elicit, request))
         except EvaluationError as error:
             self.failure = QueryError(error.kind, f"elicitation {request['message']!r:.200}: {error}")
             return ClientResponse(result={"action": "decline"}, reason=str(error))
-        if reason and (self.script or self.answers.offers.elicit == "script"):
+        if reason and (self.script or self.answers.features.elicit == "script"):
             self.unmet.append(f"declined the elicitation {request['message']!r}: {reason}")
         return ClientResponse(result=result, reason=reason)
 
@@ -128,7 +128,7 @@ class QueryRequestHandler:
         if recorded := self._next_recorded("sampling", request):
             return ClientResponse(result=recorded.answer, reason=recorded.reason, usage=recorded.usage)
         if problem := problem_of(request):
-            return ClientResponse(code=INVALID_PARAMS, told=problem, reason=problem)
+            return ClientResponse(code=INVALID_PARAMS, error_message=problem, reason=problem)
         if self._sampled > self.answers.limits.max_sampling:
             return ClientResponse(reason=f"the limit of --max-sampling {self.answers.limits.max_sampling} is reached")
         match self.answers.model:

@@ -17,7 +17,7 @@ def skipped_transcript(query: Query, repeat: int, reason: RunError, *, system: s
         repeat=repeat,
         verdict=Verdict.SKIPPED,
         stop=stop_reason_for(reason.kind),
-        prompt=query.said,
+        prompt=query.prompt_value,
         system=query.system or system,
         model=query.model or model,
         messages=[],

@@ -38,7 +38,7 @@ _CALLING = frozenset({"tool_use", "end_turn"})
 _MAX_LEVELS = 400
 """Nesting levels of arguments that can be recorded. At most `nesting.MOST_DEPTH` are sent to a server."""
 
-ANSWERED = frozenset({"end_turn", "stop_sequence"})
+COMPLETE_STOP_REASONS = frozenset({"end_turn", "stop_sequence"})
 """Stop reasons after which the query's next user message is sent."""
 
 
@@ -65,13 +65,13 @@ class ToolLoop:
         system: The system prompt of queries without their own.
         emit: Receives an event for each model request and tool call.
         permit: The tools that may be used. A query's own `tools` narrow them further.
-        offers: The client features declared to servers, such as elicitation and sampling.
+        features: The client features declared to servers, such as elicitation and sampling.
         divergence: Compares a call with the recorded one, in a replay.
-        given_divergence: Compares the server's opening messages with the recorded ones, in a replay.
+        opening_divergence: Compares the server's opening messages with the recorded ones, in a replay.
         stop_diverged: Whether a conversation ends at its first divergence.
         gate: Limits how many conversations use a server at once.
         approve: Approves each call before it is sent.
-        hear: Called with the model's text as it streams.
+        on_text: Called with the model's text as it streams.
         warn: Emits the first warning of each kind.
     """
 
@@ -80,27 +80,27 @@ class ToolLoop:
     system: str | None
     emit: Emit
     permit: ToolFilter = field(default_factory=ToolFilter)
-    offers: ClientFeatures = field(default_factory=ClientFeatures)
+    features: ClientFeatures = field(default_factory=ClientFeatures)
     divergence: Divergence | None = None
-    given_divergence: GivenDivergence | None = None
+    opening_divergence: GivenDivergence | None = None
     stop_diverged: bool = False
     gate: Gate | None = None
     approve: Approve | None = None
-    hear: Callable[[str], None] | None = None
+    on_text: Callable[[str], None] | None = None
     warn: Warn = drop_warning
 
     @property
     def answers(self) -> Answers:
         """What answers requests of servers, such as elicitation and sampling."""
-        return Answers(self.model, self.limits, self.offers)
+        return Answers(self.model, self.limits, self.features)
 
     def clock(self) -> Deadline:
         """Return a new deadline for one request to a server."""
-        return Deadline(self.limits.call_seconds, self.limits.most_call_seconds)
+        return Deadline(self.limits.call_seconds, self.limits.max_total_call_seconds)
 
     def passed(self, deadline: Deadline) -> AbstractAsyncContextManager[None]:
         """Return a context that waits at the `gate`, if there is one, with `deadline` paused."""
-        return self.gate.passed(deadline) if self.gate else nullcontext()
+        return self.gate.hold(deadline) if self.gate else nullcontext()
 
     async def converse(
         self, attempt: Attempt, server: ServerSession, messages: Sequence[str | list[Any]] | None = None
@@ -119,7 +119,7 @@ class ToolLoop:
         exchange = _Exchange(self, attempt, server, tools, handler)
         before, unmet = conversation.asked, conversation.unmet
         try:
-            with server.attend(handler):
+            with server.register(handler):
                 opening = await self._open(server, handler) if messages is None else Opening(messages)
                 conversation.begin(opening)
                 if opening.divergence and self.stop_diverged:
@@ -129,7 +129,7 @@ class ToolLoop:
                 for content in opening.user_messages:
                     conversation.say(content)
                     await exchange.run()
-                    if conversation.stop not in ANSWERED:
+                    if conversation.stop not in COMPLETE_STOP_REASONS:
                         return
         finally:
             conversation.asked, conversation.unmet = [*before, *handler.in_order()], [*unmet, *handler.unmet]
@@ -143,7 +143,7 @@ class ToolLoop:
                 return Opening(query.user_messages)
             loader = ServerInputLoader(server, handler, self.emit, self.clock, self.warn)
             given = await loader.load()
-        divergence = self.given_divergence(query, where, given) if self.given_divergence else ""
+        divergence = self.opening_divergence(query, where, given) if self.opening_divergence else ""
         *history, first = given
         return Opening(
             [first["content"], *query.user_messages[1:]],
@@ -203,7 +203,7 @@ class _Exchange:
             model=query.model,
             max_tokens=query.max_tokens or self.loop.limits.max_tokens,
             deadline=self.attempt.deadline,
-            hear=self.loop.hear,
+            on_text=self.loop.on_text,
         )
         event = ModelCall(where=request.where, turn=turn, model=query.model or self.loop.model.name)
         started = time.monotonic()

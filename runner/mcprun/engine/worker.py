@@ -53,7 +53,7 @@ async def open_worker(context: RunContext, prestarted: PrestartedServer | None =
             servers=servers,
             allow_tool_errors=config.allow_tool_errors,
             fail_diverged=config.on_divergence != "continue",
-            show=model_context.formatter,
+            formatter=model_context.formatter,
             run_stop=context.run_stop,
         )
 
@@ -63,9 +63,9 @@ def _server_pool(context: RunContext, prestarted: PrestartedServer | None) -> Se
     options = ConnectOptions(
         timeout_s=limits.connect_seconds,
         protocol=config.protocol,
-        features=config.offers,
+        features=config.features,
         max_bytes=limits.max_result_bytes,
-        max_call_s=limits.most_call_seconds,
+        max_call_s=limits.max_total_call_seconds,
     )
     connector = Connector(config.target, context.log, context.emit, options, prestarted)
     return ServerPool(
@@ -80,7 +80,7 @@ def _model_context(context: RunContext) -> ModelContext:
         limits=config.limits,
         emit=emit,
         warn=WarnOnce(emit),
-        budget=Budget.begun(config.limits, emit, config.model.record.kind, context.billed_replies),
+        budget=Budget.for_run(config.limits, emit, config.model.record.kind, context.billed_replies),
         access=context.access,
         formatter=ValueFormatter(config.redactor.text),
         scrubber=config.scrubber,
@@ -97,9 +97,9 @@ def _tool_loop(context: RunContext, model_context: ModelContext, model: Model) -
         system=config.system,
         emit=context.emit,
         permit=config.permit,
-        offers=config.offers,
+        features=config.features,
         divergence=_call_divergence(model, config.redactor),
-        given_divergence=_given_divergence(model, config.redactor),
+        opening_divergence=_opening_divergence(model, config.redactor),
         stop_diverged=config.on_divergence == "stop",
         gate=Gate(config.limits.concurrency) if config.model.is_batched else None,
         approve=model.approve if isinstance(model, ReplayModel) else None,
@@ -114,12 +114,12 @@ def _call_divergence(model: Model, redactor: Redactor) -> Divergence | None:
     return lambda query, where, number, call: model.divergence(query, where, number, redactor.value(call))
 
 
-def _given_divergence(model: Model, redactor: Redactor) -> GivenDivergence | None:
+def _opening_divergence(model: Model, redactor: Redactor) -> GivenDivergence | None:
     """Return the comparison of the server's opening messages with a recording, as `_call_divergence` does for calls."""
     if not isinstance(model, ReplayModel):
         return None
 
     def differs(query: Query, where: AttemptRef, given: list[JsonObject]) -> str:
-        return model.given_divergence(query, where, redactor.value(Said(messages=given)).messages)
+        return model.opening_divergence(query, where, redactor.value(Said(messages=given)).messages)
 
     return differs

@@ -37,7 +37,7 @@ class WorkerConfig:
     system: str | None = None
     allow_tool_errors: bool = False
     permit: ToolFilter = field(default_factory=ToolFilter)
-    offers: ClientFeatures = field(default_factory=ClientFeatures)
+    features: ClientFeatures = field(default_factory=ClientFeatures)
     servers: int = 1
     fresh_server: bool = False
     redactor: Redactor = field(default_factory=Redactor)
@@ -58,7 +58,7 @@ class WorkerConfig:
 
         The API rejects every request with such a choice. `listed` holds the server's tools in wire form.
         """
-        name = self.model.manner.named_tool
+        name = self.model.settings.named_tool
         if name is None or not self.model.record.is_asked:
             return
         usable = ToolSet.of(listed).only(self.permit).names.values()

@@ -275,7 +275,7 @@ class _Worker:
         except ValueError:
             raise EvaluationError(ErrorKind.FAULT, "a value could not be evaluated: it is nested too deeply") from None
         except EOFError:
-            if not process.ended_by_time() and not self._is_cut_short:
+            if not process.wait_timed_out() and not self._is_cut_short:
                 raise
             self._discard()
             key = announced if announced in keys else keys[0]
@@ -292,7 +292,7 @@ class _Worker:
     def _discard(self) -> None:
         process, self._process = self._process, None
         if process:
-            process.end()
+            process.kill()
 
 
 class _Job:

@@ -189,8 +189,8 @@ _UNBOUND = frozenset({"patternProperties", "unevaluatedProperties", "unevaluated
 _UNBOUND_TEXTS = frozenset({"pattern", "$dynamicRef", "$id", "$schema", "$recursiveRef"})
 
 
-def count_nodes(value: Any, most: float) -> float:
-    """Count the nodes of a JSON value, a long text as several. Infinite above `most` nodes or 50 levels."""
+def count_nodes(value: Any, limit: float) -> float:
+    """Count the nodes of a JSON value, a long text as several. Infinite above `limit` nodes or 50 levels."""
     total, todo = 0.0, [(value, 0)]
     while todo:
         part, level = todo.pop()
@@ -201,12 +201,12 @@ def count_nodes(value: Any, most: float) -> float:
             total += part.bit_length() // 1000
         elif isinstance(part, dict | list):
             total += len(part)
-            if total > most or level > 50:
+            if total > limit or level > 50:
                 return float("inf")
             todo += [(item, level + 1) for item in (part.values() if isinstance(part, dict) else part)]
             if isinstance(part, dict):
                 total += sum(len(key) // 100 for key in part)
-    return total if total <= most else float("inf")
+    return total if total <= limit else float("inf")
 
 
 def shortened(text: str, length: int = _MAX_NOTE) -> str:

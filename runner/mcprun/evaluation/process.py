@@ -46,7 +46,7 @@ class EvaluationProcess:
         write_frame(started.jobs, [str(Path(folder).absolute()) for folder in sys.path])
         return started
 
-    def end(self) -> None:
+    def kill(self) -> None:
         """Kill the process and wait for it."""
         with suppress(OSError):
             self.popen.kill()
@@ -55,7 +55,7 @@ class EvaluationProcess:
                 pipe.close()
         self.popen.wait()
 
-    def ended_by_time(self) -> bool:
+    def wait_timed_out(self) -> bool:
         """Wait for the process to end; return whether its timer ended it."""
         code = self.popen.wait()
         if sys.platform == "win32":

@@ -31,7 +31,7 @@ _POINTER_SAFE = "!$&'()*+,;=:@-._~"
 """Characters that RFC 3986 allows in a fragment, besides letters, digits and the slash."""
 
 
-class Places:
+class SchemasByPath:
     """The schemas of one document by path. Objects in unknown keywords are included, since they may be schemas."""
 
     def __init__(self, root: Any) -> None:

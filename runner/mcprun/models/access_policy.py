@@ -93,7 +93,7 @@ class RunAccess:
         """
         source, where = refusal.source, refusal.where
         if self._is_ended:
-            self._run_stop.run_again(where.query, where.repeat)
+            self._run_stop.mark_interrupted(where.query, where.repeat)
             return None
         if not self._is_granted(refusal):
             return RunError(ErrorKind.API_REFUSED, refusal.message)
@@ -102,9 +102,9 @@ class RunAccess:
         if len(row) >= MAX_REFUSALS:
             self._is_ended = True
             for one in (one for some in row.values() for one in some):
-                self._run_stop.run_again(one.query, one.repeat)
+                self._run_stop.mark_interrupted(one.query, one.repeat)
             message = f"the API refused {len(row)} queries in a row"
-            self._run_stop.stop(RunError(ErrorKind.API_REFUSED, f"{message}; the last refusal: {refusal.message}"))
+            self._run_stop.drain(RunError(ErrorKind.API_REFUSED, f"{message}; the last refusal: {refusal.message}"))
         return None
 
     def _is_granted(self, refusal: Refusal) -> bool:

@@ -34,32 +34,32 @@ def request_id_from(headers: httpx2.Headers) -> str | None:
 
 @contextlib.contextmanager
 def translate_api_errors(
-    asked_for: str | None,
+    requested_model: str | None,
     model: str,
-    seconds: float,
+    timeout_s: float,
     refusals: tuple[type[Exception], ...] = (),
     *,
     has_marks: bool = False,
 ) -> Iterator[None]:
     """Translate exceptions of the SDK into mcprun's own, by type and status.
 
-    `asked_for` is the model that the query names, if any, and `model` the one that was requested. `seconds` is the time
-    limit to report. `refusals` are the exceptions of a provider's credentials. `has_marks` is set if the query sets
-    `cache_control` itself.
+    `requested_model` is the model that the query names, if any, and `model` the one that was requested. `timeout_s` is
+    the time limit to report. `refusals` are the exceptions of a provider's credentials. `has_marks` is set if the query
+    sets `cache_control` itself.
     """
     try:
         yield
     except (TimeoutError, anthropic.APITimeoutError, httpx2.TimeoutException):
-        message = f"the API did not respond within {seconds:g} s (--request-timeout)"
+        message = f"the API did not respond within {timeout_s:g} s (--request-timeout)"
         raise RequestError(ErrorKind.REQUEST_TIMEOUT, message, may_pass=True) from None
     except (anthropic.APIConnectionError, httpx2.HTTPError) as error:
         cause = error.__cause__ or error
-        message = f"no connection to the API{_place(error)}: {cause}"
+        message = f"no connection to the API{_describe_url(error)}: {cause}"
         if isinstance(cause, httpx2.ConnectError):
             raise NoConnectionError(message) from None
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=True) from None
     except anthropic.APIStatusError as error:
-        raise _status_error(error, asked_for, model, has_marks=has_marks) from None
+        raise _status_error(error, requested_model, model, has_marks=has_marks) from None
     except refusals as error:
         raise DeniedError(f"no credentials for the API: {error}", names_model=False) from None
     except (anthropic.APIError, ValueError, RecursionError) as error:
@@ -67,7 +67,7 @@ def translate_api_errors(
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=True) from None
 
 
-def _place(error: anthropic.APIConnectionError | httpx2.HTTPError) -> str:
+def _describe_url(error: anthropic.APIConnectionError | httpx2.HTTPError) -> str:
     """Describe the URL and proxy of a request without secrets; empty for an httpx2 error that has no request."""
     with contextlib.suppress(RuntimeError):
         url = str(error.request.url)
@@ -77,7 +77,7 @@ def _place(error: anthropic.APIConnectionError | httpx2.HTTPError) -> str:
 
 
 def _status_error(
-    error: anthropic.APIStatusError, asked_for: str | None, model: str, *, has_marks: bool
+    error: anthropic.APIStatusError, requested_model: str | None, model: str, *, has_marks: bool
 ) -> QueryError | RunError:
     """Return the error that a status means: for this request, for this query, or for the whole run."""
     api_message = _api_message(error)
@@ -101,10 +101,10 @@ def _status_error(
 
     match error.status_code:
         case 401 | 403 as status:
-            refused = f"the model {model!r}" if asked_for and status == 403 else "the key"
+            refused = f"the model {model!r}" if requested_model and status == 403 else "the key"
             return DeniedError(
                 f"the API refused {refused}: {what}",
-                names_model=asked_for is not None,
+                names_model=requested_model is not None,
                 may_pass=should_retry == "true",
                 retry_after=retry_after,
                 status=status,
@@ -114,9 +114,9 @@ def _status_error(
             return RunError(ErrorKind.API_REFUSED, f"payment required by the API: {what}")
         case 400 if "credit balance is too low" in api_message:  # older deployments have no 402
             return RunError(ErrorKind.API_REFUSED, f"payment required by the API: {what}")
-        case 400 if "model identifier is invalid" in api_message and not asked_for:  # Bedrock's form of a 404
+        case 400 if "model identifier is invalid" in api_message and not requested_model:  # Bedrock's form of a 404
             return RunError(ErrorKind.API_REFUSED, f"the API has no model {model!r}: {what}")
-        case 404 if asked_for:  # the query's own model: other queries may be fine
+        case 404 if requested_model:  # the query's own model: other queries may be fine
             return failed(
                 ErrorKind.API_REFUSED, f"the API has no model {model!r}, which the query names", may_pass=False
             )
@@ -126,7 +126,9 @@ def _status_error(
             return failed(ErrorKind.THROTTLED, "the API is throttling", may_pass=True)
         case status if status >= 500 or status in (408, 409):
             return failed(ErrorKind.API_ERROR, "the API failed", may_pass=True)
-        case 400 if "cache_control" in api_message and not asked_for and not has_marks:  # the mark is mcprun's own
+        case 400 if (
+            "cache_control" in api_message and not requested_model and not has_marks
+        ):  # the mark is mcprun's own
             return RunError(
                 ErrorKind.API_REFUSED, f"the API does not accept cache_control; use --bare-api to leave it out: {what}"
             )

@@ -51,8 +51,8 @@ class ModelRequest:
     `turn` is the number of the conversation's replies so far, and `calls` are the calls made so far. `messages` and
     `system` have the shape of the Messages API. `model` is the model that the query names, if any. `deadline` is the
     query's; a model that has to wait before it can send pauses it. With a `schema`, the text of the reply must be JSON
-    that fits it. `hear`, if set, is called with the text of the reply: in pieces if the reply is streamed, else all at
-    once.
+    that fits it. `on_text`, if set, is called with the text of the reply: in pieces if the reply is streamed, else all
+    at once.
     """
 
     query: Query
@@ -66,12 +66,12 @@ class ModelRequest:
     max_tokens: int
     deadline: Deadline
     schema: JsonObject | None = None
-    hear: Callable[[str], None] | None = None
+    on_text: Callable[[str], None] | None = None
 
-    def told(self, reply: ModelReply) -> ModelReply:
-        """Pass the text of a reply that was not streamed to `hear`, if set. Return the reply."""
-        if self.hear and reply.text:
-            self.hear(reply.text)
+    def stream_whole(self, reply: ModelReply) -> ModelReply:
+        """Pass the text of a reply that was not streamed to `on_text`, if set. Return the reply."""
+        if self.on_text and reply.text:
+            self.on_text(reply.text)
         return reply
 
 

@@ -67,13 +67,13 @@ class Budget:
         self.tokens, self.usd = 0, 0.0
         self._reserved: dict[Expense, tuple[int, float]] = {}
         self._settled = asyncio.Event()
-        self._seen = _Seen()
+        self._reply_totals = _ReplyTotals()
 
     @classmethod
-    def begun(cls, limits: Limits, emit: Emit, kind: str, earlier: Iterable[BilledReply]) -> Self:
-        """Create a run's budget, charged with the replies of `earlier` processes at the prices of `kind`."""
+    def for_run(cls, limits: Limits, emit: Emit, kind: str, earlier_replies: Iterable[BilledReply]) -> Self:
+        """Create a run's budget, charged with the replies of `earlier_replies` processes at the prices of `kind`."""
         budget = cls(limits.budget_tokens, limits.budget_usd, emit)
-        for paid in earlier:
+        for paid in earlier_replies:
             usage = paid.usage or Usage(output_tokens=limits.max_tokens)
             budget.spend(paid.model, usage, kind, is_batched=paid.is_batched)
         return budget
@@ -92,7 +92,7 @@ class Budget:
     def settle(self, model: str, request: ModelRequest, reply: ModelReply, kind: str) -> None:
         """Charge the reply to a request, and refine later estimates."""
         if reply.usage:
-            self._seen.add(_characters(request) if self.is_limited else 0, reply.usage)
+            self._reply_totals.add(_characters(request) if self.is_limited else 0, reply.usage)
             self.spend(reply.model, reply.usage, kind, is_batched=reply.batch is not None)
         else:
             self.spend_unknown(model, request, kind)
@@ -129,7 +129,7 @@ class Budget:
             yield
             return
         while self._reserved and not self._fits(self._estimate(expense)):
-            with expense.request.deadline.paused(), parked():
+            with expense.request.deadline.pause(), parked():
                 await self._settled.wait()
             self.check()
         self._reserved[expense] = self._estimate(expense)
@@ -147,19 +147,21 @@ class Budget:
 
     def _estimate(self, expense: Expense) -> tuple[int, float]:
         """Return the tokens and US dollars that a request is expected to take."""
-        usage = self._seen.expected(_characters(expense.request), expense.request.max_tokens)
+        usage = self._reply_totals.expected(_characters(expense.request), expense.request.max_tokens)
         return usage.total, self._cost(expense.model, usage, expense.kind) * expense.share
 
     def _cost(self, model: str, usage: Usage, kind: str) -> float:
         """Return the price of a reply in US dollars, or 0 if the budget has no limit of them."""
         if self._max_usd is None:
             return 0.0
-        from mcprun.models.prices import dearest, price
+        from mcprun.models.prices import highest_price_model, price
 
         cost = price(model, usage, kind)
         if cost is None:
-            self._warn(f"no price is known for {model}: using that of the most expensive model, {dearest()}")
-            cost = price(dearest(), usage) or 0.0
+            self._warn(
+                f"no price is known for {model}: using that of the most expensive model, {highest_price_model()}"
+            )
+            cost = price(highest_price_model(), usage) or 0.0
         return cost
 
     def _warn(self, message: str) -> None:
@@ -169,7 +171,7 @@ class Budget:
 
 
 @dataclass(slots=True)
-class _Seen:
+class _ReplyTotals:
     """Totals of a run's replies, from which the cost of the next one is estimated."""
 
     replies: int = 0

@@ -20,21 +20,21 @@ _CLIENTS = {
 
 
 @asynccontextmanager
-async def open_client(endpoint: Endpoint, seconds: float) -> AsyncIterator[Client]:
-    """Open a client, and close its connections on exit. Each request is limited to `seconds`.
+async def open_client(endpoint: Endpoint, timeout_s: float) -> AsyncIterator[Client]:
+    """Open a client, and close its connections on exit. Each request is limited to `timeout_s`.
 
     The SDK's retries are off, since `models/retry.py` is the only retry layer.
     """
     client: Client
     if cloud := endpoint.cloud:
-        client = _CLIENTS[cloud.kind](max_retries=0, timeout=seconds, **cloud.settings)
+        client = _CLIENTS[cloud.kind](max_retries=0, timeout=timeout_s, **cloud.settings)
     else:
         client = anthropic.AsyncAnthropic(
             api_key=endpoint.api_key,
             auth_token=endpoint.auth_token,
             base_url=endpoint.base_url,
             max_retries=0,
-            timeout=seconds,
+            timeout=timeout_s,
         )
     async with client:
         yield client

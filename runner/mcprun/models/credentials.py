@@ -20,7 +20,7 @@ class Credentials:
     base_url: str | None = None
     model: str | None = None
     judge_model: str | None = None
-    known: Mapping[str, str] = field(default_factory=dict, repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     clouds: Mapping[str, Cloud] = field(default_factory=dict)
 
     @classmethod
@@ -37,7 +37,7 @@ class Credentials:
             base_url=value("ANTHROPIC_BASE_URL"),
             model=value("MCPRUN_MODEL"),
             judge_model=value("MCPRUN_JUDGE_MODEL"),
-            known=known,
+            environment=known,
         )
 
     def at_clouds(self, spec: str | None, judge: str | None, base_url: str | None) -> Self:
@@ -45,8 +45,8 @@ class Credentials:
 
         `base_url` is the model's. Raises `UsageError` if something is missing.
         """
-        found = {cloud.kind: cloud for cloud in [find(spec or "", self.known, base_url)] if cloud}
-        if judge and split(judge)[0] not in found and (cloud := find(judge, self.known)):
+        found = {cloud.kind: cloud for cloud in [find(spec or "", self.environment, base_url)] if cloud}
+        if judge and split(judge)[0] not in found and (cloud := find(judge, self.environment)):
             found[cloud.kind] = cloud
         return replace(self, clouds=found)
 

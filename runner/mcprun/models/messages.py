@@ -2,7 +2,7 @@
 
 The transcript keeps the original. The API refuses blank text, even its own (`text content blocks must be non-empty`),
 error results that hold more than text, images that it can't read, and too many images. Every message of a request
-passes through `sendable`, whether it comes from the model, a server, a prompts file or a recording.
+passes through `make_sendable`, whether it comes from the model, a server, a prompts file or a recording.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _THINKING = frozenset({"thinking", "redacted_thinking"})
 _MEDIA = frozenset({"image", "document"})
 
 
-def sendable(messages: Sequence[JsonObject], warn: Warn) -> list[JsonObject]:
+def make_sendable(messages: Sequence[JsonObject], warn: Warn) -> list[JsonObject]:
     """Return messages that the API accepts. The arguments are not changed; unchanged messages stay the same objects.
 
     Empty messages are omitted, and the user's messages around them are merged. `warn` is called for content that is
@@ -101,7 +101,7 @@ def _media(block: JsonObject, warn: Warn) -> JsonObject:
             found = Unsendable(kind, summary_of(block), "data", "it has no source that the API accepts")
     if isinstance(found, Unsendable):
         warn(found.rule, found.warning)
-        return {"type": "text", "text": found.words}
+        return {"type": "text", "text": found.text}
     return block if found["type"] == kind and found["source"] == source else {**block, **found}
 
 
@@ -135,7 +135,7 @@ def _limited(messages: list[JsonObject], warn: Warn) -> list[JsonObject]:
 
     Conversations grow, so any turn may bring one image too many.
     """
-    found = [block for message in messages for block in _media_within(message["content"])]
+    found = [block for message in messages for block in _media_in(message["content"])]
     dropped: dict[int, Unsendable] = {}
 
     def drop(block: JsonObject, rule: Rule, reason: str) -> None:
@@ -165,15 +165,15 @@ def _length(block: JsonObject) -> int:
     return len(data) if isinstance(data, str) else 0
 
 
-def _media_within(content: Any) -> Iterator[JsonObject]:
+def _media_in(content: Any) -> Iterator[JsonObject]:
     """Yield all images and documents in content, including those in tool results and documents."""
     for block in content if isinstance(content, list) else ():
         if block.get("type") in _MEDIA:
             yield block
         if block.get("type") == "tool_result":
-            yield from _media_within(block.get("content"))
+            yield from _media_in(block.get("content"))
         elif block.get("type") == "document":
-            yield from _media_within(block["source"].get("content"))
+            yield from _media_in(block["source"].get("content"))
 
 
 def _without(content: Any, dropped: dict[int, Unsendable]) -> Any:
@@ -183,7 +183,7 @@ def _without(content: Any, dropped: dict[int, Unsendable]) -> Any:
     kept = []
     for block in content:
         if one := dropped.get(id(block)):
-            block = _marked_as(block, {"type": "text", "text": one.words})
+            block = _marked_as(block, {"type": "text", "text": one.text})
         elif block.get("type") == "tool_result" and isinstance(block.get("content"), list):
             block = {**block, "content": _without(block["content"], dropped)}
         elif block.get("type") == "document" and isinstance(block["source"].get("content"), list):

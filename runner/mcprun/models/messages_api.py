@@ -18,7 +18,7 @@ from mcprun.errors import ErrorKind, RequestError
 from mcprun.models.api_errors import error_from_body, request_id_from, translate_api_errors
 from mcprun.models.base import ModelReply, ModelRequest, ModelSettings
 from mcprun.models.clients import Client
-from mcprun.models.messages import sendable
+from mcprun.models.messages import make_sendable
 from mcprun.models.messages_stream import MessageAccumulator
 from mcprun.models.prompt_caching import Caching, cached, marks_in
 from mcprun.runs.transcript import Usage
@@ -32,8 +32,8 @@ class AnthropicModel:
         self,
         client: Client,
         name: str,
-        manner: ModelSettings,
-        request_seconds: float,
+        settings: ModelSettings,
+        request_timeout_s: float,
         *,
         caching: Caching = "request",
         refusals: tuple[type[Exception], ...] = (),
@@ -44,15 +44,15 @@ class AnthropicModel:
         Args:
             client: A client of the SDK, without retries.
             name: The model's name in the API.
-            manner: The parameters that every request has.
-            request_seconds: The time limit of each request.
+            settings: The parameters that every request has.
+            request_timeout_s: The time limit of each request.
             caching: Where the prompt caching mark goes.
             refusals: The exceptions that a provider's library raises if it has no credentials.
             warn: Called for content that is changed before it is sent or recorded.
         """
         self._client = client
-        self._manner = manner
-        self._seconds = request_seconds
+        self._settings = settings
+        self._request_timeout_s = request_timeout_s
         self._caching = caching
         self._refusals = refusals
         self._warn = warn
@@ -61,31 +61,32 @@ class AnthropicModel:
         self.name = name
 
     async def reply(self, request: ModelRequest) -> ModelReply:
-        """Send one request, streamed if the request has a `hear`; see `Model.reply`.
+        """Send one request, streamed if the request has an `on_text`; see `Model.reply`.
 
-        A reply that breaks off after some of its text was passed to `hear` is not retried: its text would appear twice.
+        A reply that breaks off after some of its text was passed to `on_text` is not retried: its text would appear
+        twice.
         """
         parameters = self.parameters(request)
         with translate_api_errors(
-            request.model, parameters["model"], self._seconds, self._refusals, has_marks=has_marks(request)
+            request.model, parameters["model"], self._request_timeout_s, self._refusals, has_marks=has_marks(request)
         ):
-            if request.hear and self._is_streaming:
-                return await self._streamed(parameters, request.hear)
+            if request.on_text and self._is_streaming:
+                return await self._streamed(parameters, request.on_text)
             # The HTTP client's timeout limits each wait for data; this one limits the whole request.
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self._request_timeout_s):
                 response = await self._client.messages.with_raw_response.create(**parameters)
                 body = loads(await response.read())
             # The raw body, not the SDK's model of it: blocks must go back to the API unchanged.
-            reply = read_reply(body, request_id_from(response.headers), is_bare=self._manner.bare)
-            return request.told(self.well_formed(reply))
+            reply = read_reply(body, request_id_from(response.headers), is_bare=self._settings.bare)
+            return request.stream_whole(self.well_formed(reply))
 
     def parameters(self, request: ModelRequest) -> dict[str, Any]:
         """Return the body of a request, with content that the Messages API would refuse omitted or reworded."""
         parameters: dict[str, Any] = {
             "model": request.model or self.name,
             "max_tokens": request.max_tokens,
-            **cached(sendable(request.messages, self._warn), request.tools.definitions, self._caching),
-            **_setting_parameters(self._manner, request),
+            **cached(make_sendable(request.messages, self._warn), request.tools.definitions, self._caching),
+            **_setting_parameters(self._settings, request),
         }
         if request.system and request.system.strip():
             parameters["system"] = request.system
@@ -104,27 +105,27 @@ class AnthropicModel:
             self._warn("integers-reply", f"a reply from the model: {LONG_INTEGER}")
         return reply if content is reply.content else replace(reply, content=content)
 
-    async def _streamed(self, parameters: dict[str, Any], hear: Callable[[str], None]) -> ModelReply:
+    async def _streamed(self, parameters: dict[str, Any], on_text: Callable[[str], None]) -> ModelReply:
         """Stream a reply and pass its text on. Return the same reply as a request without streaming does."""
         assembly, is_passed_on = MessageAccumulator(), False
         messages = self._client.messages.with_streaming_response
         try:
-            async with asyncio.timeout(self._seconds), messages.create(**parameters, stream=True) as response:
+            async with asyncio.timeout(self._request_timeout_s), messages.create(**parameters, stream=True) as response:
                 async for event in anthropic.AsyncStream.raw_events(response.http_response):
                     if event.data and (text := assembly.take(event.json())):
                         is_passed_on = True
-                        hear(well_formed(text))
+                        on_text(well_formed(text))
             if not assembly.is_whole:
                 raise RequestError(ErrorKind.API_ERROR, "the API's response ended early", may_pass=True)
-            reply = read_reply(assembly.body, request_id_from(response.headers), is_bare=self._manner.bare)
+            reply = read_reply(assembly.body, request_id_from(response.headers), is_bare=self._settings.bare)
             return self.well_formed(reply)
         except (RequestError, httpx2.HTTPError, TimeoutError, ValueError) as error:
             if not is_passed_on:
                 raise
-            raise _broken_off(error) from None
+            raise _interrupted_stream(error) from None
 
 
-def _broken_off(error: Exception) -> RequestError:
+def _interrupted_stream(error: Exception) -> RequestError:
     """Return the error of a reply that broke off after some of its text was passed on; it is not retried."""
     is_late = isinstance(error, TimeoutError | httpx2.TimeoutException)
     kind = ErrorKind.REQUEST_TIMEOUT if is_late else ErrorKind.API_ERROR
@@ -139,23 +140,23 @@ def has_marks(request: ModelRequest) -> bool:
     return any(marks_in(list(request.messages)))
 
 
-def _setting_parameters(manner: ModelSettings, request: ModelRequest) -> dict[str, Any]:
+def _setting_parameters(settings: ModelSettings, request: ModelRequest) -> dict[str, Any]:
     """Return the parameters that the settings and the schema add to a request: output, thinking and tool choice."""
     parameters: dict[str, Any] = {}
-    config: dict[str, Any] = {"effort": manner.effort} if manner.effort else {}
-    if request.schema and not manner.bare:
+    config: dict[str, Any] = {"effort": settings.effort} if settings.effort else {}
+    if request.schema and not settings.bare:
         config["format"] = {"type": "json_schema", "schema": request.schema}
     if config:
         parameters["output_config"] = config
-    if manner.thinking in ("adaptive", "disabled"):
-        parameters["thinking"] = {"type": manner.thinking}
-    elif manner.budget and manner.budget < request.max_tokens:  # a sampling request may allow fewer tokens
-        parameters["thinking"] = {"type": "enabled", "budget_tokens": manner.budget}
-    if manner.tool_choice and request.tools.definitions and not request.turn:
-        name, _ = request.tools.to_api(manner.tool_choice, {})
-        is_kind = manner.tool_choice in ("any", "none")
+    if settings.thinking in ("adaptive", "disabled"):
+        parameters["thinking"] = {"type": settings.thinking}
+    elif settings.budget and settings.budget < request.max_tokens:  # a sampling request may allow fewer tokens
+        parameters["thinking"] = {"type": "enabled", "budget_tokens": settings.budget}
+    if settings.tool_choice and request.tools.definitions and not request.turn:
+        name, _ = request.tools.to_api(settings.tool_choice, {})
+        is_kind = settings.tool_choice in ("any", "none")
         if not is_kind and all(name != tool["name"] for tool in request.tools.definitions):
-            message = f"--tool-choice: {manner.tool_choice} is excluded by the query, or the server no longer has it"
+            message = f"--tool-choice: {settings.tool_choice} is excluded by the query, or the server no longer has it"
             raise RequestError(ErrorKind.API_REFUSED, message, may_pass=False)
         parameters["tool_choice"] = {"type": name} if is_kind else {"type": "tool", "name": name}
     return parameters

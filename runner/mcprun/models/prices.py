@@ -16,7 +16,7 @@ except ImportError:
 
 _PROVIDER = "anthropic"
 
-_PAID = {"bedrock": "aws", "vertex": "google", "foundry": "azure"}
+_PRICE_PROVIDERS = {"bedrock": "aws", "vertex": "google", "foundry": "azure"}
 """The ids of the providers in genai-prices, by `kind`."""
 
 
@@ -32,7 +32,7 @@ def price(model: str, usage: Usage, kind: str = "claude") -> float | None:
         cache_write_1h_tokens=usage.written_for_1h,  # included in cache_write_tokens
         cache_read_tokens=usage.cache_read_input_tokens,
     )
-    for provider in (_PAID.get(kind), _PROVIDER):
+    for provider in (_PRICE_PROVIDERS.get(kind), _PROVIDER):
         if provider:
             with suppress(LookupError):
                 return float(genai_prices.calc_price(counted, model, provider_id=provider).total_price)
@@ -40,7 +40,7 @@ def price(model: str, usage: Usage, kind: str = "claude") -> float | None:
 
 
 @cache
-def dearest() -> str:
+def highest_price_model() -> str:
     """Return the id of the most expensive model. Unknown models are charged at its price, and never as free."""
     sample = Usage(input_tokens=1000, output_tokens=1000)
     (provider,) = (provider for provider in data.providers if provider.id == _PROVIDER)

@@ -24,9 +24,9 @@ Caching = Literal["request", "block", "none"]
 _MARK = {"cache_control": {"type": "ephemeral"}}
 
 
-def caching(cloud: Cloud | None, manner: ModelSettings) -> Caching:
+def caching(cloud: Cloud | None, settings: ModelSettings) -> Caching:
     """Return where the API accepts the mark: on the request, on a block, or nowhere if the endpoint is `bare`."""
-    if manner.bare:
+    if settings.bare:
         return "none"
     return "block" if cloud and cloud.kind in ("bedrock", "vertex") else "request"
 
@@ -53,7 +53,7 @@ def cached(messages: Sequence[JsonObject], tools: Sequence[JsonObject], where: C
     room = MAX_CACHE_MARKS - len(own)
     parameters: JsonObject = {"messages": list(messages)}
     if where != "none" and room > 0 and not _ends_marked(messages):
-        parameters |= _MARK if where == "request" else {"messages": _marked_at_the_end(messages)}
+        parameters |= _MARK if where == "request" else {"messages": _mark_last_block(messages)}
         room -= 1
     if tools:
         # Marks with a longer ttl must come first in a request, and tools come before messages.
@@ -68,7 +68,7 @@ def _ends_marked(messages: Sequence[JsonObject]) -> bool:
     return isinstance(content, list) and bool(content[-1].get("cache_control"))
 
 
-def _marked_at_the_end(messages: Sequence[JsonObject]) -> list[JsonObject]:
+def _mark_last_block(messages: Sequence[JsonObject]) -> list[JsonObject]:
     """Return messages with a mark on the last block of the user's last message."""
     marked = list(messages)
     place = max((place for place, message in enumerate(marked) if message["role"] == "user"), default=None)

@@ -14,7 +14,7 @@ from typing import Any
 
 from mcprun.errors import UsageError
 
-Known = Mapping[str, str]
+Environment = Mapping[str, str]
 """Variables of the environment, and those that `.env` adds."""
 
 _GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -51,7 +51,7 @@ def split(spec: str) -> tuple[str | None, str]:
     return (kind, name) if mark and kind in _FINDERS else (None, spec)
 
 
-def find(spec: str, known: Known, base_url: str | None = None) -> Cloud | None:
+def find(spec: str, environment: Environment, base_url: str | None = None) -> Cloud | None:
     """Return what is needed to use the model `spec`, or None if it names no provider.
 
     `base_url` takes precedence over the provider's own variable. Raises `UsageError`, with what to set or to install,
@@ -62,14 +62,14 @@ def find(spec: str, known: Known, base_url: str | None = None) -> Cloud | None:
         return None
     if not name:
         raise UsageError(f"the model name is missing: use {kind}:NAME, with the provider's own name for the model")
-    return _FINDERS[kind](spec, known, base_url)
+    return _FINDERS[kind](spec, environment, base_url)
 
 
-def _bedrock(spec: str, known: Known, base_url: str | None) -> Cloud:
+def _bedrock(spec: str, environment: Environment, base_url: str | None) -> Cloud:
     """Find the settings of Amazon Bedrock's InvokeModel: a Bedrock API key, or credentials from boto3 to sign with."""
-    key = _value(known, "AWS_BEARER_TOKEN_BEDROCK")
-    region = _value(known, "AWS_REGION") or _value(known, "AWS_DEFAULT_REGION")
-    url = _url(base_url, known, "ANTHROPIC_BEDROCK_BASE_URL")
+    key = _value(environment, "AWS_BEARER_TOKEN_BEDROCK")
+    region = _value(environment, "AWS_REGION") or _value(environment, "AWS_DEFAULT_REGION")
+    url = _url(base_url, environment, "ANTHROPIC_BEDROCK_BASE_URL")
     if key and region:
         return Cloud(
             kind="bedrock", title="Bedrock", settings={"api_key": key, "aws_region": region, **url}, secrets=(key,)
@@ -81,13 +81,13 @@ def _bedrock(spec: str, known: Known, base_url: str | None) -> Cloud:
     signing = {
         name: value
         for name, value in (
-            ("aws_access_key", _value(known, "AWS_ACCESS_KEY_ID")),
-            ("aws_secret_key", _value(known, "AWS_SECRET_ACCESS_KEY")),
-            ("aws_session_token", _value(known, "AWS_SESSION_TOKEN")),
+            ("aws_access_key", _value(environment, "AWS_ACCESS_KEY_ID")),
+            ("aws_secret_key", _value(environment, "AWS_SECRET_ACCESS_KEY")),
+            ("aws_session_token", _value(environment, "AWS_SESSION_TOKEN")),
         )
         if value
     }
-    if not signing and (profile := _value(known, "AWS_PROFILE")):
+    if not signing and (profile := _value(environment, "AWS_PROFILE")):
         signing = {"aws_profile": profile}
     try:
         session = boto3.Session(
@@ -117,15 +117,15 @@ def _bedrock(spec: str, known: Known, base_url: str | None) -> Cloud:
     )
 
 
-def _vertex(spec: str, known: Known, base_url: str | None) -> Cloud:
+def _vertex(spec: str, environment: Environment, base_url: str | None) -> Cloud:
     """Find the settings of Google Vertex AI: an access token as for gcloud, or application default credentials."""
-    region, project = _value(known, "CLOUD_ML_REGION"), _value(known, "ANTHROPIC_VERTEX_PROJECT_ID")
-    url = _url(base_url, known, "ANTHROPIC_VERTEX_BASE_URL")
+    region, project = _value(environment, "CLOUD_ML_REGION"), _value(environment, "ANTHROPIC_VERTEX_PROJECT_ID")
+    url = _url(base_url, environment, "ANTHROPIC_VERTEX_BASE_URL")
     if not region:
         raise UsageError(f"the model {spec} needs a region: set CLOUD_ML_REGION, such as global")
     settings: dict[str, Any] = {}
     refusals: tuple[type[Exception], ...] = ()
-    token = _value(known, "CLOUDSDK_AUTH_ACCESS_TOKEN")
+    token = _value(environment, "CLOUDSDK_AUTH_ACCESS_TOKEN")
     if token:
         settings["access_token"] = token
     else:
@@ -153,10 +153,10 @@ def _vertex(spec: str, known: Known, base_url: str | None) -> Cloud:
     )
 
 
-def _foundry(spec: str, known: Known, base_url: str | None) -> Cloud:
+def _foundry(spec: str, environment: Environment, base_url: str | None) -> Cloud:
     """Find the settings of Microsoft Foundry, which needs a key."""
-    key, resource = _value(known, "ANTHROPIC_FOUNDRY_API_KEY"), _value(known, "ANTHROPIC_FOUNDRY_RESOURCE")
-    place = _url(base_url, known, "ANTHROPIC_FOUNDRY_BASE_URL") or ({"resource": resource} if resource else {})
+    key, resource = _value(environment, "ANTHROPIC_FOUNDRY_API_KEY"), _value(environment, "ANTHROPIC_FOUNDRY_RESOURCE")
+    place = _url(base_url, environment, "ANTHROPIC_FOUNDRY_BASE_URL") or ({"resource": resource} if resource else {})
     if not key:
         raise UsageError(f"the model {spec} needs a key: set ANTHROPIC_FOUNDRY_API_KEY")
     if not place:
@@ -167,7 +167,7 @@ def _foundry(spec: str, known: Known, base_url: str | None) -> Cloud:
     return Cloud(kind="foundry", title="Foundry", settings={"api_key": key, **place}, secrets=(key,))
 
 
-_FINDERS: Mapping[str, Callable[[str, Known, str | None], Cloud]] = MappingProxyType(
+_FINDERS: Mapping[str, Callable[[str, Environment, str | None], Cloud]] = MappingProxyType(
     {"bedrock": _bedrock, "vertex": _vertex, "foundry": _foundry}
 )
 
@@ -175,12 +175,12 @@ KINDS = tuple(_FINDERS)
 """The names of the providers, as they are prefixed to a model's name."""
 
 
-def _value(known: Known, name: str) -> str | None:
-    return known.get(name, "").strip() or None
+def _value(environment: Environment, name: str) -> str | None:
+    return environment.get(name, "").strip() or None
 
 
-def _url(base_url: str | None, known: Known, name: str) -> dict[str, str]:
-    url = base_url or _value(known, name)
+def _url(base_url: str | None, environment: Environment, name: str) -> dict[str, str]:
+    url = base_url or _value(environment, name)
     return {"base_url": url} if url else {}
 
 

@@ -13,21 +13,23 @@ _CUT = 0.5
 
 
 class AdaptiveLimiter:
-    """Allows at most `most` requests in flight: fewer once the API throttles, and slowly more again.
+    """Allows at most `max_in_flight` requests in flight: fewer once the API throttles, and slowly more again.
 
     Additive increase, multiplicative decrease, as in TCP: a whole round of successful requests adds one to the limit. A
     throttled request halves it, once per round, since requests that were sent together are refused together. The limit
     is never less than `least`. `is_reached` is set once any request has reached the API, whatever its outcome.
 
-    `tell` is called with the seconds of each pause. If other processes send requests as well, their limiters must
-    `obey` it.
+    `on_pause` is called with the seconds of each pause. If other processes send requests as well, their limiters must
+    `on_remote_throttle` it.
     """
 
-    def __init__(self, most: int, tell: Callable[[float], None] = lambda _: None, *, least: int = 1) -> None:
+    def __init__(
+        self, max_in_flight: int, on_pause: Callable[[float], None] = lambda _: None, *, least: int = 1
+    ) -> None:
         self.is_reached = False
-        self._most, self._least = most, least
-        self._tell = tell
-        self._limit = float(most)
+        self._max_in_flight, self._least = max_in_flight, least
+        self._on_pause = on_pause
+        self._limit = float(max_in_flight)
         self._in_flight = 0
         self._round = 0
         self._resume_at = 0.0
@@ -38,16 +40,16 @@ class AdaptiveLimiter:
         """The number of requests that may be in flight now."""
         return max(1, int(self._limit))
 
-    def pause(self, seconds: float) -> None:
+    def pause(self, pause_seconds: float) -> None:
         """Pause all requests for this many seconds."""
-        self._wait(seconds)
-        self._tell(seconds)
+        self._wait(pause_seconds)
+        self._on_pause(pause_seconds)
 
-    def obey(self, seconds: float) -> None:
+    def on_remote_throttle(self, pause_seconds: float) -> None:
         """Pause because another process was throttled, as if a request had been here. A pause halves the limit once."""
         if self._left <= 0:
             self._cut()
-        self._wait(seconds)
+        self._wait(pause_seconds)
 
     @property
     def is_open(self) -> bool:
@@ -56,7 +58,7 @@ class AdaptiveLimiter:
 
     @asynccontextmanager
     async def request(self) -> AsyncIterator[None]:
-        """Count a request as in flight, and adapt the limit to its outcome. The limit must allow it: see `opened`."""
+        """Count a request as in flight, and adapt the limit to its outcome. The limit must allow it (`wait_open`)."""
         self._in_flight += 1
         round_ = self._round
         try:
@@ -68,13 +70,13 @@ class AdaptiveLimiter:
             raise
         else:
             self.is_reached = True
-            self._limit = min(self._most, self._limit + 1 / self._limit)
+            self._limit = min(self._max_in_flight, self._limit + 1 / self._limit)
         finally:
             self._in_flight -= 1
             async with self._changed:
                 self._changed.notify_all()
 
-    async def opened(self) -> None:
+    async def wait_open(self) -> None:
         """Wait until a request may be sent."""
         while not self.is_open:
             if self._left > 0:

@@ -26,14 +26,14 @@ _ADVICE = "record the query again, or replay another run"
 class ReplayModel:
     """A model that returns the recorded turns of the same query and repeat.
 
-    What `scrubber` removes is ignored when live results are compared with recorded ones. `show` formats values for
+    What `scrubber` removes is ignored when live results are compared with recorded ones. `formatter` formats values for
     messages. `at_once` is the number of queries that run concurrently.
     """
 
-    def __init__(self, run: Run, scrubber: Scrubber, show: ValueFormatter, at_once: int) -> None:
+    def __init__(self, run: Run, scrubber: Scrubber, formatter: ValueFormatter, at_once: int) -> None:
         self._run = run
         self._scrubber = scrubber
-        self._show = show
+        self._formatter = formatter
         # Each turn and each call looks up its query. Twice the concurrency, so that new queries evict no active one.
         self._found = lru_cache(2 * at_once)(self._find)
         self.name = f"replay:{run.path}"
@@ -51,7 +51,7 @@ class ReplayModel:
             raise QueryError(ErrorKind.NOT_RECORDED, f"{message}; {_ADVICE}")
         turn = recorded.turns[request.turn]
         content = _for(request, _assistant_contents(recorded)[request.turn], recorded)
-        return request.told(
+        return request.stream_whole(
             ModelReply(content=content, stop_reason=turn.stop_reason, model=recorded.model, usage=turn.usage)
         )
 
@@ -59,30 +59,31 @@ class ReplayModel:
         """Describe how a call differs from the recorded one, or that none was recorded; empty if it does not differ."""
         recorded = self.recorded(query, where)
         if number >= len(recorded.calls):
-            return f"call {number}: {self._show.call(call)} was not recorded"
+            return f"call {number}: {self._formatter.call(call)} was not recorded"
         recorded_call = recorded.calls[number]
         if _same_result(recorded_call, call):
             return ""
-        lens = CompareOptions(frozenset({"results"}), self._scrubber)
-        before, after = (lens.seen({"calls": [one.line()]}) for one in (recorded_call, call))
-        if not any(lens.seen_changes(before, after)):
+        options = CompareOptions(frozenset({"results"}), self._scrubber)
+        before, after = (options.comparable({"calls": [one.line()]}) for one in (recorded_call, call))
+        if not any(options.comparable_changes(before, after)):
             return ""
-        was, got = self._show.results(recorded_call, call)
-        return f"call {number}: {self._show.call(call)} was recorded with {was}, got {got}"
+        was, got = self._formatter.results(recorded_call, call)
+        return f"call {number}: {self._formatter.call(call)} was recorded with {was}, got {got}"
 
-    def given_divergence(self, query: Query, where: AttemptRef, messages: list[JsonObject]) -> str:
+    def opening_divergence(self, query: Query, where: AttemptRef, messages: list[JsonObject]) -> str:
         """Describe how the server's initial prompt or resources differ from the recorded ones; empty if they do not."""
         recorded = self.recorded(query, where)
         before = recorded.messages[: recorded.begins]
-        lens = CompareOptions(frozenset({"results"}), self._scrubber)
+        options = CompareOptions(frozenset({"results"}), self._scrubber)
         seen = (
-            lens.seen({"calls": [], "messages": one, "given": {"messages": len(one)}}) for one in (before, messages)
+            options.comparable({"calls": [], "messages": one, "given": {"messages": len(one)}})
+            for one in (before, messages)
         )
-        was, got = (one.given for one in seen)
+        was, got = (one.opening for one in seen)
         if json_same(was, got):
             return ""
         texts = _texts(was), _texts(got)
-        was, got = self._show.texts(*texts) if texts[0] != texts[1] else self._show.both(was, got)
+        was, got = self._formatter.texts(*texts) if texts[0] != texts[1] else self._formatter.both(was, got)
         return f"the server's prompt or resources were recorded with {was}, got {got}"
 
     async def approve(self, event: ToolCall) -> str:
@@ -104,7 +105,7 @@ class ReplayModel:
         if damage:
             message = f"the recording of {recorded.id} in {self._run.path} is damaged: {damage}; {_ADVICE}"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
-        if not json_equal(recorded.prompt, query.said):
+        if not json_equal(recorded.prompt, query.prompt_value):
             message = f"{query.id} was recorded with another prompt: see mcprun show {self._run.path} {query.id}"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
         return recorded

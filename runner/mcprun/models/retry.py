@@ -50,16 +50,16 @@ class RetryingModel:
             reraise=True,
         )
         try:
-            return await retrying(self._once, request)
+            return await retrying(self._reply_once, request)
         except NoConnectionError as error:
             if self.throttle.is_reached:
                 raise
             raise RunError(error.kind, f"{error}; no request of this run has reached the API") from None
 
-    async def _once(self, request: ModelRequest) -> ModelReply:
+    async def _reply_once(self, request: ModelRequest) -> ModelReply:
         if not self.throttle.is_open:
-            with request.deadline.paused():
-                await self.throttle.opened()
+            with request.deadline.pause():
+                await self.throttle.wait_open()
         async with self.throttle.request():
             try:
                 return await self.model.reply(request)
@@ -93,7 +93,7 @@ class RetryingModel:
 
     def _sleeping(self, request: ModelRequest) -> Callable[[float], Awaitable[None]]:
         async def sleep(seconds: float) -> None:
-            with request.deadline.paused():
+            with request.deadline.pause():
                 await asyncio.sleep(seconds)
 
         return sleep

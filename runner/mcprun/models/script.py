@@ -39,7 +39,7 @@ class ScriptModel:
             tool, arguments = request.tools.to_api(call.tool, arguments)
             content.append({"type": "tool_use", "id": f"call_{number}", "name": tool, "input": arguments})
         stop_reason = "tool_use" if turn.calls else "end_turn"
-        return request.told(ModelReply(content=content, stop_reason=stop_reason, model=self.name))
+        return request.stream_whole(ModelReply(content=content, stop_reason=stop_reason, model=self.name))
 
 
 def resolve(value: Any, calls: Sequence[Call]) -> Any:
@@ -62,7 +62,7 @@ def _refer(reference: JsonObject, call: Call) -> Any:
     where = f"$from {reference['$from']}"
     if "path" in reference:
         result = {"content": call.content, "structuredContent": call.structured, "isError": call.is_error}
-        found = pointed_at(result, reference["path"], f"{where} {reference['path']}")
+        found = resolve_pointer(result, reference["path"], f"{where} {reference['path']}")
     else:
         found = result_text(call.content)
     if "match" not in reference:
@@ -75,7 +75,7 @@ def _refer(reference: JsonObject, call: Call) -> Any:
     return match[1]
 
 
-def pointed_at(value: Any, pointer: str, where: str) -> Any:
+def resolve_pointer(value: Any, pointer: str, where: str) -> Any:
     """Return the value at a JSON Pointer (RFC 6901). Raises `LookupError`, whose message begins with `where`."""
     for token in pointer.split("/")[1:]:
         step = token.replace("~1", "/").replace("~0", "~")

@@ -33,7 +33,7 @@ class SelectedModel:
     record: ModelRecord
     account: Credentials
     base_url: str | None = None
-    manner: ModelSettings = field(default_factory=ModelSettings)
+    settings: ModelSettings = field(default_factory=ModelSettings)
     shares_client: bool = False
     is_batched: bool = False
     recording: Run | None = None
@@ -79,7 +79,7 @@ class SelectedModel:
             from mcprun.models.claude import open_claude
 
             context = context if self.is_batched else replace(context, batch_context=None)
-            async with open_claude(self.api_name, self.endpoint, self.manner, context, client) as model:
+            async with open_claude(self.api_name, self.endpoint, self.settings, context, client) as model:
                 yield model
 
 
@@ -130,7 +130,7 @@ def choose_judge(spec: str | None, model: SelectedModel, judged: int) -> Selecte
         )
     why = "asked for" if spec else "the run's own model" if is_own else "there is an API key"
     record = ModelRecord.model_validate({"kind": kind, "name": name, "chosen": why})
-    return SelectedModel(record, account, base_url, manner=model.manner, shares_client=kind == model.record.kind)
+    return SelectedModel(record, account, base_url, settings=model.settings, shares_client=kind == model.record.kind)
 
 
 def _choose(spec: str | None, account: Credentials, *, all_scripted: bool, base_url: str | None) -> SelectedModel:

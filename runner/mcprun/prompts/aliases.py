@@ -22,7 +22,7 @@ _TOOL = ("name",)
 _INPUT = ("arguments", "args")
 _CALL = frozenset({"tool", "input"})
 
-KNOWN = (*_ID, *_PROMPT, *_TARGET, "messages", "params", "expected_tool_calls")
+ALIASES = (*_ID, *_PROMPT, *_TARGET, "messages", "params", "expected_tool_calls")
 """Every alias of a query's own keys."""
 
 

@@ -76,7 +76,7 @@ class PromptsFile:
         pass_rates: The share of passes that queries require, by id.
         is_stream: Whether it came from stdin, a pipe or the caller, so that it can't be read again from there.
         repeat: How often to run the other queries.
-        known: The result of an earlier check of the same file, if it was used.
+        verified: The result of an earlier check of the same file, if it was used.
         refused: `FILE:LINE: field: what is wrong` for queries that the API would refuse, at most 100.
         warnings: Keys that are probably misspelt.
         patterns: Maps pairs of a query's key and a tool pattern to the id of the first query that has them.
@@ -94,7 +94,7 @@ class PromptsFile:
     pass_rates: Mapping[str, float] = field(default_factory=dict)
     is_stream: bool = False
     repeat: int = 1
-    known: VerifiedFile | None = None
+    verified: VerifiedFile | None = None
     refused: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     patterns: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -127,7 +127,7 @@ class PromptsFile:
         """Return the file restricted to queries with these ids. The counts (`total`, `scripted`, …) are not changed."""
         kept = frozenset(ids)
         digests = {name: digest for name, digest in self.digests.items() if name in kept}
-        return replace(self, digests=digests, select=replace(self.select, ids=kept, shard=None), known=None)
+        return replace(self, digests=digests, select=replace(self.select, ids=kept, shard=None), verified=None)
 
     def keys(self) -> Iterator[tuple[str, int]]:
         """Return each query's id with each of its repeats (from 1), in order."""
@@ -142,12 +142,12 @@ class PromptsFile:
         def undone(name: str) -> Iterator[int]:
             return (repeat for repeat in range(1, self.repeats_of(name) + 1) if (name, repeat) not in done)
 
-        found = self._unchecked(self.known, undone) if self.known else self.queries()
+        found = self._unchecked(self.verified, undone) if self.verified else self.queries()
         return ((query, repeat) for query in found for repeat in undone(query.id))
 
-    def _unchecked(self, known: VerifiedFile, undone: Callable[[str], Iterator[int]]) -> Iterator[Query]:
+    def _unchecked(self, verified: VerifiedFile, undone: Callable[[str], Iterator[int]]) -> Iterator[Query]:
         """Stream the queries of a known file that have repeats left to run."""
-        for query in known.queries(self.source, lambda name: not any(undone(name))):
+        for query in verified.queries(self.source, lambda name: not any(undone(name))):
             yield query or self._raise_changed()
 
     @property
@@ -174,8 +174,8 @@ def read_prompts(
     select: QueryFilter | None = None,
     *,
     need_script: bool = False,
-    kept: Path | IO[bytes] | None = None,
-    known: VerifiedFile | None = None,
+    stored_path: Path | IO[bytes] | None = None,
+    verified: VerifiedFile | None = None,
     repeat: int = 1,
     demands: Callable[[Query], Iterable[Problem]] = lambda _: (),
 ) -> PromptsFile:
@@ -185,8 +185,8 @@ def read_prompts(
         name: A path, or `-` for stdin.
         select: Which queries to run; all by default.
         need_script: Whether a selected query without a script is an error.
-        kept: A path or an open file to read instead of `name`.
-        known: The result of an earlier check. If the file is the same, all of it is selected and it has the scripts
+        stored_path: A path or an open file to read instead of `name`.
+        verified: The result of an earlier check. If the file is the same, all of it is selected and it has the scripts
             that are needed, it is not checked again.
         repeat: How often to run each query that does not set it itself.
         demands: Returns the problems of a query that matter only if the API is used; they are collected in `refused`.
@@ -194,29 +194,31 @@ def read_prompts(
     Raises `UsageError` if the file can't be read or nothing is selected, and `PromptsError` with every invalid line,
     including those without a required script.
     """
-    source, is_stream = open_source(str(kept or name)) if isinstance(kept, Path | None) else (kept, True)
+    source, is_stream = (
+        open_source(str(stored_path or name)) if isinstance(stored_path, Path | None) else (stored_path, True)
+    )
     try:
         select = select or QueryFilter()
         if (
-            known
-            and known.suffices(need_script=need_script)
+            verified
+            and verified.suffices(need_script=need_script)
             and not select.is_choosy
-            and known.sha256 == sha256_of(source)
+            and verified.sha256 == sha256_of(source)
         ):
             found = PromptsFile(
                 name=name,
-                sha256=known.sha256,
-                digests=known.digests,
-                total=len(known.digests),
-                scripted=known.scripted,
-                judged=known.judged,
+                sha256=verified.sha256,
+                digests=verified.digests,
+                total=len(verified.digests),
+                scripted=verified.scripted,
+                judged=verified.judged,
                 source=source,
                 select=select,
-                known=known,
+                verified=verified,
             )
         else:
             found = _checked(name, source, select, demands, need_script=need_script)
-        return replace(found, is_stream=is_stream or kept is not None, repeat=repeat)
+        return replace(found, is_stream=is_stream or stored_path is not None, repeat=repeat)
     except UsageError:
         source.close()
         raise

@@ -29,7 +29,7 @@ _NAME = 200
 _REASON = 300
 """Maximum characters of a reason in a note."""
 
-_MEND = "write an input that works, then remove tool_errors"
+_FIX_HINT = "write an input that works, then remove tool_errors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +92,9 @@ def mark_failures(first: FirstPrompts, transcripts: Iterable[Transcript]) -> Fir
         query = queries[transcript.id]
         wrong = next((call for call in transcript.calls if call.is_error), None)
         if wrong and transcript.error is None:
-            notes.setdefault(query["id"], f"returned an error: {_plain(_words(wrong), _REASON)}")
+            notes.setdefault(query["id"], f"returned an error: {_plain(_describe(wrong), _REASON)}")
             if "metadata" not in query:
-                queries[transcript.id] = _noted(query, f"the call returned an error: {_MEND}")
+                queries[transcript.id] = _noted(query, f"the call returned an error: {_FIX_HINT}")
         elif transcript.cause:
             notes[query["id"]] = f"did not pass: {_plain(transcript.cause, _REASON)}"
             queries[transcript.id] = {**query, "metadata": {"todo": "find out why this query does not pass"}}
@@ -115,7 +115,7 @@ def _query(tool: JsonObject, name: str) -> tuple[JsonObject, str]:
         why = str(error)
     if why:
         why = f"no valid input was found: {_plain(why, _REASON)}"
-        query = _noted(_with_input(tool, name, {}), f"{why}; {_MEND}")
+        query = _noted(_with_input(tool, name, {}), f"{why}; {_FIX_HINT}")
     return query | ({"tags": [kind]} if kind else {}), why
 
 
@@ -177,14 +177,14 @@ def _noted(query: JsonObject, todo: str) -> JsonObject:
     return {**query, "expect": {**query["expect"], "tool_errors": "allow"}, "metadata": {"todo": todo}}
 
 
-def _words(call: Call) -> str:
+def _describe(call: Call) -> str:
     return result_text(call.content) or _json(call.structured)
 
 
-def _free(name: str, taken: Mapping[str, JsonObject]) -> str:
+def _free(name: str, used: Mapping[str, JsonObject]) -> str:
     """Return a name that is not taken, with a number appended if necessary."""
-    numbered = (f"{name}-{number}" for number in range(2, len(taken) + 3))
-    return name if name not in taken else next(one for one in numbered if one not in taken)
+    numbered = (f"{name}-{number}" for number in range(2, len(used) + 3))
+    return name if name not in used else next(one for one in numbered if one not in used)
 
 
 def _plain(text: str, length: int | None) -> str:

@@ -25,8 +25,8 @@ from mcprun._util.json_value import JsonObject
 from mcprun._util.surrogates import halves_in, is_well_formed
 from mcprun.checks.expect import Expect, ExpectedCall, ExpectedText, Part
 from mcprun.evaluation.patterns import compile_pattern
-from mcprun.limits import MOST_REPEATS, MOST_SECONDS, PROVIDERS
-from mcprun.option_kinds import MOST
+from mcprun.limits import MAX_REPEATS, MAX_SECONDS, PROVIDERS
+from mcprun.option_kinds import MAX_COUNT
 from mcprun.prompts import aliases
 from mcprun.prompts.aliases import Problem
 from mcprun.prompts.content_blocks import check_blocks, marks_problem
@@ -77,8 +77,8 @@ def _no_keyword(value: str) -> str:
 
 
 Prompt = Annotated[str | list[Any], BeforeValidator(_check_prompt)]
-Seconds = Annotated[float, Field(gt=0, le=MOST_SECONDS, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=MOST)]
+Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 
 
 class ScriptCall(Part):
@@ -95,7 +95,7 @@ class ScriptTurn(Part):
     calls: list[ScriptCall] = Field(default_factory=list)
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _is_not_empty(self) -> Self:
         if not self.text.strip() and not self.calls:
             raise ValueError("must have text or calls")
         return self
@@ -118,7 +118,7 @@ class Query(Part):
     max_tokens: Count | None = None
     max_turns: Count | None = None
     timeout: Seconds | None = None
-    repeat: Annotated[int, Field(ge=1, le=MOST_REPEATS)] | None = None
+    repeat: Annotated[int, Field(ge=1, le=MAX_REPEATS)] | None = None
     tools: list[str] | None = Field(default=None, min_length=1)
     tags: list[str] = Field(default_factory=list)
     metadata: JsonObject = Field(default_factory=dict)
@@ -188,7 +188,7 @@ class Query(Part):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
-    def said(self) -> str | list[Any]:
+    def prompt_value(self) -> str | list[Any]:
         """The prompt in the form of the prompts file: text, content blocks, or a list of user messages.
 
         If the query takes a prompt or resources from the server, it is a list that begins with them (`from_server`).
@@ -224,11 +224,11 @@ def parse_query(value: Any) -> Query:
         problems += [_problem(dict(detail), line.written) for detail in error.errors(include_url=False)]
     if problems or query is None:
         raise InvalidQuery(problems)
-    return query if query.id else query.model_copy(update={"id": _made_id(query)})
+    return query if query.id else query.model_copy(update={"id": _derived_id(query)})
 
 
-def _made_id(query: Query) -> str:
-    text = json.dumps(query.said, sort_keys=True)
+def _derived_id(query: Query) -> str:
+    text = json.dumps(query.prompt_value, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -274,7 +274,7 @@ def _problem(detail: dict[str, Any], written: dict[str, str]) -> Problem:
 def _unknown_key(location: tuple[str | int, ...]) -> str:
     *parents, key = location
     part = _PARTS[tuple(name for name in parents if isinstance(name, str))]
-    known = [*part.model_fields, *(aliases.KNOWN if part is Query else ())]
+    known = [*part.model_fields, *(aliases.ALIASES if part is Query else ())]
     close = difflib.get_close_matches(str(key), known, n=1)
     if close:
         return f"unknown key; did you mean {close[0]!r}?"

@@ -37,12 +37,12 @@ class Shard:
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
 
-    def takes(self, place: int) -> bool:
-        """Return whether the selected query at index `place` (from 0) is in this shard."""
-        return place % self.of == self.number - 1
+    def takes(self, index: int) -> bool:
+        """Return whether the selected query at index `index` (from 0) is in this shard."""
+        return index % self.of == self.number - 1
 
 
-def joined(parts: Sequence[Iterable[T]]) -> Iterator[T]:
+def merge_shards(parts: Sequence[Iterable[T]]) -> Iterator[T]:
     """Merge the shards 1/N to N/N in the original order. A missing shard must be passed as an empty one."""
     for row in zip_longest(*parts, fillvalue=_NOTHING):
         for one in row:

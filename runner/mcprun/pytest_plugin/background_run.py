@@ -24,16 +24,18 @@ class BackgroundRun:
 
     def __init__(self, plan: RunPlan, *, on_demand: bool = False) -> None:
         self._plan = plan
-        self._ending = RunStop()
-        self._asked: asyncio.Queue[tuple[Query, int] | None] = asyncio.Queue()
-        self._ending.watch(lambda: self._asked.put_nowait(None))  # else idle workers would wait for another query
+        self._run_stop = RunStop()
+        self._requests: asyncio.Queue[tuple[Query, int] | None] = asyncio.Queue()
+        self._run_stop.on_reason(
+            lambda: self._requests.put_nowait(None)
+        )  # else idle workers would wait for another query
         self._transcripts: SimpleQueue[Transcript | None] = SimpleQueue()
         self._open = self._done = 0
         self._outcome: RunResult | BaseException | None = None
         # A loop of its own, which leaves that of the calling thread untouched.
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._loop = self._runner.get_loop()
-        self._over = threading.Event()
+        self._finished = threading.Event()
         self._is_left = False
         # A daemon, so that a run that was not closed does not keep the process alive; its servers end with the process.
         self._thread = threading.Thread(target=self._run, args=(on_demand,), name="mcprun", daemon=True)
@@ -46,7 +48,7 @@ class BackgroundRun:
     def ask(self, query: Query, repeat: int) -> Transcript:
         """Run a query and return its transcript. Raises what has ended the run, `RunError` or `UsageError`."""
         self._open += 1
-        self._soon(lambda: self._asked.put_nowait((query, repeat)))
+        self._soon(lambda: self._requests.put_nowait((query, repeat)))
         transcript = self._transcripts.get()
         if transcript is None:
             self._transcripts.put(None)  # for the next caller
@@ -63,7 +65,7 @@ class BackgroundRun:
         """
         # No `Thread.join`: on CPython 3.11 an interrupted join marks the thread as stopped; the next returns at once.
         try:
-            self._over.wait()
+            self._finished.wait()
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):  # no more tests will run in this process
                 hurry()
@@ -75,8 +77,8 @@ class BackgroundRun:
 
     def cancel(self) -> None:
         """End the run early, without waiting for its end."""
-        if self._thread.ident is not None and not self._over.is_set():
-            self._soon(lambda: self._ending.end(RunError(ErrorKind.CANCELLED, "pytest was interrupted")))
+        if self._thread.ident is not None and not self._finished.is_set():
+            self._soon(lambda: self._run_stop.cancel(RunError(ErrorKind.CANCELLED, "pytest was interrupted")))
             bounded.hurry()
 
     def interrupt(self) -> None:
@@ -85,11 +87,11 @@ class BackgroundRun:
             return
         self.cancel()
         try:
-            self._over.wait()
+            self._finished.wait()
         except BaseException:
             hurry()
             self._is_left = True
-            self._over.wait()
+            self._finished.wait()
             raise
 
     def close(self) -> RunResult:
@@ -97,11 +99,11 @@ class BackgroundRun:
         runs = self._plan.prompts.runs
         if self._open:  # `ask` was interrupted and no longer waits
             reason = RunError(ErrorKind.CANCELLED, "pytest was interrupted")
-            self._soon(lambda: self._ending.end(reason))
+            self._soon(lambda: self._run_stop.cancel(reason))
         elif self._done < runs:
             reason = RunError(ErrorKind.CANCELLED, f"pytest requested {self._done:,} of {runs:,} queries")
-            self._soon(lambda: self._ending.stop(reason))
-        self._soon(lambda: self._asked.put_nowait(None))
+            self._soon(lambda: self._run_stop.drain(reason))
+        self._soon(lambda: self._requests.put_nowait(None))
         return self.result()
 
     def _soon(self, callback: Callable[[], None]) -> None:
@@ -110,9 +112,9 @@ class BackgroundRun:
             self._loop.call_soon_threadsafe(callback)
 
     async def _take(self) -> tuple[Query, int] | None:
-        asked = await self._asked.get()
+        asked = await self._requests.get()
         if asked is None:
-            self._asked.put_nowait(None)  # for the other workers
+            self._requests.put_nowait(None)  # for the other workers
         return asked
 
     def _watch(self, event: Event) -> None:
@@ -123,11 +125,11 @@ class BackgroundRun:
         take = self._take if on_demand else None
         try:
             with self._runner, self._plan.prompts:
-                self._outcome = self._runner.run(execute(self._plan, self._watch, self._ending, take))
+                self._outcome = self._runner.run(execute(self._plan, self._watch, self._run_stop, take))
         except BaseException as error:  # noqa: BLE001  raised by `ask` and `result`
             self._outcome = error
         self._transcripts.put(None)
-        self._over.set()
+        self._finished.set()
 
 
 def _fault(what: str) -> RunError:

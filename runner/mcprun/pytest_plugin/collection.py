@@ -132,7 +132,7 @@ class PromptsCollector(pytest.File):
 
         If the run has the item already, as with plugins that rerun tests, start a new one.
         """
-        if self._run and item.keys & self._run.asked:
+        if self._run and item.keys & self._run.requested:
             self.teardown()
         if not self._run:
             self.setup()
@@ -213,10 +213,10 @@ class QueryItem(pytest.Item):
         try:
             transcripts = [run.ask(self.query, repeat) for repeat in self._repeats]
         except RunError as error:
-            raise _failure(run.told_once(error)) from None
+            raise _failure(run.run_error_text(error)) from None
         passed = sum(one.verdict is Verdict.PASSED for one in transcripts)
         self._is_good = passed / len(transcripts) >= (1.0 if self._rate is None else self._rate)
-        self._failure_text = run.told(transcripts, start, self._rate) if passed < len(transcripts) else ""
+        self._failure_text = run.failure_text(transcripts, start, self._rate) if passed < len(transcripts) else ""
         if any(one.verdict in (Verdict.ERROR, Verdict.SKIPPED) for one in transcripts):
             raise _failure(self._failure_text)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mcprun._util.command_line import path_exists, split_words
+from mcprun._util.command_line import path_exists, split_command_line
 from mcprun._util.operating_system import relative_path
 from mcprun.prompts.patterns import fits
 from mcprun.report.workflow_commands import for_log
@@ -52,7 +52,7 @@ class Settings:
 
     @classmethod
     def _read(cls, config: pytest.Config) -> Settings:
-        from mcprun.config.paths import seen_from
+        from mcprun.config.paths import relocate_paths
         from mcprun.config.project import Config, environment, find_config, setting
         from mcprun.errors import UsageError
 
@@ -67,9 +67,9 @@ class Settings:
             variables = dict(os.environ)
         ini = {key: value for key, name in _NAMES.items() if (value := config.getini(name))}
         if "server" in ini:
-            ini["server"] = _as_seen_from_here(ini["server"], root)
+            ini["server"] = _relative_to_cwd(ini["server"], root)
         if "model" in ini:
-            ini["model"] = seen_from(Path.cwd(), root, "model", ini["model"])
+            ini["model"] = relocate_paths(Path.cwd(), root, "model", ini["model"])
         if "prompts" in ini:
             ini["prompts"] = [relative_path(root / pattern) for pattern in ini["prompts"]]
         files = (Config(config.inipath, ini), project)
@@ -101,12 +101,12 @@ class Settings:
         """SERVER, as `mcprun batch` takes it. Raises `UsageError` if it is not a string."""
         from mcprun.config.option_table import SERVER
         from mcprun.config.project import setting
-        from mcprun.option_kinds import checked
+        from mcprun.option_kinds import validate_option
 
         found = setting("server", self._variables(), self.files)
         value, source = (found.value, f"{found.source}: server") if found else (None, "--mcp-server")
         value = self.flags.get("server", value)
-        return None if value is None else checked(source, SERVER, value)
+        return None if value is None else validate_option(source, SERVER, value)
 
     def takes(self, file: Path) -> bool:
         """Return whether a file matches one of the patterns of prompts files, relative to the root."""
@@ -128,10 +128,10 @@ class Settings:
         `UsageError`.
         """
         from mcprun.cli.arguments import options_of
-        from mcprun.engine.plan import unreached
+        from mcprun.engine.plan import without_server_options
 
         found = options_of(self._arguments("-", "-").values)
-        return found if isinstance(server, str | os.PathLike) else unreached(found)
+        return found if isinstance(server, str | os.PathLike) else without_server_options(found)
 
     def _arguments(
         self, prompts: str, server: str, server_args: Sequence[str] = (), flags: Sequence[str] = ()
@@ -178,7 +178,7 @@ def split(server: str) -> tuple[str, tuple[str, ...]]:
     file = before.partition("#")[0].strip()
     if after and (path_exists(Path(file)) or len(before.split()) == 1):
         try:
-            return before.strip(), tuple(split_words(after))
+            return before.strip(), tuple(split_command_line(after))
         except ValueError as error:
             raise UsageError(f"can't parse the server's arguments after --: {str(error).lower()}") from None
     return server, ()
@@ -186,14 +186,14 @@ def split(server: str) -> tuple[str, tuple[str, ...]]:
 
 def _patterns(found: Setting, root: Path) -> tuple[str, ...]:
     """Return patterns, relative to the working folder, as patterns relative to the root. Raises `UsageError`."""
-    from mcprun.option_kinds import Listed, checked
+    from mcprun.option_kinds import Listed, validate_option
 
     given = [found.value] if isinstance(found.value, str) else found.value
-    patterns = checked(f"{found.source}: prompts", Listed(), given)
+    patterns = validate_option(f"{found.source}: prompts", Listed(), given)
     return tuple(relative_path(Path(pattern).absolute(), root) for pattern in patterns)
 
 
-def _as_seen_from_here(server: str, root: Path) -> str:
+def _relative_to_cwd(server: str, root: Path) -> str:
     """Return a server of the configuration, with its file relative to the working folder."""
     before, found, after = server.partition(" -- ")
     file, mark, name = before.partition("#")

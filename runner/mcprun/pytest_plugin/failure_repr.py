@@ -13,9 +13,9 @@ from rich.console import Console
 from mcprun.errors import RunError
 from mcprun.report.conversation import head, laid_out
 from mcprun.report.excerpt import causes
-from mcprun.report.isolated import shown
-from mcprun.report.progress import named
-from mcprun.report.text import many, one_line, visible
+from mcprun.report.isolated import render
+from mcprun.report.progress import label
+from mcprun.report.text import one_line, plural, visible
 from mcprun.runs.directory import LOG
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Transcript, Verdict
@@ -53,7 +53,7 @@ def query(transcripts: Sequence[Transcript], run: Path, stderr: str, required: f
     blocks = ["\n".join([*first, *dict.fromkeys(line for one in failing for line in _causes(one))])]
     blocks += [conversation(one) for one in failing[:_MAX_SHOWN]]
     if len(failing) > _MAX_SHOWN:
-        blocks.append(f"… and {many(len(failing) - _MAX_SHOWN, 'more repeat')}")
+        blocks.append(f"… and {plural(len(failing) - _MAX_SHOWN, 'more repeat')}")
     return "\n\n".join([*blocks, *_stderr(stderr), _shown_by(run, failing[0].id)])
 
 
@@ -69,19 +69,19 @@ def run(done: Run, stopped: RunError | None) -> str | None:
     if not failing and not stopped and record.state == "finished":
         return None
     passed = record.counts.passed if record.counts else 0
-    lines = [f"{passed:,} of {many(record.prompts.runs, 'query')} passed"]
+    lines = [f"{passed:,} of {plural(record.prompts.runs, 'query')} passed"]
     lines += [error_line(stopped)] if stopped else []
-    lines += [f"{named(one)}: {line}" for one in failing[:_MAX_SHOWN] for line in _causes(one)]
+    lines += [f"{label(one)}: {line}" for one in failing[:_MAX_SHOWN] for line in _causes(one)]
     blocks = ["\n".join(lines), *map(conversation, failing[:_MAX_SHOWN])]
     if len(failing) > _MAX_SHOWN:
-        blocks.append(f"… and {many(len(failing) - _MAX_SHOWN, 'more query')}")
-    stderr = stopped.stderr if stopped else end_of_log(done.path)
+        blocks.append(f"… and {plural(len(failing) - _MAX_SHOWN, 'more query')}")
+    stderr = stopped.stderr if stopped else stderr_tail(done.path)
     return "\n\n".join([*blocks, *_stderr(stderr), _shown_by(done.path)])
 
 
 def conversation(transcript: Transcript) -> str:
     """Return a conversation as `mcprun show` prints it, or the end of it if it is long."""
-    return shown(transcript, _conversation)
+    return render(transcript, _conversation)
 
 
 def _conversation(transcript: Transcript) -> str:
@@ -94,7 +94,7 @@ def _conversation(transcript: Transcript) -> str:
     return "\n".join([first, *([f"… {left_out:,} earlier lines omitted"] if left_out > 0 else []), *lines[-_LINES:]])
 
 
-def end_of_log(path: Path, start: int = 0) -> str:
+def stderr_tail(path: Path, start: int = 0) -> str:
     """Return the end of what the servers of a run wrote to stderr since `start`, a byte offset in `server.log`."""
     try:
         with (path / LOG).open("rb") as log:
@@ -107,7 +107,7 @@ def end_of_log(path: Path, start: int = 0) -> str:
 def _causes(transcript: Transcript) -> Iterable[str]:
     """Return the causes, marked as an error if it is one."""
     mark = "error: " if transcript.error else ""
-    return (mark + line for line in shown(transcript, causes))
+    return (mark + line for line in render(transcript, causes))
 
 
 def _rate(transcripts: Sequence[Transcript], required: float) -> str:

@@ -16,11 +16,11 @@ from mcprun.runs.transcript import Key, Transcript
 
 
 class FileRun:
-    """A run on demand. `asked` holds the queries, with their repeats, that were requested."""
+    """A run on demand. `requested` holds the queries, with their repeats, that were requested."""
 
     def __init__(self, plan: RunPlan) -> None:
         """Start the run. Raises `UsageError` if its folder can't be created."""
-        self.asked: set[Key] = set()
+        self.requested: set[Key] = set()
         self._is_reported = False
         with ExitStack() as stack:
             stack.enter_context(plan.prompts)
@@ -31,7 +31,7 @@ class FileRun:
 
     def ask(self, query: Query, repeat: int) -> Transcript:
         """Run a query and return its transcript. Raises `RunError`, now and in later calls, if the run has ended."""
-        self.asked.add((query.id, repeat))
+        self.requested.add((query.id, repeat))
         try:
             return self._running.ask(query, repeat)
         except UsageError as error:
@@ -51,11 +51,11 @@ class FileRun:
         log = self._path / LOG
         return log.stat().st_size if log.exists() else 0
 
-    def told(self, transcripts: Sequence[Transcript], start: int, rate: float | None) -> str:
+    def failure_text(self, transcripts: Sequence[Transcript], start: int, rate: float | None) -> str:
         """Describe why a query did not pass, with the servers' stderr since the offset `start`."""
-        return failure_repr.query(transcripts, self._shown, failure_repr.end_of_log(self._path, start), rate)
+        return failure_repr.query(transcripts, self._shown, failure_repr.stderr_tail(self._path, start), rate)
 
-    def told_once(self, error: RunError) -> str:
+    def run_error_text(self, error: RunError) -> str:
         """Describe why the run could not go on: in full the first time, then in one line."""
         text = failure_repr.error_line(error) if self._is_reported else failure_repr.error(error)
         self._is_reported = True

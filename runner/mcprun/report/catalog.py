@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mcprun._util.json_value import JsonObject
-from mcprun.report.text import many, one_line
+from mcprun.report.text import one_line, plural
 from mcprun.tools.snapshot import KEYS, Catalog
 
 _NAME = 1000
@@ -19,7 +19,7 @@ _DESCRIPTION = 300
 """Maximum number of characters shown of an item's details and description."""
 
 
-def listed(catalog: Catalog, width: int) -> Iterator[RenderableType]:
+def catalog_rows(catalog: Catalog, width: int) -> Iterator[RenderableType]:
     """Lay out a catalog for a terminal `width` columns wide: the count of each kind, then one row per item."""
     yield Text(_count(catalog, "prompts"), "bold")
     yield from _grid([(*_signature(one), _about(one)) for one in catalog.prompts], width)
@@ -29,7 +29,7 @@ def listed(catalog: Catalog, width: int) -> Iterator[RenderableType]:
         yield from _grid(rows, width)
 
 
-def counted(catalog: Catalog) -> str:
+def format_counts(catalog: Catalog) -> str:
     """Return the counts as text: `2 prompts, 1 resource, 3 resource templates`."""
     return ", ".join(_count(catalog, name) for name in KEYS)
 
@@ -37,7 +37,7 @@ def counted(catalog: Catalog) -> str:
 def _count(catalog: Catalog, name: str) -> str:
     what = name.replace("_", " ")
     return (
-        f"{what}: not listed" if name in catalog.failed else many(len(getattr(catalog, name)), what.removesuffix("s"))
+        f"{what}: not listed" if name in catalog.failed else plural(len(getattr(catalog, name)), what.removesuffix("s"))
     )
 
 

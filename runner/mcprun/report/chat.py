@@ -24,7 +24,7 @@ _NOTE = 1000
 class ChatPrinter(ProgressReporter):
     """Prints a chat: the conversation to stdout (`out`), everything else to stderr.
 
-    `write` writes text to stdout unchanged. Output that arrives during a question (`asking`) is printed after it.
+    `write` writes text to stdout unchanged. Output that arrives during a question (`hold_output`) is printed after it.
     """
 
     def __init__(self, out: Console, err: Console, write: Callable[[str], None]) -> None:
@@ -32,13 +32,13 @@ class ChatPrinter(ProgressReporter):
         self._out = out
         self._write = write
         self._is_open = False
-        self._kept: list[Callable[[], None]] | None = None
+        self._held: list[Callable[[], None]] | None = None
 
     def handle(self, event: Event) -> None:
         """Print an event: a finished call, a server request, a retry, or what every run prints."""
         super().handle(event)
         if isinstance(event, ToolCall):
-            self.called(event)
+            self.print_result(event)
         elif isinstance(event, ServerRequest):
             response = event.reason or event.answer or "sent"
             message = f": {event.message}" if event.message else ""
@@ -46,7 +46,7 @@ class ChatPrinter(ProgressReporter):
         elif isinstance(event, Retry):
             self.note(f"{event.error}; retrying in {duration(event.wait)}")
 
-    def ended(self, transcript: Transcript, seconds: float) -> None:
+    def report_query(self, transcript: Transcript, seconds: float) -> None:
         """Print nothing: each reply was printed as it arrived."""
 
     def piece(self, text: str) -> None:
@@ -55,18 +55,18 @@ class ChatPrinter(ProgressReporter):
             self._write(visible(text))
             self._is_open = not text.endswith("\n")
 
-    def calling(self, call: ToolCall) -> None:
+    def print_call(self, call: ToolCall) -> None:
         """Print a call that the model requests."""
         title = one_line(f"{call.tool}{ValueFormatter().input(call.input)}", _CALL)
-        self.show((f"call {call.call}  ", "dim"), (title, "cyan"))
+        self.print_line((f"call {call.call}  ", "dim"), (title, "cyan"))
 
-    def called(self, call: ToolCall) -> None:
+    def print_result(self, call: ToolCall) -> None:
         """Print the outcome and duration of a call."""
         how = ("error", "red") if call.is_error else ("ok", "green")
         problem = f": {one_line(call.problem, _CALL)}" if call.problem else ""
-        self.show((f"call {call.call}  ", "dim"), how, (f", {duration(call.seconds)}{problem}", "dim"))
+        self.print_line((f"call {call.call}  ", "dim"), how, (f", {duration(call.seconds)}{problem}", "dim"))
 
-    def show(self, *parts: tuple[str, str]) -> None:
+    def print_line(self, *parts: tuple[str, str]) -> None:
         """Print one line of the conversation, made of pairs of text and style."""
         self._put(lambda: self._out.print(Text.assemble(*parts), soft_wrap=True))
 
@@ -81,20 +81,20 @@ class ChatPrinter(ProgressReporter):
             self._write("\n")
 
     @contextmanager
-    def asking(self) -> Iterator[None]:
+    def hold_output(self) -> Iterator[None]:
         """Hold back output while a question is on the last line."""
         self.finish()
-        self._kept = []
+        self._held = []
         try:
             yield
         finally:
-            kept, self._kept = self._kept, None
+            kept, self._held = self._held, None
             for put in kept:
                 put()
 
     def _put(self, put: Callable[[], None]) -> None:
-        if self._kept is not None:
-            self._kept.append(put)
+        if self._held is not None:
+            self._held.append(put)
             return
         self.finish()
         put()

@@ -12,17 +12,17 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mcprun._util.json_io import indented
+from mcprun._util.json_io import dump_indented
 from mcprun._util.json_value import JsonObject
 from mcprun.analysis.diff.runs import DiffSummary, QueryDiff
 from mcprun.errors import ErrorKind, RunError
 from mcprun.report.chat import ChatPrinter
-from mcprun.report.conversation import first_words, head, laid_out
+from mcprun.report.conversation import head, laid_out, prompt_start
 from mcprun.report.diff import as_json, lines, summary, tool_lines
 from mcprun.report.diff_markdown import markdown
-from mcprun.report.isolated import shown, shown_diff
-from mcprun.report.progress import STYLES, LiveWatcher, PlainWatcher, ProgressReporter, named
-from mcprun.report.text import duration, many, one_line, visible
+from mcprun.report.isolated import render, render_diff
+from mcprun.report.progress import STYLES, LiveReporter, PlainReporter, ProgressReporter, label
+from mcprun.report.text import duration, one_line, plural, visible
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import RunRecord
 from mcprun.runs.totals import cached_share
@@ -56,19 +56,19 @@ class _Stream(RichConsole):
 class Console:
     """The standard streams of a command. rich handles `NO_COLOR` and pipes.
 
-    When a report uses stdout (`is_taken`), everything goes to stderr.
+    When a report uses stdout (`is_stdout_taken`), everything goes to stderr.
     """
 
-    def __init__(self, *, quiet: bool = False, is_taken: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, is_stdout_taken: bool = False) -> None:
         self._quiet = quiet
-        self._out = _Stream(highlight=False, file=sys.stderr if is_taken else sys.stdout)
+        self._out = _Stream(highlight=False, file=sys.stderr if is_stdout_taken else sys.stdout)
         self._err = _Stream(highlight=False, file=sys.stderr)
 
     def progress(self) -> ProgressReporter:
         """Return the reporter that shows the progress of a run."""
         if self._quiet:
             return ProgressReporter(self._err)
-        return (LiveWatcher if self._err.is_terminal else PlainWatcher)(self._err)
+        return (LiveReporter if self._err.is_terminal else PlainReporter)(self._err)
 
     def talk(self) -> ChatPrinter:
         """Return the printer that shows a chat."""
@@ -91,7 +91,7 @@ class Console:
 
     def json(self, value: JsonObject) -> None:
         """Print an indented JSON object to stdout."""
-        self._out.file.write(indented(value).decode() + "\n")
+        self._out.file.write(dump_indented(value).decode() + "\n")
 
     def run_error(self, error: RunError) -> None:
         """Print why the run stopped, and the end of the server's stderr. Print nothing for a cancelled run."""
@@ -119,7 +119,7 @@ class Console:
         for line in repeats(run.record):
             self._out.print(line, soft_wrap=True)
         if done < total:
-            missing = f"Incomplete: {total - done:,} of {many(total, 'query')} did not finish."
+            missing = f"Incomplete: {total - done:,} of {plural(total, 'query')} did not finish."
             self._out.print(Text(missing, "yellow"), soft_wrap=True)
         self.files(run)
 
@@ -127,7 +127,7 @@ class Console:
         """Print the run directory and the names of its files."""
         self._out.print(Text(f"{run.path}: {_FILES}"), soft_wrap=True)
 
-    def how_to_resume(self, run: Run) -> None:
+    def print_resume_command(self, run: Run) -> None:
         """Print the command that resumes an unfinished run, even if quiet."""
         self._err.print(Text(f"Resume with: mcprun batch --resume {shlex.quote(str(run.path))}"), soft_wrap=True)
 
@@ -142,42 +142,42 @@ class Console:
         if record.error:
             problem = f"{record.error.kind}: {record.error.message}"
             self._out.print(Text(visible(problem), "yellow"), soft_wrap=True)
-        width = max((len(named(transcript)) for transcript in run.transcripts()), default=0)
+        width = max((len(label(transcript)) for transcript in run.transcripts()), default=0)
         for transcript in run.transcripts():
-            row = shown(transcript, lambda one: _row(one, min(width, 40)))
+            row = render(transcript, lambda one: _row(one, min(width, 40)))
             self._out.print(row, no_wrap=True, overflow="ellipsis")
         self._out.print(totals(run, self._out))
         for line in repeats(record):
             self._out.print(line, soft_wrap=True)
 
     def differences(
-        self, diffs: Iterator[QueryDiff], tools: Sequence[ToolChange], tally: DiffSummary, form: str
+        self, diffs: Iterator[QueryDiff], tools: Sequence[ToolChange], diff_summary: DiffSummary, form: str
     ) -> None:
         """Print the differences between two runs as `text`, `json` or `markdown`.
 
-        `tally` is complete once `diffs` is exhausted.
+        `diff_summary` is complete once `diffs` is exhausted.
         """
         if form == "json":
             for diff in diffs:
-                self._out.put((shown_diff(diff, as_json), ""))
+                self._out.put((render_diff(diff, as_json), ""))
             if tools:
                 self._out.put((as_json({"tools": tools}), ""))
-            self._out.put((as_json({"totals": tally}), ""))
+            self._out.put((as_json({"totals": diff_summary}), ""))
             return
         if form == "markdown":
-            for piece in markdown(list(diffs), tools, tally):
+            for piece in markdown(list(diffs), tools, diff_summary):
                 self._out.put((piece, ""))
             return
         for diff in diffs:
-            for line in shown_diff(diff, lambda one: list(lines(one))):
+            for line in render_diff(diff, lambda one: list(lines(one))):
                 self._out.put(*line)
         for line in tool_lines(tools):
             self._out.put(*line)
-        self._out.print(Text(summary(tally), "bold" if tally.differ else "green"), soft_wrap=True)
+        self._out.print(Text(summary(diff_summary), "bold" if diff_summary.differ else "green"), soft_wrap=True)
 
     def conversation(self, transcript: Transcript) -> None:
         """Print one transcript as a conversation, with speakers in the margin."""
-        title, body = shown(transcript, lambda one: (head(one), laid_out(one)))
+        title, body = render(transcript, lambda one: (head(one), laid_out(one)))
         self._out.print(title, soft_wrap=True)
         self._out.print(body)
         self._out.print()
@@ -185,11 +185,11 @@ class Console:
 
 def _row(transcript: Transcript, width: int) -> Text:
     """Lay out a query of a run on one line, with its name padded to `width` columns."""
-    description = transcript.cause or first_words(transcript.prompt)
+    description = transcript.cause or prompt_start(transcript.prompt)
     return Text.assemble(
         (f"{transcript.verdict:<7} ", STYLES[transcript.verdict]),
-        f"{named(transcript):<{width}} ",
-        (f"{many(len(transcript.turns), 'turn'):>8} {many(len(transcript.calls), 'call'):>8}  ", "dim"),
+        f"{label(transcript):<{width}} ",
+        (f"{plural(len(transcript.turns), 'turn'):>8} {plural(len(transcript.calls), 'call'):>8}  ", "dim"),
         (one_line(description, 200), "" if transcript.cause else "dim"),
     )
 
@@ -204,14 +204,14 @@ def repeats(record: RunRecord) -> Iterator[Text]:
         unmet = one.required is not None and not one.is_met
         notes = [f"required {one.required:.0%}"] if one.required is not None else []
         notes += ["flaky"] if one.flaky else []
-        notes += [many(one.error, "error")] if one.error else []
+        notes += [plural(one.error, "error")] if one.error else []
         rate = f"{one.passed}/{one.runs} passed, {one.pass_rate:.0%} (95% CI {one.low:.0%} to {one.high:.0%})"
         k = len(one.pass_at)
         chances = f"pass@{k} {one.pass_at[-1]:.2f}, pass^{k} {one.pass_hat[-1]:.2f}"
         style = "red" if unmet else "yellow" if one.flaky or one.error else "dim"
         yield Text(f"{visible(one.id)}  {', '.join([rate, chances, *notes])}", style)
     if len(ordered) > _REPEATS:
-        yield Text(f"… and {many(len(ordered) - _REPEATS, 'more query')} in run.json", "dim")
+        yield Text(f"… and {plural(len(ordered) - _REPEATS, 'more query')} in run.json", "dim")
 
 
 def totals(run: Run, console: RichConsole) -> Table:

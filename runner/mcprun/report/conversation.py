@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mcprun._util.json_value import JsonObject
-from mcprun.checks.evaluate import ENDED
+from mcprun.checks.evaluate import COMPLETE_STOP_REASONS
 from mcprun.prompts.server_input import FROM_SERVER
 from mcprun.report.progress import STYLES
 from mcprun.report.text import cut, visible
@@ -36,11 +36,11 @@ def conversation(transcript: Transcript) -> Iterator[Line]:
             yield from _assistant(message["content"], turn, transcript.calls)
             for asked in transcript.asked:
                 if asked.turn == turn:
-                    yield from _asked(asked)
+                    yield from _server_request(asked)
             turn += 1
         else:
             yield from _user(message["content"])
-    if not transcript.error and transcript.stop not in ENDED:
+    if not transcript.error and transcript.stop not in COMPLETE_STOP_REASONS:
         yield _line("stop", transcript.stop)
     for check in transcript.checks:
         if check.rubric and check.passed:
@@ -74,7 +74,7 @@ def head(transcript: Transcript) -> Text:
     )
 
 
-def first_words(prompt: str | list[Any]) -> str:
+def prompt_start(prompt: str | list[Any]) -> str:
     """Return the text at the start of a prompt: text, content blocks, or a list of either.
 
     Content taken from the server is named only if the prompt has nothing else.
@@ -83,7 +83,7 @@ def first_words(prompt: str | list[Any]) -> str:
         return prompt
     own = [item for item in prompt if not (isinstance(item, dict) and item.get("type") in FROM_SERVER)]
     first = (own or prompt or [""])[0]
-    return _block(first) if isinstance(first, dict) else first_words(first)
+    return _block(first) if isinstance(first, dict) else prompt_start(first)
 
 
 def _user(content: str | list[JsonObject], who: str = "user") -> Iterator[Line]:
@@ -107,7 +107,7 @@ def _assistant(content: list[JsonObject], turn: int, calls: list[Call]) -> Itera
         yield _result(call)
 
 
-def _asked(asked: Asked) -> Iterator[Line]:
+def _server_request(asked: Asked) -> Iterator[Line]:
     """Yield a server's elicitation or sampling request, and the response to it."""
     request, answer = asked.request, asked.answer
     if asked.kind == "elicitation":
@@ -116,15 +116,15 @@ def _asked(asked: Asked) -> Iterator[Line]:
         if answer and answer.get("content") is not None:
             response += f" {ValueFormatter().input(answer['content'])}"
     else:
-        question = "\n".join(_words(message["content"]) for message in request.get("messages", ()))
-        response = _words(answer["content"]) if answer else "no response"
+        question = "\n".join(_sampled_text(message["content"]) for message in request.get("messages", ()))
+        response = _sampled_text(answer["content"]) if answer else "no response"
     during = "" if asked.call is None else f" during call {asked.call}"
     yield _line("request", f"{asked.kind}{during}: {question}")
     reason, style = (f" ({asked.reason})", "yellow") if asked.reason else ("", "")
     yield _line("response", response + reason, style)
 
 
-def _words(content: JsonObject | list[JsonObject]) -> str:
+def _sampled_text(content: JsonObject | list[JsonObject]) -> str:
     """Return the text of a sampled message's content, which is one block or a list."""
     return "\n".join(map(_content, content if isinstance(content, list) else [content]))
 

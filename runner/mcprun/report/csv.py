@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from mcprun.report.data import RunData
 from mcprun.report.excerpt import causes
-from mcprun.report.isolated import shown
+from mcprun.report.isolated import render
 from mcprun.report.text import one_line, visible
 from mcprun.runs.transcript import Transcript, Usage
 
@@ -31,12 +31,12 @@ def table(facts: RunData) -> str:
     writer = csv.writer(buffer)
     writer.writerow(COLUMNS)
     for transcript in facts.transcripts():
-        writer.writerow(shown(transcript, lambda one: [_cell(value) for value in _row(one, facts)]))
+        writer.writerow(render(transcript, lambda one: [_cell(value) for value in _row(one, facts)]))
     return buffer.getvalue()
 
 
 def _row(transcript: Transcript, facts: RunData) -> Iterator[object]:
-    seconds = facts.seconds.get((transcript.id, transcript.repeat))
+    seconds = facts.durations.get((transcript.id, transcript.repeat))
     usage: Usage | None = transcript.usage
     yield from (transcript.id, transcript.repeat, str(transcript.verdict), transcript.stop)
     yield f"{seconds:.3f}" if seconds is not None else None

@@ -37,7 +37,7 @@ class RunData:
     """A run, as reports read it. Reports take nothing else, so they need no run directory.
 
     `path` is the run directory. `transcripts` returns a new iterator over all transcripts, in order, at each call.
-    `counts` covers all of them. `seconds` holds the duration of each query that the trace records. `lines` holds the
+    `counts` covers all of them. `durations` holds the duration of each query that the trace records. `lines` holds the
     line of each query in the prompts file, and is empty if that file has changed. `log` is the end of `server.log`,
     kept if the run or a query ended in an error.
     """
@@ -46,7 +46,7 @@ class RunData:
     transcripts: Callable[[], Iterator[Transcript]]
     path: str = ""
     counts: Counts = field(default_factory=Counts)
-    seconds: Mapping[Key, float] = field(default_factory=dict)
+    durations: Mapping[Key, float] = field(default_factory=dict)
     lines: Mapping[str, int] = field(default_factory=dict)
     log: str = ""
     against: BaselineData | None = None
@@ -101,18 +101,18 @@ def gather(run: Run, against: BaselineData | None = None) -> RunData:
         transcripts=run.transcripts,
         path=str(run.path),
         counts=run.counts,
-        seconds={
+        durations={
             (event["query"], event.get("repeat", 1)): event["seconds"]
             for event in run.events()
             if event.get("event") == "query_end" and "query" in event and "seconds" in event
         },
         lines=lines_of(Path(record.folder or ".", record.prompts.file), record.prompts.sha256),
-        log=_end_of(run.path / LOG) if has_error else "",
+        log=_log_tail(run.path / LOG) if has_error else "",
         against=against,
     )
 
 
-def _end_of(path: Path) -> str:
+def _log_tail(path: Path) -> str:
     try:
         with path.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_BYTES))

@@ -9,14 +9,14 @@ from itertools import islice
 from typing import Any
 
 from mcprun._util.alignment import Alignment, common_ends
-from mcprun._util.code_points import look_alike, revealed, revealed_name
+from mcprun._util.code_points import look_alike, reveal, reveal_name
 from mcprun._util.json_text import finite
 from mcprun._util.json_value import JsonObject, json_equal
 from mcprun.analysis.diff.runs import DiffSummary, QueryDiff
 from mcprun.analysis.diff.transcripts import Change
-from mcprun.report.text import cut, many, one_line, visible
+from mcprun.report.text import cut, one_line, plural, visible
 from mcprun.tools.changes import ToolChange
-from mcprun.tools.format import ValueFormatter, apart
+from mcprun.tools.format import ValueFormatter, shorten_to_difference
 
 _SHOWN = 500
 """Maximum number of characters shown of one value; `--json` has all of it."""
@@ -24,13 +24,13 @@ _SHOWN = 500
 _NAME = 200
 """Maximum number of characters shown of a query's id or a tool's name."""
 
-_PLACE = 200
+_MAX_PATH_CHARS = 200
 """Maximum number of characters shown of a value's path."""
 
 _LINES = 200
 """Maximum number of lines shown for one change; `--json` has all of them."""
 
-_MOST_PAIRS = 2_500
+_MAX_PAIRS = 2_500
 """Maximum number of removed/added path pairs checked for look-alikes; with more, the names are unrelated."""
 
 _VARIANTS = 5
@@ -59,10 +59,12 @@ def lines(diff: QueryDiff) -> Iterator[Line]:
     yield from _changes(diff.changes)
     for variant in diff.variants[:_VARIANTS]:
         runs = diff.rates[1].runs if diff.rates[1] else 0
-        yield ((f"    new in {variant.runs:,} of {many(runs, 'run')}, for example repeat {variant.repeat}", "yellow"),)
+        yield (
+            (f"    new in {variant.runs:,} of {plural(runs, 'run')}, for example repeat {variant.repeat}", "yellow"),
+        )
         yield from _changes(variant.changes)
     if (left := len(diff.variants) - _VARIANTS) > 0:
-        yield ((f"    … and {many(left, 'more variant')} not in BASE", "dim"),)
+        yield ((f"    … and {plural(left, 'more variant')} not in BASE", "dim"),)
 
 
 def _id(diff: QueryDiff) -> str:
@@ -70,7 +72,7 @@ def _id(diff: QueryDiff) -> str:
 
     The other run may have a query whose id looks the same.
     """
-    return diff.id if diff.how == "changed" else revealed_name(diff.id)
+    return diff.id if diff.how == "changed" else reveal_name(diff.id)
 
 
 def _changes(changes: Iterable[Change]) -> Iterator[Line]:
@@ -78,12 +80,12 @@ def _changes(changes: Iterable[Change]) -> Iterator[Line]:
         if change.what == "verdict":  # shown in the title
             continue
         yield ("    ", ""), (title(change), "cyan")
-        pairs = told(change)
+        pairs = value_pairs(change)
         for sign, text in islice(pairs, _LINES):
             colour = {"-": "red", "+": "green"}.get(sign, "dim")
             yield ("      ", ""), (f"{sign} {text}", colour)
         if left := sum(1 for _ in pairs):
-            yield (("      ", ""), (f"  … and {many(left, 'more line')}", "dim"))
+            yield (("      ", ""), (f"  … and {plural(left, 'more line')}", "dim"))
 
 
 def _outcome(diff: QueryDiff) -> str:
@@ -114,7 +116,7 @@ def title(change: Change) -> str:
     return f"{call}{_input(change.input)}" if change.what == "result" else f"{call}  {change.what}"
 
 
-def told(change: Change) -> Iterator[Pair]:
+def value_pairs(change: Change) -> Iterator[Pair]:
     """Yield the old and new values of a change, one escaped line each.
 
     Long values are cut to the part around their first difference.
@@ -127,7 +129,7 @@ def told(change: Change) -> Iterator[Pair]:
         return
     root = "messages" if change.what == "prompt" else "error" if change.are_errors[0] else ""
     for path, before, after in _with_visible_paths(leaves(change.before, change.after, root)):
-        at = f"{one_line(path, _PLACE)}: " if path else ""
+        at = f"{one_line(path, _MAX_PATH_CHARS)}: " if path else ""
         if isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
             if at:
                 yield " ", at.rstrip()
@@ -136,11 +138,11 @@ def told(change: Change) -> Iterator[Pair]:
             yield ("+", f"{at}{_short(_plain(after))}") if before is ABSENT else ("-", f"{at}{_short(_plain(before))}")
         else:
             if isinstance(before, str) and isinstance(after, str):
-                before, after = revealed(*apart(before, after, _SHOWN))
+                before, after = reveal(*shorten_to_difference(before, after, _SHOWN))
             one, other = _plain(before), _plain(after)
             if one == other:  # such as `5` and `"5"`
                 one, other = _json(before), _json(after)
-            one, other = apart(one, other, _SHOWN)
+            one, other = shorten_to_difference(one, other, _SHOWN)
             yield "-", f"{at}{_short(one)}"
             yield "+", f"{at}{_short(other)}"
 
@@ -151,9 +153,9 @@ def _with_visible_paths(differing: Iterable[tuple[str, Any, Any]]) -> list[tuple
     gone = [path for path, _, after in found if after is ABSENT]
     new = [path for path, before, _ in found if before is ABSENT]
     shown: dict[str, str] = {}
-    if len(gone) * len(new) <= _MOST_PAIRS:
+    if len(gone) * len(new) <= _MAX_PAIRS:
         for one, other in ((one, other) for one in gone for other in new if look_alike(one, other)):
-            shown[one], shown[other] = revealed(one, other)
+            shown[one], shown[other] = reveal(one, other)
     return [(shown.get(path, path), before, after) for path, before, after in found]
 
 
@@ -185,13 +187,22 @@ def as_json(value: QueryDiff | JsonObject) -> str:
     return json.dumps(finite(value), ensure_ascii=False, default=lambda one: finite(_shallow(one)))
 
 
-def summary(tally: DiffSummary) -> str:
+def summary(diff_summary: DiffSummary) -> str:
     """Return the totals as text: `2 changed, 1 added, 117 unchanged`."""
-    counts = {"changed": tally.changed, "added": tally.added, "removed": tally.removed, "unchanged": tally.same}
+    counts = {
+        "changed": diff_summary.changed,
+        "added": diff_summary.added,
+        "removed": diff_summary.removed,
+        "unchanged": diff_summary.same,
+    }
     text = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count or word == "unchanged")
-    text += f" ({tally.chance:,} with a different pass rate, not statistically significant)" if tally.chance else ""
-    text += f" ({tally.fewer:,} with fewer repeats than in BASE)" if tally.fewer else ""
-    return f"{text}; {many(tally.breaking, 'breaking tool change')}" if tally.breaking else text
+    text += (
+        f" ({diff_summary.chance:,} with a different pass rate, not statistically significant)"
+        if diff_summary.chance
+        else ""
+    )
+    text += f" ({diff_summary.fewer:,} with fewer repeats than in BASE)" if diff_summary.fewer else ""
+    return f"{text}; {plural(diff_summary.breaking, 'breaking tool change')}" if diff_summary.breaking else text
 
 
 def tool_lines(tools: Sequence[ToolChange]) -> Iterator[Line]:
@@ -200,7 +211,7 @@ def tool_lines(tools: Sequence[ToolChange]) -> Iterator[Line]:
         yield ("~ ", "yellow"), ("server tools", "bold")
     for change in sorted(tools, key=lambda change: not change.breaking):
         mark, style = ("✗", "red") if change.breaking else ("~", "dim")
-        text = f"{one_line(revealed_name(change.tool), _NAME)}  {one_line(change.message, _SHOWN)}"
+        text = f"{one_line(reveal_name(change.tool), _NAME)}  {one_line(change.message, _SHOWN)}"
         yield (f"    {mark} ", style), (text, style)
 
 
@@ -231,10 +242,10 @@ def _text_lines(before: str, after: str) -> Iterator[Pair]:
                 continue
             sides = tuple([line.removesuffix("\n") for line in side] for side in (one[i:j], other[k:n]))
             for at, (before_it, after_it) in enumerate(zip(sides[0], sides[1], strict=False)):
-                sides[0][at], sides[1][at] = revealed(*apart(before_it, after_it, _SHOWN))
+                sides[0][at], sides[1][at] = reveal(*shorten_to_difference(before_it, after_it, _SHOWN))
             paired = min(map(len, sides))
             for side in sides:
-                side[paired:] = [revealed("", line)[1] for line in side[paired:]]
+                side[paired:] = [reveal("", line)[1] for line in side[paired:]]
             yield from (("-", shown(line, text)) for line, text in zip(one[i:j], sides[0], strict=True))
             yield from (("+", shown(line, text)) for line, text in zip(other[k:n], sides[1], strict=True))
     yield from ((" ", shown(line, line)) for line in trail)

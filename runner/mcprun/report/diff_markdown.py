@@ -11,9 +11,9 @@ from functools import partial
 
 from mcprun.analysis.diff.runs import DiffSummary, QueryDiff
 from mcprun.report.diff import Line, lines, summary, tool_lines
-from mcprun.report.isolated import shown_diff
+from mcprun.report.isolated import render_diff
 from mcprun.report.markdown import COMMENT_BYTES
-from mcprun.report.text import many
+from mcprun.report.text import plural
 from mcprun.tools.changes import ToolChange
 
 _BLOCK_BYTES = 16_000
@@ -27,15 +27,15 @@ _NOTES_BYTES = 400
 
 
 def markdown(
-    diffs: Iterable[QueryDiff], tools: Sequence[ToolChange], tally: DiffSummary, most: int = COMMENT_BYTES
+    diffs: Iterable[QueryDiff], tools: Sequence[ToolChange], diff_summary: DiffSummary, max_bytes: int = COMMENT_BYTES
 ) -> Iterator[str]:
-    """Lay out differences in at most `most` bytes: totals first, then each query's changes, folded, then the tools.
+    """Lay out differences in at most `max_bytes`: totals first, then each query's changes, folded, then the tools.
 
-    Yields blocks of whole lines. `tally` must be complete.
+    Yields blocks of whole lines. `diff_summary` must be complete.
     """
-    head = f"**{'The runs differ' if tally.differ else 'No differences'}**: {summary(tally)}."
+    head = f"**{'The runs differ' if diff_summary.differ else 'No differences'}**: {summary(diff_summary)}."
     yield head
-    left = most - _NOTES_BYTES - _size(head)
+    left = max_bytes - _NOTES_BYTES - _size(head)
     of_tools = _block(list(tool_lines(tools)), left) if tools else ""
     left -= _size(of_tools)
     left_out = 0
@@ -43,33 +43,33 @@ def markdown(
         if left < _LEAST_BYTES:
             left_out += 1
             continue
-        block = shown_diff(diff, partial(_diff_block, room=left))
+        block = render_diff(diff, partial(_diff_block, max_bytes=left))
         left -= _size(block)
         yield block
     if of_tools:
         yield of_tools
     if left_out:
-        yield f"\nOmitted: {many(left_out, 'more query')} with differences. Run `mcprun diff` to see all of them."
+        yield f"\nOmitted: {plural(left_out, 'more query')} with differences. Run `mcprun diff` to see all of them."
 
 
-def _diff_block(diff: QueryDiff, room: int) -> str:
-    return _block(list(lines(diff)), room)
+def _diff_block(diff: QueryDiff, max_bytes: int) -> str:
+    return _block(list(lines(diff)), max_bytes)
 
 
-def _block(laid_out: list[Line], room: int) -> str:
-    """Return a folded block whose summary is the first line, with as many of the other lines as fit in `room` bytes."""
+def _block(laid_out: list[Line], max_bytes: int) -> str:
+    """Return a folded block whose summary is the first line, with as many of the other lines as fit in `max_bytes`."""
     head, *rest = ["".join(text for text, _ in line) for line in laid_out]
     body = [line[6:] if line.startswith("      ") else line.strip() for line in rest]
     ticks = max((len(run) for line in body for run in re.findall("`+", line)), default=0)
     fence = "`" * max(3, ticks + 1)  # longer than any run of backticks inside
     before = f"\n<details><summary><code>{_escaped(head)}</code></summary>\n\n{fence}diff\n"
     after = f"{fence}\n\n</details>"
-    left = min(room, _BLOCK_BYTES) - _size(before) - _size(after) - _NOTES_BYTES
+    left = min(max_bytes, _BLOCK_BYTES) - _size(before) - _size(after) - _NOTES_BYTES
     kept: list[str] = []
     for line in body:
         left -= _size(line)
         if left < 0:
-            kept.append(f"… and {many(len(body) - len(kept), 'more line')}")
+            kept.append(f"… and {plural(len(body) - len(kept), 'more line')}")
             break
         kept.append(line)
     return before + "".join(f"{line}\n" for line in kept) + after

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from mcprun.report.data import RunData
 from mcprun.report.excerpt import causes
-from mcprun.report.isolated import shown
-from mcprun.report.progress import named
-from mcprun.report.text import many, one_line
+from mcprun.report.isolated import render
+from mcprun.report.progress import label
+from mcprun.report.text import one_line, plural
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Verdict
 
@@ -33,12 +33,12 @@ def commands(facts: RunData, workspace: str = "") -> Iterator[str]:
     At most `SHOWN` of each kind are yielded, and the last one counts the rest. A query's annotation holds its line in
     the prompts file, with the path relative to the folder `workspace` if the file is in there.
     """
-    yield from _at_most("error", _errors(facts, workspace))
+    yield from _limit_annotations("error", _errors(facts, workspace))
     flaky = (one for one in facts.record.repeats if one.flaky)
     warnings = (
         ({"title": f"flaky: {one.id}"}, f"{one.passed}/{one.runs} passed, {one.pass_rate:.0%}") for one in flaky
     )
-    yield from _at_most("warning", warnings)
+    yield from _limit_annotations("warning", warnings)
 
 
 def step_outputs(run: Run) -> str:
@@ -57,14 +57,19 @@ def _errors(facts: RunData, workspace: str) -> Iterator[_Note]:
     if facts.trouble:
         yield {"title": "mcprun"}, facts.trouble
     if facts.against and facts.regressions:
-        message = f"{many(facts.regressions, 'regression')} compared with {facts.against.name}: {facts.against.totals}"
+        message = (
+            f"{plural(facts.regressions, 'regression')} compared with {facts.against.name}: {facts.against.totals}"
+        )
         yield {"title": "mcprun"}, message
     file = _file(facts, workspace)
     for transcript in facts.transcripts():
         if facts.is_red(transcript):
             line = facts.lines.get(transcript.id)
             place = {"file": file, **({"line": str(line)} if line else {})} if file else {}
-            yield {"title": f"{transcript.verdict}: {named(transcript)}", **place}, "\n".join(shown(transcript, causes))
+            yield (
+                {"title": f"{transcript.verdict}: {label(transcript)}", **place},
+                "\n".join(render(transcript, causes)),
+            )
 
 
 def _file(facts: RunData, workspace: str) -> str:
@@ -111,7 +116,7 @@ def _output(name: str, value: str) -> str:
     return f"{name}<<{delimiter}\n{value}\n{delimiter}\n"
 
 
-def _at_most(kind: str, notes: Iterator[_Note]) -> Iterator[str]:
+def _limit_annotations(kind: str, notes: Iterator[_Note]) -> Iterator[str]:
     shown = list(islice(notes, SHOWN))
     if rest := sum(1 for _ in notes):
         shown[-1] = {"title": "mcprun"}, f"… and {rest + 1:,} more, listed in the step summary"

@@ -14,7 +14,7 @@ from mcprun.runs.transcript import Check, ErrorInfo, Transcript
 T = TypeVar("T")
 
 
-def shown(transcript: Transcript, render: Callable[[Transcript], T]) -> T:
+def render(transcript: Transcript, render: Callable[[Transcript], T]) -> T:
     """Render a transcript; if that raises, render its verdict with the reason in place of the conversation.
 
     The verdict and its causes are kept, so that a report agrees with the run's exit code. If the causes can't be
@@ -35,7 +35,7 @@ def shown(transcript: Transcript, render: Callable[[Transcript], T]) -> T:
         return render(emptied.model_copy(update={"checks": checks, "error": error_info}))
 
 
-def shown_diff(diff: QueryDiff, render: Callable[[QueryDiff], T]) -> T:
+def render_diff(diff: QueryDiff, render: Callable[[QueryDiff], T]) -> T:
     """Render a query's differences; if that raises, render a single change that holds the reason."""
     try:
         return render(diff)

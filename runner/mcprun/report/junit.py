@@ -15,9 +15,9 @@ from functools import partial
 
 from mcprun.report.data import RunData
 from mcprun.report.excerpt import causes, excerpt, kind
-from mcprun.report.isolated import shown
-from mcprun.report.progress import named
-from mcprun.report.text import many, one_line, visible
+from mcprun.report.isolated import render
+from mcprun.report.progress import label
+from mcprun.report.text import one_line, plural, visible
 from mcprun.runs.transcript import Transcript, Verdict
 
 _OWN = "mcprun"
@@ -71,13 +71,13 @@ def junit(facts: RunData) -> str:
 def _queries(facts: RunData) -> Iterator[ET.Element]:
     red = 0
     for transcript in facts.transcripts():
-        yield shown(transcript, partial(_query, facts=facts, with_calls=red < _WITH_CALLS))
+        yield render(transcript, partial(_query, facts=facts, with_calls=red < _WITH_CALLS))
         red += facts.is_red(transcript)
 
 
 def _query(transcript: Transcript, facts: RunData, *, with_calls: bool) -> ET.Element:
-    seconds = facts.seconds.get((transcript.id, transcript.repeat), 0.0)
-    case = _case(named(transcript), facts.stem, seconds)
+    seconds = facts.durations.get((transcript.id, transcript.repeat), 0.0)
+    case = _case(label(transcript), facts.stem, seconds)
     messages = causes(transcript)
     first = one_line(messages[0], _MESSAGE) if messages else str(transcript.verdict)
     if facts.excuses(transcript):
@@ -106,14 +106,14 @@ def _run(facts: RunData) -> Iterator[ET.Element]:
     if against := facts.against:
         case = _case("baseline", _OWN, 0.0)
         if against.regressions:
-            message = f"{many(against.regressions, 'regression')} compared with {against.name}: {against.totals}"
+            message = f"{plural(against.regressions, 'regression')} compared with {against.name}: {against.totals}"
             mark = ET.SubElement(case, "failure", message=_text(message), type="regression")
             mark.text = _text("\n".join(against.lines))
         yield case
 
 
-def _case(name: str, group: str, seconds: float) -> ET.Element:
-    return ET.Element("testcase", name=_text(name), classname=_text(group), time=f"{seconds:.3f}")
+def _case(name: str, group: str, elapsed: float) -> ET.Element:
+    return ET.Element("testcase", name=_text(name), classname=_text(group), time=f"{elapsed:.3f}")
 
 
 def _skip(case: ET.Element, reason: str) -> None:

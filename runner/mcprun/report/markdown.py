@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from mcprun.errors import ExitCode
 from mcprun.report.data import RunData
 from mcprun.report.excerpt import causes, excerpt
-from mcprun.report.isolated import shown
-from mcprun.report.progress import named
-from mcprun.report.text import duration, many, one_line, visible
+from mcprun.report.isolated import render
+from mcprun.report.progress import label
+from mcprun.report.text import duration, one_line, plural, visible
 from mcprun.runs.transcript import Transcript
 
 COMMENT_BYTES = 65_000
@@ -48,8 +48,8 @@ _NOTES_BYTES = 400
 """Bytes reserved for the notes about what is left out."""
 
 
-def markdown(facts: RunData, most: int = COMMENT_BYTES) -> str:
-    """Return a run as Markdown of at most `most` bytes; whatever is left out is counted.
+def markdown(facts: RunData, max_bytes: int = COMMENT_BYTES) -> str:
+    """Return a run as Markdown of at most `max_bytes` bytes; whatever is left out is counted.
 
     The first line is a comment that names the prompts file, `<!-- mcprun:NAME -->`, by which an action can find the
     comment that it updates.
@@ -60,11 +60,11 @@ def markdown(facts: RunData, most: int = COMMENT_BYTES) -> str:
         if facts.is_red(transcript):
             count += 1
             if count <= _ROWS:
-                red.append(shown(transcript, _row))
+                red.append(render(transcript, _row))
             if count <= _FOLDED:
-                folded.append(shown(transcript, _details))
+                folded.append(render(transcript, _details))
                 ids.append(transcript.id)
-    page = _Page(most)
+    page = _Page(max_bytes)
     page.add(*_head(facts))
     if facts.against:
         page.add(*_against(facts))
@@ -109,7 +109,7 @@ class _Page:
         while shown < len(blocks) and self.add(blocks[shown]):
             shown += 1
         if count > shown:
-            omitted = many(count - shown, "more query")
+            omitted = plural(count - shown, "more query")
             self.text += f"\nDetails of {omitted} that did not pass are omitted. Run `mcprun show` to see them.\n"
 
 
@@ -124,7 +124,7 @@ def _head(facts: RunData) -> Iterator[str]:
         yield f"**Incomplete run:** {_code(facts.trouble, 1000)}"
         yield ""
     if excused := sum(one.failed for one in record.repeats if one.is_met):
-        repeats = many(excused, "failed repeat")
+        repeats = plural(excused, "failed repeat")
         yield f"Not counted as failures: {repeats} of queries that reached their required pass rate."
         yield ""
     tokens = f"{counts.usage.read:,} / {counts.usage.output_tokens:,}" if counts.usage else "none"
@@ -136,7 +136,7 @@ def _head(facts: RunData) -> Iterator[str]:
 
 def _against(facts: RunData) -> Iterator[str]:
     if against := facts.against:
-        regressions = f"**{many(against.regressions, 'regression')}**" if against.regressions else "No regressions"
+        regressions = f"**{plural(against.regressions, 'regression')}**" if against.regressions else "No regressions"
         yield ""
         yield f"{regressions} compared with baseline {_code(against.name, 200)}: {against.totals}."
         if against.lines:
@@ -174,7 +174,7 @@ def _command(facts: RunData, name: str) -> str:
 
 def _row(transcript: Transcript) -> str:
     cause = "; ".join(causes(transcript))
-    return _cells((_code(named(transcript), 100), str(transcript.verdict), _code(cause, _CAUSE)))
+    return _cells((_code(label(transcript), 100), str(transcript.verdict), _code(cause, _CAUSE)))
 
 
 def _repeats(facts: RunData, at: int) -> str:
@@ -186,7 +186,7 @@ def _repeats(facts: RunData, at: int) -> str:
 
 def _details(transcript: Transcript) -> str:
     """Return a folded block with one query's causes and calls."""
-    head = f"<details><summary>{transcript.verdict} {_code(named(transcript), 100)}</summary>"
+    head = f"<details><summary>{transcript.verdict} {_code(label(transcript), 100)}</summary>"
     return "\n".join(
         ["", head, "", *_fenced([*causes(transcript), "", *excerpt(transcript)], "text"), "", "</details>"]
     )

@@ -17,7 +17,7 @@ from mcprun.report.workflow_commands import Breaker, is_read
 STDOUT = frozenset({"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"})
 """Names of standard output."""
 
-_GONE = frozenset({errno.EPIPE, errno.EIO})
+_CLOSED_ERRORS = frozenset({errno.EPIPE, errno.EIO})
 """Errors of writing to a closed pipe or a closed terminal (tty_ioctl(4))."""
 
 
@@ -66,7 +66,7 @@ def commands(*, is_stdout: bool) -> IO[str]:
 
 def to_nowhere(stream: IO[Any], error: OSError) -> None:
     """Redirect a stream whose reader is gone to the null device. Re-raise `error` if it is any other."""
-    if error.errno not in _GONE:
+    if error.errno not in _CLOSED_ERRORS:
         raise error
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())

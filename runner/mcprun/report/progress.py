@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from mcprun.report.text import many, one_line, visible
+from mcprun.report.text import one_line, plural, visible
 from mcprun.runs.events import BatchSent, Event, Noise, QueryEnd, RunStart, SdkLog, ServerRestart, WarningEvent
 from mcprun.runs.transcript import Transcript, Verdict
 
@@ -29,7 +29,7 @@ _STEPS = 20
 """Number of progress lines that a long run prints."""
 
 
-def named(transcript: Transcript) -> str:
+def label(transcript: Transcript) -> str:
     """Return a query's id, and the repeat if it is not the first: `add (3)`."""
     return visible(transcript.id) + (f" ({transcript.repeat})" if transcript.repeat > 1 else "")
 
@@ -58,45 +58,45 @@ class ProgressReporter:
         if isinstance(event, RunStart):
             self._more = " (details in trace.jsonl)"
             self.total = event.queries - event.done
-            self.begun(event)
+            self.report_start(event)
         elif isinstance(event, QueryEnd):
             self.verdicts[event.transcript.verdict] += 1
-            self.ended(event.transcript, event.seconds or 0.0)
+            self.report_query(event.transcript, event.seconds or 0.0)
         elif isinstance(event, WarningEvent):
             self.note(f"Warning: {visible(event.message)}")
         elif isinstance(event, BatchSent):
-            self.sent(event)
+            self.report_batch(event)
         elif isinstance(event, ServerRestart):
-            self.restarted(event)
+            self.report_restart(event)
         elif isinstance(event, Noise | SdkLog) and event.name not in self._warned:
             self._warned.add(event.name)
             self.note(f"Warning: {_warning(event)}{self._more}")
 
-    def begun(self, event: RunStart) -> None:
+    def report_start(self, event: RunStart) -> None:
         """Handle the start or resumption of the run."""
 
-    def sent(self, event: BatchSent) -> None:
+    def report_batch(self, event: BatchSent) -> None:
         """Handle a batch that was sent, which may take long."""
 
-    def restarted(self, event: ServerRestart) -> None:
+    def report_restart(self, event: ServerRestart) -> None:
         """Report a server restart if it is the server's first, or if it comes after a noticeable wait."""
         if event.name not in self._warned or event.wait >= _LONG_SECONDS:
             self._warned.add(event.name)
             delay = f" in {event.wait:.0f} s" if event.wait >= _LONG_SECONDS else ""
-            self.note(f"The server died; restarting it{delay} ({many(event.left, 'restart')} left)")
+            self.note(f"The server died; restarting it{delay} ({plural(event.left, 'restart')} left)")
 
-    def ended(self, transcript: Transcript, seconds: float) -> None:
+    def report_query(self, transcript: Transcript, seconds: float) -> None:
         """Report a finished query. Skipped queries are reported in one message when the run ends."""
         if transcript.verdict not in _QUIET:
             self.line(transcript, seconds)
 
-    def line(self, transcript: Transcript, seconds: float) -> None:
+    def line(self, transcript: Transcript, elapsed: float) -> None:
         """Print a query's verdict, id, size and duration, and why it did not pass."""
         text = Text.assemble(
             (f"{transcript.verdict:<7}", STYLES[transcript.verdict]),
-            f" {named(transcript)}",
+            f" {label(transcript)}",
             (
-                f"  {many(len(transcript.turns), 'turn')}, {many(len(transcript.calls), 'call')}, {seconds:.2f} s",
+                f"  {plural(len(transcript.turns), 'turn')}, {plural(len(transcript.calls), 'call')}, {elapsed:.2f} s",
                 "dim",
             ),
         )
@@ -108,7 +108,7 @@ class ProgressReporter:
         """Print a note that belongs to no query."""
         self.console.print(Text(message, "yellow"), soft_wrap=True)
 
-    def so_far(self) -> str:
+    def format_verdicts(self) -> str:
         """Return the verdicts so far: `118 passed, 2 failed`."""
         return ", ".join(f"{self.verdicts[verdict]} {verdict}" for verdict in Verdict if self.verdicts[verdict])
 
@@ -116,34 +116,34 @@ class ProgressReporter:
 class _AnnouncingReporter(ProgressReporter):
     """Prints what the run is about to do."""
 
-    def begun(self, event: RunStart) -> None:
+    def report_start(self, event: RunStart) -> None:
         """Print the number of queries and the model."""
         done = f", {event.done:,} already done" if event.done else ""
-        message = f"{many(event.queries, 'query')}{done}; model: {event.model} ({event.chosen})"
+        message = f"{plural(event.queries, 'query')}{done}; model: {event.model} ({event.chosen})"
         self.console.print(Text(visible(message), "dim"), soft_wrap=True)
 
-    def sent(self, event: BatchSent) -> None:
+    def report_batch(self, event: BatchSent) -> None:
         """Print the batch id, which also identifies the batch at the API."""
-        message = f"Waiting for batch {event.batch} ({many(event.size, 'request')})"
+        message = f"Waiting for batch {event.batch} ({plural(event.size, 'request')})"
         self.console.print(Text(visible(message), "dim"), soft_wrap=True)
 
 
-class PlainWatcher(_AnnouncingReporter):
+class PlainReporter(_AnnouncingReporter):
     """Prints plain lines, for logs."""
 
-    def ended(self, transcript: Transcript, seconds: float) -> None:
+    def report_query(self, transcript: Transcript, seconds: float) -> None:
         """Print each query in short runs; failures and progress in long ones."""
         if transcript.verdict is Verdict.PASSED and self.total <= _EACH:
             self.line(transcript, seconds)
         else:
-            super().ended(transcript, seconds)
+            super().report_query(transcript, seconds)
         done = self.verdicts.total()
         if self.total > _EACH and done % (self.total // _STEPS) == 0:
             elapsed = time.monotonic() - self._started
-            self.console.print(f"{done}/{self.total}: {self.so_far()}, {elapsed:.0f} s", soft_wrap=True)
+            self.console.print(f"{done}/{self.total}: {self.format_verdicts()}, {elapsed:.0f} s", soft_wrap=True)
 
 
-class LiveWatcher(_AnnouncingReporter):
+class LiveReporter(_AnnouncingReporter):
     """Shows a live progress line, with failures above it."""
 
     def __init__(self, console: Console) -> None:
@@ -167,15 +167,15 @@ class LiveWatcher(_AnnouncingReporter):
     ) -> None:
         self._progress.stop()
 
-    def begun(self, event: RunStart) -> None:
+    def report_start(self, event: RunStart) -> None:
         """Set the total of the progress bar."""
-        super().begun(event)
+        super().report_start(event)
         self._progress.update(self._task, total=self.total)
 
-    def ended(self, transcript: Transcript, seconds: float) -> None:
+    def report_query(self, transcript: Transcript, seconds: float) -> None:
         """Advance the progress bar, and print a failure above it."""
-        super().ended(transcript, seconds)
-        self._progress.update(self._task, advance=1, description=self.so_far())
+        super().report_query(transcript, seconds)
+        self._progress.update(self._task, advance=1, description=self.format_verdicts())
 
 
 def _warning(event: Noise | SdkLog) -> str:

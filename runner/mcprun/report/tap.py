@@ -8,8 +8,8 @@ from functools import partial
 
 from mcprun.report.data import RunData
 from mcprun.report.excerpt import causes, kind
-from mcprun.report.isolated import shown
-from mcprun.report.progress import named
+from mcprun.report.isolated import render
+from mcprun.report.progress import label
 from mcprun.report.text import one_line
 from mcprun.runs.transcript import Transcript, Verdict
 
@@ -24,7 +24,7 @@ def tap(facts: RunData) -> str:
     reaches its required pass rate is marked TODO. A query that the run did not get to is marked SKIP. An incomplete
     run, and a comparison with a baseline, have a test point of their own, before all others.
     """
-    points = [*_run(facts), *(shown(one, partial(_query, facts=facts)) for one in facts.transcripts())]
+    points = [*_run(facts), *(render(one, partial(_query, facts=facts)) for one in facts.transcripts())]
     lines = ["TAP version 14", f"1..{len(points)}"]
     for number, (is_ok, name, directive, diagnostics) in enumerate(points, 1):
         lines.append(f"{'ok' if is_ok else 'not ok'} {number} - {_escaped(name)}{directive}")
@@ -40,12 +40,12 @@ _Point = tuple[bool, str, str, dict[str, object]]
 def _query(transcript: Transcript, facts: RunData) -> _Point:
     reasons = causes(transcript)
     if transcript.verdict is Verdict.PASSED:
-        return True, named(transcript), "", {}
+        return True, label(transcript), "", {}
     if transcript.verdict is Verdict.SKIPPED:
-        return True, named(transcript), f" # SKIP {_escaped(one_line('; '.join(reasons), _REASON))}", {}
+        return True, label(transcript), f" # SKIP {_escaped(one_line('; '.join(reasons), _REASON))}", {}
     directive = " # TODO the query reached its required pass rate" if facts.excuses(transcript) else ""
     details = {"verdict": str(transcript.verdict), "kind": kind(transcript), "message": reasons[0] if reasons else ""}
-    return False, named(transcript), directive, {**details, "causes": reasons} if len(reasons) > 1 else {**details}
+    return False, label(transcript), directive, {**details, "causes": reasons} if len(reasons) > 1 else {**details}
 
 
 def _run(facts: RunData) -> Iterator[_Point]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-_KEPT = frozenset("\n\t")
+_VISIBLE_CONTROLS = frozenset("\n\t")
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories that are invisible or change other text: controls, format marks (such as bidi), separators."""
 
@@ -15,7 +15,7 @@ def visible(text: str) -> str:
         return text
     return "".join(
         character
-        if character in _KEPT or unicodedata.category(character) not in _UNSEEN
+        if character in _VISIBLE_CONTROLS or unicodedata.category(character) not in _UNSEEN
         else character.encode("unicode_escape").decode("ascii")
         for character in text.replace("\r\n", "\n")
     )
@@ -34,11 +34,11 @@ def cut(text: str, length: int) -> str:
     return f"{text[:length]}… ({len(text) - length:,} more characters)"
 
 
-def many(count: int, word: str) -> str:
+def plural(count: int, noun: str) -> str:
     """Return a count with its noun: `1 call`, `2 calls`, `3 queries`."""
     if count == 1:
-        return f"1 {word}"
-    return f"{count:,} {word[:-1]}ies" if word.endswith("y") else f"{count:,} {word}s"
+        return f"1 {noun}"
+    return f"{count:,} {noun[:-1]}ies" if noun.endswith("y") else f"{count:,} {noun}s"
 
 
 def duration(seconds: float | None) -> str:

@@ -11,7 +11,7 @@ from datetime import datetime
 from mcprun._util.json_value import JsonObject
 from mcprun.runs.transcript import Key
 
-MOST_SPANS = 300
+MAX_SPANS = 300
 """Maximum number of spans kept of one query; with default limits, one attempt has fewer."""
 
 _KINDS = {"model_call": "model", "tool_call": "call", "retry": "wait", "attempt_end": "attempt"}
@@ -60,7 +60,7 @@ class QueryTimes:
         The trace has a resolution of milliseconds, too coarse to sort by time alone.
         """
         zero = min((span.start for span in self.spans), default=0.0)
-        for span in sorted(self.spans, key=_place):
+        for span in sorted(self.spans, key=_sort_key):
             yield replace(span, start=round(span.start - zero, 4), seconds=round(span.seconds, 6))
 
 
@@ -76,20 +76,20 @@ class ToolTimes:
 class Timings:
     """Times from the trace by query and by tool. `restarts` counts server restarts.
 
-    `is_known` is false if the trace has no events.
+    `is_recorded` is false if the trace has no events.
     """
 
     queries: dict[Key, QueryTimes] = field(default_factory=dict)
     tools: dict[str, ToolTimes] = field(default_factory=dict)
     restarts: int = 0
-    is_known: bool = False
+    is_recorded: bool = False
 
     @classmethod
     def of(cls, events: Iterable[JsonObject]) -> Timings:
         """Build the timings from a trace's events. The last execution of a query that a resumed run repeated counts."""
         timings, round_ = cls(), 0
         for event in events:
-            timings.is_known = True
+            timings.is_recorded = True
             name = event["event"]
             if name == "run_start":
                 round_ += 1
@@ -118,7 +118,7 @@ class Timings:
         elif name in ("prompt_get", "resource_read") and event.get("problem"):
             one.log_offset = event.get("log_offset")
         if name in _KINDS:
-            if len(one.spans) < MOST_SPANS:
+            if len(one.spans) < MAX_SPANS:
                 one.spans.append(_span(event, seconds))
             else:
                 one.dropped += 1
@@ -129,7 +129,7 @@ def quantile(ordered: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def _place(span: Span) -> tuple[int, int, int, int, float]:
+def _sort_key(span: Span) -> tuple[int, int, int, int, float]:
     turn = -1 if span.turn is None else span.turn
     return span.attempt, turn, _ORDER.index(span.kind), span.call or 0, span.start
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from mcprun._util.json_value import JsonObject
 from mcprun.evaluation.schema_references import referred
-from mcprun.report.text import many, one_line, visible
+from mcprun.report.text import one_line, plural, visible
 from mcprun.runs.run_record import ServerRecord
 from mcprun.tools.changes import ToolChange
 from mcprun.tools.lint import Finding, token_costs
@@ -36,7 +36,7 @@ _VALUES = 4
 """Maximum number of values shown of an `enum`."""
 
 _READING = frozenset({"read-only", "closed world"})
-_WORDS = (
+_ANNOTATION_TEXTS = (
     ("readOnlyHint", True, "read-only"),
     ("destructiveHint", True, "destructive"),
     ("destructiveHint", False, "not destructive"),
@@ -46,7 +46,7 @@ _WORDS = (
 """Annotations in words. Values that add nothing have none, such as `openWorldHint: true`."""
 
 
-def listed(server: ServerRecord, tools: ToolSet, width: int) -> Iterator[RenderableType]:
+def tool_rows(server: ServerRecord, tools: ToolSet, width: int) -> Iterator[RenderableType]:
     """Lay out a server's tools for a terminal `width` columns wide: one row per tool, then the totals."""
     yield Text(_about(server), "bold")
     grid = Table.grid(padding=(0, 2))
@@ -64,7 +64,7 @@ def totals(tools: ToolSet, before: str = "", after: str = "") -> Text:
     return Text(f"{visible(before)}{_counted(tools)}{after}", "bold" if not before else "")
 
 
-def changed(changes: Sequence[ToolChange], *, is_whole: bool = True) -> Iterator[Text]:
+def change_lines(changes: Sequence[ToolChange], *, is_whole: bool = True) -> Iterator[Text]:
     """Lay out changes, one per line and breaking ones first, then a summary.
 
     `is_whole` is false if a list could not be read.
@@ -73,19 +73,19 @@ def changed(changes: Sequence[ToolChange], *, is_whole: bool = True) -> Iterator
         mark, style = ("✗", "red") if change.breaking else ("~", "yellow")
         yield _line(mark, style, change.tool, change.message)
     breaking = sum(change.breaking for change in changes)
-    counts = f"{many(breaking, 'breaking change')}, {len(changes) - breaking:,} non-breaking"
+    counts = f"{plural(breaking, 'breaking change')}, {len(changes) - breaking:,} non-breaking"
     message = counts if changes else "no changes"
     message += "" if is_whole else " (incomplete: a list could not be read)"
     yield Text(message, "bold red" if breaking else "bold" if changes or not is_whole else "green")
 
 
-def found(findings: Sequence[Finding], tools: ToolSet) -> Iterator[Text]:
+def finding_lines(findings: Sequence[Finding], tools: ToolSet) -> Iterator[Text]:
     """Lay out findings, one per line, then a summary."""
     for one in findings:
         mark, style = ("✗", "red") if one.severity == "error" else ("!", "yellow")
         yield _line(mark, style, one.tool or "(all tools)", one.message)
     errors = sum(one.severity == "error" for one in findings)
-    message = f"{many(errors, 'error')}, {many(len(findings) - errors, 'warning')} in {_counted(tools)}"
+    message = f"{plural(errors, 'error')}, {plural(len(findings) - errors, 'warning')} in {_counted(tools)}"
     yield Text(message, "bold red" if errors else "bold" if findings else "green")
 
 
@@ -117,31 +117,31 @@ def signature(tool: JsonObject) -> tuple[str, str]:
     required = schema.get("required") if isinstance(schema, dict) else None
     needed = required if isinstance(required, list) else []
     arguments = [
-        f"{name}{'' if name in needed else '?'}: {type_words(schema, one)}"
+        f"{name}{'' if name in needed else '?'}: {type_text(schema, one)}"
         for name, one in (properties.items() if isinstance(properties, dict) else ())
     ]
     name = one_line(tool["name"], _SIGNATURE)
     return name, one_line("{" + ", ".join(arguments) + "}", _SIGNATURE)
 
 
-def type_words(root: Any, schema: Any) -> str:
+def type_text(root: Any, schema: Any) -> str:
     """Return a schema's type in short notation: `number`, `string[]`, `"C" | "F"`, `string | null`, `any`."""
     match schema:
         case {"$ref": str(reference)}:
             found = referred(root, reference)
             is_short = isinstance(found, dict) and not found.keys() & {"$ref", "properties", "anyOf", "oneOf"}
-            return type_words(root, found) if is_short else reference.rpartition("/")[2]
+            return type_text(root, found) if is_short else reference.rpartition("/")[2]
         case {"const": value}:
             return json.dumps(value, ensure_ascii=False)
         case {"enum": [*values]}:
             shown = [json.dumps(value, ensure_ascii=False) for value in values[:_VALUES]]
             return " | ".join([*shown, "…"] if len(values) > _VALUES else shown)
         case {"anyOf": [*either]} | {"oneOf": [*either]}:
-            return " | ".join(dict.fromkeys(type_words(root, one) for one in either))
+            return " | ".join(dict.fromkeys(type_text(root, one) for one in either))
         case {"allOf": [only]}:
-            return type_words(root, only)
+            return type_text(root, only)
         case {"type": "array", "items": dict(items)}:
-            inner = type_words(root, items)
+            inner = type_text(root, items)
             return f"({inner})[]" if " " in inner else f"{inner}[]"
         case {"type": str(kind)}:
             return kind
@@ -156,14 +156,14 @@ def _about(server: ServerRecord) -> str:
 
 
 def _counted(tools: ToolSet) -> str:
-    return f"{many(len(tools.listed), 'tool')}, about {many(sum(token_costs(tools).values()), 'token')}"
+    return f"{plural(len(tools.listed), 'tool')}, about {plural(sum(token_costs(tools).values()), 'token')}"
 
 
 def _description(tool: JsonObject) -> Text:
     """Return the first line of a description and the annotations in words."""
     lines = str(tool.get("description") or "").strip().splitlines()
     hints = tool.get("annotations")
-    words = [word for key, value, word in _WORDS if isinstance(hints, dict) and hints.get(key) is value]
+    words = [word for key, value, word in _ANNOTATION_TEXTS if isinstance(hints, dict) and hints.get(key) is value]
     if "read-only" in words:  # MCP: destructiveHint and idempotentHint are meaningful only if readOnlyHint is false
         words = [word for word in words if word in _READING]
     first = one_line(lines[0], _DESCRIPTION) if lines else ""

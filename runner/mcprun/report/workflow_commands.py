@@ -15,7 +15,7 @@ from collections.abc import Mapping
 _COMMAND = re.compile(r"(?:\A|[\r\n])(?:[^\S\r\n]|\x1b\[[\d;?]*[A-Za-z])*+:(?=:)|#(?=#\w{0,20}\[)")
 
 _BLANK = re.compile(r"(?:[^\S\r\n]|\x1b\[[\d;?]*[A-Za-z])*+(?:\x1b(?:\[[\d;?]*)?|:)?")
-_BEGUN = re.compile(r"##?\w{0,20}\Z")
+_PARTIAL_COMMAND = re.compile(r"##?\w{0,20}\Z")
 """A line that could become a command, and the end of a line that could."""
 
 _SHORT = 100
@@ -57,5 +57,5 @@ class Breaker:
         if _BLANK.fullmatch(line):
             self._line = line if len(line) < _SHORT else f" {line[-1]}"
         else:
-            self._line = f"x{begun[0] if (begun := _BEGUN.search(line[-_SHORT:])) else ''}"
+            self._line = f"x{begun[0] if (begun := _PARTIAL_COMMAND.search(line[-_SHORT:])) else ''}"
         return piece

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mcprun._util.json_io import write_file
-from mcprun._util.special_files import open_in_place, refuse_special
+from mcprun._util.special_files import open_device, refuse_special
 from mcprun._util.surrogates import well_formed
 from mcprun.errors import UsageError
 from mcprun.report import workflow_commands
@@ -48,7 +48,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     refuse_own(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if stream := open_in_place(path):
+        if stream := open_device(path):
             with stream:
                 stream.write(data)
         else:
@@ -93,7 +93,7 @@ def add_summary(facts: RunData, name: str) -> None:
     """
     path = Path(name)
     try:
-        if stream := open_in_place(path):
+        if stream := open_device(path):
             with stream:
                 stream.write(markdown(facts, SUMMARY_BYTES).encode(errors="replace"))
             return
@@ -112,7 +112,7 @@ def add_outputs(run: Run, name: str) -> None:
     data = step_outputs(run).encode("utf-8", "surrogateescape")  # the path's own bytes
     path = Path(name)
     try:
-        if stream := open_in_place(path):
+        if stream := open_device(path):
             with stream:
                 stream.write(data)
             return

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from mcprun._util.json_io import dumps, indented, write_file
+from mcprun._util.json_io import dump_indented, dumps, write_file
 from mcprun._util.json_value import JsonObject
 from mcprun.errors import UsageError
 from mcprun.runs.directory import RUN, TRANSCRIPTS
@@ -62,7 +62,7 @@ def _check(run: Run, path: Path, *, force: bool) -> None:
         raise UsageError(f"{path} is the run itself: choose another folder for the baseline")
     if not force:
         _check_old(path)
-    if not force and (lost := _lost(run, path)):
+    if not force and (lost := _missing_queries(run, path)):
         more = f" and {len(lost) - _LISTED:,} more" if len(lost) > _LISTED else ""
         raise UsageError(
             f"{run.path} lacks {len(lost):,} of the queries in {path} ({', '.join(lost[:_LISTED])}{more}), and"
@@ -78,7 +78,7 @@ def _check_old(path: Path) -> None:
         raise UsageError(f"{error}; use --force to replace it with the new baseline") from None
 
 
-def _lost(run: Run, path: Path) -> list[str]:
+def _missing_queries(run: Run, path: Path) -> list[str]:
     """Return the ids of queries that the baseline at `path` holds and the run lacks, in the baseline's order.
 
     Each is quoted and cut to `_NAME` characters.
@@ -88,16 +88,16 @@ def _lost(run: Run, path: Path) -> list[str]:
     return [repr(name)[:_NAME] for name in names if name not in held]
 
 
-def _heal(place: Path, old: Path) -> None:
+def _heal(folder: Path, old: Path) -> None:
     """Restore or remove the old baseline that a process left behind when it was killed while replacing it."""
-    if old.exists() and not place.exists():
-        old.replace(place)
+    if old.exists() and not folder.exists():
+        old.replace(folder)
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _replace(run: Run, place: Path, old: Path, *, slim: bool) -> None:
+def _replace(run: Run, folder: Path, old: Path, *, slim: bool) -> None:
     """Write the new baseline next to the old one, swap them, and remove the old one and any temporary folder."""
-    new = place.with_name(f".{place.name}.new")
+    new = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(new, ignore_errors=True)
     try:
         new.mkdir(parents=True)
@@ -105,12 +105,12 @@ def _replace(run: Run, place: Path, old: Path, *, slim: bool) -> None:
         with (new / TRANSCRIPTS).open("wb") as file:
             file.writelines(lines)
         record = _record(run.record, slim=slim).line()
-        write_file(new / RUN, indented(record) + b"\n")
+        write_file(new / RUN, dump_indented(record) + b"\n")
         with contextlib.suppress(FileNotFoundError):
-            place.replace(old)
-        new.replace(place)
+            folder.replace(old)
+        new.replace(folder)
     finally:
-        _heal(place, old)
+        _heal(folder, old)
         shutil.rmtree(new, ignore_errors=True)
 
 

@@ -10,7 +10,7 @@ from mcprun._util.compact import Numbers
 from mcprun.runs.run_record import Counts
 from mcprun.runs.transcript import TranscriptSummary, Verdict
 
-_ENDED = {
+_PHRASES = {
     Verdict.PASSED: "passed",
     Verdict.FAILED: "failed",
     Verdict.ERROR: "ended in an error",
@@ -38,7 +38,7 @@ def damage(lines: Iterable[tuple[TranscriptSummary, bytes]], counts: Counts | No
     if len(seen) != counts.queries:
         return f"run.json counts {counts.queries:,} transcripts, but the file has {len(seen):,} complete lines"
     if wrong := next((verdict for verdict in Verdict if found[verdict] != getattr(counts, verdict)), None):
-        return f"run.json counts {getattr(counts, wrong):,} that {_ENDED[wrong]}, but the file has {found[wrong]:,}"
+        return f"run.json counts {getattr(counts, wrong):,} that {_PHRASES[wrong]}, but the file has {found[wrong]:,}"
     return ""
 
 

@@ -31,7 +31,7 @@ class RedactPatterns:
     def __bool__(self) -> bool:
         return bool(self._patterns)
 
-    def replaced(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """Replace all matches in a text. Return the same object if there are none."""
         if not self._patterns or text in self._clean:
             return text
@@ -49,7 +49,7 @@ class RedactPatterns:
         return text
 
     def spans(self, text: str) -> list[list[tuple[int, int]]]:
-        """Return a list of matches' spans per pattern. If a pattern times out, `replaced` redacts the whole text."""
+        """Return a list of matches' spans per pattern. If a pattern times out, `redact` redacts the whole text."""
         found: list[list[tuple[int, int]]] = []
         for pattern in self._patterns:
             try:
@@ -58,14 +58,14 @@ class RedactPatterns:
                 self._note(pattern)
         return found
 
-    def look_ahead(self, value: Any) -> None:
-        """Match all strings of a value in one job. If none matches, `replaced` need not match them one by one."""
+    def prefetch(self, value: Any) -> None:
+        """Match all strings of a value in one job. If none matches, `redact` need not match them one by one."""
         texts = frozenset(_strings(value)) - self._clean if self._patterns else ()
         try:
             if texts and not bounded.any_match(self._patterns, list(texts)):
                 self._clean = frozenset(texts)
         except EvaluationError:
-            pass  # `replaced` finds the pattern that times out
+            pass  # `redact` finds the pattern that times out
 
     def _note(self, pattern: str) -> None:
         if pattern not in self._late:
@@ -85,7 +85,7 @@ class RedactPatterns:
         return shown if REDACTED not in shown else f"{shown} ({place})"
 
 
-def scrubbed(pattern: str, replacement: str, text: str) -> str:
+def scrub(pattern: str, replacement: str, text: str) -> str:
     """Replace matches of a `--scrub` pattern. Return the text unchanged if that times out."""
     try:
         return bounded.replace(pattern, replacement, text)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 from mcprun.errors import REDACTED
 from mcprun.runs.option_patterns import RedactPatterns
 from mcprun.runs.record import Record
-from mcprun.runs.secret_forms import Form, encoded, forms
+from mcprun.runs.secret_forms import Form, encode_text, forms
 
 LEAST = 6
 """Minimum characters of a secret. Shorter values, such as `true` and `8080`, would match everywhere."""
@@ -87,7 +87,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Redact secrets and matches of the patterns in a text; return the same object if there are none."""
-        return self._patterns.replaced(self._without_secrets(text))
+        return self._patterns.redact(self._without_secrets(text))
 
     def _without_secrets(self, text: str) -> str:
         if self._forms and len(text) >= self._least and any(map(text.__contains__, self._cores)):
@@ -119,38 +119,38 @@ class Redactor:
                 start, end = min(nexts.values(), key=lambda span: (span[0], -span[1]))
                 yield start, end
 
-    def safe_end(self, text: str, most: int | None = None) -> int:
+    def safe_length(self, text: str, max_chars: int | None = None) -> int:
         """Return how many characters of a text can be redacted on their own, whatever text follows.
 
-        The rest may be the start of a secret. With `most`, return at most that many, or a little more if the text
+        The rest may be the start of a secret. With `max_chars`, return at most that many, or a little more if the text
         starts with a longer match. Neither secrets nor matches of patterns are split. Matches that would only be
         complete with the following text are not considered.
         """
-        end = len(text) if most is None else most
+        end = len(text) if max_chars is None else max_chars
         if not self._has_lines and text.endswith("\n", 0, end):
             return end
         secrets = list(self._secrets(text))
         found = [secrets, *self._patterns.spans(text)]
-        begun = self._begun(text, secrets)
+        begun = self._partial_secret_offset(text, secrets)
         end = min(end, begun)
         for start, stop in _joined(span for spans in found for span in spans):
             if start < end < stop:
                 return start or min(stop, begun)
         return end
 
-    def _begun(self, text: str, found: list[tuple[int, int]]) -> int:
+    def _partial_secret_offset(self, text: str, found: list[tuple[int, int]]) -> int:
         """Return the offset of a secret that the end of the text may cut off, or the length of the text.
 
         `found` holds the spans of complete secrets.
         """
-        places = (at for form in self._forms for at in form.begun(text))
+        places = (at for form in self._forms for at in form.partial_offsets(text))
         return min((at for at in places if not any(start < at < stop for start, stop in found)), default=len(text))
 
     def value(self, value: T) -> T:
         """Redact strings and numbers in a JSON value, record or event. Return the same object if nothing changes."""
         if not self._forms and not self._patterns:
             return value
-        self._patterns.look_ahead(value)
+        self._patterns.prefetch(value)
         return cast("T", self._value(value))
 
     def _value(self, value: Any) -> Any:
@@ -294,4 +294,4 @@ def _texts(secret: str) -> Iterator[tuple[str, bool]]:
     for texts, is_part in ((whole, False), (lines, True)):
         for text in texts:
             yield text, is_part
-            yield encoded(text).decode("utf-8", "replace"), True
+            yield encode_text(text).decode("utf-8", "replace"), True

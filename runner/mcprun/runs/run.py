@@ -17,7 +17,7 @@ from typing import IO, TypeVar
 from pydantic import ValidationError
 
 from mcprun._util.compact import Digests
-from mcprun._util.json_io import parsed
+from mcprun._util.json_io import parse_line
 from mcprun._util.json_value import JsonObject
 from mcprun._util.long_integers import may_hold
 from mcprun._util.operating_system import relative_path
@@ -50,7 +50,7 @@ class Run:
 
     path: Path
     record: RunRecord
-    _kept_open: list[IO[bytes]] = field(default_factory=list, repr=False, compare=False)
+    _open_streams: list[IO[bytes]] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
     def read(cls, name: str) -> Run:
@@ -120,10 +120,10 @@ class Run:
         """The totals in `run.json`, or those of the transcripts so far while it has none."""
         if self.record.counts:
             return self.record.counts
-        tally = RunTotals()
+        totals = RunTotals()
         for summary, _ in self.summaries(self.path):
-            tally.add(summary)
-        return tally.counts()
+            totals.add(summary)
+        return totals.counts()
 
     @cached_property
     def digests(self) -> Digests:
@@ -132,7 +132,7 @@ class Run:
         try:
             with path.open("rb") as stream:
                 for line in stream:
-                    query = parsed(line)
+                    query = parse_line(line)
                     digests.add(query["id"], query["digest"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise UsageError(f"can't read {path}: {_reason(error)}") from None
@@ -149,7 +149,7 @@ class Run:
             with (self.path / TRACE).open("rb") as stream:
                 for line in stream:
                     if line.endswith(b"\n") and _is_reply(line):
-                        event = parsed(line)
+                        event = parse_line(line)
                         if "stop_reason" in event:
                             usage, batch = event.get("usage"), event.get("batch")
                             if batch and (batch, event.get("request_id")) in taken:
@@ -209,16 +209,16 @@ class Run:
 
     def at(self, offset: int) -> Transcript:
         """Read the transcript at an offset from `index`. Keeps the file open until `close`."""
-        if not self._kept_open:
-            self._kept_open.append((self.path / TRANSCRIPTS).open("rb"))
-        (stream,) = self._kept_open
+        if not self._open_streams:
+            self._open_streams.append((self.path / TRANSCRIPTS).open("rb"))
+        (stream,) = self._open_streams
         stream.seek(offset)
         return _read_as(Transcript, stream.readline(), self.path / TRANSCRIPTS)
 
     def close(self) -> None:
         """Close the file that `at` keeps open."""
-        while self._kept_open:
-            self._kept_open.pop().close()
+        while self._open_streams:
+            self._open_streams.pop().close()
 
     @staticmethod
     def lines(path: Path) -> Iterator[tuple[Transcript, bytes]]:
@@ -240,14 +240,14 @@ def _is_reply(line: bytes) -> bool:
     if begun := _EVENT.match(line):
         return begun["name"].decode() in _REPLIES
     with suppress(ValueError, KeyError, TypeError):
-        return parsed(line)["event"] in _REPLIES
+        return parse_line(line)["event"] in _REPLIES
     return False
 
 
 def _event(line: bytes, path: Path) -> JsonObject:
     """Parse a line of the trace. Raises `UsageError` if a field that events share is missing or invalid."""
     try:
-        event = parsed(line)
+        event = parse_line(line)
         datetime.fromisoformat(event["at"]).timestamp()
         is_valid = (
             isinstance(event["event"], str)
@@ -276,7 +276,7 @@ def _complete_lines(kind: type[_Read], path: Path) -> Iterator[tuple[_Read, byte
 def _parsed_as(kind: type[_Read], data: bytes) -> _Read:
     """Parse a record. NaN, infinity and overlong integers, which older files may hold, become text."""
     if b"NaN" in data or b"Infinity" in data or may_hold(data):
-        return kind.model_validate(parsed(data))
+        return kind.model_validate(parse_line(data))
     return kind.model_validate_json(data)
 
 
@@ -285,7 +285,7 @@ def _read_as(kind: type[_Read], line: bytes, path: Path) -> _Read:
     with suppress(ValueError):
         return _parsed_as(kind, line)
     try:  # the slower parser accepts lone surrogates
-        return kind.model_validate(parsed(line))
+        return kind.model_validate(parse_line(line))
     except ValueError as error:
         raise unreadable(path, error, f"{path} has a line that is not a transcript") from None
 

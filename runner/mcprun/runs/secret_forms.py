@@ -50,7 +50,7 @@ _BREAK = rf"(?:\s|{_BACKSLASH}{{1,{_LEVELS}}}[nr]|%0[aAdD]){{0,8}}+"
 _LETTERS = {"\a": "a", "\b": "b", "\t": "t", "\n": "n", "\v": "v", "\f": "f", "\r": "r", "\x1b": "e"}
 """C escapes, which JSON, Python and shells share."""
 
-_BEGUN = re.compile(r"""\\[\\\w#;&'"{}]{0,79}|[%&][\w#;%]{0,79}|['"][\\'"]{0,79}|\r""")
+_PARTIAL_ESCAPE = re.compile(r"""\\[\\\w#;&'"{}]{0,79}|[%&][\w#;%]{0,79}|['"][\\'"]{0,79}|\r""")
 """Matches text that may be the start of an incomplete escape."""
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -69,9 +69,9 @@ class _Unit:
         patterns = filter(None, (self.pattern, re.escape(self.plain), self.doubled))
         return {found.end() for pattern in patterns if (found := _compiled(pattern).match(text, at))}
 
-    def is_begun(self, text: str, at: int) -> bool:
+    def is_partial(self, text: str, at: int) -> bool:
         """Return whether the text may end within the unit that starts at `at`."""
-        return bool(self.plain and _BEGUN.fullmatch(text, at))
+        return bool(self.plain and _PARTIAL_ESCAPE.fullmatch(text, at))
 
 
 @dataclass(frozen=True)
@@ -101,15 +101,15 @@ class Form:
         """The maximum characters of an occurrence without line breaks."""
         return sum(len(one) if isinstance(one, str) else 80 for one in self.units)
 
-    def begun(self, text: str) -> Iterator[int]:
+    def partial_offsets(self, text: str) -> Iterator[int]:
         """Yield the offsets at which an occurrence may start that the end of the text cuts off."""
         first = self.units[0]
         starts = re.escape(first[0]) if isinstance(first, str) else rf"{first.pattern}|[\\%&'\"\r]"
         for found in _compiled(f"(?={starts})").finditer(text, max(0, len(text) - self.longest)):
-            if self._is_begun(text, found.start()):
+            if self._is_partial(text, found.start()):
                 yield found.start()
 
-    def _is_begun(self, text: str, at: int) -> bool:
+    def _is_partial(self, text: str, at: int) -> bool:
         places = {at}
         for unit in self.units:
             ends: set[int] = set()
@@ -120,7 +120,7 @@ class Form:
                         return True
                     if text.startswith(unit, place):
                         ends.add(place + len(unit))
-                elif place == len(text) or unit.is_begun(text, place):
+                elif place == len(text) or unit.is_partial(text, place):
                     return True
                 else:
                     ends |= unit.ends(text, place)
@@ -136,7 +136,7 @@ def forms(text: str, *, is_part: bool = False) -> Iterator[Form]:
     For a part of a secret, base64 and hex of its escaped forms are left out.
     """
     yield Form(partial(_escaped, text), (_core(text),), len(text))
-    data = encoded(text)
+    data = encode_text(text)
     sources = {data} if is_part else {data, json.dumps(text)[1:-1].encode(), quote(data, safe="").encode()}
     for source in sources:
         yield from (_base64(source, before) for before in range(3))
@@ -144,7 +144,7 @@ def forms(text: str, *, is_part: bool = False) -> Iterator[Form]:
             yield Form(partial(_plain, digits), (digits[:_FILTERED],), len(digits))
 
 
-def encoded(text: str) -> bytes:
+def encode_text(text: str) -> bytes:
     """Encode a text as UTF-8. Surrogate escapes of environment variables become the original bytes (PEP 383)."""
     try:
         return text.encode("utf-8", "surrogateescape")
@@ -177,7 +177,7 @@ def _character(character: str, *, is_first: bool = False) -> _Unit:
     The first character of a secret matches at most one preceding backslash. Otherwise each backslash of a long run
     would be tried as the start.
     """
-    code, data = ord(character), encoded(character)
+    code, data = ord(character), encode_text(character)
     units = character.encode("utf-16-be", "surrogatepass").hex()
     slashes = f"{_BACKSLASH}{{1,{_LEVELS}}}"  # between the parts of one escape
     escapes = [

@@ -19,11 +19,11 @@ class StreamRedactor:
     def take(self, piece: str) -> str:
         """Take the next piece. Return the redacted text that is complete."""
         text = self._held + piece
-        end = text.rfind("\n") + 1 if self._redactor.has_patterns else self._redactor.safe_end(text)
+        end = text.rfind("\n") + 1 if self._redactor.has_patterns else self._redactor.safe_length(text)
         self._held = text[end:]
         return self._redactor.text(text[:end])
 
-    def end(self) -> str:
+    def flush(self) -> str:
         """Return the redacted rest after the last piece."""
         text, self._held = self._held, ""
         return self._redactor.text(text)
@@ -32,14 +32,15 @@ class StreamRedactor:
 class LineRedactor:
     """Returns whole lines for the pieces it takes: text that is not redacted yet, and that can be on its own.
 
-    A line of more than `most` characters is returned in parts. Concatenated, the output is the input, and redacting it
-    part by part gives the same text as redacting the whole. There are two exceptions. A pattern may miss a match that
-    spans several lines, and the end of a match of more than `longest_fit` characters in a line returned in parts.
+    A line of more than `max_chars` characters is returned in parts. Concatenated, the output is the input, and
+    redacting it part by part gives the same text as redacting the whole. There are two exceptions. A pattern may miss a
+    match that spans several lines, and the end of a match of more than `longest_fit` characters in a line returned in
+    parts.
     """
 
-    def __init__(self, redactor: Redactor, most: int) -> None:
+    def __init__(self, redactor: Redactor, max_chars: int) -> None:
         self._redactor = redactor
-        self._most = most
+        self._max_chars = max_chars
         self.held = ""
         """Text that was not returned yet."""
 
@@ -47,13 +48,13 @@ class LineRedactor:
         """Take the next piece. Return the text that is complete."""
         text = self.held + piece
         end = text.rfind("\n") + 1
-        if len(text) - end > self._most:
+        if len(text) - end > self._max_chars:
             end = max(end, len(text) - self._redactor.longest_fit)
-        end = end and self._redactor.safe_end(text, end)
+        end = end and self._redactor.safe_length(text, end)
         self.held = text[end:]
         return text[:end]
 
-    def end(self) -> str:
+    def flush(self) -> str:
         """Return the rest after the last piece."""
         text, self.held = self.held, ""
         return text

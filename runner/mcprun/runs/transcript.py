@@ -244,7 +244,7 @@ class TranscriptSummary(Record):
     usage: Usage | None = None
 
     @property
-    def is_begun(self) -> bool:
+    def has_content(self) -> bool:
         """Whether the transcript holds anything that would be lost without it: a verdict, turns or calls."""
         return self.verdict is not Verdict.SKIPPED or bool(self.turns or self.calls)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from mcprun._util.json_io import parsed
+from mcprun._util.json_io import parse_line
 from mcprun._util.json_value import JsonObject
 from mcprun.errors import UsageError
 from mcprun.runs.directory import RUN, TRANSCRIPTS
@@ -50,7 +50,7 @@ class TranscriptLines:
                 if head := _HEAD.match(line):
                     yield _text(head["id"]), int(head["repeat"])
                 else:  # keys in another order, written by another program
-                    one = parsed(line)
+                    one = parse_line(line)
                     yield str(one["id"]), int(one["repeat"])
 
 
@@ -94,7 +94,7 @@ def open_single(name: str, keys: Container[Key]) -> Iterator[Callable[[Key], Jso
         offset = 0
         for line in stream:
             with suppress(ValueError, KeyError, TypeError):  # the comparison has already reported invalid lines
-                one = parsed(line)
+                one = parse_line(line)
                 if (key := (one["id"], one["repeat"])) in keys:
                     places[key] = offset
             offset += len(line)
@@ -103,11 +103,11 @@ def open_single(name: str, keys: Container[Key]) -> Iterator[Callable[[Key], Jso
             if key not in places:
                 return None
             stream.seek(places[key])
-            return dict(parsed(stream.readline()))
+            return dict(parse_line(stream.readline()))
 
         yield find
 
 
 def _text(string: bytes) -> str:
     """Parse a JSON string."""
-    return str(parsed(string)) if b"\\" in string else string[1:-1].decode()
+    return str(parse_line(string)) if b"\\" in string else string[1:-1].decode()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from mcprun._util.compact import Numbers
-from mcprun._util.json_io import encoded, indented, sync, write_file, write_lines
+from mcprun._util.json_io import dump_indented, encode, sync, write_file, write_lines
 from mcprun._util.json_text import levels
 from mcprun._util.operating_system import lock
 from mcprun.errors import UsageError
@@ -40,37 +40,37 @@ def now() -> str:
 class RunWriter:
     """Writes one run, new or resumed. Only one process at a time can write a run.
 
-    Existing transcripts are dropped unless they are `wanted`. Those that are wanted but not `is_done` will be replaced,
-    and are kept aside in `retried.jsonl` until then. `tally` counts the transcripts that are kept and written. Raises
+    Existing transcripts are dropped unless they are `keep`. Those that are wanted but not `is_final` will be replaced,
+    and are kept aside in `retried.jsonl` until then. `totals` counts the transcripts that are kept and written. Raises
     `UsageError` if another process writes this run, or if it is not writable.
     """
 
     def __init__(
         self,
         path: Path,
-        wanted: Callable[[TranscriptSummary], bool] = lambda _: False,
-        is_done: Callable[[TranscriptSummary], bool] = lambda _: True,
+        keep: Callable[[TranscriptSummary], bool] = lambda _: False,
+        is_final: Callable[[TranscriptSummary], bool] = lambda _: True,
     ) -> None:
         self.path = path
         self.log = path / LOG
-        self.tally = RunTotals()
-        self._places = Numbers()
+        self.totals = RunTotals()
+        self._offsets = Numbers()
         self._is_broken = self._is_closed = False
         try:
             refuse_links(path)
             self._trace = (path / TRACE).open("a+b")
             _lock(self._trace, path)
             _drop_torn_line(self._trace)
-            self._transcripts = self._open_transcripts(wanted, is_done)
+            self._transcripts = self._open_transcripts(keep, is_final)
             self.log.touch()
         except OSError as error:
             raise UsageError(f"can't write {error.filename or path}: {error.strerror}") from None
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, tuple) and _name(key) in self._places
+        return isinstance(key, tuple) and _name(key) in self._offsets
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._offsets)
 
     def handle(self, event: Event, trace_id: str | None = None) -> None:
         """Write an event to the trace. If it holds a transcript, write that first.
@@ -86,36 +86,36 @@ class RunWriter:
         line = event.line(now())
         if trace_id:
             line["trace_id"] = trace_id
-        data = encoded(line) + b"\n"
+        data = encode(line) + b"\n"
         try:
             if isinstance(event, QueryEnd):
-                self.keep(event.transcript)
+                self.write_final(event.transcript)
             elif isinstance(event, ExchangeEnd):
-                self._put(event.transcript)
+                self._write_or_replace(event.transcript)
             self._trace.write(data)
             self._trace.flush()
         except OSError:
             self._is_broken = True
             raise
 
-    def keep(self, transcript: Transcript) -> None:
+    def write_final(self, transcript: Transcript) -> None:
         """Write a final transcript, and add it to the totals."""
-        self._put(transcript)
-        self.tally.add(transcript)
+        self._write_or_replace(transcript)
+        self.totals.add(transcript)
 
-    def _put(self, transcript: Transcript) -> None:
+    def _write_or_replace(self, transcript: Transcript) -> None:
         """Write a transcript, replacing an earlier and shorter version of the same conversation.
 
         Raises `ValueError` if it is nested too deeply.
         """
         name, value = _name((transcript.id, transcript.repeat)), transcript.line()
-        line = encoded(value)
+        line = encode(value)
         if line.count(b"[") + line.count(b"{") > _MAX_LEVELS and levels(value) > _MAX_LEVELS:
             raise ValueError(f"nested more than {_MAX_LEVELS} levels deep")
-        if name in self._places:
-            self._replace_last(self._places[name], line + b"\n")
+        if name in self._offsets:
+            self._replace_last(self._offsets[name], line + b"\n")
             return
-        self._places[name] = self._transcripts.tell()
+        self._offsets[name] = self._transcripts.tell()
         self._transcripts.write(line + b"\n")
         self._transcripts.flush()
 
@@ -134,13 +134,13 @@ class RunWriter:
 
     def write_record(self, record: RunRecord) -> None:
         """Replace `run.json` atomically. The first call makes the folder a run."""
-        write_file(self.path / RUN, indented(record.line()))
+        write_file(self.path / RUN, dump_indented(record.line()))
 
     def close(self, order: Iterable[Key], record: RunRecord) -> None:
         """Sort the transcripts into the given order, write the final `run.json`, and release the run."""
         try:
             sync(self._transcripts)
-            found = (self._places.get(_name(key)) for key in order)
+            found = (self._offsets.get(_name(key)) for key in order)
             wanted = array("Q", (offset for offset in found if offset is not None))
             if any(one > other for one, other in pairwise(wanted)):
                 self._sort(wanted)
@@ -155,11 +155,11 @@ class RunWriter:
             with contextlib.suppress(OSError):  # closing flushes, which fails on a full disk
                 stream.close()
 
-    def _replace_last(self, place: int, line: bytes) -> None:
-        """Replace the last line, which begins at `place`, atomically: the file always holds the old or the new line."""
+    def _replace_last(self, offset: int, line: bytes) -> None:
+        """Replace the last line, at `offset`, atomically: the file always holds the old or the new line."""
         path, copy_path = self.path / TRANSCRIPTS, self.path / f"{TRANSCRIPTS}.new"
         with path.open("rb") as source, copy_path.open("wb") as copy:
-            copy.write(source.read(place) + line)
+            copy.write(source.read(offset) + line)
             sync(copy)
         self._transcripts.close()
         copy_path.replace(path)
@@ -174,7 +174,7 @@ class RunWriter:
             sync(copy)
         ordered.replace(unsorted)
 
-    def bring_back(self) -> int:
+    def restore_retried(self) -> int:
         """Restore the transcripts that were kept aside and not replaced. Return their number.
 
         After a failed write they stay aside until the run is resumed.
@@ -184,17 +184,17 @@ class RunWriter:
             return restored
         for summary, line in Run.summaries(self.path, RETRIED):
             name = _name((summary.id, summary.repeat))
-            if name not in self._places:
-                self._places[name] = self._transcripts.tell()
+            if name not in self._offsets:
+                self._offsets[name] = self._transcripts.tell()
                 self._transcripts.write(line)
-                self.tally.add(summary)
+                self.totals.add(summary)
                 restored += 1
         sync(self._transcripts)
         (self.path / RETRIED).unlink()
         return restored
 
     def _open_transcripts(
-        self, wanted: Callable[[TranscriptSummary], bool], is_done: Callable[[TranscriptSummary], bool]
+        self, keep: Callable[[TranscriptSummary], bool], is_final: Callable[[TranscriptSummary], bool]
     ) -> IO[bytes]:
         """Open the transcripts for appending, after removing those not to be kept. If all are, nothing is rewritten."""
         path, offset, dropped, again = self.path / TRANSCRIPTS, 0, set[int](), set[int]()
@@ -203,15 +203,15 @@ class RunWriter:
             self._recover(stream)
         for number, (summary, line) in enumerate(Run.summaries(self.path)):
             name = _name((summary.id, summary.repeat))
-            if name in self._places:  # a duplicate, in a damaged file
+            if name in self._offsets:  # a duplicate, in a damaged file
                 dropped.add(number)
-            elif wanted(summary) and is_done(summary):
-                self._places[name] = offset
-                self.tally.add(summary)
+            elif keep(summary) and is_final(summary):
+                self._offsets[name] = offset
+                self.totals.add(summary)
                 offset += len(line)
             else:
                 dropped.add(number)
-                if wanted(summary) and summary.is_begun:
+                if keep(summary) and summary.has_content:
                     again.add(number)
         if again:
             self._copy(RETRIED, again.__contains__)

@@ -66,7 +66,7 @@ def open_telemetry(model: ModelRecord, clean: Callable[[str], str]) -> Telemetry
 
     Raises `UsageError` if OpenTelemetry is not installed, or if the variables select an unsupported protocol.
     """
-    from mcprun.telemetry.export import exporting
+    from mcprun.telemetry.export import open_exporter
     from mcprun.telemetry.spans import Spans
 
-    return Spans(exporting(clean), model)
+    return Spans(open_exporter(clean), model)

@@ -224,7 +224,7 @@ class _Log(logging.Handler):
         self._outlet.why = self._outlet.why or self._outlet.clean(record.getMessage())
 
 
-def exporting(clean: Callable[[str], str]) -> Exporting:
+def open_exporter(clean: Callable[[str], str]) -> Exporting:
     """Return a tracer whose spans are exported, with their text redacted by `clean`.
 
     Raises `UsageError` for any OTLP protocol except `http/protobuf`.

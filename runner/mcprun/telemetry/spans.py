@@ -137,7 +137,7 @@ class Spans:
             case AttemptEnd(where=AttemptRef(attempt=attempt)):
                 span.add_event("attempt_end", {"mcprun.attempt": attempt, "mcprun.stop": event.stop})
             case QueryEnd():
-                _end(span, event.transcript)
+                _end_span(span, event.transcript)
 
     def trace_id(self, where: AttemptRef) -> str | None:
         """Return the id of a running query's trace, or None if OpenTelemetry is disabled (`OTEL_SDK_DISABLED`)."""
@@ -146,7 +146,7 @@ class Spans:
         return format_trace_id(context.trace_id) if context and context.is_valid else None
 
 
-def _end(span: Span, transcript: Transcript) -> None:
+def _end_span(span: Span, transcript: Transcript) -> None:
     """Record how a query ended. A check that does not hold is not an error: the query was completed."""
     span.set_attributes(
         {

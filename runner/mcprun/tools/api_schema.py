@@ -15,10 +15,10 @@ from typing import Any
 from mcprun._util.json_text import levels
 from mcprun._util.json_value import JsonObject
 from mcprun.evaluation.json_schema import InvalidSchemaError, check_schema
-from mcprun.evaluation.schema_references import Places
-from mcprun.tools.schema_keys import SentSchema, property_keys, renamed
+from mcprun.evaluation.schema_references import SchemasByPath
+from mcprun.tools.schema_keys import SentSchema, property_keys, rename_keys
 
-MOST_SCHEMA_DEPTH = 100
+MAX_SCHEMA_DEPTH = 100
 """Maximum nesting of a schema, in levels: checking one takes many times its depth in stack frames."""
 
 _KEY_LENGTH = 64
@@ -39,15 +39,15 @@ _CONDITION = ("if", "then", "else")
 class InputSchema:
     """A tool's input schema: `server` is the server's own, `api` the one sent to the API.
 
-    `safe` maps property keys to their stand-ins. `places` indexes the subschemas of the server's schema; it is None
-    if no key has a stand-in. `notes` describe the changes.
+    `safe` maps property keys to their stand-ins. `schemas_by_path` indexes the subschemas of the server's schema; it is
+    None if no key has a stand-in. `notes` describe the changes.
     """
 
     server: JsonObject
     api: JsonObject
     safe: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    places: Places | None = field(default=None, repr=False, compare=False)
+    schemas_by_path: SchemasByPath | None = field(default=None, repr=False, compare=False)
 
     def from_api(self, arguments: JsonObject) -> JsonObject:
         """Map the keys of a model's arguments to the server's."""
@@ -58,15 +58,19 @@ class InputSchema:
         return self._renamed(arguments, self.safe)
 
     def _renamed(self, arguments: JsonObject, names: Mapping[str, str]) -> JsonObject:
-        return {**renamed(self.places, [()], arguments, names)} if self.places and names else {**arguments}
+        return (
+            {**rename_keys(self.schemas_by_path, [()], arguments, names)}
+            if self.schemas_by_path and names
+            else {**arguments}
+        )
 
 
 def fit_to_api(schema: Any) -> InputSchema:
     """Return an input schema that the API accepts. Raises `ValueError` with the reason if there is none."""
     if not isinstance(schema, dict):
         raise ValueError("its input schema is not an object")
-    if levels(schema) > MOST_SCHEMA_DEPTH:
-        raise ValueError(f"its input schema is nested more than {MOST_SCHEMA_DEPTH} deep")
+    if levels(schema) > MAX_SCHEMA_DEPTH:
+        raise ValueError(f"its input schema is nested more than {MAX_SCHEMA_DEPTH} deep")
     server = schema
     kind = schema.get("type", "object")
     if kind != "object" and not (isinstance(kind, list) and "object" in kind):
@@ -75,10 +79,10 @@ def fit_to_api(schema: Any) -> InputSchema:
         check_schema(schema)
     except InvalidSchemaError as error:
         raise ValueError(f"its input schema is not valid {error}") from None
-    safe = {key: stand_in(key, _KEY_LENGTH, ".-") for key in property_keys(schema) if not _KEY.fullmatch(key)}
+    safe = {key: replacement_name(key, _KEY_LENGTH, ".-") for key in property_keys(schema) if not _KEY.fullmatch(key)}
     notes = [f"the property key {key!r} is sent to the API as {sent!r}" for key, sent in safe.items()]
     moved = _moved(schema)
-    places = Places(schema) if safe or moved else None
+    places = SchemasByPath(schema) if safe or moved else None
     if places:
         schema = SentSchema(places, safe, moved).schema()
     if schema.get("type") != "object":
@@ -96,8 +100,8 @@ def check_output(schema: Any) -> None:
         return
     if not isinstance(schema, dict | bool):
         raise ValueError("its output schema is not an object or a boolean")
-    if levels(schema) > MOST_SCHEMA_DEPTH:
-        raise ValueError(f"its output schema is nested more than {MOST_SCHEMA_DEPTH} deep")
+    if levels(schema) > MAX_SCHEMA_DEPTH:
+        raise ValueError(f"its output schema is nested more than {MAX_SCHEMA_DEPTH} deep")
     try:
         check_schema(schema)
     except InvalidSchemaError as error:
@@ -120,7 +124,7 @@ def _nested(schema: JsonObject, moved: frozenset[str]) -> JsonObject:
     return {**kept, "if": {}, "then": {key: value for key, value in schema.items() if key in moved}}
 
 
-def stand_in(name: str, length: int, also: str) -> str:
+def replacement_name(name: str, length: int, also: str) -> str:
     """Return a name in the API's alphabet that resembles `name` and depends on nothing else.
 
     It has at most `length` characters. `also` are the characters allowed besides letters, digits and the underscore.

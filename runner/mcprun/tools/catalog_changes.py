@@ -37,10 +37,10 @@ def compare_catalogs(before: Catalog, after: Catalog) -> list[ToolChange]:
 
 
 def _compared(
-    what: str, before: list[JsonObject], after: list[JsonObject], as_tool: Callable[[JsonObject], JsonObject]
+    noun: str, before: list[JsonObject], after: list[JsonObject], as_tool: Callable[[JsonObject], JsonObject]
 ) -> Iterator[ToolChange]:
     for change in compare_tools(map(as_tool, before), map(as_tool, after)):
-        yield replace(change, tool=f"{what} {change.tool}")
+        yield replace(change, tool=f"{noun} {change.tool}")
 
 
 def _prompt(prompt: JsonObject) -> JsonObject:

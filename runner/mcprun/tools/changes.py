@@ -48,7 +48,7 @@ _ALIKE = 0.5
 _MAX_PAIRS = 2_500
 """Maximum pairs of a removed and an added tool to compare: a list that is all new was not renamed."""
 
-_PLACE = 200
+_MAX_PATH_CHARS = 200
 """Maximum length of a schema path in a message, in characters."""
 
 
@@ -176,11 +176,11 @@ def _annotations(name: str, before: Any, after: Any) -> Iterator[ToolChange]:
 def _schemas(name: str, side: Literal["input", "output"], before: Any, after: Any) -> Iterator[ToolChange]:
     for change in compare_schemas(before, after):
         kind = cast("Kind", f"{side}_{change.kind}")
-        message = f"{side}{_short(change.at)}: {_words(side, change)}"
+        message = f"{side}{_short(change.at)}: {_describe(side, change)}"
         yield ToolChange(name, kind, change.kind in _BREAKING[side], message, change.before, change.after)
 
 
-def _words(side: str, change: SchemaChange) -> str:
+def _describe(side: str, change: SchemaChange) -> str:
     """Describe a change without its path: `new required argument {"type": "string"}`, `type number → integer`."""
     noun = "argument" if side == "input" and re.fullmatch(r"\.[^.\[\]]+", change.at) else "property"
     match change:
@@ -209,7 +209,7 @@ def _schema(value: Any) -> str:
 
 
 def _short(at: str) -> str:
-    return at if len(at) <= _PLACE else f"{at[:_PLACE]}…"
+    return at if len(at) <= _MAX_PATH_CHARS else f"{at[:_MAX_PATH_CHARS]}…"
 
 
 def _both(before: Any, after: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from mcprun._util.code_points import revealed, revealed_part, spaces_spelled
+from mcprun._util.code_points import reveal, reveal_part, spell_out_spaces
 from mcprun._util.json_value import JsonObject
 from mcprun.runs.transcript import Call
 from mcprun.tools.results import result_text
@@ -46,16 +46,16 @@ class ValueFormatter:
         one, other = (self.clean(" ".join(text.split())) for text in (before, after))
         if one == other:  # they differ only in whitespace
             one, other = self.clean(before), self.clean(after)
-        one, other = revealed(*apart(one, other, _SHOWN))
+        one, other = reveal(*shorten_to_difference(one, other, _SHOWN))
         return repr(_cut(one)), repr(_cut(other))
 
     def part(self, part: str, text: str) -> tuple[str, str]:
         """Format a part that a text lacks, and the text: only its passage that resembles the part, if there is one."""
         part, text = self.clean(part), self.clean(text)
-        if found := revealed_part(part, text):
+        if found := reveal_part(part, text):
             return repr(_cut(found[0])), repr(_cut(found[1]))
         if " ".join(part.split()) in " ".join(text.split()):  # they differ only in whitespace
-            return repr(_cut(spaces_spelled(part))), repr(_cut(spaces_spelled(text)))
+            return repr(_cut(spell_out_spaces(part))), repr(_cut(spell_out_spaces(text)))
         return self.text(part), self.text(text)
 
     def value(self, value: Any) -> str:
@@ -66,9 +66,9 @@ class ValueFormatter:
         """Format two different JSON values; long ones start shortly before they differ."""
         one, other = (self.clean(json.dumps(value, ensure_ascii=False)) for value in (before, after))
         if not (isinstance(before, str) and isinstance(after, str)):
-            one, other = revealed(*apart(one, other, _SHOWN))
+            one, other = reveal(*shorten_to_difference(one, other, _SHOWN))
             return _cut(one), _cut(other)
-        one, other = revealed(*apart(one[1:-1], other[1:-1], _SHOWN))
+        one, other = reveal(*shorten_to_difference(one[1:-1], other[1:-1], _SHOWN))
         return f'"{_cut(one)}"', f'"{_cut(other)}"'
 
     def call(self, call: NamedCall) -> str:
@@ -90,10 +90,10 @@ class ValueFormatter:
     def expected_result(self, expected: Any, call: Call) -> tuple[str, str]:
         """Format an expected result and the actual one."""
         if isinstance(expected, str):
-            one, other = revealed(self.clean(expected), self.clean(_result(call)))
+            one, other = reveal(self.clean(expected), self.clean(_result(call)))
             if (one, other) != (self.clean(expected), self.clean(_result(call))):
                 return _cut(json.dumps(one, ensure_ascii=False)), repr(_cut(other))
-        return revealed(self.value(expected), self.result(call))
+        return reveal(self.value(expected), self.result(call))
 
     def results(self, before: Call, after: Call) -> tuple[str, str]:
         """Format two different results: their texts or, if those are equal, everything that was returned."""
@@ -105,7 +105,7 @@ class ValueFormatter:
         return _cut(self.clean(text))
 
 
-def apart(before: str, after: str, length: int) -> tuple[str, str]:
+def shorten_to_difference(before: str, after: str, length: int) -> tuple[str, str]:
     """Shorten two texts such that the first `length` characters contain the first difference.
 
     If one of them is longer than `length`, the common prefix is left out except for its last characters.

@@ -65,7 +65,7 @@ class Finding:
 
 def lint(tools: ToolSet) -> list[Finding]:
     """Return the problems of a server's tools: errors first, then warnings by tool name, then those of all tools."""
-    errors = [Finding(note.tool, note.rule, "error", note.words) for note in tools.notes if note.rule != "task_only"]
+    errors = [Finding(note.tool, note.rule, "error", note.text) for note in tools.notes if note.rule != "task_only"]
     warnings = [
         Finding(tool["name"], rule, "warning", message)
         for tool in _first_of_each_name(tools.listed)
@@ -77,7 +77,7 @@ def lint(tools: ToolSet) -> list[Finding]:
         for name, cost in costs.items()
         if cost > LARGE_TOKENS
     ]
-    together = [Finding(None, rule, "warning", message) for rule, message in _together(tools, sum(costs.values()))]
+    together = [Finding(None, rule, "warning", message) for rule, message in _lint_all(tools, sum(costs.values()))]
     return errors + sorted(warnings, key=lambda finding: finding.tool or "") + together
 
 
@@ -151,7 +151,7 @@ def _followed(schema: JsonObject, argument: Any) -> Mapping[str, Any]:
     return {**found, **argument} if isinstance(found, dict) else argument
 
 
-def _together(tools: ToolSet, cost: int) -> Iterator[tuple[str, str]]:
+def _lint_all(tools: ToolSet, cost: int) -> Iterator[tuple[str, str]]:
     """Check all tools together; yield pairs of a rule and a message."""
     named = {str(tool["name"]): str(tool.get("description") or "").strip() for tool in tools.listed}
     if len(named) > MANY_TOOLS:

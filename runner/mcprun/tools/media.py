@@ -38,7 +38,7 @@ _SIGNATURES = (
     ("image/gif", b"GIF87a"),
     ("image/gif", b"GIF89a"),
 )
-_PDF_WITHIN = 1024
+_PDF_SEARCH_BYTES = 1024
 """Bytes to search for a PDF's signature: readers accept some bytes before it (ISO 32000-1, annex H)."""
 
 _MEDIA_TYPE = re.compile(r"(?:application|audio|font|image|message|model|multipart|text|video)/[a-z0-9][a-z0-9.+_-]*")
@@ -55,7 +55,7 @@ Rule = Literal["type", "data", "size", "dimensions", "count", "error", "role"]
 class Unsendable:
     """Content that the API does not accept: its name, its `summary` (type and size), and the rule that it violates."""
 
-    what: str
+    noun: str
     summary: str
     rule: Rule
     reason: str
@@ -63,17 +63,17 @@ class Unsendable:
     @property
     def is_picture(self) -> bool:
         """Whether it is an image or a document; those never fail a query."""
-        return self.summary.startswith(("image/", PDF)) or self.what in ("image", "document")
+        return self.summary.startswith(("image/", PDF)) or self.noun in ("image", "document")
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """The text sent to the model instead."""
-        return f"[{self.what}: {self.summary}; not shown: {self.reason}]"
+        return f"[{self.noun}: {self.summary}; not shown: {self.reason}]"
 
     @property
     def warning(self) -> str:
         """The warning for the user."""
-        return f"the model receives a description in place of content ({self.what}: {self.summary}): {self.reason}"
+        return f"the model receives a description in place of content ({self.noun}: {self.summary}): {self.reason}"
 
 
 def media_block(data: str, declared: str, what: str) -> JsonObject | Unsendable:
@@ -165,7 +165,7 @@ def _type_of(raw: bytes) -> str | None:
             return mime
     if raw[:4] == b"RIFF" and raw[8:12] == b"WEBP":
         return "image/webp"
-    return PDF if b"%PDF-" in raw[:_PDF_WITHIN] else None
+    return PDF if b"%PDF-" in raw[:_PDF_SEARCH_BYTES] else None
 
 
 def _sides(raw: bytes, mime: str) -> tuple[int, int] | None:

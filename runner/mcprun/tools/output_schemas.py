@@ -7,10 +7,10 @@ from typing import Any
 
 from mcprun._util.json_text import levels
 from mcprun._util.json_value import JsonObject
-from mcprun._util.long_integers import approximated
+from mcprun._util.long_integers import approximate
 from mcprun.evaluation.bounded import Schema, evaluated
 from mcprun.evaluation.json_schema import InvalidSchemaError, check_schema
-from mcprun.tools.api_schema import MOST_SCHEMA_DEPTH
+from mcprun.tools.api_schema import MAX_SCHEMA_DEPTH
 from mcprun.tools.toolset import ToolSet
 
 
@@ -50,13 +50,13 @@ class OutputSchemas:
         schema = self._ready[tool]
         if isinstance(schema, _Broken):
             return (schema.reason, ()) if schema.is_invalid else ("", (schema.reason,))
-        outcome = await evaluated(lambda: schema.outcome(approximated(result["structuredContent"])))
+        outcome = await evaluated(lambda: schema.outcome(approximate(result["structuredContent"])))
         return str(outcome.problem or ""), outcome.notes
 
 
 def _ready(schema: Any) -> Schema | _Broken:
-    if levels(schema) > MOST_SCHEMA_DEPTH:
-        return _Broken(f"it is nested more than {MOST_SCHEMA_DEPTH} deep, so results are not checked", is_invalid=False)
+    if levels(schema) > MAX_SCHEMA_DEPTH:
+        return _Broken(f"it is nested more than {MAX_SCHEMA_DEPTH} deep, so results are not checked", is_invalid=False)
     try:
         check_schema(schema)
     except InvalidSchemaError as error:

@@ -16,7 +16,7 @@ from pydantic_core import to_json
 
 from mcprun._util.json_text import levels
 from mcprun._util.json_value import JsonObject
-from mcprun._util.nesting import MOST_DEPTH
+from mcprun._util.nesting import MAX_DEPTH
 from mcprun.runs.transcript import Call
 from mcprun.runs.warn_once import Warn, drop_warning
 from mcprun.tools.media import PDF, Unsendable, media_block, size_text, summary_of
@@ -74,7 +74,7 @@ def text_only(block: JsonObject, warn: Warn = drop_warning, rule: Literal["error
     holder = "an error result" if rule == "error" else "a message of the assistant"
     found = Unsendable(str(block["type"]), summary_of(block), rule, f"{holder} may hold only text")
     warn(found.rule, found.warning)
-    return _text(found.words)
+    return _text(found.text)
 
 
 def result_text(content: list[JsonObject]) -> str:
@@ -92,7 +92,7 @@ def unsendable(value: Any) -> str | None:
     with suppress(ValueError):  # the fast path accepts most values; the slow one below finds the reason
         data = to_json(value)
         opened = data.count(b"{") + data.count(b"[")
-        if opened <= MOST_DEPTH and b"NaN" not in data and b"Infinity" not in data:
+        if opened <= MAX_DEPTH and b"NaN" not in data and b"Infinity" not in data:
             return None
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
@@ -100,7 +100,7 @@ def unsendable(value: Any) -> str | None:
         return "text with half of a surrogate pair"
     except (ValueError, RecursionError) as error:
         return str(error)
-    return f"nested more than {MOST_DEPTH} deep" if levels(value) > MOST_DEPTH else None
+    return f"nested more than {MAX_DEPTH} deep" if levels(value) > MAX_DEPTH else None
 
 
 def message_block(item: JsonObject, warn: Warn = drop_warning) -> JsonObject | None:
@@ -111,20 +111,20 @@ def message_block(item: JsonObject, warn: Warn = drop_warning) -> JsonObject | N
     """
     sent = _sent(item)
     if isinstance(sent, Unsendable) and not sent.is_picture:
-        raise ValueError(f"{sent.what}: {sent.summary}")
-    return _in_words(sent, warn) if isinstance(sent, Unsendable) else sent
+        raise ValueError(f"{sent.noun}: {sent.summary}")
+    return _as_text_block(sent, warn) if isinstance(sent, Unsendable) else sent
 
 
 def _shown(item: JsonObject, warn: Warn) -> JsonObject | None:
     """Return a block for any content, a description if the API has none for it; None for empty text."""
     sent = _sent(item)
-    return _in_words(sent, warn) if isinstance(sent, Unsendable) else sent
+    return _as_text_block(sent, warn) if isinstance(sent, Unsendable) else sent
 
 
-def _in_words(found: Unsendable, warn: Warn) -> JsonObject:
+def _as_text_block(found: Unsendable, warn: Warn) -> JsonObject:
     if found.is_picture:  # the API has no block for audio, whatever the server sends: no warning
         warn(found.rule, found.warning)
-    return _text(found.words)
+    return _text(found.text)
 
 
 def _sent(item: JsonObject) -> JsonObject | Unsendable | None:

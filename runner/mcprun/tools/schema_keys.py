@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from mcprun._util.json_value import JsonObject
-from mcprun.evaluation.schema_references import REFERENCES, SAME_VALUE_MAPS, SCHEMA_MAPS, VALUES, Path, Places, pointer
+from mcprun.evaluation.schema_references import (
+    REFERENCES,
+    SAME_VALUE_MAPS,
+    SCHEMA_MAPS,
+    VALUES,
+    Path,
+    SchemasByPath,
+    pointer,
+)
 
 _ITEMS = ("items", "prefixItems", "additionalItems", "unevaluatedItems", "contains")
 _KEYED = (("properties",), *((keyword,) for keyword in SAME_VALUE_MAPS))
@@ -46,13 +54,13 @@ class SentSchema:
     `safe` maps property keys to their stand-ins. `moved` are the top-level keywords that the caller moves to `then`.
     """
 
-    places: Places
+    schemas_by_path: SchemasByPath
     safe: Mapping[str, str]
     moved: frozenset[str] = frozenset()
 
     def schema(self) -> Any:
         """Return the schema with stand-ins for keys, and with references that resolve once `moved` has been moved."""
-        return self._node((), self.places.root)
+        return self._node((), self.schemas_by_path.root)
 
     def _node(self, path: Path, node: Any) -> Any:
         if isinstance(node, list):
@@ -74,9 +82,9 @@ class SentSchema:
             case "propertyNames", dict():
                 return self._property_names((*path, keyword), value)
             case (("const" | "default"), _):
-                return renamed(self.places, [path], value, self.safe)
+                return rename_keys(self.schemas_by_path, [path], value, self.safe)
             case (("enum" | "examples"), list()):
-                return [renamed(self.places, [path], item, self.safe) for item in value]
+                return [rename_keys(self.schemas_by_path, [path], item, self.safe) for item in value]
             case _, str() if keyword in REFERENCES:
                 return self._reference(path, value)
             case _, dict() if keyword in SCHEMA_MAPS:
@@ -114,8 +122,8 @@ class SentSchema:
 
     def _reference(self, path: Path, reference: str) -> str:
         """Rewrite a reference with a JSON Pointer. Other references, and unresolvable ones, are returned unchanged."""
-        found = self.places.resource(path, reference)
-        target = self.places.target(path, reference)
+        found = self.schemas_by_path.resource(path, reference)
+        target = self.schemas_by_path.target(path, reference)
         if found is None or target is None or not found[1].startswith("/"):
             return reference
         start = found[0]
@@ -129,38 +137,40 @@ class SentSchema:
 
     def _is_key(self, before: Path) -> bool:
         """Return whether the step after this path is the key of a property."""
-        return before[-1:] in _KEYED and before[:-1] in self.places.schemas
+        return before[-1:] in _KEYED and before[:-1] in self.schemas_by_path.schemas
 
 
-def renamed(places: Places, paths: list[Path], value: Any, names: Mapping[str, str]) -> Any:
+def rename_keys(schemas_by_path: SchemasByPath, paths: list[Path], value: Any, names: Mapping[str, str]) -> Any:
     """Rename the keys of a value that the schemas at `paths` declare; undeclared keys are kept.
 
     `names` maps keys to stand-ins or stand-ins to keys. It must hold only keys of the document and their stand-ins.
     """
-    views = list(dict.fromkeys(view for path in paths for view in places.views(path)))
+    views = list(dict.fromkeys(view for path in paths for view in schemas_by_path.views(path)))
     if isinstance(value, list):
-        inner = [child for view in views for keyword in _ITEMS for child in places.children((*view, keyword))]
-        return [renamed(places, inner, item, names) for item in value]
+        inner = [child for view in views for keyword in _ITEMS for child in schemas_by_path.children((*view, keyword))]
+        return [rename_keys(schemas_by_path, inner, item, names) for item in value]
     if not isinstance(value, dict):
         return value
     declared: dict[str, list[Path]] = {}
     other: list[Path] = []
     for view in views:
-        node = places.schemas[view]
+        node = schemas_by_path.schemas[view]
         for key in _declared(node):
             child = (*view, "properties", key)
-            declared.setdefault(key, []).extend([child] if child in places.schemas else [])
-        other += [(*view, keyword) for keyword in _OTHERS if (*view, keyword) in places.schemas]
+            declared.setdefault(key, []).extend([child] if child in schemas_by_path.schemas else [])
+        other += [(*view, keyword) for keyword in _OTHERS if (*view, keyword) in schemas_by_path.schemas]
         if isinstance(patterns := node.get("patternProperties"), dict):
-            other += [child for key in patterns if (child := (*view, "patternProperties", key)) in places.schemas]
+            other += [
+                child for key in patterns if (child := (*view, "patternProperties", key)) in schemas_by_path.schemas
+            ]
     result = {}
     for key, item in value.items():
         new = names.get(key, key)
         known = key if key in declared else new
         if known in declared:
-            result[new] = renamed(places, declared[known] or other, item, names)
+            result[new] = rename_keys(schemas_by_path, declared[known] or other, item, names)
         else:
-            result[key] = renamed(places, other, item, names)
+            result[key] = rename_keys(schemas_by_path, other, item, names)
     return result
 
 

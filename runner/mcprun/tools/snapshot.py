@@ -13,17 +13,17 @@ from typing import Any, ClassVar
 
 from pydantic import Field, ValidationError
 
-from mcprun._util.json_io import dumps, indented, write_file
+from mcprun._util.json_io import dump_indented, dumps, write_file
 from mcprun._util.json_text import TooDeepError, finite, levels, loads
 from mcprun._util.json_value import JsonObject
-from mcprun._util.nesting import MOST_DEPTH
+from mcprun._util.nesting import MAX_DEPTH
 from mcprun._util.surrogates import well_formed_bytes
 from mcprun.errors import UsageError
 from mcprun.runs.record import SCHEMA, Record, Schema, Shape
 from mcprun.runs.run import Run, unreadable
 from mcprun.runs.run_record import ServerRecord
 
-_KEPT = ("name", "version", "protocol", "tools")
+_FIELDS = ("name", "version", "protocol", "tools")
 
 
 class Catalog(Record):
@@ -64,16 +64,16 @@ def write_snapshot(path: Path, server: ServerRecord, catalog: Catalog | None = N
 
     No list of the `catalog` may have failed: it would be read as empty later.
     """
-    facts = {key: getattr(server, key) for key in _KEPT}
+    facts = {key: getattr(server, key) for key in _FIELDS}
     facts["tools"] = in_order(server.tools)
     facts |= catalog.line() if catalog else {}
     try:
-        write_file(path, indented({"schema": SCHEMA, **facts}) + b"\n")
+        write_file(path, dump_indented({"schema": SCHEMA, **facts}) + b"\n")
     except OSError as error:
         raise UsageError(f"can't write {path}: {error.strerror}") from None
 
 
-def read_kept(name: str) -> Snapshot:
+def read_snapshot(name: str) -> Snapshot:
     """Read a snapshot, or the tools of a run (its directory, its name under `outputs/`, `latest`), sorted by name.
 
     Raises `UsageError` if there are no tools or the file is not a snapshot.
@@ -105,11 +105,11 @@ def _json(path: Path) -> Any:
     except OSError as error:
         raise UsageError(f"can't read {path}: {error.strerror}") from None
     except TooDeepError:
-        raise ValueError(f"it is nested more than {MOST_DEPTH} deep") from None
+        raise ValueError(f"it is nested more than {MAX_DEPTH} deep") from None
     except ValueError as error:
         raise ValueError(f"it is not JSON: {error}") from None
-    if levels(found) > MOST_DEPTH:
-        raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
+    if levels(found) > MAX_DEPTH:
+        raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
     return found
 
 

@@ -15,7 +15,7 @@ from typing import Literal, Self
 from mcprun._util.json_value import JsonObject, json_equal
 from mcprun._util.name_patterns import fits
 from mcprun.runs.run_record import Malformed
-from mcprun.tools.api_schema import InputSchema, check_output, fit_to_api, stand_in
+from mcprun.tools.api_schema import InputSchema, check_output, fit_to_api, replacement_name
 
 _NAME_LENGTH = 128
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
@@ -29,11 +29,11 @@ class Note:
 
     tool: str
     rule: Literal["malformed", "ignored", "repeated", "left_out", "task_only", "renamed", "rewritten"]
-    words: str
+    text: str
 
     def __str__(self) -> str:
         mark = ": " if self.rule in ("ignored", "renamed", "rewritten") else " "
-        return f"tool {self.tool!r}{mark}{self.words}"
+        return f"tool {self.tool!r}{mark}{self.text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class ToolSet:
                 continue
             sent = name
             if not _NAME.fullmatch(name):
-                sent = stand_in(name, _NAME_LENGTH, "-")
+                sent = replacement_name(name, _NAME_LENGTH, "-")
                 notes.append(Note(name, "renamed", f"its name is sent to the API as {sent!r}"))
             notes += [Note(name, "rewritten", note) for note in schema.notes]
             names[sent], schemas[name] = name, schema

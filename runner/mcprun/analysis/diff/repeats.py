@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 
 from mcprun._util.json_value import JsonObject, key_of
 from mcprun._util.statistics import fisher_exact
-from mcprun.analysis.diff.transcripts import Change, ComparableTranscript, CompareOptions, spent
+from mcprun.analysis.diff.transcripts import Change, ComparableTranscript, CompareOptions, total_usage
 from mcprun.runs.transcript import Verdict
 
 ALPHA = 0.05
 """Significance level: a change of a pass rate counts if its p-value is below this."""
 
-UNTRIED = frozenset({Verdict.ERROR, Verdict.SKIPPED})
+UNJUDGED = frozenset({Verdict.ERROR, Verdict.SKIPPED})
 """Verdicts of runs that were not judged, and so are neither better nor worse than others."""
 
 _NEAREST = 5
@@ -27,16 +27,16 @@ _NEAREST = 5
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How many `runs` of a query `passed`. Those that could not be tried (`untried`) are included in `runs`."""
+    """How many `runs` of a query `passed`. Those that could not be tried (`unjudged`) are included in `runs`."""
 
     passed: int
     runs: int
-    untried: int = 0
+    unjudged: int = 0
 
     @property
     def of_tried(self) -> Rate:
         """The rate among the runs that were judged."""
-        return Rate(self.passed, self.runs - self.untried)
+        return Rate(self.passed, self.runs - self.unjudged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +44,22 @@ class Variant:
     """A variant that occurs in HEAD (in `runs` repeats, first in `repeat`) but never in BASE.
 
     `changes` are the differences from the nearest variant of BASE, and `against` is the first repeat of that one. The
-    variant is `untried` if every run of it could not be tried to the end.
+    variant is `is_unjudged` if every run of it could not be tried to the end.
     """
 
     runs: int
     repeat: int
     against: int
     changes: tuple[Change, ...]
-    untried: bool = False
+    is_unjudged: bool = False
 
 
 @dataclass(slots=True)
 class _Way:
-    seen: ComparableTranscript
+    transcript: ComparableTranscript
     repeat: int
     runs: int = 0
-    untried: int = 0
+    unjudged: int = 0
 
 
 @dataclass(slots=True)
@@ -69,9 +69,9 @@ class Sample:
     `fault` is the exception of the first repeat that could not be compared.
     """
 
-    lens: CompareOptions
+    options: CompareOptions
     passed: int = 0
-    untried: int = 0
+    unjudged: int = 0
     runs: int = 0
     ways: dict[str, _Way] = field(default_factory=dict)
     fault: Exception | None = None
@@ -81,28 +81,28 @@ class Sample:
     def add(self, transcript: JsonObject) -> None:
         """Add one repeat: a transcript as parsed from its line."""
         passed = transcript["verdict"] == Verdict.PASSED
-        untried = transcript["verdict"] in UNTRIED
+        untried = transcript["verdict"] in UNJUDGED
         self.runs += 1
         self.passed += passed
-        self.untried += untried
+        self.unjudged += untried
         self._first[passed] = min(self._first.get(passed, transcript["repeat"]), transcript["repeat"])
         try:
-            seen = self.lens.seen(transcript)
-            key = _key(seen, self.lens)
+            seen = self.options.comparable(transcript)
+            key = _key(seen, self.options)
         except Exception as error:  # noqa: BLE001  it is reported for this query
             self.fault = self.fault or error
             return
         way = self.ways.setdefault(key, _Way(seen, transcript["repeat"]))
         way.runs += 1
-        way.untried += untried
+        way.unjudged += untried
         way.repeat = min(way.repeat, transcript["repeat"])
-        for name, count in spent(transcript).items():
+        for name, count in total_usage(transcript).items():
             self._spent[name] = self._spent.get(name, 0) + count
 
     @property
     def rate(self) -> Rate:
         """The pass rate of all repeats."""
-        return Rate(self.passed, self.runs, self.untried)
+        return Rate(self.passed, self.runs, self.unjudged)
 
     def example(self, *, passed: bool = True) -> int | None:
         """Return the first repeat that passed (or did not), else the first of the others; None if there is none."""
@@ -119,9 +119,11 @@ def new_variants(base: Sample, head: Sample) -> Iterator[Variant]:
     known = sorted(base.ways.values(), key=lambda way: -way.runs)[:_NEAREST]
     for key, way in sorted(head.ways.items(), key=lambda item: (-item[1].runs, item[1].repeat)):
         if key not in base.ways:
-            compared = ((one.repeat, tuple(head.lens.seen_changes(one.seen, way.seen))) for one in known)
+            compared = (
+                (one.repeat, tuple(head.options.comparable_changes(one.transcript, way.transcript))) for one in known
+            )
             nearest = min(compared, key=lambda item: _distance(item[1]))
-            yield Variant(way.runs, way.repeat, *nearest, untried=way.untried == way.runs)
+            yield Variant(way.runs, way.repeat, *nearest, is_unjudged=way.unjudged == way.runs)
 
 
 def p_value(one: Rate, other: Rate) -> float:
@@ -148,9 +150,9 @@ def _distance(changes: tuple[Change, ...]) -> int:
     return sum(2 if change.what in ("call_added", "call_removed") else 1 for change in changes)
 
 
-def _key(seen: ComparableTranscript, lens: CompareOptions) -> str:
+def _key(transcript: ComparableTranscript, options: CompareOptions) -> str:
     """Return a text that is equal for conversations that do not differ in any compared aspect."""
     aspects = (("input", "calls"), ("result", "results"), ("is_error", "results"))
-    names = [name for name, aspect in aspects if aspect in lens.aspects]
-    calls = [[call.get("tool"), *map(call.get, names)] for call in seen.calls] if names else []
-    return key_of([calls, seen.text, seen.stop, seen.given])
+    names = [name for name, aspect in aspects if aspect in options.aspects]
+    calls = [[call.get("tool"), *map(call.get, names)] for call in transcript.calls] if names else []
+    return key_of([calls, transcript.text, transcript.stop, transcript.opening])

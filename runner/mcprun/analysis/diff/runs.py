@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from mcprun._util.json_text import TooDeepError
 from mcprun._util.json_value import JsonObject
-from mcprun.analysis.diff.repeats import ALPHA, UNTRIED, Rate, Sample, Variant, is_sure, new_variants, p_value
+from mcprun.analysis.diff.repeats import ALPHA, UNJUDGED, Rate, Sample, Variant, is_sure, new_variants, p_value
 from mcprun.analysis.diff.transcripts import Change, CompareOptions, read_json
 from mcprun.errors import UsageError, describe
 from mcprun.tools.changes import ToolChange, compare_tools
@@ -78,18 +78,18 @@ class DiffSummary:
 
 @dataclass(frozen=True, slots=True)
 class RunDiff:
-    """Compares the transcripts of two runs in the aspects that `lens` selects, and adds the outcome to `tally`.
+    """Compares the transcripts of two runs in the aspects that `options` selects, and adds the outcome to `summary`.
 
     `among` are the ids of the queries that HEAD was asked to run: other queries that only BASE has are skipped. None
     means all. `repeated` maps each query that one of the runs holds more than once to its number of repeats on both
     sides. Those are compared as samples, and a change of their pass rate counts if its p-value is below `alpha`.
     """
 
-    lens: CompareOptions = field(default_factory=CompareOptions)
+    options: CompareOptions = field(default_factory=CompareOptions)
     among: Container[str] | None = None
     repeated: Mapping[str, Sides] = field(default_factory=dict)
     alpha: float = ALPHA
-    tally: DiffSummary = field(default_factory=DiffSummary)
+    summary: DiffSummary = field(default_factory=DiffSummary)
 
     def compare(self, base: Iterable[bytes], head: Iterable[bytes]) -> Iterator[QueryDiff]:
         """Yield the queries that differ: changed ones in the order of the lines, then removed ones, then added ones.
@@ -102,7 +102,7 @@ class RunDiff:
         is_begun = False
         for lines in zip_longest(base, head):
             if lines[0] == lines[1] and is_begun and not self.repeated:
-                self.tally.same += 1
+                self.summary.same += 1
                 continue
             is_begun = True
             for side, line in enumerate(lines):
@@ -111,7 +111,7 @@ class RunDiff:
                 transcript = _read(line, ("BASE", "HEAD")[side])
                 name, repeat = transcript["id"], transcript["repeat"]
                 if name in self.repeated:
-                    pair = samples.setdefault(name, (Sample(self.lens), Sample(self.lens)))
+                    pair = samples.setdefault(name, (Sample(self.options), Sample(self.options)))
                     pair[side].add(transcript)
                     if (pair[0].runs, pair[1].runs) == self.repeated[name]:
                         yield from self._compared_samples(name, *samples.pop(name))
@@ -136,12 +136,12 @@ class RunDiff:
 
     def tools(self, base: Sequence[JsonObject] | None, head: Sequence[JsonObject] | None) -> list[ToolChange]:
         """Return the changes of the servers' tools; empty if either is unknown or `tools` is not compared."""
-        if base is None or head is None or "tools" not in self.lens.aspects:
+        if base is None or head is None or "tools" not in self.options.aspects:
             return []
         changes = compare_tools(base, head)
         breaking = sum(change.breaking for change in changes)
-        self.tally.breaking += breaking
-        self.tally.regressions += breaking
+        self.summary.breaking += breaking
+        self.summary.regressions += breaking
         return changes
 
     def _compared_pair(self, base: JsonObject, head: JsonObject) -> Iterator[QueryDiff]:
@@ -171,7 +171,7 @@ class RunDiff:
 
     def _pair(self, base: JsonObject, head: JsonObject) -> Iterator[QueryDiff]:
         verdicts = base["verdict"], head["verdict"]
-        changes = tuple(self.lens.changes(base, head))
+        changes = tuple(self.options.changes(base, head))
         if changes:
             yield self._changed(
                 QueryDiff(
@@ -180,12 +180,12 @@ class RunDiff:
                     "changed",
                     verdicts,
                     changes,
-                    is_regression=verdicts[1] not in UNTRIED and not verdicts[1] == "passed" != verdicts[0],
+                    is_regression=verdicts[1] not in UNJUDGED and not verdicts[1] == "passed" != verdicts[0],
                     examples=(base["repeat"], base["repeat"]),
                 )
             )
         else:
-            self.tally.same += 1
+            self.summary.same += 1
 
     def _samples(self, name: str, base: Sample, head: Sample) -> Iterator[QueryDiff]:
         if not base.runs:
@@ -198,13 +198,13 @@ class RunDiff:
                 QueryDiff(name, None, "removed", rates=(base.rate, None), examples=(base.example(), None))
             )
             return
-        counts = "verdict" in self.lens.aspects
+        counts = "verdict" in self.options.aspects
         p = p_value(base.rate, head.rate)
         gain = head.passed / head.runs - base.passed / base.runs if counts else 0.0
         sure = counts and is_sure(base.rate, head.rate, self.alpha)
         tried = counts and is_sure(base.rate.of_tried, head.rate.of_tried, self.alpha)
         variants = tuple(new_variants(base, head))
-        usage = "usage" in self.lens.aspects and base.means != head.means
+        usage = "usage" in self.options.aspects and base.means != head.means
         changes = (Change("usage", base.means, head.means),) if usage else ()
         if sure or variants or changes:
             examples = base.example(passed=gain < 0), head.example(passed=gain > 0)
@@ -217,28 +217,28 @@ class RunDiff:
                 p=round(p, 6),
                 variants=variants,
                 is_regression=not (sure and gain > 0)
-                and (tried or bool(changes) or any(not variant.untried for variant in variants)),
+                and (tried or bool(changes) or any(not variant.is_unjudged for variant in variants)),
                 examples=(variants[0].against, variants[0].repeat) if variants else examples,
             )
             yield self._changed(diff)
         else:
-            self.tally.same += 1
-            self.tally.chance += gain != 0
-            self.tally.fewer += head.runs < base.runs
+            self.summary.same += 1
+            self.summary.chance += gain != 0
+            self.summary.fewer += head.runs < base.runs
 
     def _changed(self, diff: QueryDiff) -> QueryDiff:
-        self.tally.changed += 1
-        self.tally.regressions += diff.is_regression
+        self.summary.changed += 1
+        self.summary.regressions += diff.is_regression
         return diff
 
     def _removed(self, diff: QueryDiff) -> Iterator[QueryDiff]:
         if self.among is None or diff.id in self.among:
-            self.tally.removed += 1
-            self.tally.regressions += 1
+            self.summary.removed += 1
+            self.summary.regressions += 1
             yield replace(diff, is_regression=True)
 
     def _added(self, diff: QueryDiff) -> Iterator[QueryDiff]:
-        self.tally.added += 1
+        self.summary.added += 1
         yield diff
 
 

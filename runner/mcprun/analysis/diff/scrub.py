@@ -14,8 +14,8 @@ from typing import Any
 
 from mcprun._util.json_value import key_of
 from mcprun.errors import UsageError
-from mcprun.option_kinds import Listed, checked
-from mcprun.runs.option_patterns import checked_pattern, late_scrubs, scrubbed
+from mcprun.option_kinds import Listed, validate_option
+from mcprun.runs.option_patterns import checked_pattern, late_scrubs, scrub
 
 _BEGIN, _END = r"(?<![^\W_])", r"(?![^\W_])"
 """Word boundaries that allow an adjacent underscore."""
@@ -74,7 +74,7 @@ class Scrubber:
     @classmethod
     def of(cls, scrubs: Iterable[str] = (), ignore: Iterable[str] = ()) -> Scrubber:
         """Parse names or patterns, and paths to ignore. Raises `UsageError` if one is invalid."""
-        scrubs, ignore = checked("scrub", Listed(), scrubs), checked("ignore", Listed(), ignore)
+        scrubs, ignore = validate_option("scrub", Listed(), scrubs), validate_option("ignore", Listed(), ignore)
         return cls(tuple(map(_pattern, scrubs)), tuple(map(parse_path, ignore)))
 
     def __bool__(self) -> bool:
@@ -97,12 +97,12 @@ class Scrubber:
         if not isinstance(value, dict | list) or not (paths or self.patterns):
             return value
         if isinstance(value, dict):
-            within = ((key, item, _within(paths, key)) for key, item in value.items())
+            within = ((key, item, _remainders(paths, key)) for key, item in value.items())
             cleaned = {key: self._clean(item, rest, frame - 1) for key, item, rest in within if () not in rest}
             return cleaned if frame > 0 or not self.patterns else self._with_clean_keys(cleaned)
         return [
             _IGNORED if () in rest else self._clean(item, rest, frame - 1)
-            for item, rest in ((item, _within(paths, at)) for at, item in enumerate(value))
+            for item, rest in ((item, _remainders(paths, at)) for at, item in enumerate(value))
         ]
 
     def _with_clean_keys(self, value: dict[str, Any]) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class Scrubber:
 
     def _text(self, text: str) -> str:
         for pattern, name in self.patterns:
-            text = scrubbed(pattern, name, text) if isinstance(pattern, str) else pattern.sub(name, text)
+            text = scrub(pattern, name, text) if isinstance(pattern, str) else pattern.sub(name, text)
         return text
 
 
@@ -153,14 +153,14 @@ def parse_path(text: str) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _within(paths: Sequence[tuple[Step, ...]], step: str | int) -> list[tuple[Step, ...]]:
+def _remainders(paths: Sequence[tuple[Step, ...]], step: str | int) -> list[tuple[Step, ...]]:
     """Return the remainders of the paths that match a step; `()` if a path ends there."""
     left: list[tuple[Step, ...]] = []
     for path in paths:
         first, rest = path[0], path[1:]
         if first == "**":
             left.append(path)
-            left += _within([rest], step) if rest else [()]
+            left += _remainders([rest], step) if rest else [()]
         elif first is None or first == step:
             left.append(rest)
     return left

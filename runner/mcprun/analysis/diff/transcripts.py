@@ -52,13 +52,13 @@ class ComparableTranscript:
     """The compared parts of a transcript, scrubbed.
 
     Each of the `calls` has `tool`, `input`, `result` and `is_error`. `text` is the model's final text, `stop` how the
-    conversation stopped, and `given` the messages made from the server's prompt and resources.
+    conversation stopped, and `opening` the messages made from the server's prompt and resources.
     """
 
     calls: Sequence[JsonObject]
     text: Any = None
     stop: str | None = None
-    given: Any = None
+    opening: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class CompareOptions:
         if not isinstance(self.scrubber, Scrubber):
             raise UsageError(f"scrubber must be an object of type mcprun.Scrubber, not {type_name(self.scrubber)}")
 
-    def seen(self, transcript: JsonObject) -> ComparableTranscript:
+    def comparable(self, transcript: JsonObject) -> ComparableTranscript:
         """Return the compared parts of a transcript."""
         calls = [
             {"tool": call["tool"], "input": call["input"], "result": result_of(call), "is_error": call["is_error"]}
@@ -90,27 +90,27 @@ class CompareOptions:
         text = None
         if "text" in self.aspects:
             text = self.scrubber.clean({"text": transcript["text"]}, frame=1).get("text")
-        given = given_of(transcript) if "results" in self.aspects else None
+        given = opening_messages(transcript) if "results" in self.aspects else None
         if given and self.scrubber:
             given = self.scrubber.clean({"messages": given}, frame=_MESSAGES).get("messages")
-        return ComparableTranscript(calls, text, stop_of(transcript) if "verdict" in self.aspects else None, given)
+        return ComparableTranscript(calls, text, stop_reason(transcript) if "verdict" in self.aspects else None, given)
 
     def changes(self, base: JsonObject, head: JsonObject) -> Iterator[Change]:
         """Yield the changes from one transcript to the other, in order."""
         if "verdict" in self.aspects and base["verdict"] != head["verdict"]:
             yield Change("verdict", base["verdict"], head["verdict"])
-        is_same = json_same(base["calls"], head["calls"]) and json_same(given_of(base), given_of(head))
-        if "text" in self.aspects or stop_of(base) != stop_of(head) or not is_same:
-            yield from self.seen_changes(self.seen(base), self.seen(head))
-        if "usage" in self.aspects and (before := spent(base)) != (after := spent(head)):
+        is_same = json_same(base["calls"], head["calls"]) and json_same(opening_messages(base), opening_messages(head))
+        if "text" in self.aspects or stop_reason(base) != stop_reason(head) or not is_same:
+            yield from self.comparable_changes(self.comparable(base), self.comparable(head))
+        if "usage" in self.aspects and (before := total_usage(base)) != (after := total_usage(head)):
             yield Change("usage", before, after)
 
-    def seen_changes(self, base: ComparableTranscript, head: ComparableTranscript) -> Iterator[Change]:
+    def comparable_changes(self, base: ComparableTranscript, head: ComparableTranscript) -> Iterator[Change]:
         """Yield the changes in the stop reason, the server's messages, the calls and the model's text."""
         if base.stop != head.stop:
             yield Change("stop", base.stop, head.stop)
-        if base.given and head.given and not json_same(base.given, head.given):
-            yield Change("prompt", base.given, head.given)
+        if base.opening and head.opening and not json_same(base.opening, head.opening):
+            yield Change("prompt", base.opening, head.opening)
         if self.aspects & {"calls", "results"}:
             for before, after in align(base.calls, head.calls):
                 yield from self._call_changes(base.calls, before, head.calls, after)
@@ -173,18 +173,18 @@ def _fails(call: JsonObject) -> bool:
     return call.get("is_error") is True and "result" in call  # whether an ignored result is an error is ignored too
 
 
-def spent(transcript: JsonObject) -> JsonObject:
+def total_usage(transcript: JsonObject) -> JsonObject:
     """Return the turns and tokens that a transcript used."""
     return {"turns": len(transcript["turns"]), **(transcript["usage"] or {})}
 
 
-def stop_of(transcript: JsonObject) -> str:
+def stop_reason(transcript: JsonObject) -> str:
     """Return the stop reason of a conversation, with the kind of its error if there was one."""
     error = transcript["error"]
     return f"{transcript['stop']} ({error.get('kind')})" if error else str(transcript["stop"])
 
 
-def given_of(transcript: JsonObject) -> list[Any]:
+def opening_messages(transcript: JsonObject) -> list[Any]:
     """Return the messages made from the server's prompt and resources."""
     match transcript:
         case {"given": {"messages": int(count)}, "messages": [*messages]}:

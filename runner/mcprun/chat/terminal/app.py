@@ -8,7 +8,7 @@ import signal
 from mcprun._util.operating_system import on_stop_signals
 from mcprun.chat.approval import Ask, Decision
 from mcprun.chat.run import open_chat
-from mcprun.chat.session import Answered, ChatSession
+from mcprun.chat.session import AnswerOutcome, ChatSession
 from mcprun.chat.terminal.commands import command_of
 from mcprun.chat.terminal.input import Keyboard, keyboard
 from mcprun.chat.terminal.run_command import run_command
@@ -17,7 +17,7 @@ from mcprun.engine.run import RunPlan
 from mcprun.errors import RunError
 from mcprun.report.chat import ChatPrinter
 from mcprun.report.console import Console
-from mcprun.report.text import many, visible
+from mcprun.report.text import plural, visible
 from mcprun.runs.events import ToolCall
 from mcprun.runs.stream_redaction import StreamRedactor
 
@@ -73,20 +73,20 @@ class ChatApp:
         self._printer.finish()
         return self._chat, last, error
 
-    def hear(self, text: str) -> None:
+    def show_text(self, text: str) -> None:
         """Show the model's text, apart from an end that may be the beginning of a secret."""
         self._is_silent = self._is_silent and not text.strip()
         self._printer.piece(self._stream_redactor.take(text))
 
-    def began(self, call: ToolCall) -> None:
+    def show_call(self, call: ToolCall) -> None:
         """Show a call that the model requested."""
         self._is_silent = True
         self._flush()
-        self._printer.calling(call)
+        self._printer.print_call(call)
 
     async def decide(self, call: ToolCall) -> Decision:
         """Ask whether a call may be sent until the answer is valid. An interruption or the end of input means no."""
-        with self._printer.asking():
+        with self._printer.hold_output():
             while True:
                 reply = await self._keyboard.answer(f"send call {call.call}? [y]es, [n]o, [a]lways: ")
                 if reply is None:  # interrupted at the terminal, or the end of a pipe
@@ -104,7 +104,7 @@ class ChatApp:
             command = command_of(text)
             if command is None:
                 self._is_silent = True
-                answered = await chat.say(text)
+                answered = await chat.send(text)
                 self._flush()
                 self._report_end(answered)
             elif command.name == "quit":
@@ -115,39 +115,39 @@ class ChatApp:
     def _interrupted(self) -> bool:
         """Stop the answer in progress, if any. Return whether the chat goes on after this interrupt."""
         if self._chat and self._chat.is_answering:
-            self._chat.stop()
+            self._chat.cancel_answer()
             return True
         return bool(self._chat) and self._keyboard.is_terminal
 
     def _flush(self) -> None:
         """Show the rest of the model's text in a turn."""
-        self._printer.piece(self._stream_redactor.end())
+        self._printer.piece(self._stream_redactor.flush())
         self._printer.finish()
 
     def _echo(self, line: str) -> None:
-        self._printer.show((visible(self._plan.redactor.text(line)), "bold"))
+        self._printer.print_line((visible(self._plan.redactor.text(line)), "bold"))
 
     def _greet(self, chat: ChatSession) -> None:
         model, server = self._plan.model.record, chat.server
         name = " ".join(filter(None, (server.name, server.version))) or "a server without a name"
-        tools = many(len(chat.tools.names), "tool")
+        tools = plural(len(chat.tools.names), "tool")
         self._printer.note(f"{model.name} ({model.chosen}); {name}: {tools}. Type /help for help.")
         for warning in server.warnings:
             self._printer.note(f"Warning: {warning}")
 
-    def _report_end(self, answered: Answered) -> None:
+    def _report_end(self, answer: AnswerOutcome) -> None:
         """Report an answer that is empty, or that the model did not end itself."""
-        if answered.is_whole:
+        if answer.is_whole:
             if self._is_silent:
                 self._printer.note("The reply is empty.")
             return
-        if answered.error:
-            outcome = f"Error: {answered.error.kind}: {answered.error}."
+        if answer.error:
+            outcome = f"Error: {answer.error.kind}: {answer.error}."
         else:
-            outcome = "Stopped." if answered.stop == "stopped" else f"The reply was cut short: {answered.stop}."
+            outcome = "Stopped." if answer.stop == "stopped" else f"The reply was cut short: {answer.stop}."
         left = (
             "You can continue the conversation."
-            if answered.is_kept
+            if answer.has_turn
             else "Your message was removed from the conversation."
         )
         self._printer.note(self._plan.redactor.text(f"{outcome} {left}"))

@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 
 from mcprun._util.json_io import dumps, write_file
-from mcprun.chat.approval import Ask, is_asked_about
+from mcprun.chat.approval import Ask, needs_approval
 from mcprun.chat.session import ChatSession
 from mcprun.chat.terminal.commands import HELP, Command, quoted
 from mcprun.errors import UsageError
 from mcprun.report.chat import ChatPrinter
 from mcprun.report.console import Console
-from mcprun.report.text import cut, many, visible
-from mcprun.report.tools import listed
+from mcprun.report.text import cut, plural, visible
+from mcprun.report.tools import tool_rows
 from mcprun.runs.directory import refuse_own
 from mcprun.tools.toolset import ToolSet
 
@@ -21,48 +21,48 @@ _SHOWN = 10_000
 """Maximum number of characters shown of a tool."""
 
 
-def run_command(command: Command, chat: ChatSession, ask: Ask, console: Console, teller: ChatPrinter) -> None:
+def run_command(command: Command, chat: ChatSession, ask: Ask, console: Console, printer: ChatPrinter) -> None:
     """Execute any command except `quit`, and show its result. `ask` determines which calls need approval."""
     if command.problem:
-        teller.note(command.problem)
+        printer.note(command.problem)
         return
     match command.name:
         case "/help":
             for name, does in HELP.items():
-                teller.show((f"{name:<12}", "cyan"), (does, ""))
+                printer.print_line((f"{name:<12}", "cyan"), (does, ""))
         case "/tools":
-            _list(chat, ask, console, teller)
+            _list(chat, ask, console, printer)
         case "/tool":
-            _show(chat, command.argument, teller)
+            _show(chat, command.argument, printer)
         case "/run":
-            teller.show((str(chat.path), ""))
+            printer.print_line((str(chat.path), ""))
         case "/new":
             chat.new()
-            teller.note(f"Started {chat.name}. The model no longer sees earlier messages.")
+            printer.note(f"Started {chat.name}. The model no longer sees earlier messages.")
         case "/save" | "/save!":
-            teller.note(_saved(chat, _path(command.argument), is_replaced=command.name == "/save!"))
+            printer.note(_saved(chat, _path(command.argument), is_replaced=command.name == "/save!"))
 
 
-def _list(chat: ChatSession, ask: Ask, console: Console, teller: ChatPrinter) -> None:
+def _list(chat: ChatSession, ask: Ask, console: Console, printer: ChatPrinter) -> None:
     """List the tools that the model may use, and name those that need approval and those that are not allowed."""
     server, allowed = chat.server, {*chat.tools.names.values()}
     used = [tool for tool in server.tools if tool["name"] in allowed]
-    console.lines(listed(server.model_copy(update={"tools": used}), ToolSet.of(used), console.width))
+    console.lines(tool_rows(server.model_copy(update={"tools": used}), ToolSet.of(used), console.width))
     for what, names in (
-        ("need approval", {tool["name"] for tool in used if is_asked_about(tool, ask)}),
+        ("need approval", {tool["name"] for tool in used if needs_approval(tool, ask)}),
         ("not allowed", {tool["name"] for tool in server.tools} - allowed),
     ):
         if names:
-            teller.show((visible(f"{what}: {', '.join(sorted(names))}"), "dim"))
+            printer.print_line((visible(f"{what}: {', '.join(sorted(names))}"), "dim"))
 
 
-def _show(chat: ChatSession, name: str, teller: ChatPrinter) -> None:
+def _show(chat: ChatSession, name: str, printer: ChatPrinter) -> None:
     tool = next((tool for tool in chat.server.tools if tool["name"] == name), None)
     if tool is None:
-        teller.note(f"the server has no tool {name!r}; /tools lists them")
+        printer.note(f"the server has no tool {name!r}; /tools lists them")
         return
     text = json.dumps(tool, ensure_ascii=False, indent=2)
-    teller.show((visible(cut(text, _SHOWN)), ""))
+    printer.print_line((visible(cut(text, _SHOWN)), ""))
 
 
 def _path(name: str) -> Path:
@@ -91,4 +91,4 @@ def _saved(chat: ChatSession, path: Path, *, is_replaced: bool) -> str:
         return f"can't write {path}: {error.strerror}"
     except ValueError:  # its words differ between versions of Python
         return f"can't write {path}: a file name can't hold a NUL character"
-    return f"saved {many(len(queries), 'query')} to {path}"
+    return f"saved {plural(len(queries), 'query')} to {path}"

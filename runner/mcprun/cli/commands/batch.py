@@ -107,7 +107,7 @@ if TYPE_CHECKING:
 @click.option("--quiet/--no-quiet", "-q", default=False, help="Print only what did not pass.")
 @click.option("--show-config", is_flag=True, help="Print the value and the source of each option, and run nothing.")
 @click.pass_context
-def batch(ctx: click.Context, /, **given: Any) -> None:
+def batch(ctx: click.Context, /, **parameters: Any) -> None:
     """Run the queries of PROMPTS against SERVER, and write a run directory.
 
     PROMPTS is a JSONL file with one query per line, or - for stdin. SERVER is a .py or .js file, an http(s) URL,
@@ -125,7 +125,7 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
     Options are also read from MCPRUN_<OPTION> in the environment or .env (an empty variable is not set), and then from
     the nearest mcprun.toml, or [tool.mcprun] in pyproject.toml, in this folder or above.
     """
-    if given["show_config"]:
+    if parameters["show_config"]:
         _show_config(ctx.obj)
         return
     with gc_paused():
@@ -136,28 +136,28 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
         from mcprun.cli.reports import Reports
         from mcprun.cli.signals import Signals
         from mcprun.engine.run import execute
-        from mcprun.errors import NOT_BEGUN, ErrorKind, ExitCode
+        from mcprun.errors import NOT_STARTED, ErrorKind, ExitCode
         from mcprun.report.console import Console
         from mcprun.runs.run import Run
 
         plan = plan_from_arguments(ctx.obj)
-        baseline = _baseline(given["baseline"]) if given["baseline"] else None
-        reports = Reports.of(given)
-        console = Console(quiet=given["quiet"], is_taken=reports.take_stdout)
+        baseline = _baseline(parameters["baseline"]) if parameters["baseline"] else None
+        reports = Reports.of(parameters)
+        console = Console(quiet=parameters["quiet"], is_stdout_taken=reports.take_stdout)
     with plan.prompts, console.progress() as progress:
-        ending = RunStop()
-        signals = Signals(ending, progress.note, is_batched=plan.model.is_batched)
-        result = asyncio.run(signals.heeded(execute(plan, progress.handle, ending)))
+        run_stop = RunStop()
+        signals = Signals(run_stop, progress.note, is_batched=plan.model.is_batched)
+        result = asyncio.run(signals.run(execute(plan, progress.handle, run_stop)))
     run, error = Run(result.path, result.record), result.error
     if error:
         console.run_error(error)
     console.summary(run)
     is_cancelled = error is not None and error.kind is ErrorKind.CANCELLED
     done = result.record.counts.done if result.record.counts else 0
-    if error and (done or error.kind not in NOT_BEGUN):
-        console.how_to_resume(run)
+    if error and (done or error.kind not in NOT_STARTED):
+        console.print_resume_command(run)
     code = 128 + signals.last if signals.last and is_cancelled else result.record.exit_code
-    against = _compared(baseline, run, plan, given["alpha"], console) if baseline and not is_cancelled else None
+    against = _compared(baseline, run, plan, parameters["alpha"], console) if baseline and not is_cancelled else None
     if against and against.regressions:
         code = ExitCode.FAILED  # a query that could not be tried is no regression, and does not change the code
     if not reports.written(run, against) and code == ExitCode.PASSED:
@@ -169,9 +169,12 @@ def _show_config(arguments: Arguments) -> None:
     import json
 
     from mcprun.cli.arguments import without_secret
-    from mcprun.cli.config_command import shown
+    from mcprun.cli.config_command import settings_with_sources
 
-    rows = [(key, json.dumps(without_secret(key, value)), source) for key, value, source in shown(batch, arguments)]
+    rows = [
+        (key, json.dumps(without_secret(key, value)), source)
+        for key, value, source in settings_with_sources(batch, arguments)
+    ]
     wide = [max(len(row[at]) for row in rows) for at in (0, 1)]
     for key, value, source in rows:
         click.echo(f"{key.replace('_', '-'):<{wide[0]}}  {value:<{min(wide[1], 40)}}  {source}")
@@ -209,10 +212,12 @@ def _compared(baseline: Run, run: Run, plan: RunPlan, alpha: float, console: Con
     chosen = plan.prompts.digests if plan.prompts.select.is_choosy else None
     with open_transcripts(str(baseline.path)) as base, open_transcripts(str(run.path)) as head:
         comparison = RunDiff(CompareOptions(scrubber=plan.scrubber), chosen, repeated(base, head), alpha)
-        tools, tally = comparison.tools(base.tools, head.tools), comparison.tally
-        console.differences(noted(comparison.compare(base, head)), tools, tally, "text")
+        tools, diff_summary = comparison.tools(base.tools, head.tools), comparison.summary
+        console.differences(noted(comparison.compare(base, head)), tools, diff_summary, "text")
     for warning in plan.scrubber.warnings():
         if warning not in warned:  # the run has already printed the others
             console.warning(warning)
     diff_lines += ["".join(text for text, _ in line) for line in tool_lines(tools)]
-    return BaselineData(str(baseline.path), tally.regressions, summary(tally), tuple(diff_lines[:AGAINST_LINES]))
+    return BaselineData(
+        str(baseline.path), diff_summary.regressions, summary(diff_summary), tuple(diff_lines[:AGAINST_LINES])
+    )

@@ -63,7 +63,7 @@ _SET = (
 @run_options.BUDGET_USD
 @run_options.REDACT
 @click.pass_context
-def chat(ctx: click.Context, /, **given: Any) -> None:
+def chat(ctx: click.Context, /, **parameters: Any) -> None:
     """Chat with a model that uses the tools of SERVER, and record the chat as a run.
 
     SERVER is a .py or .js file, an http(s) URL, FILE.json#name (an MCP client's configuration), or a command
@@ -89,8 +89,8 @@ def chat(ctx: click.Context, /, **given: Any) -> None:
 
     require(ctx.obj, "server")
     console = Console()
-    plan = make_chat_plan(given["server"], options_of(given), as_recorded(ctx.obj))
-    talking = ChatApp(plan, given["ask"], console)
+    plan = make_chat_plan(parameters["server"], options_of(parameters), as_recorded(ctx.obj))
+    talking = ChatApp(plan, parameters["ask"], console)
     chat, last, error = asyncio.run(talking.talk())
     if error:
         console.run_error(error)

@@ -97,25 +97,25 @@ def _compare(asked: _Asked) -> bool:
     if asked.as_json and asked.as_markdown:
         raise click.UsageError("--json and --markdown can't be combined")
     console = Console()
-    lens = asked.compare_options()
+    options = asked.compare_options()
     with open_transcripts(asked.base) as before, open_transcripts(asked.head) as after:
         if before.is_same(after):
             raise UsageError(
                 f"BASE ({asked.base}) and HEAD ({asked.head}) are the same run: pass another BASE, such as a"
                 " baseline or an earlier run in outputs/"
             )
-        comparison = RunDiff(lens, repeated=repeated(before, after), alpha=asked.alpha)
+        comparison = RunDiff(options, repeated=repeated(before, after), alpha=asked.alpha)
         tools, diffs = comparison.tools(before.tools, after.tools), comparison.compare(before, after)
         if asked.html:
             from mcprun.report.html.diff_page import Differing, write_diff
 
             differing = Differing(tools)
             diffs = differing.noting(diffs)
-        console.differences(diffs, tools, comparison.tally, asked.form)
+        console.differences(diffs, tools, comparison.summary, asked.form)
         if asked.html:
             runs = (asked.base, before.run), (asked.head, after.run)
             size = write_diff(asked.html, differing, comparison, *runs)
             click.echo(f"{asked.html}: {size / 1000:,.1f} kB", err=True)
-    for warning in lens.scrubber.warnings():
+    for warning in options.scrubber.warnings():
         console.warning(warning)
-    return comparison.tally.differ
+    return comparison.summary.differ

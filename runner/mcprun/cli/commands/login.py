@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mcprun.client.target import HttpTarget
     from mcprun.runs.redaction import Redactor
 
-_SECONDS = 300.0
+_LOGIN_TIMEOUT_SECONDS = 300.0
 
 
 @click.command(
@@ -51,13 +51,13 @@ _SECONDS = 300.0
     help="Redirect URI that is registered for the client.  [default: http://127.0.0.1:PORT/callback]",
 )
 @click.option(
-    "--timeout", type=type_of(Amount(86_400, "seconds")), default=_SECONDS, metavar="SECONDS",
+    "--timeout", type=type_of(Amount(86_400, "seconds")), default=_LOGIN_TIMEOUT_SECONDS, metavar="SECONDS",
     help="Time limit for the login.  [default: 5 min]",
 )  # fmt: skip
 @click.option("--list", "wants_list", is_flag=True, help="List the servers with stored tokens, and exit.")
 @run_options.CONNECT_TIMEOUT
 @click.pass_context
-def login(ctx: click.Context, /, **given: Any) -> None:
+def login(ctx: click.Context, /, **parameters: Any) -> None:
     """Log in to SERVER, an http(s) URL or FILE.json#name, in a browser, and store the tokens for later runs.
 
     Other commands use and refresh the tokens; they never open a browser or prompt. Without a client id, mcprun
@@ -77,7 +77,7 @@ def login(ctx: click.Context, /, **given: Any) -> None:
     from mcprun._util.url_secrets import without_secrets
     from mcprun.client.auth.token_store import TokenStore
 
-    if given["wants_list"]:
+    if parameters["wants_list"]:
         for key in TokenStore.find().all():
             click.echo(without_secrets(key.url) + (f"  ({key.client})" if key.client else ""))
         return
@@ -86,36 +86,38 @@ def login(ctx: click.Context, /, **given: Any) -> None:
     from mcprun.client.connector import ConnectOptions
     from mcprun.client.inspect import list_server
     from mcprun.client.sdk_logging import sdk_logs
-    from mcprun.engine.plan import Options, reach
+    from mcprun.engine.plan import Options, resolve_server
     from mcprun.errors import RunError
     from mcprun.models.credentials import Credentials
     from mcprun.report.console import Console
     from mcprun.report.text import visible
 
-    if given["server"] is None:
+    if parameters["server"] is None:
         raise click.UsageError("Missing argument 'SERVER'.")
-    target, redactor = reach(given["server"], Options(headers=given["header"]), Credentials.find())
+    target, redactor = resolve_server(parameters["server"], Options(headers=parameters["header"]), Credentials.find())
     target = _reachable(target)
-    client = _client(target, given, redactor)
+    client = _client(target, parameters, redactor)
     if ctx.obj.is_given("oauth_client_secret") and not client.client_id:
         raise click.UsageError("--oauth-client-secret requires --oauth-client-id")
-    manner = LoginMethod(
-        opens_browser=not given["no_browser"],
-        port=given["port"],
-        redirect_uri=given["redirect_uri"],
-        metadata_url=given["client_metadata_url"],
-        seconds=given["timeout"],
+    method = LoginMethod(
+        opens_browser=not parameters["no_browser"],
+        port=parameters["port"],
+        redirect_uri=parameters["redirect_uri"],
+        metadata_url=parameters["client_metadata_url"],
+        timeout_s=parameters["timeout"],
     )
 
-    def tell(text: str) -> None:
+    def print_line(text: str) -> None:
         click.echo(visible(redactor.text(text)), err=True)
 
     console = Console(quiet=True)
     try:
         with sdk_logs(lambda _: None, redactor):
-            where = run_to_end(log_in(target, client, manner, store=TokenStore.find(), redactor=redactor, tell=tell))
+            where = run_to_end(
+                log_in(target, client, method, store=TokenStore.find(), redactor=redactor, print_line=print_line)
+            )
         click.echo(f"Logged in to {target}; the tokens are stored in {where}")
-        found = run_to_end(list_server(target, redactor, ConnectOptions(timeout_s=given["connect_timeout"])))
+        found = run_to_end(list_server(target, redactor, ConnectOptions(timeout_s=parameters["connect_timeout"])))
     except RunError as error:
         console.run_error(RunError(error.kind, redactor.text(str(error)), stderr=error.stderr))
         ctx.exit(ExitCode.ERROR)
@@ -150,26 +152,26 @@ def logout(server: str | None, wants_all: bool) -> None:
 
 
 def _reachable(target: Any) -> HttpTarget:
-    from mcprun.client.target import HttpTarget, brings_authorization
+    from mcprun.client.target import HttpTarget, has_credentials
 
     if not isinstance(target, HttpTarget):
         raise UsageError(f"{target} is a server that mcprun starts: only a server at a URL has a login")
-    if brings_authorization(target):
+    if has_credentials(target):
         raise UsageError(f"{target} is configured with an Authorization header, and needs no login")
     return target
 
 
-def _client(target: HttpTarget, given: dict[str, Any], redactor: Redactor) -> Any:
+def _client(target: HttpTarget, parameters: dict[str, Any], redactor: Redactor) -> Any:
     """Return the OAuth client from the options, else from the configuration."""
     from dataclasses import replace
 
-    from mcprun.client.oauth_client import OAuthClient, given_value
+    from mcprun.client.oauth_client import OAuthClient, resolve_secret
     from mcprun.config.project import environment
 
     client = target.registered or OAuthClient()
-    if given["oauth_client_id"]:
-        secret = given_value("--oauth-client-secret", given["oauth_client_secret"], environment())
-        client = replace(client, client_id=given["oauth_client_id"], client_secret=secret)
-    client = replace(client, scope=given["oauth_scope"] or client.scope, issuer=given["oauth_issuer"])
+    if parameters["oauth_client_id"]:
+        secret = resolve_secret("--oauth-client-secret", parameters["oauth_client_secret"], environment())
+        client = replace(client, client_id=parameters["oauth_client_id"], client_secret=secret)
+    client = replace(client, scope=parameters["oauth_scope"] or client.scope, issuer=parameters["oauth_issuer"])
     redactor.learn(client.secrets)
     return client

@@ -17,7 +17,7 @@ from mcprun.cli.options import run as run_options
 @click.option("--partial", is_flag=True, help="Accept missing and unfinished shards.")
 @report_options.reports
 @click.pass_context
-def merge(ctx: click.Context, /, shards: tuple[str, ...], out: str | None, partial: bool, **given: Any) -> None:
+def merge(ctx: click.Context, /, shards: tuple[str, ...], out: str | None, partial: bool, **parameters: Any) -> None:
     """Merge SHARDs into one run, as if one machine had run all queries.
 
     Each SHARD is a run of batch --shard I/N, with the same prompts file, the same model, and a server with the same
@@ -37,12 +37,12 @@ def merge(ctx: click.Context, /, shards: tuple[str, ...], out: str | None, parti
     from mcprun.report.console import Console
     from mcprun.runs.run import Run
 
-    reports = Reports.of(given)
-    console = Console(is_taken=reports.take_stdout)
+    reports = Reports.of(parameters)
+    console = Console(is_stdout_taken=reports.take_stdout)
     run = merge_runs([Run.read(name) for name in shards], out, partial=partial)
     console.summary(run)
     if run.record.state != "finished":
-        console.how_to_resume(run)
+        console.print_resume_command(run)
     code = run.record.exit_code
     if not reports.written(run) and code == ExitCode.PASSED:
         code = ExitCode.ERROR

@@ -13,7 +13,7 @@ from mcprun.cli.options import report as report_options
 @click.command(short_help="Write reports of a run.")
 @click.argument("run", metavar="[RUN]", default="latest", shell_complete=runs)
 @report_options.reports
-def report(run: str, **given: Any) -> None:
+def report(run: str, **parameters: Any) -> None:
     """Write reports of RUN: a run's folder, its name under outputs/, or latest (the default).
 
     Without options, print the totals, like batch at its end. batch has the same options, and writes its reports
@@ -30,7 +30,7 @@ def report(run: str, **given: Any) -> None:
     from mcprun.runs.run import Run
 
     found = Run.read(run)
-    reports = Reports.of(given)
+    reports = Reports.of(parameters)
     if not reports.files:
         Console().summary(found)
     reports.write(found)

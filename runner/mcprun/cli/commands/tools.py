@@ -87,7 +87,7 @@ _SET = (
 @run_options.CONNECT_TIMEOUT
 @run_options.REDACT
 @click.pass_context
-def tools(ctx: click.Context, /, **given: Any) -> None:
+def tools(ctx: click.Context, /, **parameters: Any) -> None:
     """List the tools of SERVER with their inputs, compare them with earlier ones, and lint them.
 
     SERVER is a .py or .js file, an http(s) URL, FILE.json#name (an MCP client's configuration), or a command
@@ -112,12 +112,12 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
     from mcprun.report.console import Console
 
     require(ctx.obj, "server")
-    asked = _Asked(**{field.name: given[field.name] for field in fields(_Asked)})
+    asked = _Asked(**{field.name: parameters[field.name] for field in fields(_Asked)})
     if asked.snapshot and not asked.snapshot.parent.is_dir():
         raise UsageError(f"can't write {asked.snapshot}: there is no folder {asked.snapshot.parent}")
     console = Console(quiet=True)
     try:
-        found = _inspect(asked, _options(given), console)
+        found = _inspect(asked, _options(parameters), console)
     except RunError as error:
         console.run_error(error)
         ctx.exit(ExitCode.ERROR)
@@ -150,22 +150,22 @@ def _inspect(asked: _Asked, options: Options, console: Console) -> _Found:
     from mcprun.cli.signals import run_to_end
     from mcprun.client.connector import ConnectOptions
     from mcprun.client.inspect import list_all
-    from mcprun.engine.plan import offers_of, reach
+    from mcprun.engine.plan import client_features, resolve_server
     from mcprun.models.credentials import Credentials
     from mcprun.tools.catalog_changes import compare_catalogs
     from mcprun.tools.changes import compare_tools
     from mcprun.tools.lint import lint
-    from mcprun.tools.snapshot import read_kept
+    from mcprun.tools.snapshot import read_snapshot
     from mcprun.tools.toolset import ToolSet
 
-    target, redactor = reach(asked.server, options, Credentials.find())
-    before = redactor.value(read_kept(asked.against)) if asked.against else None
+    target, redactor = resolve_server(asked.server, options, Credentials.find())
+    before = redactor.value(read_snapshot(asked.against)) if asked.against else None
     with console.progress() as progress:
         listing = list_all(
             target,
             redactor,
             ConnectOptions(
-                timeout_s=options.limits.connect_seconds, protocol=options.protocol, features=offers_of(options)
+                timeout_s=options.limits.connect_seconds, protocol=options.protocol, features=client_features(options)
             ),
             progress.handle,
             lists_all=asked.wants_all or bool(before and before.catalog),
@@ -191,13 +191,13 @@ def _print(found: _Found, asked: _Asked, console: Console) -> None:
         return
     is_written = asked.snapshot is not None and is_whole
     if found.changes is None and found.findings is None and not is_written:
-        console.lines(tool_report.listed(found.server, tools, console.width))
+        console.lines(tool_report.tool_rows(found.server, tools, console.width))
         if catalog:
-            console.lines(catalog_report.listed(catalog, console.width))
+            console.lines(catalog_report.catalog_rows(catalog, console.width))
     if found.findings is not None:
-        console.lines(tool_report.found(found.findings, tools))
+        console.lines(tool_report.finding_lines(found.findings, tools))
     if found.changes is not None:
-        console.lines(tool_report.changed(found.changes, is_whole=is_whole))
+        console.lines(tool_report.change_lines(found.changes, is_whole=is_whole))
     if is_written:
-        more = f", {catalog_report.counted(catalog)}" if catalog else ""
+        more = f", {catalog_report.format_counts(catalog)}" if catalog else ""
         console.lines([tool_report.totals(tools, f"{asked.snapshot}: ", more)])

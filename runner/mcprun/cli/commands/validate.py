@@ -17,10 +17,10 @@ def validate(prompts: str) -> None:
     Exits with 0 if the file is valid, with 2 if it is not.
     """
     from mcprun.prompts.file import read_prompts
-    from mcprun.report.text import many, visible
+    from mcprun.report.text import plural, visible
 
     with read_prompts(prompts) as found:
         for warning in found.warnings:
             click.echo(f"Warning: {visible(warning)}", err=True)
         scripts = {0: "none", found.total: "all"}.get(found.scripted, str(found.scripted))
-    click.echo(f"{prompts}: {many(found.total, 'query')}, {scripts} with a script")
+    click.echo(f"{prompts}: {plural(found.total, 'query')}, {scripts} with a script")

@@ -16,9 +16,9 @@ PROMPTS = click.argument("prompts", metavar="PROMPTS", shell_complete=files)
 SERVER = click.argument("server", metavar="SERVER", required=False, shell_complete=files)
 
 
-def _pairs(_: click.Context, __: click.Parameter, given: tuple[tuple[str, str], ...]) -> dict[str, str]:
+def _pairs(_: click.Context, __: click.Parameter, values: tuple[tuple[str, str], ...]) -> dict[str, str]:
     """Return pairs of name and value as a dict; the last value of a name wins."""
-    return dict(given)
+    return dict(values)
 
 
 ENV = click.option(
@@ -120,7 +120,7 @@ FORCE = click.option(
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def _seconds(flag: str, default: float, text: str) -> Callable[[_Command], _Command]:
+def _timeout_option(flag: str, default: float, text: str) -> Callable[[_Command], _Command]:
     return _number(flag, "SECONDS", default, f"{text}  [default: {default_text(default)}]")
 
 
@@ -231,17 +231,17 @@ BATCH_QUERIES = click.option(
     help="With --batch-api: maximum queries in flight; --concurrency limits those that call tools.  [default: 2,000,"
     " or --concurrency with --fresh-server]",
 )
-BATCH_WAIT = _seconds(
+BATCH_WAIT = _timeout_option(
     "--batch-wait", limits.BATCH_WAIT_SECONDS, "With --batch-api: send a batch after this time without a new request."
 )
-BATCH_POLL = _seconds(
+BATCH_POLL = _timeout_option(
     "--batch-poll", limits.BATCH_POLL_SECONDS, "With --batch-api: maximum interval between polls of a batch."
 )
-CONNECT_TIMEOUT = _seconds(
+CONNECT_TIMEOUT = _timeout_option(
     "--connect-timeout", limits.CONNECT_SECONDS, "Time limit for starting a server and listing its tools."
 )
-REQUEST_TIMEOUT = _seconds("--request-timeout", limits.REQUEST_SECONDS, "Time limit for a model request.")
-CALL_TIMEOUT = _seconds(
+REQUEST_TIMEOUT = _timeout_option("--request-timeout", limits.REQUEST_SECONDS, "Time limit for a model request.")
+CALL_TIMEOUT = _timeout_option(
     "--call-timeout",
     limits.CALL_SECONDS,
     "Time limit for a tool call, restarted by progress. A call that exceeds it returns an error to the model.",
@@ -252,10 +252,10 @@ MAX_CALL_TIMEOUT = click.option(
     metavar="SECONDS",
     help="Total time limit for a tool call that reports progress.  [default: 10 min, or --call-timeout if longer]",
 )
-QUERY_TIMEOUT = _seconds(
+QUERY_TIMEOUT = _timeout_option(
     "--query-timeout", limits.QUERY_SECONDS, "Time limit for a query, with all its turns and calls."
 )
-RUN_TIMEOUT = _seconds("--run-timeout", limits.RUN_SECONDS, "Time limit for the whole run, including waiting.")
+RUN_TIMEOUT = _timeout_option("--run-timeout", limits.RUN_SECONDS, "Time limit for the whole run, including waiting.")
 RESTARTS = click.option(
     "--restarts",
     type=option_type("restarts"),
@@ -274,7 +274,7 @@ RETRIES = click.option(
     " retried.",
 )
 NO_RETRY = click.option("--no-retry/--retry", default=False, help="Same as --retries 0.")
-MAX_RETRY_WAIT = _seconds("--max-retry-wait", limits.RETRY_WAIT_SECONDS, "Maximum wait before a retry.")
+MAX_RETRY_WAIT = _timeout_option("--max-retry-wait", limits.RETRY_WAIT_SECONDS, "Maximum wait before a retry.")
 
 REPEAT = _count("--repeat", 1, "Run each query N times; a query's own `repeat` takes precedence.")
 PASS_RATE = click.option(

@@ -36,7 +36,7 @@ from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from pydantic import AnyUrl, ValidationError
 from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_exponential, wait_random
 
-from mcprun.client.auth.stored_token import StoredToken, end_of
+from mcprun.client.auth.stored_token import StoredToken, renewal_time
 from mcprun.client.oauth_client import OAuthClient
 from mcprun.client.transports.bounded_body import BoundedStream
 
@@ -103,7 +103,7 @@ class LoginRedirect:
     ask: Callable[[str], Awaitable[AuthorizationCodeResult]]
 
 
-async def by_machine(
+async def get_machine_token(
     server: ProtectedServer, client: OAuthClient, before: StoredToken | None, challenge: httpx2.Response
 ) -> StoredToken:
     """Get a token without user interaction, after a server refused a request with `challenge`.
@@ -148,10 +148,10 @@ async def by_machine(
                 url, memory, client_id, secret, scope=client.scope, issuer=client.issuer
             )
     await _drive(provider, server, challenge_for(url, challenge, client.scope))
-    return _granted(provider, memory, tokens, asked=client.scope)
+    return _granted(provider, memory, tokens, requested=client.scope)
 
 
-async def refreshed(server: ProtectedServer, grant: StoredToken) -> StoredToken | None:
+async def refresh_token(server: ProtectedServer, grant: StoredToken) -> StoredToken | None:
     """Exchange a refresh token. Return None only if the authorization server refuses it (400 or 401).
 
     Raises `OAuthFlowError` for any other response without a token, and `httpx2.HTTPError` if there is no response: the
@@ -167,10 +167,10 @@ async def refreshed(server: ProtectedServer, grant: StoredToken) -> StoredToken 
     if grant.resource:
         context.protected_resource_metadata = ProtectedResourceMetadata.model_validate(grant.resource)
     await _drive(provider, server, None)
-    return _granted(provider, memory, tokens, asked=grant.asked) if context.current_tokens else None
+    return _granted(provider, memory, tokens, requested=grant.asked) if context.current_tokens else None
 
 
-async def by_person(
+async def log_in_interactively(
     server: ProtectedServer,
     client: OAuthClient,
     login: LoginRedirect,
@@ -202,7 +202,7 @@ async def by_person(
     asked = OAuthClientMetadata(redirect_uris=uris, client_name="mcprun")
     provider = OAuthClientProvider(server.url, asked, memory, redirect, answer, client_metadata_url=metadata_url)
     await _drive(provider, server, challenge_for(server.url, challenge, client.scope))
-    return _granted(provider, memory, None, asked=client.scope)
+    return _granted(provider, memory, None, requested=client.scope)
 
 
 def challenge_for(url: str, refusal: httpx2.Response | None, scope: str | None) -> httpx2.Response:
@@ -328,7 +328,7 @@ def _granted(
     memory: _Memory,
     before: OAuthToken | None,
     *,
-    asked: str | None,
+    requested: str | None,
 ) -> StoredToken:
     """Build the token to store from a provider's results. Raises `OAuthFlowError` if there is no new token."""
     tokens = memory.tokens
@@ -343,8 +343,8 @@ def _granted(
         access_token=tokens.access_token,
         refresh_token=tokens.refresh_token if is_person else None,  # a machine gets a new token, and stores no secret
         scope=tokens.scope,
-        asked=asked,
-        expires_at=end_of(tokens.expires_in),
+        asked=requested,
+        expires_at=renewal_time(tokens.expires_in),
         client=_dumped(client) if is_person else None,
         server=_dumped(server) if is_person else None,
         resource=_dumped(resource) if is_person else None,

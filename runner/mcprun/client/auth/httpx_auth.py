@@ -55,7 +55,7 @@ class OAuthAuth(httpx2.Auth):
 
     async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
         """Send a request with the token, and again with a new one if the server refuses it."""
-        grant = await self._held(request)
+        grant = await self._current_token(request)
         for left in reversed(range(_ROUNDS + 1)):
             if grant:
                 request.headers["Authorization"] = f"Bearer {grant.access_token}"
@@ -65,7 +65,7 @@ class OAuthAuth(httpx2.Auth):
             if not left:
                 self._refuse(f"it refuses the token that it was given ({response.status_code})")
                 return
-            grant = await self._renewed(grant, request, response)
+            grant = await self._renew_uncancelled(grant, request, response)
             if grant is None:
                 return  # the sender gets the refusal: an exception would end the connection
 
@@ -76,20 +76,20 @@ class OAuthAuth(httpx2.Auth):
         """
         self.problem = current_delivery().cause = problem
 
-    async def _held(self, request: httpx2.Request) -> StoredToken | None:
+    async def _current_token(self, request: httpx2.Request) -> StoredToken | None:
         """Return the current token if it may be valid. An expired login is refreshed first."""
         async with self._lock:
             if not self._is_read:
                 self._is_read = True
-                self._take(await asyncio.to_thread(self._kept))
+                self._take(await asyncio.to_thread(self._stored_token))
         grant = self._grant
-        if grant is None or not grant.is_over:
+        if grant is None or not grant.is_due:
             return grant
         if self._client or not grant.refresh_token:
             return None  # the server's refusal names the authorization server
-        return await self._renewed(grant, request, None) or grant
+        return await self._renew_uncancelled(grant, request, None) or grant
 
-    async def _renewed(
+    async def _renew_uncancelled(
         self, refused: StoredToken | None, request: httpx2.Request, response: httpx2.Response | None
     ) -> StoredToken | None:
         """Get another token, even if the request is cancelled meanwhile: a refresh token may be valid only once."""
@@ -103,12 +103,12 @@ class OAuthAuth(httpx2.Auth):
         self, refused: StoredToken | None, protocol: str | None, response: httpx2.Response | None
     ) -> StoredToken | None:
         async with self._lock:
-            if self._grant and self._grant is not refused and not self._grant.is_over:
+            if self._grant and self._grant is not refused and not self._grant.is_due:
                 return self._grant  # another request renewed it
             renews = self._client or self._grant
             async with self._store.locked(self._key) if renews else nullcontext():
-                kept = await asyncio.to_thread(self._kept)
-                if kept and not kept.is_over and not (refused and kept.access_token == refused.access_token):
+                kept = await asyncio.to_thread(self._stored_token)
+                if kept and not kept.is_due and not (refused and kept.access_token == refused.access_token):
                     grant: StoredToken | None = kept  # another process renewed it
                 else:
                     grant = await self._obtained(kept or refused, protocol, response)
@@ -123,9 +123,9 @@ class OAuthAuth(httpx2.Auth):
     ) -> StoredToken | None:
         from mcprun.client.auth.flow import (  # slow to import, and rarely needed
             ProtectedServer,
-            by_machine,
+            get_machine_token,
             is_step_up,
-            refreshed,
+            refresh_token,
         )
 
         server = ProtectedServer(self._key.url, protocol, self._redactor.learn)
@@ -136,7 +136,7 @@ class OAuthAuth(httpx2.Auth):
             return None
         try:
             if self._client and response is not None:
-                return await by_machine(server, self._client, before, response)
+                return await get_machine_token(server, self._client, before, response)
             if response is not None and is_step_up(response):
                 scopes = shlex.quote(_scopes(before, response))
                 self._refuse(f"it asks for more scopes than the login has: {log_in} --oauth-scope {scopes}")
@@ -145,7 +145,7 @@ class OAuthAuth(httpx2.Auth):
                 self._refuse(f"it wants authorization ({status}): {ways}")
             elif not (before.refresh_token and before.client) or before.refresh_token == self._refused:
                 self._refuse(f"it does not take the login any more ({status}): {log_in}")
-            elif renewed := await refreshed(server, before):
+            elif renewed := await refresh_token(server, before):
                 return renewed
             else:
                 self._refused = before.refresh_token
@@ -155,7 +155,7 @@ class OAuthAuth(httpx2.Auth):
             self._refuse(f"no token was given: {reason[:_SHOWN]}")
         return None
 
-    def _kept(self) -> StoredToken | None:
+    def _stored_token(self) -> StoredToken | None:
         """Return the stored token, unless the client requested it with other scopes."""
         grant = self._store.read(self._key)
         return grant if grant is None or not self._client or grant.asked == self._client.scope else None

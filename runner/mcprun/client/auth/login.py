@@ -15,8 +15,8 @@ from mcp.client.auth import AuthorizationCodeResult, OAuthFlowError, OAuthRegist
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp_types import LATEST_PROTOCOL_VERSION
 
-from mcprun.client.auth.flow import LoginRedirect, ProtectedServer, by_person
-from mcprun.client.auth.redirect import Redirects, listening, pasted
+from mcprun.client.auth.flow import LoginRedirect, ProtectedServer, log_in_interactively
+from mcprun.client.auth.redirect import Redirects, listen_for_redirect, read_pasted_lines
 from mcprun.client.auth.stored_token import Key
 from mcprun.client.auth.token_store import TokenStore
 from mcprun.client.oauth_client import OAuthClient
@@ -43,47 +43,48 @@ class LoginMethod:
         port: The loopback port to listen on. None for that of the client, else a free one.
         redirect_uri: The redirect URI that the client was registered with, if it was.
         metadata_url: The URL of a client ID metadata document, which describes the client.
-        seconds: Time limit for the whole login.
+        timeout_s: Time limit for the whole login.
     """
 
     opens_browser: bool = True
     port: int | None = None
     redirect_uri: str | None = None
     metadata_url: str | None = None
-    seconds: float = 300.0
+    timeout_s: float = 300.0
 
 
 async def log_in(
     target: HttpTarget,
     client: OAuthClient,
-    manner: LoginMethod,
+    method: LoginMethod,
     *,
     store: TokenStore,
     redactor: Redactor,
-    tell: Callable[[str], None],
+    print_line: Callable[[str], None],
 ) -> str:
     """Log a user in to a server, store the tokens, and return where they are stored.
 
-    `tell` is called with each message for the user. Raises `RunError` if the login fails, and `UsageError` for invalid
-    options and for tokens that cannot be stored.
+    `print_line` is called with each message for the user. Raises `RunError` if the login fails, and `UsageError` for
+    invalid options and for tokens that cannot be stored.
     """
-    port = manner.port or client.port
+    port = method.port or client.port
     was_refused = False
     try:
-        async with asyncio.timeout(manner.seconds), listening(port, manner.redirect_uri) as redirects:
+        async with asyncio.timeout(method.timeout_s), listen_for_redirect(port, method.redirect_uri) as redirects:
             refusal = await _refusal(target)
             was_refused = refusal is not None
-            grant = await by_person(
+            grant = await log_in_interactively(
                 ProtectedServer(target.url, LATEST_PROTOCOL_VERSION, redactor.learn),
                 client,
                 LoginRedirect(
-                    redirects.uri, lambda url: _asked(url, redirects, tell, opens_browser=manner.opens_browser)
+                    redirects.uri,
+                    lambda url: _open_and_wait(url, redirects, print_line, opens_browser=method.opens_browser),
                 ),
                 refusal,
-                metadata_url=manner.metadata_url,
+                metadata_url=method.metadata_url,
             )
     except TimeoutError:
-        message = f"no login to {target} within {manner.seconds:g} s (--timeout)"
+        message = f"no login to {target} within {method.timeout_s:g} s (--timeout)"
         raise RunError(ErrorKind.CONNECT_TIMEOUT, message) from None
     except OAuthRegistrationError as error:
         if not was_refused:
@@ -119,8 +120,8 @@ async def _refusal(target: HttpTarget) -> httpx2.Response | None:
     return None
 
 
-async def _asked(
-    url: str, redirects: Redirects, tell: Callable[[str], None], *, opens_browser: bool
+async def _open_and_wait(
+    url: str, redirects: Redirects, print_line: Callable[[str], None], *, opens_browser: bool
 ) -> AuthorizationCodeResult:
     """Send the user to a URL, and wait for the result of the redirect."""
     state = parse_qs(urlsplit(url).query)["state"][-1]
@@ -128,11 +129,11 @@ async def _asked(
     helper: asyncio.Task[None] | None = None
     try:
         await asyncio.sleep(0)  # `waiting` must run before an answer can arrive
-        tell(f"Log in here: {url}")
+        print_line(f"Log in here: {url}")
         if opens_browser:
-            helper = asyncio.create_task(_browse(url, redirects, tell), name="browser")
+            helper = asyncio.create_task(_browse(url, redirects, print_line), name="browser")
         else:
-            helper = asyncio.create_task(_paste(redirects, tell), name="paste")
+            helper = asyncio.create_task(_paste(redirects, print_line), name="paste")
         return await waiting
     finally:
         waiting.cancel()
@@ -142,7 +143,7 @@ async def _asked(
                 await helper
 
 
-async def _browse(url: str, redirects: Redirects, tell: Callable[[str], None]) -> None:
+async def _browse(url: str, redirects: Redirects, print_line: Callable[[str], None]) -> None:
     loop = asyncio.get_running_loop()
     opened: asyncio.Future[bool] = loop.create_future()
 
@@ -156,15 +157,15 @@ async def _browse(url: str, redirects: Redirects, tell: Callable[[str], None]) -
     # Some browsers block `webbrowser.open` until they are closed, so it runs in a daemon thread.
     threading.Thread(target=open_browser, name="browser", daemon=True).start()
     if not await opened:
-        tell("Could not open a browser.")
-        await _paste(redirects, tell)
+        print_line("Could not open a browser.")
+        await _paste(redirects, print_line)
 
 
-async def _paste(redirects: Redirects, tell: Callable[[str], None]) -> None:
-    tell("If the browser runs on another machine, paste here the URL that it was redirected to.")
-    async for line in pasted():
+async def _paste(redirects: Redirects, print_line: Callable[[str], None]) -> None:
+    print_line("If the browser runs on another machine, paste here the URL that it was redirected to.")
+    async for line in read_pasted_lines():
         if wrong := redirects.take(line):
-            tell(f"Try again: {wrong}.")
+            print_line(f"Try again: {wrong}.")
 
 
 def _settle(opened: asyncio.Future[bool], is_open: bool) -> None:

@@ -72,7 +72,7 @@ class Redirects:
             query = urlsplit(url).query or url.lstrip("?")
         except ValueError as error:  # such as "http://[", an unclosed IPv6 address
             return f"it is not a URL: {error}"
-        page, _ = self._taken(query)
+        page, _ = self._handle_query(query)
         return None if page != _UNEXPECTED else "it is not the redirect URL of this login"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -84,7 +84,7 @@ class Redirects:
                     pass
                 page, status = _UNEXPECTED, "404 Not Found"
                 if len(line) > 1 and line[0] == "GET" and urlsplit(line[1]).path == urlsplit(self.uri).path:
-                    page, status = self._taken(urlsplit(line[1]).query)
+                    page, status = self._handle_query(urlsplit(line[1]).query)
                 body = f"<!doctype html><title>mcprun</title><p>{page}</p>\n".encode()
                 writer.write(_HEAD.format(status=status, length=len(body)).encode() + body)
                 await writer.drain()
@@ -93,7 +93,7 @@ class Redirects:
         finally:
             writer.close()
 
-    def _taken(self, query: str) -> tuple[str, str]:
+    def _handle_query(self, query: str) -> tuple[str, str]:
         """Return the page and the status for a redirect's query. Ignore a query that does not belong to this login."""
         try:
             answer = answer_of(query, self._state) if self._state else None
@@ -109,7 +109,7 @@ class Redirects:
 
 
 @asynccontextmanager
-async def listening(port: int | None, uri: str | None) -> AsyncIterator[Redirects]:
+async def listen_for_redirect(port: int | None, uri: str | None) -> AsyncIterator[Redirects]:
     """Listen for a browser at the redirect URI that was registered, else on the port, else on a free port.
 
     For a URI on another machine there is no listener: the user can paste the redirected URL. Raises `UsageError` if the
@@ -137,7 +137,7 @@ async def listening(port: int | None, uri: str | None) -> AsyncIterator[Redirect
         yield found[0]
 
 
-async def pasted() -> AsyncIterator[str]:
+async def read_pasted_lines() -> AsyncIterator[str]:
     """Yield the non-empty lines of stdin. A daemon thread reads them, because a blocking read cannot be cancelled."""
     loop = asyncio.get_running_loop()
     lines: asyncio.Queue[str | None] = asyncio.Queue()

@@ -51,7 +51,7 @@ class StoredToken(BaseModel):
     resource: dict[str, Any] | None = None
 
     @property
-    def is_over(self) -> bool:
+    def is_due(self) -> bool:
         """Whether the access token is due for renewal."""
         return self.expires_at is not None and time.time() >= self.expires_at
 
@@ -62,7 +62,7 @@ class StoredToken(BaseModel):
         return [value for value in found if value]
 
 
-def end_of(expires_in: int | None) -> float | None:
+def renewal_time(expires_in: int | None) -> float | None:
     """Return when to renew a token that was granted now, from its lifetime in seconds. None if that is not known."""
     if expires_in is None:
         return None

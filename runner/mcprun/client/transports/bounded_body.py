@@ -22,15 +22,15 @@ _PARTIAL = re.compile(rb"(?<!\\)\\++(?:u[0-9a-fA-F]{0,3}|u[dD][89abAB][0-9a-fA-F
 
 
 class BoundedStream(httpx2.AsyncByteStream):
-    """A body of at most `most` bytes; `allowed` ends the error message by naming the limit.
+    """A body of at most `max_bytes` bytes; `allowed` ends the error message by naming the limit.
 
-    0 refuses any content, and is for a compressed body, which mcprun does not ask for. Reading more than `most` bytes
-    raises `httpx2.StreamError`, whose message the SDK includes in the error that its caller gets.
+    0 refuses any content, and is for a compressed body, which mcprun does not ask for. Reading more than `max_bytes`
+    bytes raises `httpx2.StreamError`, whose message the SDK includes in the error that its caller gets.
     """
 
-    def __init__(self, body: Any, most: int, allowed: str = "--max-result-bytes allows") -> None:
+    def __init__(self, body: Any, max_bytes: int, allowed: str = "--max-result-bytes allows") -> None:
         self._body = body
-        self._max_bytes = most
+        self._max_bytes = max_bytes
         self._allowed = allowed
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

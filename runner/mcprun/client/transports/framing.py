@@ -19,7 +19,7 @@ from pydantic_core import from_json
 from mcprun._util.json_text import finite, levels
 from mcprun._util.json_value import JsonObject
 from mcprun._util.long_integers import LongInteger
-from mcprun._util.nesting import MOST_DEPTH, parsed_leniently
+from mcprun._util.nesting import MAX_DEPTH, parsed_leniently
 from mcprun._util.surrogates import well_formed_bytes
 
 INVALID_ANSWER = -32097
@@ -47,7 +47,7 @@ _ID_LAST = re.compile(rb",\s*" + _ID + rb"(?:,\s*" + _VERSION + rb")?\}\s*\Z")
 _RESULT_FIRST = re.compile(rb"\s*\{\s*(?:" + _VERSION + rb',\s*)?"(?:result|error)"')
 _NO_ID_FIRST = re.compile(rb"\s*\{\s*(?:" + _VERSION + rb',\s*)?(?:"id"\s*:\s*null\s*,\s*)?"(?:result|error)"')
 
-_PLACE = re.compile(r" at line \d+ column \d+\Z")
+_JSON_POSITION = re.compile(r" at line \d+ column \d+\Z")
 
 Message = mcp_types.JSONRPCMessage
 
@@ -62,13 +62,13 @@ class LongLine:
 
 
 class LineSplitter:
-    """Split a stream of bytes into lines. A line of more than `most` bytes becomes a `LongLine` once it ends.
+    """Split a stream of bytes into lines. A line of more than `max_bytes` bytes becomes a `LongLine` once it ends.
 
     `pending` is the number of bytes read so far of the line that has not ended yet.
     """
 
-    def __init__(self, most: int) -> None:
-        self._max_bytes = most
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._parts: list[bytes] = []
         self._tail = b""
         self.pending = 0
@@ -104,7 +104,7 @@ class LineSplitter:
         return taken
 
 
-def read_message(line: bytes | LongLine, most: int, replaced: Callable[[], None] = lambda: None) -> Message:
+def read_message(line: bytes | LongLine, max_bytes: int, replaced: Callable[[], None] = lambda: None) -> Message:
     """Parse one line as a JSON-RPC message.
 
     A response that cannot be parsed, or is a `LongLine`, becomes a JSON-RPC error for the same request
@@ -112,14 +112,14 @@ def read_message(line: bytes | LongLine, most: int, replaced: Callable[[], None]
 
     Args:
         line: The line, without its newline.
-        most: The size limit in bytes, which the error for a `LongLine` names.
+        max_bytes: The size limit in bytes, which the error for a `LongLine` names.
         replaced: Called if half of a surrogate pair was replaced by U+FFFD.
 
     Raises `ValueError` if the line is not a message.
     """
     if isinstance(line, LongLine):
         return _instead(
-            line.head, line.tail, f"the answer has {line.length:,} bytes, and --max-result-bytes allows {most:,}"
+            line.head, line.tail, f"the answer has {line.length:,} bytes, and --max-result-bytes allows {max_bytes:,}"
         )
     try:
         message = mcp_types.jsonrpc_message_adapter.validate_json(line, by_name=False)
@@ -148,8 +148,8 @@ def flaw_of(value: JsonObject) -> str:
         return "it has neither a result nor an error"
     if _has_error(value):
         return ""
-    if levels(value) > MOST_DEPTH:
-        return f"it is nested more than {MOST_DEPTH} deep"
+    if levels(value) > MAX_DEPTH:
+        return f"it is nested more than {MAX_DEPTH} deep"
     if value.get("jsonrpc") != "2.0":
         return 'its "jsonrpc" is not "2.0"'
     return "" if isinstance(value.get("result"), dict) else "its result is not an object"
@@ -157,7 +157,7 @@ def flaw_of(value: JsonObject) -> str:
 
 def _has_error(value: JsonObject) -> bool:
     sent = value.get("error")
-    return "error" in value and (sent is not None or value.get("result") is None) and levels(sent) <= MOST_DEPTH
+    return "error" in value and (sent is not None or value.get("result") is None) and levels(sent) <= MAX_DEPTH
 
 
 def _answer(value: JsonObject) -> Message:
@@ -237,7 +237,7 @@ def _read_again(line: bytes, error: ValidationError, replaced: Callable[[], None
 
 def _first(error: ValidationError) -> str:
     """Return the first error without its position, which depends on the digits of the `id` and differs between runs."""
-    return _PLACE.sub("", str(error.errors(include_url=False, include_input=False)[0]["msg"]))
+    return _JSON_POSITION.sub("", str(error.errors(include_url=False, include_input=False)[0]["msg"]))
 
 
 def _instead(head: bytes, tail: bytes, why: str) -> Message:

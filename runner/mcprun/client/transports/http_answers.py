@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from mcprun._util.json_text import levels
 from mcprun._util.long_integers import carrier, holds_long_integer
-from mcprun._util.nesting import MOST_DEPTH, parsed_leniently
+from mcprun._util.nesting import MAX_DEPTH, parsed_leniently
 from mcprun._util.surrogates import well_formed, well_formed_bytes
 from mcprun.client.transports.framing import INVALID_ANSWER, MALFORMED_ERROR, flaw_of, read_value
 from mcprun.client.transports.http_body import RequestId, rpc_error
@@ -49,8 +49,8 @@ def _repaired(data: bytes, number: RequestId) -> tuple[bytes, Message]:
         value = parsed_leniently(well_formed_bytes(data).decode(errors="replace"))
     except ValueError:
         raise ValueError("it is not JSON") from None
-    if levels(value) > MOST_DEPTH:
-        raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
+    if levels(value) > MAX_DEPTH:
+        raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
     if not isinstance(value, dict):
         raise ValueError("it is not a JSON-RPC message")
     if "method" not in value:

@@ -19,10 +19,10 @@ from mcprun.client.transports.http_failure import HttpFailure, reason_of, retry_
 
 RequestId = int | str
 
-MAX_WORDS = 1000
+MAX_BODY_CHARS = 1000
 """Maximum number of characters of a body that are shown to the model and written to the transcript."""
 
-WORDS_SECONDS = 5.0
+ERROR_BODY_SECONDS = 5.0
 """Time limit for the body of an error: a server that stalls there has already sent the status, which matters most."""
 
 _SEARCHED_BYTES = 64 * 1024
@@ -71,7 +71,7 @@ async def read_body(response: httpx2.Response, max_bytes: int, timeout_s: float 
 
 async def failure_of(response: httpx2.Response, max_bytes: int) -> HttpFailure:
     """Read the body of an error response, and return the failure that the response describes."""
-    return failure_from(response, (await read_body(response, max_bytes, WORDS_SECONDS)).data)
+    return failure_from(response, (await read_body(response, max_bytes, ERROR_BODY_SECONDS)).data)
 
 
 def failure_from(response: httpx2.Response, data: bytes, number: RequestId | None = None) -> HttpFailure:
@@ -81,7 +81,7 @@ def failure_from(response: httpx2.Response, data: bytes, number: RequestId | Non
     return HttpFailure(
         response.status_code,
         reason_of(response.status_code, response.reason_phrase),
-        words=error_text(error) if error else words_of(shown, media_type(response)),
+        body_text=error_text(error) if error else body_text(shown, media_type(response)),
         is_json_rpc=error is not None,
         retry_after=retry_after_of(response.headers),
     )
@@ -120,8 +120,8 @@ def rpc_error(data: bytes) -> mcp_types.ErrorData | None:
     return message.error if isinstance(message, mcp_types.JSONRPCError) else None
 
 
-def words_of(data: bytes, kind: str) -> str:
-    """Return the text of a body of media type `kind`, on one line and of at most `MAX_WORDS` characters.
+def body_text(data: bytes, kind: str) -> str:
+    """Return the text of a body of media type `kind`, on one line and of at most `MAX_BODY_CHARS` characters.
 
     For binary data, return the media type and the size.
     """
@@ -135,7 +135,7 @@ def words_of(data: bytes, kind: str) -> str:
         text = _html_text(text)
     elif text.lstrip()[:1] in ("{", "["):
         text = _json_text(text)
-    return " ".join(text.split())[:MAX_WORDS]
+    return " ".join(text.split())[:MAX_BODY_CHARS]
 
 
 def _json_text(text: str) -> str:

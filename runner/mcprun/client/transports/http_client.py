@@ -23,7 +23,7 @@ from mcprun._util.long_integers import carrier
 from mcprun.client.transports.bounded_body import BoundedStream
 from mcprun.client.transports.http_answers import SESSION, failed, is_prescribed, read_error, read_message, replied
 from mcprun.client.transports.http_body import (
-    WORDS_SECONDS,
+    ERROR_BODY_SECONDS,
     RequestId,
     failure_from,
     failure_of,
@@ -119,7 +119,7 @@ class HttpClient(httpx2.AsyncClient):
         try:
             return await super().send(request, stream=True, follow_redirects=False)
         except Exception as error:
-            self._reports.lost(reason_of_loss(error))
+            self._reports.on_lost(reason_of_loss(error))
             raise
 
     async def _send_unanswered(self, request: httpx2.Request, posted: _Posted) -> httpx2.Response:
@@ -135,7 +135,7 @@ class HttpClient(httpx2.AsyncClient):
         if has_events(response) and response.is_success and not is_compressed(response):
             return answer_stream(response, number, sent, self._max_bytes)
         kind, status, headers = media_type(response), response.status_code, response.headers
-        body = await read_body(response, self._max_bytes, WORDS_SECONDS if response.is_error else None)
+        body = await read_body(response, self._max_bytes, ERROR_BODY_SECONDS if response.is_error else None)
         found = replace(failure_from(response, body.data, number), cause=sent.cause)
         if response.is_error:
             error = None if body.flaw or not _is_json(kind) else read_error(body.data, number)
@@ -197,7 +197,7 @@ class HttpClient(httpx2.AsyncClient):
         status = response.status_code
         lost = await failure_of(response, self._max_bytes)
         await self._renew(request, status)
-        if sent.is_over:
+        if sent.has_ended:
             sent.failure = lost
             return failed(request, number, lost)
         again = self.build_request("POST", request.url, headers=request.headers, content=request.content)
@@ -222,7 +222,7 @@ class HttpClient(httpx2.AsyncClient):
             except Exception as error:  # noqa: BLE001  network, JSON and SDK errors all end the connection
                 reason = f"the server lost the session (HTTP {status}) and opened no new one"
                 message = f"{reason}: {error}" if str(error) else f"{reason} ({type(error).__name__})"
-                self._reports.lost(message)
+                self._reports.on_lost(message)
                 raise LostSessionError(message) from None
             self._reports.renewed(status, time.monotonic() - started)
 

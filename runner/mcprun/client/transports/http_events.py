@@ -10,7 +10,7 @@ import mcp_types
 
 from mcprun.client.transports.framing import INVALID_ANSWER
 from mcprun.client.transports.http_answers import SESSION, error_json, read_message
-from mcprun.client.transports.http_body import RequestId, without_id, words_of
+from mcprun.client.transports.http_body import RequestId, body_text, without_id
 from mcprun.client.transports.http_failure import Delivery, HttpFailure, reason_of
 
 
@@ -41,7 +41,7 @@ async def _events(
                 sent.failure = replace(
                     failure,
                     flaw=f"an event cannot be read ({error})",
-                    words=words_of(without_id(event.data.encode(), number), "application/json"),
+                    body_text=body_text(without_id(event.data.encode(), number), "application/json"),
                 )
                 yield _failed_event(number, sent.failure)
                 return

@@ -29,8 +29,8 @@ class HttpFailure:
         reason: The reason phrase of the status line.
         flaw: What is wrong with the response; empty if its status says so.
         cause: What mcprun knows about the cause, such as the authorization that the server requires.
-        words: Text from the body, on one line and bounded. For a JSON-RPC error, its message and its data.
-        is_json_rpc: Whether `words` come from a JSON-RPC error.
+        body_text: Text from the body, on one line and bounded. For a JSON-RPC error, its message and its data.
+        is_json_rpc: Whether `body_text` come from a JSON-RPC error.
         retry_after: Seconds to wait before a retry, if the server names them.
         is_lost_session: Whether the server refused the session, and then its replacement too.
     """
@@ -39,7 +39,7 @@ class HttpFailure:
     reason: str = ""
     flaw: str = ""
     cause: str = ""
-    words: str = ""
+    body_text: str = ""
     is_json_rpc: bool = False
     retry_after: float | None = None
     is_lost_session: bool = False
@@ -57,7 +57,7 @@ class HttpFailure:
     def message(self) -> str:
         """Describe the failure: the status line with the flaw, the cause, and the server's text."""
         start = f"{self.line}, but {self.flaw}" if self.flaw else self.line
-        words = self.words if self.words.lower() != self.reason.lower() else ""
+        words = self.body_text if self.body_text.lower() != self.reason.lower() else ""
         return ": ".join(filter(None, (start, self.cause, words)))
 
 
@@ -65,13 +65,13 @@ class HttpFailure:
 class Delivery:
     """The outcome of a request, shared by its sender and the transport.
 
-    The transport sets `failure`, and the authorization sets `cause` if it was refused. `is_over` is set once the sender
-    no longer waits.
+    The transport sets `failure`, and the authorization sets `cause` if it was refused. `has_ended` is set once the
+    sender no longer waits.
     """
 
     failure: HttpFailure | None = None
     cause: str = ""
-    is_over: bool = False
+    has_ended: bool = False
 
 
 _DELIVERY: ContextVar[Delivery | None] = ContextVar("delivery", default=None)
@@ -85,7 +85,7 @@ def delivery() -> Iterator[Delivery]:
     try:
         yield sent
     finally:
-        sent.is_over = True
+        sent.has_ended = True
         _DELIVERY.reset(token)
 
 

@@ -29,14 +29,14 @@ class Reports:
     """Callbacks of a transport.
 
     Args:
-        lost: Called with the reason when the connection or its session is lost.
+        on_lost: Called with the reason when the connection or its session is lost.
         renewed: Called when a new session replaced a lost one, with the status that refused the lost session, and the
             seconds that opening the new one took.
         refused: Called when the server refused a notification or a response, with its method and the failure.
         replaced: Called when half of a surrogate pair was replaced by U+FFFD.
     """
 
-    lost: Callable[[str], None]
+    on_lost: Callable[[str], None]
     renewed: Callable[[int, float], None]
     refused: Callable[[str, HttpFailure], None]
     replaced: Callable[[], None]

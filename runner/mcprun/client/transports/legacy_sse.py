@@ -90,14 +90,14 @@ class _Outgoing:
         try:
             response = await self._post(posted.model_dump_json(by_alias=True, exclude_unset=True).encode())
         except httpx2.HTTPError as error:
-            self._reports.lost(reason_of_loss(error))
+            self._reports.on_lost(reason_of_loss(error))
             raise anyio.BrokenResourceError from None
         if response.is_success:
             await read_body(response, _RESPONSE_BYTES, _RESPONSE_SECONDS)
             return
         failure = replace(await failure_of(response, _RESPONSE_BYTES), cause=sent.cause)
         if getattr(posted, "method", "") not in _NEGOTIATION and await self._is_lost(failure.status):
-            self._reports.lost(f"the server lost the session: {failure.message()}")
+            self._reports.on_lost(f"the server lost the session: {failure.message()}")
             raise anyio.BrokenResourceError
         self._refused(posted, failure)
 
@@ -186,7 +186,7 @@ async def _read(
     except (httpx2.HTTPError, httpx2.StreamError, ValueError) as error:
         reason = reason_of_loss(error)
     finally:
-        reports.lost(reason)
+        reports.on_lost(reason)
         incoming.put(None)
         if not endpoint.done():
             endpoint.set_exception(httpx2.SSEError(reason))

@@ -45,7 +45,7 @@ class StdoutReader(_Stream):
 
     Args:
         stdout: The server's stdout.
-        most: The size limit of a message in bytes.
+        max_bytes: The size limit of a message in bytes.
         noise: Called with each line that is not a message, and the reason.
         endless: Called with the bytes read so far of an endless line.
         replaced: Called for each message in which half of a surrogate pair was replaced.
@@ -54,17 +54,17 @@ class StdoutReader(_Stream):
     def __init__(
         self,
         stdout: asyncio.StreamReader,
-        most: int,
+        max_bytes: int,
         noise: Callable[[bytes, str], None],
         endless: Callable[[int], None],
         replaced: Callable[[], None] = lambda: None,
     ) -> None:
         self._stdout = stdout
-        self._max_bytes = most
+        self._max_bytes = max_bytes
         self._noise = noise
         self._endless = endless
         self._replaced = replaced
-        self._lines = LineSplitter(most)
+        self._lines = LineSplitter(max_bytes)
         self._unread: Iterator[bytes | LongLine] | None = None
         self._messages: deque[SessionMessage | Exception] = deque()
         self._is_over = self.has_ended = False

@@ -31,7 +31,7 @@ READ_BYTES = 262_144
 _EXIT_SECONDS = 2.0
 """Time limit of each step of a shutdown: end of stdin, SIGTERM, SIGKILL (MCP, "Lifecycle", "Shutdown")."""
 
-_HURRIED_SECONDS = 0.25
+_HURRIED_EXIT_SECONDS = 0.25
 """Time from the end of stdin to SIGTERM, once `hurry` was called."""
 
 _INHERITED = (
@@ -68,7 +68,7 @@ async def start(target: StdioTarget, stderr: int) -> Process:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
         with contextlib.suppress(OSError, ValueError):
-            await end(await starting)
+            await shut_down(await starting)
         raise
 
 
@@ -92,7 +92,7 @@ def hurry() -> None:
 _hurried = threading.Event()
 
 
-async def end(process: Process) -> None:
+async def shut_down(process: Process) -> None:
     """Shut a process down: close its stdin, then send SIGTERM, then kill it and the processes that it started.
 
     A cancellation is raised only once the process has been shut down.
@@ -106,7 +106,9 @@ async def end(process: Process) -> None:
         if number:
             send_signal(process, number)
         is_asked = number is None and _hurried.is_set()
-        cancelled = await wait_uninterrupted({exited}, _HURRIED_SECONDS if is_asked else _EXIT_SECONDS) or cancelled
+        cancelled = (
+            await wait_uninterrupted({exited}, _HURRIED_EXIT_SECONDS if is_asked else _EXIT_SECONDS) or cancelled
+        )
         if exited.done():
             break
     else:
@@ -162,7 +164,7 @@ class PrestartedServer:
             with contextlib.suppress(OSError, ValueError), contextlib.ExitStack() as stack:
                 stack.enter_context(self.stderr)
                 self._process = await start(self._target, self.stderr.writer)
-                self.stderr.hand_over()
+                self.stderr.close_writer()
                 stack.pop_all()
         return self
 
@@ -170,5 +172,5 @@ class PrestartedServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if process := self.take():
-            await end(process)
+            await shut_down(process)
             self.stderr.__exit__(kind, error, trace)

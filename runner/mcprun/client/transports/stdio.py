@@ -24,7 +24,7 @@ from mcprun._util.tasks import wait_uninterrupted
 from mcprun.client.server_log import ServerStderr
 from mcprun.client.target import StdioTarget
 from mcprun.client.transports.pipes import StdinWriter, StdoutReader
-from mcprun.client.transports.process import READ_BYTES, PrestartedServer, end, send_signal, start
+from mcprun.client.transports.process import READ_BYTES, PrestartedServer, send_signal, shut_down, start
 
 _HANGING_SECONDS = 1.5
 """A server that closed its stdout or stdin, and has not exited after this time, counts as still running."""
@@ -54,14 +54,14 @@ class Stdio:
         stderr: The server's stderr, whose context the caller has entered.
         max_bytes: The size limit of a message.
         reports: Callbacks for what the server does wrong.
-        ahead: A server for this target that may have been started already.
+        prestarted: A server for this target that may have been started already.
     """
 
     target: StdioTarget
     stderr: ServerStderr
     max_bytes: int
     reports: StdioReports = StdioReports()
-    ahead: PrestartedServer | None = None
+    prestarted: PrestartedServer | None = None
 
     def open(self, *, is_windows: bool = IS_WINDOWS) -> AbstractAsyncContextManager[tuple[Any, Any]]:
         """Return a context manager that starts the server, yields its message streams, and shuts it down.
@@ -83,14 +83,14 @@ class Stdio:
         )
         with os.fdopen(os.dup(self.stderr.writer), "w", encoding="utf-8") as errlog:
             async with stdio_client(server, errlog) as streams:
-                self.stderr.hand_over()
+                self.stderr.close_writer()
                 errlog.close()
                 yield streams
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[tuple[StdoutReader, StdinWriter]]:
-        process = (self.ahead and self.ahead.take()) or await start(self.target, self.stderr.writer)
-        self.stderr.hand_over()
+        process = (self.prestarted and self.prestarted.take()) or await start(self.target, self.stderr.writer)
+        self.stderr.close_writer()
         # Nothing is awaited from here to the `try`: a cancellation in between would leak the process.
         assert process.stdin and process.stdout  # noqa: S101, PT018  `start` asks for the pipes
         incoming = StdoutReader(
@@ -100,7 +100,9 @@ class Stdio:
 
         def on_stdin_closed() -> None:
             if not timers:  # an exiting server closes its stdin too
-                timers.append(asyncio.get_running_loop().call_later(_HANGING_SECONDS, self._end_unreachable, process))
+                timers.append(
+                    asyncio.get_running_loop().call_later(_HANGING_SECONDS, self._terminate_unreachable, process)
+                )
 
         outgoing = StdinWriter(process.stdin, on_stdin_closed)
         try:
@@ -113,7 +115,7 @@ class Stdio:
                 cancelled = await self._await_exit(process) if incoming.has_ended else None
                 for timer in timers:
                     timer.cancel()
-                await end(process)
+                await shut_down(process)
                 rest.cancel()
                 if cancelled:
                     raise cancelled
@@ -130,7 +132,7 @@ class Stdio:
             self._report_hang_up("stdout")
         return cancelled
 
-    def _end_unreachable(self, process: Process) -> None:
+    def _terminate_unreachable(self, process: Process) -> None:
         """End a server that closed its stdin but keeps running, and so cannot receive requests."""
         if process.returncode is None:
             self._report_hang_up("stdin")

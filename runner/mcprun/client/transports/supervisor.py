@@ -52,10 +52,10 @@ def main(mcprun: int, command: list[str]) -> int:
     while status is None:
         number = signal.sigwait(waited_for)
         if number != signal.SIGCHLD:
-            _end_all()
+            _terminate_descendants()
             break
         status = _reap(server)
-    _end_all()
+    _terminate_descendants()
     if status is None:
         return 128 + signal.SIGTERM
     code = os.waitstatus_to_exitcode(status)
@@ -98,7 +98,7 @@ def _reap(server: int) -> int | None:
     return found
 
 
-def _end_all() -> None:
+def _terminate_descendants() -> None:
     """End every descendant: send SIGTERM, and SIGKILL to those that still run after `GRACE_SECONDS`."""
     if sys.platform == "win32":
         raise NotImplementedError

@@ -39,24 +39,24 @@ class ActorSlot:
         self,
         number: int,
         config: WorkerConfig,
-        inbox: EventMerger,
+        merger: EventMerger,
         emit: Emit,
         throttled: Callable[[ActorSlot, float], None],
     ) -> None:
         self.number = number
-        self.inbox = inbox
+        self.merger = merger
         self.actor: Any = None
         self.server: ServerRecord | None = None
         self.in_flight = 0
         self._config = config
         self._emit = emit
         self._throttled = throttled
-        self._where = ""
+        self._location = ""
         self._lock = asyncio.Lock()
         self._listening: asyncio.Task[None] | None = None
 
     def __str__(self) -> str:
-        return f"actor {self.number}{self._where}"
+        return f"actor {self.number}{self._location}"
 
     async def ready(self) -> None:
         """Start an actor if there is none, once Ray has a free CPU for it.
@@ -66,15 +66,15 @@ class ActorSlot:
         async with self._lock:
             if self.actor and self.server:
                 return
-            self._where = ""
+            self._location = ""
             max_calls = self._config.limits.concurrency + _EXTRA_CALLS
             actor_class = _Actor.options(max_concurrency=max_calls, max_restarts=0, scheduling_strategy="SPREAD")
             self.actor = actor_class.remote(self._config, str(Path.cwd()))
             opened: WorkerReady = await self.actor.open.remote()
             node = await self.actor.node.remote()
-            self._where = f" (process {opened.pid} on {node})"
+            self._location = f" (process {opened.pid} on {node})"
             self._emit(ActorStart(actor=self.number, pid=opened.pid, node=node))
-            self.inbox.take(opened.message.events)
+            self.merger.take(opened.message.events)
             if error := opened.message.error:
                 raise error
             self.server = opened.server
@@ -83,7 +83,7 @@ class ActorSlot:
     def dismiss(self) -> None:
         """Kill the actor, if there is one. It may be alive although it can't be reached, and must not continue."""
         actor, self.actor, self.server = self.actor, None, None
-        self.inbox.renew()
+        self.merger.renew()
         if self._listening:
             self._listening.cancel()
         if actor:
@@ -96,7 +96,7 @@ class ActorSlot:
                 with suppress(RayError, TimeoutError):
                     async with asyncio.timeout(CLOSE_SECONDS):
                         message: WorkerMessage = await self.actor.close.remote()
-                    self.inbox.take(message.events)
+                    self.merger.take(message.events)
         finally:
             self.dismiss()
 

@@ -33,10 +33,10 @@ _SHUTDOWN_SECONDS = 30.0
 """Seconds that shutting down or leaving a cluster may take."""
 
 
-def check_address(address: str, seconds: float) -> None:
+def check_address(address: str, timeout_s: float) -> None:
     """Check that a cluster may be reached at an address: `local`, `auto` or `HOST:PORT`.
 
-    Raises `UsageError` if the address is invalid or does not accept a connection within `seconds`. Ray itself would
+    Raises `UsageError` if the address is invalid or does not accept a connection within `timeout_s`. Ray itself would
     retry for minutes.
     """
     if address in (LOCAL, AUTO):
@@ -45,23 +45,23 @@ def check_address(address: str, seconds: float) -> None:
     if not found or int(found["port"]) > 65535:
         raise UsageError(f"--ray {address}: not the address of a Ray cluster; use HOST:PORT, auto or local")
     try:
-        socket.create_connection((found["host"].strip("[]"), int(found["port"])), timeout=seconds).close()
+        socket.create_connection((found["host"].strip("[]"), int(found["port"])), timeout=timeout_s).close()
     except OSError as error:
         raise UsageError(f"no Ray cluster at {address}: {error.strerror or error}") from None
 
 
 @asynccontextmanager
-async def connect_cluster(address: str, seconds: float) -> AsyncIterator[int]:
+async def connect_cluster(address: str, timeout_s: float) -> AsyncIterator[int]:
     """Start or join a cluster and yield its number of CPUs. Shut it down or leave it when the context exits.
 
-    Raises `RunError` if that fails or takes longer than `seconds`.
+    Raises `RunError` if that fails or takes longer than `timeout_s`.
     """
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
     ended, leaving = asyncio.Event(), threading.Event()
 
     def hold() -> None:
-        with _silenced():
+        with _silence_ray():
             try:
                 _join(address)
             except (Exception, SystemExit) as error:  # noqa: BLE001  any exception is passed to the caller
@@ -78,10 +78,10 @@ async def connect_cluster(address: str, seconds: float) -> AsyncIterator[int]:
     threading.Thread(target=hold, name="ray", daemon=True).start()
     try:
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(timeout_s):
                 await ready
         except TimeoutError:
-            message = f"no Ray cluster answered at {address} within {seconds:g} s (--connect-timeout)"
+            message = f"no Ray cluster answered at {address} within {timeout_s:g} s (--connect-timeout)"
             leaving.set()
             raise RunError(ErrorKind.CONNECT_TIMEOUT, message) from None
         _restore_sigterm()
@@ -96,7 +96,7 @@ async def connect_cluster(address: str, seconds: float) -> AsyncIterator[int]:
 
 
 @contextmanager
-def _silenced() -> Iterator[None]:
+def _silence_ray() -> Iterator[None]:
     """Silence Ray's own messages on the terminal. Failures are raised, or are events.
 
     A thread of Ray (`listen_error_messages`) prints that an actor died, regardless of `log_to_driver`. It honours the

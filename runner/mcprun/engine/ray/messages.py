@@ -34,21 +34,21 @@ class WorkerMessage:
     Attributes:
         events: Events, and the servers' stderr as bytes between them, in order.
         transcript: The transcript of the query that was run, if the message is the result of one.
-        ended: Why the run can't continue, if it can't: the kind, message and stderr of a `RunError`.
+        packed_error: Why the run can't continue, if it can't: the kind, message and stderr of a `RunError`.
         access: The successes and refusals of requests to the model.
     """
 
     events: tuple[Event | bytes, ...]
     transcript: Transcript | None = None
-    ended: tuple[ErrorKind, str, str] | None = None
+    packed_error: tuple[ErrorKind, str, str] | None = None
     access: tuple[Source | Refusal, ...] = ()
 
     @property
     def error(self) -> RunError | None:
-        """The `RunError` that `ended` describes, or `None`."""
-        if self.ended is None:
+        """The `RunError` that `packed_error` describes, or `None`."""
+        if self.packed_error is None:
             return None
-        kind, message, stderr = self.ended
+        kind, message, stderr = self.packed_error
         return RunError(kind, message, stderr=stderr)
 
 
@@ -77,7 +77,7 @@ class EventBuffer:
         _ = self.log.offset  # reads what is left in the servers' pipes
         pending = tuple(self._pending)
         self._pending.clear()
-        return WorkerMessage(pending, self._redacted(transcript), ended_by(error) if error else None, access)
+        return WorkerMessage(pending, self._redacted(transcript), pack_error(error) if error else None, access)
 
     def _redacted(self, transcript: Transcript | None) -> Transcript | None:
         try:
@@ -91,14 +91,14 @@ class EventBuffer:
 class EventMerger:
     """Emits the events of one worker process (`number` of `of`, counted from 1) as events of the run.
 
-    Warnings about the whole run are emitted once: `known` holds those that any worker has sent.
+    Warnings about the whole run are emitted once: `recorded_servers` holds those that any worker has sent.
     """
 
-    def __init__(self, number: int, of: int, log: ServerLog, emit: Emit, known: set[str]) -> None:
+    def __init__(self, number: int, of: int, log: ServerLog, emit: Emit, recorded_servers: set[str]) -> None:
         self._number, self._of = number, of
         self._log = log
         self._emit = emit
-        self._known = known
+        self._known = recorded_servers
         self._servers = self._before = 0
         self._offsets = OffsetMap()
 
@@ -175,8 +175,8 @@ class _SentLog(ServerLog):
         self._send(data)
 
 
-def ended_by(error: RunError) -> tuple[ErrorKind, str, str]:
-    """Return the kind, message and stderr of an error, as `WorkerMessage.ended` holds them."""
+def pack_error(error: RunError) -> tuple[ErrorKind, str, str]:
+    """Return the kind, message and stderr of an error, as `WorkerMessage.packed_error` holds them."""
     return error.kind, str(error), error.stderr
 
 

@@ -18,7 +18,7 @@ from mcprun._util.tasks import gather_or_cancel, wait_uninterrupted
 from mcprun.engine.attempts import MAX_ATTEMPTS
 from mcprun.engine.ray.actor import CLOSE_SECONDS, ActorSlot
 from mcprun.engine.ray.cluster import connect_cluster
-from mcprun.engine.ray.messages import EventMerger, WorkerMessage, ended_by
+from mcprun.engine.ray.messages import EventMerger, WorkerMessage, pack_error
 from mcprun.engine.run_context import RunContext
 from mcprun.engine.worker_config import WorkerConfig
 from mcprun.errors import ErrorKind, RunError
@@ -40,7 +40,7 @@ async def run_on_ray(context: RunContext, address: str, actors: int | None = Non
     CPU of the cluster. Raises `RunError` if the cluster, an actor or a server can't be started.
     """
     limits = context.config.limits
-    context = replace(context, emit=counted(context))
+    context = replace(context, emit=count_costs(context))
     async with connect_cluster(address, limits.connect_seconds) as cpus:
         pool = ActorPool(context, min(actors or cpus, limits.concurrency))
         try:
@@ -107,7 +107,7 @@ class ActorPool:
         try:
             return await self._run_with_retries(query, repeat)
         except RunError as error:
-            self._run_stop.end(error)
+            self._run_stop.cancel(error)
             return self._config.skipped(query, repeat, error)
         except (asyncio.CancelledError, TimeoutError):
             if not self._run_stop.reason:
@@ -159,9 +159,9 @@ class ActorPool:
             raise RunError(ErrorKind.FAULT, f"Ray could not run {query.id}: {error}") from None
         finally:
             slot.in_flight -= 1
-        slot.inbox.take(result.events)
+        slot.merger.take(result.events)
         if ended := result.error:
-            self._run_stop.end(ended)
+            self._run_stop.cancel(ended)
         if result.transcript is None:
             raise RunError(ErrorKind.FAULT, f"internal error in mcprun: an actor returned no transcript of {query.id}")
         self._replay_access(result.access)
@@ -177,7 +177,7 @@ class ActorPool:
                 self._access.granted(note)
             elif ended := self._access.refused(note):
                 self._refused[note.where.query, note.where.repeat] = ended
-                self._run_stop.end(ended)
+                self._run_stop.cancel(ended)
 
     async def _result(self, actor: Any, answer: Any) -> WorkerMessage:
         """Wait for the result of a query. If the run ends first, make the actor return its unfinished queries."""
@@ -186,7 +186,7 @@ class ActorPool:
         except asyncio.CancelledError:
             if not (reason := self._run_stop.reason):
                 raise
-            actor.end.remote(*ended_by(reason))
+            actor.cancel.remote(*pack_error(reason))
             async with asyncio.timeout(CLOSE_SECONDS):
                 message = await answer
         return message
@@ -225,13 +225,13 @@ class ActorPool:
         try:
             await self._ready(slot)
         except RunError as error:
-            self._run_stop.end(error)
+            self._run_stop.cancel(error)
 
     def _throttled(self, by: ActorSlot, seconds: float) -> None:
         """Pause the other actors when the API throttles one, for the same number of seconds."""
         for slot in self._slots:
             if slot is not by and slot.actor:
-                slot.actor.hold.remote(seconds)
+                slot.actor.pause.remote(seconds)
 
 
 def part(config: WorkerConfig, number: int, of: int) -> WorkerConfig:
@@ -253,14 +253,14 @@ def part(config: WorkerConfig, number: int, of: int) -> WorkerConfig:
 
 
 def _without_environment(choice: SelectedModel) -> SelectedModel:
-    return replace(choice, account=replace(choice.account, known={}))
+    return replace(choice, account=replace(choice.account, environment={}))
 
 
 def _share(whole: int, number: int, of: int) -> int:
     return whole // of + (number <= whole % of)
 
 
-def counted(context: RunContext) -> Emit:
+def count_costs(context: RunContext) -> Emit:
     """Return an `emit` that also counts what events cost, and stops the run once its budget is spent."""
     emit, limits, kind = context.emit, context.config.limits, context.config.model.record.kind
     if limits.budget_tokens is None and limits.budget_usd is None:
@@ -272,7 +272,7 @@ def counted(context: RunContext) -> Emit:
         try:
             budget.check()
         except RunError as error:
-            context.run_stop.stop(error)
+            context.run_stop.drain(error)
 
     for paid in context.billed_replies:
         spend(paid.model, paid.usage, is_batched=paid.is_batched)

@@ -36,12 +36,12 @@ class WorkerReady:
 
 
 class RemoteWorker:
-    """Runs queries with a `config` in the working directory `folder`, which must have the same content on each node."""
+    """Runs queries with a `config` in the directory `folder`, which must have the same content on each node."""
 
     def __init__(self, config: WorkerConfig, folder: str) -> None:
         self._config = config
         self._folder = folder
-        self._outbox = EventBuffer(config.redactor)
+        self._buffer = EventBuffer(config.redactor)
         self._run_stop = RunStop()
         self._access = AccessLog()
         self._running: set[asyncio.Task[Transcript]] = set()
@@ -51,7 +51,7 @@ class RemoteWorker:
         self._throttle_pauses: asyncio.Queue[float] = asyncio.Queue()
         self._limiter = AdaptiveLimiter(self._config.limits.concurrency, self._throttle_pauses.put_nowait)
         self._closing = asyncio.Event()
-        self._run_stop.is_busy = True  # a worker ends with its queries, which the run waits for
+        self._run_stop.has_started = True  # a worker ends with its queries, which the run waits for
         ready: asyncio.Future[QueryExecutor] = asyncio.get_running_loop().create_future()
         # The task that opens the runner must also close it, and each remote call runs in a task of its own.
         self._lifetime = asyncio.create_task(self._serve(ready))
@@ -61,7 +61,7 @@ class RemoteWorker:
             server = self._executor.server
         except RunError as error:
             ended = error
-        return WorkerReady(os.getpid(), server, self._outbox.pack(error=ended))
+        return WorkerReady(os.getpid(), server, self._buffer.pack(error=ended))
 
     async def take(self) -> None:
         """Acknowledge that this process is alive and may be sent a query."""
@@ -78,19 +78,19 @@ class RemoteWorker:
             transcript = self._config.skipped(query, repeat, self._run_stop.reason)  # cancelled before its first step
         finally:
             self._running.discard(task)
-        return self._outbox.pack(transcript, self._run_stop.reason, self._access.take())
+        return self._buffer.pack(transcript, self._run_stop.reason, self._access.take())
 
     async def throttled(self) -> float:
         """Wait until the API throttles this worker. Return the seconds for which all workers must pause."""
         return await self._throttle_pauses.get()
 
-    async def hold(self, seconds: float) -> None:
-        """Pause model requests for `seconds`, since the API throttled another worker."""
-        self._limiter.obey(seconds)
+    async def pause(self, pause_seconds: float) -> None:
+        """Pause model requests for `pause_seconds`, since the API throttled another worker."""
+        self._limiter.on_remote_throttle(pause_seconds)
 
-    async def end(self, kind: ErrorKind, message: str, stderr: str) -> None:
+    async def cancel(self, kind: ErrorKind, message: str, stderr: str) -> None:
         """Cancel the queries in flight because the run ends. Each `run` returns what it has so far."""
-        self._run_stop.stop(RunError(kind, message, stderr=stderr))
+        self._run_stop.drain(RunError(kind, message, stderr=stderr))
         for task in self._running:
             task.cancel()
 
@@ -98,14 +98,14 @@ class RemoteWorker:
         """Shut down the servers. Return a message with the remaining events."""
         self._closing.set()
         await asyncio.wait({self._lifetime})
-        return self._outbox.pack()
+        return self._buffer.pack()
 
     async def _serve(self, ready: asyncio.Future[QueryExecutor]) -> None:
         """Hold the servers and the model open until `close` is called. Set `ready` to the runner or to an error."""
         context = RunContext(
             config=self._config,
-            log=self._outbox.log,
-            emit=self._outbox.emit,
+            log=self._buffer.log,
+            emit=self._buffer.emit,
             run_stop=self._run_stop,
             access=self._access,
             limiter=self._limiter,

@@ -62,14 +62,14 @@ class UnknownBatchError(RequestError):
 class BatchesClient:
     """Sends requests to the Message Batches API. `model` is the run's model in messages.
 
-    `seconds` limits each request, and `poll` is the longest wait between two polls in seconds. Retries are reported
+    `timeout_s` limits each request, and `poll` is the longest wait between two polls in seconds. Retries are reported
     through `emit`.
     """
 
-    def __init__(self, client: anthropic.AsyncAnthropic, model: str, seconds: float, poll: float, emit: Emit) -> None:
+    def __init__(self, client: anthropic.AsyncAnthropic, model: str, timeout_s: float, poll: float, emit: Emit) -> None:
         self._client = client
         self._model = model
-        self._seconds = seconds
+        self._timeout_s = timeout_s
         self._poll = poll
         self._emit = emit
         self._ended: dict[str, str] = {}
@@ -85,12 +85,12 @@ class BatchesClient:
 
     async def create(self, requests: Sequence[JsonObject]) -> str:
         """Create a batch of requests, each a `custom_id` and its `params`; return its id. Raises like `Model.reply`."""
-        with translate_api_errors(None, self._model, self._seconds):
-            async with asyncio.timeout(self._seconds):
+        with translate_api_errors(None, self._model, self._timeout_s):
+            async with asyncio.timeout(self._timeout_s):
                 batch = await self._client.messages.batches.create(requests=requests)  # type: ignore[arg-type]
             return _checked(batch).id
 
-    async def ended(self, batch: str) -> None:
+    async def wait_ended(self, batch: str) -> None:
         """Poll a batch until it has ended, often at first, then every `poll` seconds.
 
         Raises `UnknownBatchError`, or `RequestError` if it does not end within a day, the credentials are refused, or
@@ -98,7 +98,7 @@ class BatchesClient:
         """
         stop = stop_any(_Failures(BATCH_LOOK_TRIES), stop_after_delay(BATCH_LOST_SECONDS))
         try:
-            await self._retrying(stop)(self._has_ended, batch)
+            await self._retrying(stop)(self._poll_ended, batch)
         except RetryError:
             message = f"batch {batch} did not end within a day"
             raise RequestError(ErrorKind.REQUEST_TIMEOUT, message, may_pass=False) from None
@@ -106,7 +106,7 @@ class BatchesClient:
             if not error.may_pass:
                 raise
             message = f"{BATCH_LOOK_TRIES} polls of batch {batch} in a row failed"
-            raise _given_up(error, f"{message}; it may be pending or have ended") from None
+            raise _permanent_error(error, f"{message}; it may be pending or have ended") from None
 
     async def results(self, batch: str, take: Take) -> None:
         """Call `take` with each result of a batch that has ended, in any order.
@@ -121,7 +121,7 @@ class BatchesClient:
             if not error.may_pass:
                 raise
             message = f"{self.state(batch)}, but its results could not be read in {BATCH_RESULT_TRIES} tries"
-            raise _given_up(error, message) from None
+            raise _permanent_error(error, message) from None
 
     async def since(self, when: datetime) -> list[Listed]:
         """Return the batches created since `when`, newest first. Raises like `Model.reply`."""
@@ -129,13 +129,13 @@ class BatchesClient:
 
     async def cancel(self, batch: str) -> None:
         """Cancel a batch. Its results so far are kept, and paid for."""
-        with translate_api_errors(None, self._model, self._seconds):
-            async with asyncio.timeout(self._seconds):
+        with translate_api_errors(None, self._model, self._timeout_s):
+            async with asyncio.timeout(self._timeout_s):
                 await self._client.messages.batches.cancel(batch)
 
-    async def _has_ended(self, batch: str) -> bool:
-        with translate_api_errors(None, self._model, self._seconds):
-            async with asyncio.timeout(self._seconds):
+    async def _poll_ended(self, batch: str) -> bool:
+        with translate_api_errors(None, self._model, self._timeout_s):
+            async with asyncio.timeout(self._timeout_s):
                 try:
                     found = await self._client.messages.batches.retrieve(batch)
                 except anthropic.NotFoundError:
@@ -146,15 +146,15 @@ class BatchesClient:
         return has_ended
 
     async def _read(self, batch: str, take: Take) -> None:
-        with translate_api_errors(None, self._model, self._seconds):
+        with translate_api_errors(None, self._model, self._timeout_s):
             try:
                 async with self._client.messages.batches.with_streaming_response.results(batch) as response:
                     unread: list[Exception] = []
                     rest = b""
                     async for chunk in response.iter_bytes():
                         *lines, rest = (rest + chunk).split(b"\n")
-                        unread += _taken(lines, take)
-                    unread += _taken([rest] if rest.strip() else [], take)
+                        unread += _take_results(lines, take)
+                    unread += _take_results([rest] if rest.strip() else [], take)
                 if unread:
                     raise ValueError(f"malformed results: {len(unread):,}, the first: {unread[0]}")
             except anthropic.NotFoundError:
@@ -168,8 +168,8 @@ class BatchesClient:
 
     async def _list(self, when: datetime) -> list[Listed]:
         listed: list[Listed] = []
-        with translate_api_errors(None, self._model, self._seconds):
-            async with asyncio.timeout(self._seconds):
+        with translate_api_errors(None, self._model, self._timeout_s):
+            async with asyncio.timeout(self._timeout_s):
                 try:
                     async for batch in self._client.messages.batches.list(limit=_PAGE):
                         if batch.created_at < when or len(listed) == BATCHES_LISTED:
@@ -183,10 +183,10 @@ class BatchesClient:
                     raise ValueError(f"not a list of batches: {error}") from None
         return listed
 
-    def _retrying(self, stop: StopBaseT) -> AsyncRetrying:
+    def _retrying(self, stop_condition: StopBaseT) -> AsyncRetrying:
         """Return a retry policy that repeats on a `False` result and on an error that may pass."""
         return AsyncRetrying(
-            stop=stop,
+            stop=stop_condition,
             retry=retry_if_result(lambda answer: answer is False)
             | retry_if_exception(lambda error: isinstance(error, RequestError) and error.may_pass),
             wait=self._wait,
@@ -225,18 +225,18 @@ def _error(state: RetryCallState) -> RequestError | None:
 
 
 class _Failures(stop_base):
-    """Stops after `most` failures in a row.
+    """Stops after `limit` failures in a row.
 
     A successful poll of a batch that has not ended starts a new row.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._row = 0
 
     def __call__(self, retry_state: RetryCallState) -> bool:
         self._row = self._row + 1 if _error(retry_state) else 0
-        return self._row >= self._most
+        return self._row >= self._limit
 
 
 def _checked(batch: MessageBatch) -> MessageBatch:
@@ -254,7 +254,7 @@ def _counted(batch: MessageBatch) -> str:
     return ", ".join(f"{counts[kind]:,} {kind}" for kind in kinds if isinstance(counts.get(kind), int) and counts[kind])
 
 
-def _taken(lines: Iterable[bytes], take: Take) -> list[Exception]:
+def _take_results(lines: Iterable[bytes], take: Take) -> list[Exception]:
     """Call `take` with the result of each line that can be read. Return the errors of the others."""
     unread: list[Exception] = []
     for line in lines:
@@ -267,7 +267,7 @@ def _taken(lines: Iterable[bytes], take: Take) -> list[Exception]:
     return unread
 
 
-def _given_up(error: RequestError, message: str) -> RequestError:
+def _permanent_error(error: RequestError, message: str) -> RequestError:
     """Return the error of the waiting queries. It may not pass: a retry would pay for the same requests twice."""
     what = f"{message}: {error}. Use --resume with --retry-errors to fetch its results"
     return RequestError(error.kind, what, may_pass=False, status=error.status, request_id=error.request_id)

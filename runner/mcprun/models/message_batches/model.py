@@ -19,8 +19,8 @@ from mcprun.errors import ErrorKind, McprunError, RequestError
 from mcprun.limits import BATCH_TRIES, Limits
 from mcprun.models.base import ModelReply, ModelRequest
 from mcprun.models.message_batches.api import BatchesClient, UnknownBatchError
-from mcprun.models.message_batches.outcomes import answered
-from mcprun.models.message_batches.queue import BatchContext, BatchQueue, QueuedRequest, measured
+from mcprun.models.message_batches.outcomes import reply_from_result
+from mcprun.models.message_batches.queue import BatchContext, BatchQueue, QueuedRequest, measure
 from mcprun.models.message_batches.recovery import BatchRecovery
 from mcprun.models.message_batches.submitted import SubmittedRequests, UnconfirmedBatch
 from mcprun.models.messages_api import AnthropicModel, has_marks
@@ -28,11 +28,11 @@ from mcprun.runs.events import BatchAsked, BatchEnded, BatchSent, Emit, WarningE
 
 _T = TypeVar("_T")
 
-_WAVE = 8
+_BATCH_NAME_BYTES = 8
 """Random bytes in the name under which a batch is recorded before it has an id. A `custom_id` is the request's digest,
 this name and a number."""
 
-_PATIENCE_SECONDS = 60.0
+_CREATION_SECONDS = 60.0
 """How long the end of a run waits for the id of a batch that is being created."""
 
 
@@ -58,53 +58,53 @@ class BatchModel:
         self._telemetry = context.telemetry
         self._context = copy_context()  # the run's: a task would inherit the context of the query that starts it
         self._emit = emit
-        self._kept = SubmittedRequests(context.earlier)
-        self._room = BatchQueue(context.active, limits.batch_wait, self._send)
+        self._submitted = SubmittedRequests(context.earlier_run)
+        self._queue = BatchQueue(context.active, limits.batch_wait, self._send)
         seconds = limits.request_seconds
-        self._earlier = BatchRecovery(
-            self._kept, self._batches, self._room, model.name, seconds, emit, telemetry=self._telemetry
+        self._recovery = BatchRecovery(
+            self._submitted, self._batches, self._queue, model.name, seconds, emit, telemetry=self._telemetry
         )
         self._sending: set[asyncio.Task[Any]] = set()
         self._work: set[asyncio.Task[Any]] = set()
         self._pending: dict[str, int] = {}
 
     async def __aenter__(self) -> Self:
-        await self._earlier.search(self._kept.lost)
+        await self._recovery.search(self._submitted.unconfirmed)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._room.close()
+        self._queue.close()
         if self._sending:
-            await asyncio.wait(self._sending, timeout=_PATIENCE_SECONDS)
+            await asyncio.wait(self._sending, timeout=_CREATION_SECONDS)
         left = [*self._sending, *self._work]
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-        await self._earlier.close()
-        pending = self._earlier.pending | self._pending
-        is_abandoned = bool(pending) and await self._run_stop.abandoned()
+        await self._recovery.close()
+        pending = self._recovery.pending | self._pending
+        is_abandoned = bool(pending) and await self._run_stop.wait_for_abandonment()
         for batch, requests in pending.items():
             await self._leave(batch, requests, is_cancelled=is_abandoned)
 
     async def reply(self, request: ModelRequest) -> ModelReply:
         """Wait for the request's result with the query's deadline paused; see `Model.reply`."""
         body = self._model.parameters(request)
-        digest, size = measured(body)
+        digest, size = measure(body)
 
         def waiting() -> QueuedRequest:
             marks = has_marks(request)
             return QueuedRequest(request.where, request.turn, body, size, digest, request.model, has_marks=marks)
 
-        with request.deadline.paused():
-            if reply := await self._earlier.reply(waiting()):
-                return request.told(self._model.well_formed(reply))
+        with request.deadline.pause():
+            if reply := await self._recovery.reply(waiting()):
+                return request.stream_whole(self._model.well_formed(reply))
             for _ in range(BATCH_TRIES):
                 one = waiting()
-                self._room.join(one)
+                self._queue.add(one)
                 if reply := await one.answer:
-                    return request.told(self._model.well_formed(reply))
+                    return request.stream_whole(self._model.well_formed(reply))
         message = f"the API did not process the request in {BATCH_TRIES} batches"
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=False)
 
@@ -112,11 +112,11 @@ class BatchModel:
     def parked(self) -> Iterator[None]:
         """Let batches be sent without a query while the context lasts, since it waits for something else."""
         one = object()
-        self._room.aside(one)
+        self._queue.add_waiting(one)
         try:
             yield
         finally:
-            self._room.release([one])
+            self._queue.discard_waiting([one])
 
     def _send(self, queued: list[QueuedRequest]) -> None:
         self._start(self._through(queued), self._work, self._context.copy())
@@ -153,7 +153,7 @@ class BatchModel:
         If it is unknown whether the API has the batch, search for it: requests that are made again are answered from
         there.
         """
-        name = secrets.token_hex(_WAVE)
+        name = secrets.token_hex(_BATCH_NAME_BYTES)
         names = {f"{one.digest}-{name}-{number}": one for number, one in enumerate(queued)}
         records = [_request_record(custom_id, one) for custom_id, one in names.items()]
         unconfirmed = UnconfirmedBatch(datetime.now(UTC), records)
@@ -163,10 +163,10 @@ class BatchModel:
             batch = await self._batches.create(requests)
         except RequestError as error:
             if error.may_pass and error.kind is not ErrorKind.THROTTLED:
-                await self._earlier.search([unconfirmed])
+                await self._recovery.search([unconfirmed])
             raise
         self._pending[batch] = len(names)
-        self._earlier.know(batch)
+        self._recovery.add_own(batch)
         self._emit(BatchSent(wave=name, batch=batch, size=len(names)))
         return batch, names
 
@@ -182,13 +182,13 @@ class BatchModel:
             if one := waiting.pop(custom_id, None):
                 counts[str(result.get("type"))] += 1
                 try:
-                    _answer(one, answered(result, batch, custom_id, one, self.name))
+                    _answer(one, reply_from_result(result, batch, custom_id, one, self.name))
                 except McprunError as error:
                     self._fail([one], error)
 
         try:
-            await self._batches.ended(batch)
-            self._room.release(names.values())
+            await self._batches.wait_ended(batch)
+            self._queue.discard_waiting(names.values())
             await self._batches.results(batch, take)
         except Exception as error:  # noqa: BLE001  every waiting request must get the error
             self._fail(waiting.values(), error)
@@ -219,7 +219,7 @@ class BatchModel:
 
     def _fail(self, queued: Iterable[QueuedRequest], error: Exception) -> None:
         """Raise an error in all requests that still wait."""
-        self._room.release(queued := list(queued))
+        self._queue.discard_waiting(queued := list(queued))
         for one in queued:
             if not one.answer.done():
                 one.answer.set_exception(error)

@@ -39,7 +39,9 @@ def result_of(line: bytes) -> tuple[str, JsonObject]:
     raise ValueError("a line is not a result")
 
 
-def answered(result: JsonObject, batch: str, custom_id: str, one: QueuedRequest, model: str) -> ModelReply | None:
+def reply_from_result(
+    result: JsonObject, batch: str, custom_id: str, one: QueuedRequest, model: str
+) -> ModelReply | None:
     """Return the reply in a result.
 
     None if the batch ended before the request was processed (`canceled`, `expired`). An error is raised as for a single
@@ -52,7 +54,9 @@ def answered(result: JsonObject, batch: str, custom_id: str, one: QueuedRequest,
             return None
         case {"type": "errored", "error": {"error": {"type": str(kind)}} as body}:
             try:
-                with translate_api_errors(one.asked_for, one.asked_for or model, 0.0, has_marks=one.has_marks):
+                with translate_api_errors(
+                    one.requested_model, one.requested_model or model, 0.0, has_marks=one.has_marks
+                ):
                     raise _status_error(kind, body)
             except DeniedError as error:
                 error.is_accepted = True

@@ -30,27 +30,27 @@ class ActiveQueryCount:
         self.queries = queries
         self._watchers: list[Callable[[], None]] = []
 
-    def watch(self, told: Callable[[], None]) -> None:
-        """Call `told` each time that the number decreases."""
-        self._watchers.append(told)
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call `callback` each time that the number decreases."""
+        self._watchers.append(callback)
 
-    def land(self, _: object = None) -> None:
+    def finish_one(self, _: object = None) -> None:
         """Decrease the number by one: no query is left to run in place of the finished one."""
         self.queries -= 1
-        for told in self._watchers:
-            told()
+        for callback in self._watchers:
+            callback()
 
 
 @dataclass(frozen=True, slots=True)
 class BatchContext:
-    """What batches need from the run: its `active` queries, how it ends, and its `earlier` part, if any.
+    """What batches need from the run: its `active` queries, how it ends, and its `earlier_run` part, if any.
 
     `telemetry` traces batches.
     """
 
     active: ActiveQueryCount
     run_stop: RunStop
-    earlier: Run | None = None
+    earlier_run: Run | None = None
     telemetry: Telemetry = field(default_factory=NoTelemetry)
 
 
@@ -58,8 +58,8 @@ class BatchContext:
 class QueuedRequest:
     """A request in the queue: its query and turn, its body with the size in bytes, and a `digest` to identify it.
 
-    `asked_for` is the model that the query names itself. `has_marks` is set if the query sets `cache_control` itself.
-    `answer` resolves to None if the request has to be sent again.
+    `requested_model` is the model that the query names itself. `has_marks` is set if the query sets `cache_control`
+    itself. `answer` resolves to None if the request has to be sent again.
     """
 
     where: AttemptRef
@@ -67,14 +67,14 @@ class QueuedRequest:
     body: JsonObject
     size: int
     digest: str
-    asked_for: str | None
+    requested_model: str | None
     has_marks: bool = False
     answer: asyncio.Future[ModelReply | None] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
 
 
-def measured(body: JsonObject) -> tuple[str, int]:
+def measure(body: JsonObject) -> tuple[str, int]:
     """Return a request's digest, which identifies it, and the most bytes that it takes in a batch."""
     text = json.dumps(body, sort_keys=True).encode()
     return hashlib.sha256(text).hexdigest()[:_DIGEST], len(text) + _WRAPPING
@@ -84,21 +84,23 @@ class BatchQueue:
     """Holds requests until they are sent together.
 
     They are sent at once when all queries in flight wait, or when the batch is full. Otherwise they are sent when no
-    request has joined for this many `seconds`, since the tool calls of one query may take longer than the others should
-    wait. `send` is called with the requests of a batch.
+    request has joined for this many `max_wait`, since the tool calls of one query may take longer than the others
+    should wait. `send` is called with the requests of a batch.
     """
 
-    def __init__(self, flight: ActiveQueryCount, seconds: float, send: Callable[[list[QueuedRequest]], None]) -> None:
-        self._flight = flight
-        self._seconds = seconds
+    def __init__(
+        self, active_queries: ActiveQueryCount, max_wait: float, send: Callable[[list[QueuedRequest]], None]
+    ) -> None:
+        self._active_queries = active_queries
+        self._max_wait = max_wait
         self._send = send
         self._here: list[QueuedRequest] = []
         self._bytes = 0
         self._all: set[object] = set()
         self._timer: asyncio.TimerHandle | None = None
-        flight.watch(self._look)
+        active_queries.on_change(self._look)
 
-    def join(self, one: QueuedRequest) -> None:
+    def add(self, one: QueuedRequest) -> None:
         """Add a request to the next batch."""
         if self._bytes + one.size > BATCH_BYTES:
             self.send()
@@ -108,10 +110,10 @@ class BatchQueue:
             self.send()
         if self._timer:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(self._seconds, self.send)
-        self.aside(one)
+        self._timer = asyncio.get_running_loop().call_later(self._max_wait, self.send)
+        self.add_waiting(one)
 
-    def aside(self, one: object) -> None:
+    def add_waiting(self, one: object) -> None:
         """Count a query as waiting: for the next batch, or for something else, such as a batch in flight.
 
         Other queries that continue in this iteration of the event loop are about to release themselves or to join, so
@@ -120,7 +122,7 @@ class BatchQueue:
         self._all.add(one)
         asyncio.get_running_loop().call_soon(self._look)
 
-    def release(self, some: Iterable[object]) -> None:
+    def discard_waiting(self, some: Iterable[object]) -> None:
         """Stop counting queries as waiting."""
         self._all.difference_update(some)
 
@@ -139,5 +141,5 @@ class BatchQueue:
             self._timer.cancel()
 
     def _look(self) -> None:
-        if self._here and len(self._all) >= self._flight.queries:
+        if self._here and len(self._all) >= self._active_queries.queries:
             self.send()

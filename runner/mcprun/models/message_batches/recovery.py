@@ -18,7 +18,7 @@ from dataclasses import replace
 from mcprun.errors import McprunError, QueryError
 from mcprun.models.base import ModelReply
 from mcprun.models.message_batches.api import BatchesClient, UnknownBatchError
-from mcprun.models.message_batches.outcomes import answered
+from mcprun.models.message_batches.outcomes import reply_from_result
 from mcprun.models.message_batches.queue import BatchQueue, QueuedRequest
 from mcprun.models.message_batches.spool import Spool
 from mcprun.models.message_batches.submitted import SubmittedRequests, UnconfirmedBatch
@@ -30,62 +30,62 @@ class BatchRecovery:
     """Returns replies from batches that were sent earlier.
 
     `pending` holds the run's own batches among them that have not ended, with their numbers of requests. Queries that
-    wait for a batch are set aside in `room`. Batches that can't be found or read are reported through `emit`. `model`
-    is the run's model in messages, and `seconds` the longest time that sending a batch takes.
+    wait for a batch are set aside in `queue`. Batches that can't be found or read are reported through `emit`. `model`
+    is the run's model in messages, and `send_seconds` the longest time that sending a batch takes.
     """
 
     def __init__(
         self,
-        kept: SubmittedRequests,
+        submitted: SubmittedRequests,
         batches: BatchesClient,
-        room: BatchQueue,
+        queue: BatchQueue,
         model: str,
-        seconds: float,
+        send_seconds: float,
         emit: Emit,
         *,
         telemetry: Telemetry,
     ) -> None:
         self.pending: dict[str, int] = {}
-        self._kept = kept
+        self._submitted = submitted
         self._batches = batches
-        self._room = room
+        self._queue = queue
         self._model = model
-        self._seconds = seconds
+        self._send_seconds = send_seconds
         self._emit = emit
         self._telemetry = telemetry
         self._context = copy_context()  # as in `BatchModel`
         self._links: dict[str, Callable[[AttemptRef], None]] = {}
-        self._known = set(kept.sizes)
+        self._known = set(submitted.sizes)
         self._spools: dict[str, asyncio.Task[Spool | None]] = {}
-        self._aside: dict[str, list[QueuedRequest]] = {}
+        self._waiting: dict[str, list[QueuedRequest]] = {}
 
-    def know(self, batch: str) -> None:
+    def add_own(self, batch: str) -> None:
         """Record a batch that this process sent, so that no search takes it for another."""
         self._known.add(batch)
 
-    async def search(self, lost: Sequence[UnconfirmedBatch]) -> None:
+    async def search(self, unconfirmed: Sequence[UnconfirmedBatch]) -> None:
         """Search the API's list for unconfirmed batches. Later requests are looked up in those that fit."""
-        if not lost:
+        if not unconfirmed:
             return
         try:
-            listed = await self._batches.since(min(one.earliest for one in lost))
+            listed = await self._batches.since(min(one.earliest for one in unconfirmed))
         except McprunError as error:
             self._emit(WarningEvent(message=f"can't search for a batch whose id is unknown: {error}"))
             return
         for found in listed:
-            fits = [one for one in lost if one.may_be(found.created, found.requests, self._seconds)]
+            fits = [one for one in unconfirmed if one.may_match(found.created, found.requests, self._send_seconds)]
             if fits and found.id not in self._known:
                 self._known.add(found.id)
                 self._emit(WarningEvent(message=f"waiting for batch {found.id}, which may be one whose id is unknown"))
                 for one in fits:
-                    self._kept.place(found.id, one.requests)
+                    self._submitted.add_batch(found.id, one.requests)
 
     async def reply(self, one: QueuedRequest) -> ModelReply | None:
         """Return the reply to the same request of the same query once its batch has ended, or None if no batch has it.
 
         Raises `QueryError` if the batch is the run's own and its results can't be read: they are paid for.
         """
-        while claimed := self._kept.claim(one.where, one.digest):
+        while claimed := self._submitted.claim(one.where, one.digest):
             batch, custom_id = claimed
             spool = await self._opened(batch, one)
             result = spool.get(custom_id) if spool else None
@@ -94,8 +94,8 @@ class BatchRecovery:
             if not result or result.get("type") != "succeeded":
                 continue
             with suppress(QueryError):  # an unreadable result is requested again
-                if reply := answered(result, batch, custom_id, one, self._model):
-                    return replace(reply, is_counted=claimed in self._kept.counted)
+                if reply := reply_from_result(result, batch, custom_id, one, self._model):
+                    return replace(reply, is_counted=claimed in self._submitted.counted)
         return None
 
     async def close(self) -> None:
@@ -110,17 +110,17 @@ class BatchRecovery:
         if batch not in self._spools:
             self._spools[batch] = asyncio.create_task(self._traced(batch), context=self._context.copy())
         if not self._spools[batch].done():
-            self._aside.setdefault(batch, []).append(one)
+            self._waiting.setdefault(batch, []).append(one)
             if link := self._links.get(batch):
                 link(one.where)
-            self._room.aside(one)
+            self._queue.add_waiting(one)
         return await asyncio.shield(self._spools[batch])
 
     async def _traced(self, batch: str) -> Spool | None:
         """Fetch the results of a batch within a span that is linked to the queries waiting for them."""
         with self._telemetry.batch(batch) as link:
             self._links[batch] = link
-            for one in self._aside.get(batch, []):
+            for one in self._waiting.get(batch, []):
                 link(one.where)
             return await self._spool(batch)
 
@@ -130,11 +130,11 @@ class BatchRecovery:
         None if the batch is unknown, or if it can't be read and is not certain to be the run's own.
         """
         spool = Spool()
-        is_own = batch in self._kept.sizes
+        is_own = batch in self._submitted.sizes
         if is_own:
-            self.pending[batch] = self._kept.sizes[batch]
+            self.pending[batch] = self._submitted.sizes[batch]
         try:
-            await self._batches.ended(batch)
+            await self._batches.wait_ended(batch)
             await self._batches.results(batch, spool.put)
         except QueryError as error:
             if is_own and not isinstance(error, UnknownBatchError):
@@ -145,6 +145,6 @@ class BatchRecovery:
             self._emit(WarningEvent(message=f"resending the requests of batch {batch}: {error}"))
             return None
         finally:
-            self._room.release(self._aside.pop(batch, []))
+            self._queue.discard_waiting(self._waiting.pop(batch, []))
         self.pending.pop(batch, None)
         return spool

@@ -29,12 +29,12 @@ class UnconfirmedBatch:
         """The earliest time of creation by the API's clock, which may differ from this machine's."""
         return self.at - _SKEW
 
-    def may_be(self, created: datetime, requests: int, seconds: float) -> bool:
+    def may_match(self, created: datetime, requests: int, send_seconds: float) -> bool:
         """Return whether a listed batch may be this one, by its time of creation and its number of requests.
 
-        Sending the batch took at most `seconds`.
+        Sending the batch took at most `send_seconds`.
         """
-        is_in_time = self.earliest <= created <= self.at + timedelta(seconds=seconds) + _SKEW
+        is_in_time = self.earliest <= created <= self.at + timedelta(seconds=send_seconds) + _SKEW
         return is_in_time and requests == len(self.requests)
 
 
@@ -42,34 +42,34 @@ class SubmittedRequests:
     """Finds requests that earlier processes put into a batch, by the trace of the run that is resumed.
 
     `counted` holds the replies in the trace, as batch and `custom_id`: their tokens are already counted. `sizes` is the
-    number of requests of each batch. `lost` are batches of earlier processes whose id is unknown.
+    number of requests of each batch. `unconfirmed` are batches of earlier processes whose id is unknown.
     """
 
     def __init__(self, run: Run | None) -> None:
         self.counted: set[tuple[str, str]] = set()
         self.sizes: dict[str, int] = {}
-        self._places: dict[tuple[str, int, str], deque[tuple[str, str]]] = defaultdict(deque)
+        self._batches: dict[tuple[str, int, str], deque[tuple[str, str]]] = defaultdict(deque)
         asked: dict[str, UnconfirmedBatch] = {}
         for event in run.events() if run else ():
             if event["event"] == "batch_asked":
                 asked[event["wave"]] = UnconfirmedBatch(datetime.fromisoformat(event["at"]), event["requests"])
             elif event["event"] == "batch_sent" and event["wave"] in asked:
                 self.sizes[event["batch"]] = event["size"]
-                self.place(event["batch"], asked.pop(event["wave"]).requests)
+                self.add_batch(event["batch"], asked.pop(event["wave"]).requests)
             elif event["event"] in _REPLIES and "batch" in event and "stop_reason" in event:
                 self.counted.add((event["batch"], event["request_id"]))
-        self.lost = list(asked.values())
+        self.unconfirmed = list(asked.values())
 
-    def place(self, batch: str, requests: Sequence[JsonObject]) -> None:
+    def add_batch(self, batch: str, requests: Sequence[JsonObject]) -> None:
         """Add a batch in which to look for requests, after those added before."""
         for one in requests:
             digest = one["custom_id"].partition("-")[0]
-            self._places[one["query"], one["repeat"], digest].append((batch, one["custom_id"]))
+            self._batches[one["query"], one["repeat"], digest].append((batch, one["custom_id"]))
 
     def claim(self, where: AttemptRef, digest: str) -> tuple[str, str] | None:
         """Return the batch and the `custom_id` of the same request for the same query and repeat, each of them once.
 
         The attempt and the turn may differ: another attempt that sends the same request gets the same reply.
         """
-        places = self._places.get((where.query, where.repeat, digest))
+        places = self._batches.get((where.query, where.repeat, digest))
         return places.popleft() if places else None

@@ -33,22 +33,22 @@ _BRIEF = 120
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]*+=*+\s*+")  # possessive, for linear time
 
 
-def dialogue(transcript: Transcript) -> JsonObject:
+def conversation_json(transcript: Transcript) -> JsonObject:
     """Return a transcript's conversation: `model`, `stop`, `attempts`, `error`, `checks`, and `items` in order."""
-    room = _Room()
+    budget = _Budget()
     return {
         "model": transcript.model,
         "stop": transcript.stop,
         "attempts": transcript.attempts,
-        "error": {"kind": str(transcript.error.kind), "message": room.text(transcript.error.message)}
+        "error": {"kind": str(transcript.error.kind), "message": budget.text(transcript.error.message)}
         if transcript.error
         else None,
-        "checks": [[check.check, check.passed, room.text(check.message or "")] for check in transcript.checks],
-        "items": list(_items(transcript, room)),
+        "checks": [[check.check, check.passed, budget.text(check.message or "")] for check in transcript.checks],
+        "items": list(_items(transcript, budget)),
     }
 
 
-class _Room:
+class _Budget:
     """The space that is left for a conversation."""
 
     def __init__(self) -> None:
@@ -76,58 +76,58 @@ class _Room:
         return {"kind": "image", "who": who, "mime": mime, "data": "".join(data.split())}
 
 
-def _items(transcript: Transcript, room: _Room) -> Iterator[JsonObject]:
+def _items(transcript: Transcript, budget: _Budget) -> Iterator[JsonObject]:
     if transcript.system:
-        yield _text_item("system", room.text(transcript.system))
+        yield _text_item("system", budget.text(transcript.system))
     calls = list(enumerate(transcript.calls))
     turn = 0
     for at, message in enumerate(transcript.messages):
         content = message["content"]
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
         if at < transcript.begins:
-            yield from (_block(message["role"], block, room) for block in blocks)
+            yield from (_block(message["role"], block, budget) for block in blocks)
         elif message["role"] == "assistant":
             made = [(number, call) for number, call in calls if call.turn == turn]
-            yield from _turn(turn, transcript.turns, room)
-            yield from _assistant(blocks, made, room)
+            yield from _turn(turn, transcript.turns, budget)
+            yield from _assistant(blocks, made, budget)
             turn += 1
         else:
-            yield from (_block("user", block, room) for block in blocks if block.get("type") != "tool_result")
+            yield from (_block("user", block, budget) for block in blocks if block.get("type") != "tool_result")
     # A slim baseline keeps only the calls; a query that was not started has none.
     if len(transcript.messages) <= transcript.begins:
-        yield from (_call(number, call, room) for number, call in calls)
+        yield from (_call(number, call, budget) for number, call in calls)
         if transcript.text:
-            yield _text_item("model", room.text(transcript.text))
+            yield _text_item("model", budget.text(transcript.text))
 
 
-def _turn(number: int, turns: list[Turn], room: _Room) -> Iterator[JsonObject]:
+def _turn(number: int, turns: list[Turn], budget: _Budget) -> Iterator[JsonObject]:
     """Yield the metadata of a turn, if the turn was completed."""
     if number < len(turns):
         usage = turns[number].usage
         yield {
             "kind": "turn",
             "turn": number,
-            "stop": room.text(turns[number].stop_reason),
+            "stop": budget.text(turns[number].stop_reason),
             "read": usage.read if usage else None,
             "written": usage.output_tokens if usage else None,
         }
 
 
-def _assistant(blocks: list[JsonObject], made: list[tuple[int, Call]], room: _Room) -> Iterator[JsonObject]:
+def _assistant(blocks: list[JsonObject], made: list[tuple[int, Call]], budget: _Budget) -> Iterator[JsonObject]:
     """Yield what the model said and called in one turn, with calls in the order of their blocks."""
     following = iter(made)
     for block in blocks:
         if block.get("type") != "tool_use":
-            yield _block("model", block, room)
+            yield _block("model", block, budget)
         elif answered := next(following, None):
-            yield _call(*answered, room)
+            yield _call(*answered, budget)
         else:
             title = f"{one_line(str(block.get('name')), 200)}{ValueFormatter().input(block.get('input') or {})}"
             yield _text_item("model", f"{title}: no result")
 
 
-def _call(number: int, call: Call, room: _Room) -> JsonObject:
-    items = [_content(item, room) for item in call.content]
+def _call(number: int, call: Call, budget: _Budget) -> JsonObject:
+    items = [_content(item, budget) for item in call.content]
     summary = " ".join(item.get("text") or f"[{item.get('mime')}]" for item in items)
     if not summary and call.structured is not None:
         summary = json.dumps(call.structured, ensure_ascii=False)
@@ -136,41 +136,41 @@ def _call(number: int, call: Call, room: _Room) -> JsonObject:
         "call": number,
         "title": f"{one_line(call.tool, 200)}{one_line(ValueFormatter().input(call.input), 250)}",
         "brief": one_line(summary, _BRIEF) or "(empty)",
-        "input": room.json(call.input),
+        "input": budget.json(call.input),
         "items": items,
-        "structured": None if call.structured is None else room.json(call.structured),
+        "structured": None if call.structured is None else budget.json(call.structured),
         "is_error": call.is_error,
         "diverged": call.diverged,
     }
 
 
-def _block(who: str, block: JsonObject, room: _Room) -> JsonObject:
+def _block(who: str, block: JsonObject, budget: _Budget) -> JsonObject:
     """Return an item for a content block of the Messages API."""
     match block:
         case {"type": "text", "text": str(text)}:
-            return _text_item(who, room.text(text))
+            return _text_item(who, budget.text(text))
         case {"type": "thinking", "thinking": str(text)}:
-            return {**_text_item(who, room.text(text) or "(thinking)"), "dim": True}
+            return {**_text_item(who, budget.text(text) or "(thinking)"), "dim": True}
         case {"type": "image", "source": {"type": "base64", "media_type": mime, "data": data}}:
-            return room.image(who, mime, data)
-    return _text_item(who, room.text(f"[{block.get('type')}]"))
+            return budget.image(who, mime, data)
+    return _text_item(who, budget.text(f"[{block.get('type')}]"))
 
 
-def _content(item: JsonObject, room: _Room) -> JsonObject:
+def _content(item: JsonObject, budget: _Budget) -> JsonObject:
     """Return an item for an MCP content block."""
     match item:
         case {"type": "text", "text": str(text)}:
-            return _text_item("", room.text(text))
+            return _text_item("", budget.text(text))
         case {"type": "image", "data": data, "mimeType": mime}:
-            return room.image("", mime, data)
+            return budget.image("", mime, data)
         case {"type": "resource", "resource": {"uri": uri, "text": str(text)}}:
-            return _text_item("", room.text(f"[resource {uri}]\n{text}"))
+            return _text_item("", budget.text(f"[resource {uri}]\n{text}"))
         case {"type": "resource", "resource": {"uri": uri}}:
-            return _text_item("", room.text(f"[resource {uri}, binary]"))
+            return _text_item("", budget.text(f"[resource {uri}, binary]"))
         case {"type": "resource_link", "uri": uri}:
-            return _text_item("", room.text(f"[resource link {uri}]"))
+            return _text_item("", budget.text(f"[resource link {uri}]"))
     return _text_item(
-        "", room.text(f"[{item.get('type')}{', ' + str(item['mimeType']) if 'mimeType' in item else ''}]")
+        "", budget.text(f"[{item.get('type')}{', ' + str(item['mimeType']) if 'mimeType' in item else ''}]")
     )
 
 

@@ -19,11 +19,11 @@ from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.transcripts import Change
 from mcprun.errors import describe
 from mcprun.report.diff import chance, summary, title, tool_lines
-from mcprun.report.html.page import MOST_BYTES, island, page, write_page
-from mcprun.report.html.pairs import beside
+from mcprun.report.html.page import MAX_BYTES, island, page, write_page
+from mcprun.report.html.pairs import pair_json
 from mcprun.report.html.side_by_side import side_by_side
-from mcprun.report.isolated import shown_diff
-from mcprun.report.text import many, one_line
+from mcprun.report.isolated import render_diff
+from mcprun.report.text import one_line, plural
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import RunRecord
 from mcprun.runs.transcript import Key
@@ -39,7 +39,7 @@ _COLUMNS = ("id", "repeat", "how", "before", "after", "worse", "changes", "kept"
 _CHANGES = 3
 """Maximum number of changes listed in a query's row."""
 
-_WORDS = 160
+_MAX_CHANGE_CHARS = 160
 """Maximum number of characters of a change in a row."""
 
 _NAME = 300
@@ -75,7 +75,7 @@ class Differing:
         """Yield the query differences of a comparison unchanged, and record a row for each."""
         for diff in diffs:
             keys = [None if repeat is None else (diff.id, repeat) for repeat in diff.examples]
-            cells, notes = shown_diff(diff, _cells_and_notes)
+            cells, notes = render_diff(diff, _cells_and_notes)
             self.rows.append(_Row(cells, keys, notes))
             yield diff
 
@@ -96,7 +96,7 @@ def write_diff(
         open_single(head[0], differing.keys(1)) as find_head,
     ):
         sides = _named(base, find_base), _named(head, find_head)
-        return write_page(path, diff_page(differing, comparison.tally, sides, comparison.lens.scrubber))
+        return write_page(path, diff_page(differing, comparison.summary, sides, comparison.options.scrubber))
 
 
 def _named(which: tuple[str, Run | None], find: Callable[[Key], JsonObject | None]) -> Side:
@@ -105,11 +105,15 @@ def _named(which: tuple[str, Run | None], find: Callable[[Key], JsonObject | Non
 
 
 def diff_page(
-    differing: Differing, tally: DiffSummary, sides: tuple[Side, Side], scrubber: Scrubber, most_bytes: int = MOST_BYTES
+    differing: Differing,
+    diff_summary: DiffSummary,
+    sides: tuple[Side, Side],
+    scrubber: Scrubber,
+    max_bytes: int = MAX_BYTES,
 ) -> Iterator[str]:
     """Yield the page of a comparison in chunks. What `scrubber` removes is not shown as a difference here either.
 
-    The side-by-side views take at most `most_bytes`; other queries have only their row.
+    The side-by-side views take at most `max_bytes`; other queries have only their row.
     """
     return page(
         "diff.html.jinja",
@@ -117,23 +121,23 @@ def diff_page(
         _STYLES,
         base=sides[0],
         head=sides[1],
-        tally=tally,
-        summary=summary(tally),
+        tally=diff_summary,
+        summary=summary(diff_summary),
         tools=[("".join(text for text, _ in line).strip(), line[0][1]) for line in tool_lines(differing.tools)][1:],
-        islands=_islands(differing, sides, scrubber, most_bytes),
+        islands=_islands(differing, sides, scrubber, max_bytes),
     )
 
 
-def _islands(differing: Differing, sides: tuple[Side, Side], scrubber: Scrubber, most_bytes: int) -> Iterator[Markup]:
+def _islands(differing: Differing, sides: tuple[Side, Side], scrubber: Scrubber, max_bytes: int) -> Iterator[Markup]:
     """Yield the islands of queries, `d-0`, `d-1`, …, as far as there is room, and then the table's island."""
-    rows, left = [], most_bytes
+    rows, left = [], max_bytes
     for number, row in enumerate(differing.rows):
         found = [side.find(key) if key else None for side, key in zip(sides, row.keys, strict=True)]
         try:
-            one = island(f"d-{number}", beside(found[0], found[1], scrubber) | {"notes": row.notes})
+            one = island(f"d-{number}", pair_json(found[0], found[1], scrubber) | {"notes": row.notes})
         except Exception as error:  # noqa: BLE001  one query must not cost the others
             fault = Change("fault", after=f"cannot render this query: {describe(error)}")
-            one = island(f"d-{number}", beside(None, None, scrubber) | {"notes": [_note(fault)]})
+            one = island(f"d-{number}", pair_json(None, None, scrubber) | {"notes": [_note(fault)]})
         size = len(one.encode("utf-8", "backslashreplace"))
         is_kept = size <= left
         if is_kept:
@@ -142,7 +146,7 @@ def _islands(differing: Differing, sides: tuple[Side, Side], scrubber: Scrubber,
         rows.append([*row.cells, int(is_kept)])
     kept = sum(bool(row[-1]) for row in rows)
     note = (
-        f"Side-by-side views in this file: {kept:,} of {many(len(rows), 'query')}. Run mcprun diff to see the others."
+        f"Side-by-side views in this file: {kept:,} of {plural(len(rows), 'query')}. Run mcprun diff to see the others."
     )
     data = {"columns": _COLUMNS, "rows": rows, "names": [side.name for side in sides]}
     yield island("data", data | {"left_out": note if kept < len(rows) else ""})
@@ -154,7 +158,9 @@ def _cells_and_notes(diff: QueryDiff) -> tuple[list[object], list[JsonObject]]:
 
 
 def _cells(diff: QueryDiff) -> Iterator[object]:
-    changes = [one_line(_change_title(change), _WORDS) for change in diff.changes if change.what != "verdict"]
+    changes = [
+        one_line(_change_title(change), _MAX_CHANGE_CHARS) for change in diff.changes if change.what != "verdict"
+    ]
     changes += [_variant(variant) for variant in diff.variants]
     changes += [chance(diff)] if diff.p is not None and diff.rates[0] != diff.rates[1] else []
     more = [f"… and {len(changes) - _CHANGES:,} more"] if len(changes) > _CHANGES else []
@@ -175,7 +181,9 @@ def _change_title(change: Change) -> str:
 
 def _variant(variant: Variant) -> str:
     changes = "; ".join(_change_title(change) for change in variant.changes)
-    return one_line(f"new in {many(variant.runs, 'run')}, for example repeat {variant.repeat}: {changes}", _WORDS)
+    return one_line(
+        f"new in {plural(variant.runs, 'run')}, for example repeat {variant.repeat}: {changes}", _MAX_CHANGE_CHARS
+    )
 
 
 def _note(change: Change) -> JsonObject:

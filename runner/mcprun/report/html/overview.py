@@ -9,7 +9,7 @@ from pathlib import PurePath
 from mcprun.errors import UsageError
 from mcprun.limits import BATCH_SHARE
 from mcprun.report.latency import Latency, latency
-from mcprun.report.text import duration, many, moment, one_line
+from mcprun.report.text import duration, moment, one_line, plural
 from mcprun.report.timings import Timings, ToolTimes, quantile
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import Counts, RepeatsRecord, RunRecord
@@ -91,7 +91,7 @@ def overview(run: Run, timings: Timings, called: Mapping[str, tuple[int, int]]) 
         facts=tuple(_facts(run)),
         troubles=tuple(_troubles(record, counts, timings)),
         log=run.log(-_LOG_BYTES, _LOG_BYTES) if record.error else "",
-        tiles=tuple(_tiles(run, counts, took, is_traced=timings.is_known)),
+        tiles=tuple(_tiles(run, counts, took, is_traced=timings.is_recorded)),
         segments=tuple(_segments(counts)),
         latency=latency(took) if took else None,
         tools=tuple(tools[:_TOOLS]),
@@ -134,7 +134,7 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     yield "Server", str(record.arguments.get("server", "?"))
     if server:
         name = " ".join(part for part in (server.name, server.version) if part)
-        yield "Server info", f"{name or 'unnamed'}, MCP {server.protocol}, {many(len(server.tools), 'tool')}"
+        yield "Server info", f"{name or 'unnamed'}, MCP {server.protocol}, {plural(len(server.tools), 'tool')}"
     yield "Model", f"{record.model.name} ({record.model.chosen})"
     yield "Prompts file", f"{record.prompts.file}, SHA-256 {record.prompts.sha256[:12]}"
     yield "Started", record.started
@@ -150,13 +150,13 @@ def _troubles(record: RunRecord, counts: Counts, timings: Timings) -> Iterator[s
         yield f"{record.error.kind}: {record.error.message}"
     total = record.prompts.runs
     if counts.done < total:
-        yield f"Incomplete: {total - counts.done:,} of {many(total, 'query')} did not finish."
+        yield f"Incomplete: {total - counts.done:,} of {plural(total, 'query')} did not finish."
     if restarts := timings.restarts:
-        yield f"The server died and was restarted {many(restarts, 'time')}."
+        yield f"The server died and was restarted {plural(restarts, 'time')}."
     warnings = record.server.warnings if record.server else []
     yield from warnings[:_WARNINGS]
     if len(warnings) > _WARNINGS:
-        yield f"… and {many(len(warnings) - _WARNINGS, 'more warning')} in run.json"
+        yield f"… and {plural(len(warnings) - _WARNINGS, 'more warning')} in run.json"
 
 
 def _tiles(run: Run, counts: Counts, took: Sequence[float], *, is_traced: bool) -> Iterator[Tile]:
@@ -164,7 +164,7 @@ def _tiles(run: Run, counts: Counts, took: Sequence[float], *, is_traced: bool) 
     if counts.done:
         yield Tile("Pass rate", share(counts.passed, counts.done), f"{counts.passed:,} of {counts.done:,} passed")
     yield Tile(
-        "Tool calls", f"{counts.calls:,}", f"{many(counts.tool_errors, 'tool error')}, {many(counts.turns, 'turn')}"
+        "Tool calls", f"{counts.calls:,}", f"{plural(counts.tool_errors, 'tool error')}, {plural(counts.turns, 'turn')}"
     )
     if record.model.kind == "replay":
         yield Tile("Diverged", f"{counts.diverged:,}", "calls and prompts that differ from the recording")
@@ -199,7 +199,7 @@ def _segments(counts: Counts) -> Iterator[Segment]:
 
 
 def _tools(timings: Timings, called: Mapping[str, tuple[int, int]]) -> Iterator[ToolRow]:
-    if not timings.is_known:
+    if not timings.is_recorded:
         yield from (ToolRow(name, calls, errors) for name, (calls, errors) in called.items())
     for name, times in timings.tools.items():
         yield _tool(name, times)

@@ -20,9 +20,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mcprun._util.json_io import dumps
-from mcprun._util.special_files import open_in_place, refuse_to_replace
+from mcprun._util.special_files import open_device, refuse_to_replace
 from mcprun.errors import UsageError
-from mcprun.report.text import duration, many, moment, visible
+from mcprun.report.text import duration, moment, plural, visible
 from mcprun.runs.directory import refuse_own
 
 _ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})
@@ -31,7 +31,7 @@ _ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in
 _CHUNK = 1 << 16
 """Size of the write buffer in bytes."""
 
-MOST_BYTES = 20_000_000
+MAX_BYTES = 20_000_000
 """Maximum bytes of a page's conversations, images included: browsers open that in about a second."""
 
 
@@ -64,7 +64,7 @@ def write_page(path: Path, chunks: Iterable[str]) -> int:
     """
     refuse_own(path)
     try:
-        if device := open_in_place(path):
+        if device := open_device(path):
             with device:
                 device.writelines(chunk.encode(errors="backslashreplace") for chunk in chunks)
             return 0
@@ -117,5 +117,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": duration, "many": many, "moment": moment}
+    environment.filters |= {"duration": duration, "many": plural, "moment": moment}
     return environment

@@ -22,7 +22,7 @@ _SHOWN_BYTES = 200
 """Maximum number of characters of base64 data that are shown unchanged."""
 
 
-def beside(base: JsonObject | None, head: JsonObject | None, scrubber: Scrubber) -> JsonObject:
+def pair_json(base: JsonObject | None, head: JsonObject | None, scrubber: Scrubber) -> JsonObject:
     """Return two transcripts of a query side by side; `None` is a missing one.
 
     The result holds the outcome of each side as `sides`, both final texts as `text`, and both sides' `calls`, aligned
@@ -41,7 +41,7 @@ def beside(base: JsonObject | None, head: JsonObject | None, scrubber: Scrubber)
 
 def _calls(transcript: JsonObject | None, scrubber: Scrubber) -> list[JsonObject]:
     """Return the calls as they are compared: `tool`, `input` and `result`, without what is scrubbed or ignored."""
-    return list(CompareOptions(scrubber=scrubber).seen(transcript).calls) if transcript else []
+    return list(CompareOptions(scrubber=scrubber).comparable(transcript).calls) if transcript else []
 
 
 def _side(transcript: JsonObject | None) -> JsonObject | None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from mcprun._util.json_value import JsonObject
-from mcprun.report.conversation import first_words
+from mcprun.report.conversation import prompt_start
 from mcprun.report.text import one_line
 from mcprun.report.timings import QueryTimes
 from mcprun.runs.run_record import RepeatsRecord
@@ -19,7 +19,7 @@ COLUMNS = (
 """The cells of a row, in order. `tools` holds indices into the table's `tools`; `kept` is 1 if the page holds the
 conversation."""
 
-_WORDS = 160
+_MAX_CHARS = 160
 """Maximum number of characters of a prompt or a cause in the table."""
 
 _NAME = 300
@@ -51,7 +51,7 @@ class Rows:
         for call in transcript.calls:
             self._calls[call.tool] += 1
             self._errors[call.tool] += call.is_error
-        if times and times.seconds is not None and times.seconds > (_seconds(self.slowest) or -1.0):
+        if times and times.seconds is not None and times.seconds > (_slowest_seconds(self.slowest) or -1.0):
             self.slowest = (len(self), times)
         self._sizes.append((_RANKS[transcript.verdict], size))
         self._rows.append(list(self._cells(transcript, times)))
@@ -61,23 +61,23 @@ class Rows:
         """Calls and errors by tool."""
         return {tool: (calls, self._errors[tool]) for tool, calls in self._calls.items()}
 
-    def kept(self, most_bytes: int) -> frozenset[int]:
+    def fitting(self, max_bytes: int) -> frozenset[int]:
         """Return the row numbers of the conversations that fit: those that did not pass first, then in file order."""
-        kept, left = [], most_bytes
+        kept, left = [], max_bytes
         for number, (_, size) in sorted(enumerate(self._sizes), key=lambda one: (one[1][0], one[0])):
             if size <= left:
                 kept.append(number)
                 left -= size
         return frozenset(kept)
 
-    def data(self, repeats: Iterable[RepeatsRecord], kept: frozenset[int]) -> JsonObject:
+    def data(self, repeats: Iterable[RepeatsRecord], fitting: frozenset[int]) -> JsonObject:
         """Return the data of the table: `columns`, `rows`, `tools`, and `repeats` by id.
 
         Each value of `repeats` is a list: runs that passed, all runs, and whether the query is flaky.
         """
         return {
             "columns": COLUMNS,
-            "rows": [[*row, int(number in kept)] for number, row in enumerate(self._rows)],
+            "rows": [[*row, int(number in fitting)] for number, row in enumerate(self._rows)],
             "tools": [_name(tool) for tool in self._tools],
             "repeats": {_name(one.id): [one.passed, one.runs, one.flaky] for one in repeats},
         }
@@ -87,8 +87,8 @@ class Rows:
         yield _name(transcript.id)
         yield transcript.repeat
         yield str(transcript.verdict)
-        yield one_line(first_words(transcript.prompt), _WORDS)
-        yield one_line(transcript.cause, _WORDS)
+        yield one_line(prompt_start(transcript.prompt), _MAX_CHARS)
+        yield one_line(transcript.cause, _MAX_CHARS)
         yield len(transcript.turns)
         yield len(transcript.calls)
         yield sum(call.is_error for call in transcript.calls)
@@ -98,7 +98,7 @@ class Rows:
         yield [self._tools.setdefault(tool, len(self._tools)) for tool in tools]
 
 
-def _seconds(slowest: tuple[int, QueryTimes] | None) -> float | None:
+def _slowest_seconds(slowest: tuple[int, QueryTimes] | None) -> float | None:
     return slowest[1].seconds if slowest else None
 
 

@@ -14,11 +14,11 @@ from itertools import chain
 from markupsafe import Markup
 
 from mcprun._util.json_value import JsonObject
-from mcprun.report.html.conversation import dialogue
+from mcprun.report.html.conversation import conversation_json
 from mcprun.report.html.overview import overview
-from mcprun.report.html.page import MOST_BYTES, island, page
+from mcprun.report.html.page import MAX_BYTES, island, page
 from mcprun.report.html.rows import Rows
-from mcprun.report.isolated import shown
+from mcprun.report.isolated import render
 from mcprun.report.timings import QueryTimes, Timings
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Transcript, Verdict
@@ -30,8 +30,8 @@ _LOG_BYTES = 4000
 """Maximum bytes of the server's stderr shown with a conversation that did not pass."""
 
 
-def report(run: Run, most_bytes: int = MOST_BYTES) -> Iterator[str]:
-    """Yield the page of a run in chunks; its conversations take at most `most_bytes`.
+def report(run: Run, max_bytes: int = MAX_BYTES) -> Iterator[str]:
+    """Yield the page of a run in chunks; its conversations take at most `max_bytes`.
 
     Raises `UsageError` if a file of the run can't be read.
     """
@@ -40,8 +40,8 @@ def report(run: Run, most_bytes: int = MOST_BYTES) -> Iterator[str]:
     for number, transcript in enumerate(run.transcripts()):
         times = timings.queries.get((transcript.id, transcript.repeat))
         size = len(_island(number, transcript, timings, run).encode("utf-8", "backslashreplace"))
-        shown(transcript, partial(rows.add, times=times, size=size))
-    kept = rows.kept(most_bytes)
+        render(transcript, partial(rows.add, times=times, size=size))
+    kept = rows.fitting(max_bytes)
     slowest = _times(rows.slowest[1]) | {"row": rows.slowest[0]} if rows.slowest else None
     data = rows.data(run.record.repeats, kept) | {"run": str(run.path), "slowest": slowest}
     return page(
@@ -50,16 +50,16 @@ def report(run: Run, most_bytes: int = MOST_BYTES) -> Iterator[str]:
         _STYLES,
         overview=overview(run, timings, rows.called),
         queries=len(rows),
-        is_timed=timings.is_known,
+        is_timed=timings.is_recorded,
         left_out=_left_out(run, len(kept), len(rows)),
         islands=chain([island("data", data)], _conversations(run, timings, kept)),
     )
 
 
-def _conversations(run: Run, timings: Timings, kept: frozenset[int]) -> Iterator[Markup]:
-    """Read the transcripts again, and yield the islands of those in `kept`."""
+def _conversations(run: Run, timings: Timings, fitting: frozenset[int]) -> Iterator[Markup]:
+    """Read the transcripts again, and yield the islands of those in `fitting`."""
     for number, transcript in enumerate(run.transcripts()):
-        if number in kept:
+        if number in fitting:
             yield _island(number, transcript, timings, run)
 
 
@@ -68,7 +68,7 @@ def _island(number: int, transcript: Transcript, timings: Timings, run: Run) -> 
     more = _times(times)
     if times and times.log_offset is not None and transcript.verdict in (Verdict.FAILED, Verdict.ERROR):
         more["log"] = run.log(times.log_offset, _LOG_BYTES)
-    return shown(transcript, lambda one: island(f"c-{number}", dialogue(one) | more))
+    return render(transcript, lambda one: island(f"c-{number}", conversation_json(one) | more))
 
 
 def _times(times: QueryTimes | None) -> JsonObject:
@@ -82,10 +82,10 @@ def _times(times: QueryTimes | None) -> JsonObject:
     return {"spans": spans, "dropped": times.dropped, "waited": round(times.waited, 3)}
 
 
-def _left_out(run: Run, kept: int, total: int) -> str:
-    if kept == total:
+def _left_out(run: Run, fitting: int, total: int) -> str:
+    if fitting == total:
         return ""
     return (
-        f"Conversations in this file: {kept:,} of {total:,}. Queries that did not pass are included first."
+        f"Conversations in this file: {fitting:,} of {total:,}. Queries that did not pass are included first."
         f" Run mcprun show {run.path} ID to see the others."
     )

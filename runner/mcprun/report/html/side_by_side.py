@@ -8,9 +8,9 @@ from itertools import islice
 from typing import Any
 
 from mcprun._util.alignment import MAX_EXACT, Alignment, common_ends
-from mcprun._util.code_points import revealed
+from mcprun._util.code_points import reveal
 from mcprun.report.diff import ABSENT, leaves
-from mcprun.report.text import cut, many
+from mcprun.report.text import cut, plural
 
 _LINES = 400
 """Maximum number of lines shown of one value."""
@@ -18,7 +18,7 @@ _LINES = 400
 _READ = 100_000
 """Maximum number of lines examined of one value."""
 
-_AROUND = 3
+_CONTEXT_LINES = 3
 """Lines of context around a difference, in a value that is too long to be shown whole."""
 
 _WIDTH = 4000
@@ -49,7 +49,7 @@ def side_by_side(before: Any, after: Any) -> tuple[list[Line], list[Line]]:
 def _shown(found: Sequence[tuple[str, Any, Any]], side: int) -> Differing:
     """Return each path that differs. Where both sides have a text, include this side's text and how to show it."""
     return {
-        path: ((before, after)[side], revealed(before, after)[side])
+        path: ((before, after)[side], reveal(before, after)[side])
         if isinstance(before, str) and isinstance(after, str)
         else None
         for path, before, after in found
@@ -66,7 +66,7 @@ def _revealed(before: list[Line], after: list[Line]) -> tuple[list[Line], list[L
     """Reveal how marked lines that look the same differ. Marked lines are paired in order."""
     marked = [[at for at, (_, is_marked) in enumerate(side) if is_marked] for side in (before, after)]
     for one, other in zip(*marked, strict=False):
-        texts = revealed(before[one][0], after[other][0])
+        texts = reveal(before[one][0], after[other][0])
         before[one], after[other] = (texts[0], True), (texts[1], True)
     return before, after
 
@@ -128,17 +128,17 @@ def _bounded(lines: Iterator[Line]) -> list[Line]:
     places = list(range(len(read)))
     if len(read) > _LINES and any(is_marked for _, is_marked in read):
         marked = (at for at, (_, is_marked) in enumerate(read) if is_marked)
-        near = {near for at in marked for near in range(at - _AROUND, at + _AROUND + 1)}
+        near = {near for at in marked for near in range(at - _CONTEXT_LINES, at + _CONTEXT_LINES + 1)}
         places = [at for at in places if at in near]
     shown: list[Line] = []
     following = 0
     for at in places[:_LINES]:
         if at > following:
-            shown.append((f"… ({many(at - following, 'unchanged line')})", False))
+            shown.append((f"… ({plural(at - following, 'unchanged line')})", False))
         shown.append((cut(read[at][0], _WIDTH), read[at][1]))
         following = at + 1
     if left := len(read) - following + sum(1 for _ in lines):
-        shown.append((f"… ({many(left, 'more line')})", False))
+        shown.append((f"… ({plural(left, 'more line')})", False))
     return shown
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from mcprun._util.json_text import levels
 from mcprun._util.json_value import JsonObject, json_equal
 from mcprun.evaluation.json_schema import is_schema
-from mcprun.tools.api_schema import MOST_SCHEMA_DEPTH
+from mcprun.tools.api_schema import MAX_SCHEMA_DEPTH
 from mcprun.tools.json_schema.document import NOTHING, Document, by_type, is_open
 from mcprun.tools.json_schema.keywords import SchemaChange, direction, keywords, texts, whole
 
@@ -54,7 +54,7 @@ def compare_schemas(before: Any, after: Any) -> list[SchemaChange]:
 
 
 def _is_valid(schema: Any) -> bool:
-    return levels(schema) <= MOST_SCHEMA_DEPTH and is_schema(schema)
+    return levels(schema) <= MAX_SCHEMA_DEPTH and is_schema(schema)
 
 
 class _Comparison:
@@ -141,7 +141,7 @@ class _Comparison:
     def _one_of(self, before: JsonObject, after: JsonObject, at: str, names: Names) -> Iterator[SchemaChange]:
         """Compare `oneOf`: like `anyOf` if no value can match two of the schemas, else as a whole."""
         ours, theirs = before.get("oneOf", []), after.get("oneOf", [])
-        if ours and theirs and self._old.are_apart(ours) and self._new.are_apart(theirs):
+        if ours and theirs and self._old.are_disjoint(ours) and self._new.are_disjoint(theirs):
             yield from self._any_of(ours, theirs, at, names)
         else:
             yield from whole(self._old, before, self._new, after, at, ("oneOf",))

@@ -16,11 +16,11 @@ from mcprun.evaluation.schema_references import referred
 from mcprun.tools.api_schema import each_schema
 
 IN_PLACE_LISTS = ("allOf", "anyOf", "oneOf")
-IN_PLACE = ("if", "then", "else", "not")
+IN_PLACE_KEYWORDS = ("if", "then", "else", "not")
 """Keywords whose subschemas apply to the same value as the schema that contains them."""
 
 CONSTRAINTS = frozenset(
-    {"$ref", "$dynamicRef", "$recursiveRef", "type", "enum", "const", *IN_PLACE_LISTS, *IN_PLACE, "properties",
+    {"$ref", "$dynamicRef", "$recursiveRef", "type", "enum", "const", *IN_PLACE_LISTS, *IN_PLACE_KEYWORDS, "properties",
      "patternProperties", "additionalProperties", "unevaluatedProperties", "propertyNames", "required", "minProperties",
      "maxProperties", "dependentRequired", "dependentSchemas", "dependencies", "items", "prefixItems",
      "unevaluatedItems", "contains", "minContains", "maxContains", "minItems", "maxItems", "uniqueItems", "minimum",
@@ -117,7 +117,7 @@ class Document:
             found |= {*node.get("properties", ()), *node.get("required", ())}
             for keyword in IN_PLACE_LISTS:
                 todo += node.get(keyword, ())
-            todo += [node[keyword] for keyword in IN_PLACE if keyword in node]
+            todo += [node[keyword] for keyword in IN_PLACE_KEYWORDS if keyword in node]
             todo += node.get("dependentSchemas", {}).values()
             reference = node.get("$ref")
             if reference is not None and reference not in seen:
@@ -143,9 +143,9 @@ class Document:
         constraints = schema.keys() & CONSTRAINTS
         if constraints == {"anyOf"}:
             return list(schema["anyOf"])
-        return list(schema["oneOf"]) if constraints == {"oneOf"} and self.are_apart(schema["oneOf"]) else None
+        return list(schema["oneOf"]) if constraints == {"oneOf"} and self.are_disjoint(schema["oneOf"]) else None
 
-    def are_apart(self, schemas: Sequence[Any]) -> bool:
+    def are_disjoint(self, schemas: Sequence[Any]) -> bool:
         """Return whether no two of the schemas have a type in common, so that no value can match both."""
         types = [kind for schema in schemas for kind in self.types(schema)]
         return len(types) == len(set(types))

@@ -16,7 +16,7 @@ from mcprun._util.json_text import levels
 from mcprun._util.json_value import JsonObject
 from mcprun.evaluation import bounded
 from mcprun.evaluation.json_schema import InvalidSchemaError, check_schema
-from mcprun.tools.api_schema import MOST_SCHEMA_DEPTH
+from mcprun.tools.api_schema import MAX_SCHEMA_DEPTH
 from mcprun.tools.json_schema.generate_scalars import numbers, strings
 from mcprun.tools.json_schema.variants import SchemaVariants, weight
 
@@ -48,8 +48,8 @@ def generate_value(schema: Any, *, tool: str = "", reads_only: bool = False) -> 
     (`reads_only`). References must be local; nothing is fetched. Raises `ValueError` with the reason if no value is
     found.
     """
-    if levels(schema) > MOST_SCHEMA_DEPTH:
-        raise ValueError(f"the schema is nested more than {MOST_SCHEMA_DEPTH} deep")
+    if levels(schema) > MAX_SCHEMA_DEPTH:
+        raise ValueError(f"the schema is nested more than {MAX_SCHEMA_DEPTH} deep")
     try:
         check_schema(schema)
     except InvalidSchemaError as error:

@@ -77,7 +77,7 @@ def strings(schema: JsonObject, name: str, *, tool: str = "", reads_only: bool) 
     if isinstance(pattern, str):
         texts = [text for text in (*texts, *_PATTERN_TEXTS) if len(text) <= _SHORT or _is_quick(pattern)]
         yield from (text for text in texts if min_length <= len(text) <= max_length)
-        yield from made_for(pattern)
+        yield from strings_matching(pattern)
         return
     for text in texts:
         if min_length <= len(text) <= max_length:
@@ -98,7 +98,7 @@ def _is_quick(pattern: str) -> bool:
     return not varies and pattern.count("|") <= _MAX_BRANCHES and len(pattern) <= _PATTERN_LENGTH
 
 
-def made_for(pattern: str) -> Iterator[str]:
+def strings_matching(pattern: str) -> Iterator[str]:
     """Yield short strings that match a pattern, if it is cheap to generate them. The result is deterministic."""
     repeats = math.prod(max(1, int(count)) for count in re.findall(r"\{(\d{1,9})", pattern))
     if len(pattern) > _PATTERN_LENGTH or repeats > _MAX_REPEATS or re.search(r"\\[1-9]|\(\?P=|\d{10}", pattern):
@@ -169,16 +169,16 @@ def numbers(schema: JsonObject, nth: int, *, whole: bool) -> Iterator[int | floa
 
 def _named(name: str, tool: str, reads_only: bool) -> str:
     """Return a string that suits an argument's name, by the last of its words that is known; empty if none is."""
-    words = _words(name)
+    words = _split_name(name)
     is_path = words[-1:] in (["path"], ["paths"]) and not _FILES.intersection(words[:-1])
-    if _FOLDERS.intersection(words) or (is_path and _OF_FOLDERS.intersection(_words(tool))):
+    if _FOLDERS.intersection(words) or (is_path and _OF_FOLDERS.intersection(_split_name(tool))):
         return "." if reads_only else _EXAMPLE
     if _FILES.intersection(words):
         return "README.md" if reads_only else "example.txt"
     return next((_NAMES[word] for word in reversed(words) if word in _NAMES), "")
 
 
-def _words(name: str) -> list[str]:
+def _split_name(name: str) -> list[str]:
     return re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name[:LONGEST]).lower())
 
 

@@ -57,7 +57,7 @@ class _Bound:
     def shown(self, schema: JsonObject) -> Any:
         """Return the keyword's value; an object of both forms if there is an exclusive one; None without either."""
         found = {key: schema[key] for key in (self.keyword, self.exclusive) if key in schema}
-        return found if self.exclusive in found else _alone(found)
+        return found if self.exclusive in found else _unwrap_single(found)
 
 
 _BOUNDS = (
@@ -116,7 +116,7 @@ def whole(
         same = old.meaning(before) == new.meaning(after)
     if not same:
         kind: Kind = "narrowed" if not ours else "widened" if not theirs else "unclear"
-        yield SchemaChange(kind, at, group[0], _alone(ours), _alone(theirs))
+        yield SchemaChange(kind, at, group[0], _unwrap_single(ours), _unwrap_single(theirs))
 
 
 def _is_without_force(keyword: str, value: Any) -> bool:
@@ -158,6 +158,6 @@ def _bound(before: JsonObject, after: JsonObject, at: str, bound: _Bound) -> Ite
         )
 
 
-def _alone(found: JsonObject) -> Any:
+def _unwrap_single(found: JsonObject) -> Any:
     """Return the value of a single keyword, the whole object if there are several, None if there is none."""
     return next(iter(found.values()), None) if len(found) < 2 else found

@@ -15,7 +15,7 @@ from mcprun.evaluation.json_schema import is_schema
 from mcprun.evaluation.schema_references import referred
 from mcprun.tools.api_schema import each_schema
 
-MOST_WAYS = 16
+MAX_VARIANTS = 16
 """Maximum variants of one schema, that is, combinations of its alternatives."""
 
 _MAX_STEPS = 20_000
@@ -37,7 +37,7 @@ class SchemaVariants:
 
         `true` has one variant, `{}`, and `false` has none. References must be local.
         """
-        return list(islice(self._views(schema, frozenset()), MOST_WAYS))
+        return list(islice(self._views(schema, frozenset()), MAX_VARIANTS))
 
     def _views(self, schema: Any, followed: frozenset[str]) -> Iterator[JsonObject]:
         self._steps += 1
@@ -53,9 +53,9 @@ class SchemaVariants:
         parts += [[one] for one in schema.get("allOf", ())]
         parts += [schema[keyword] for keyword in ("anyOf", "oneOf") if keyword in schema]
         own = {key: value for key, value in schema.items() if key not in _COMBINING}
-        for chosen in islice(product(*parts), MOST_WAYS):
-            seen = [list(islice(self._views(one, followed), MOST_WAYS)) for one in chosen]
-            for views in islice(product(*seen), MOST_WAYS):
+        for chosen in islice(product(*parts), MAX_VARIANTS):
+            seen = [list(islice(self._views(one, followed), MAX_VARIANTS)) for one in chosen]
+            for views in islice(product(*seen), MAX_VARIANTS):
                 view = own
                 for other in views:
                     view = _merged(view, other)

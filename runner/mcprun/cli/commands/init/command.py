@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 @run_options.MAX_CALL_TIMEOUT
 @run_options.REDACT
 @click.pass_context
-def init(ctx: click.Context, /, **given: Any) -> None:
+def init(ctx: click.Context, /, **parameters: Any) -> None:
     """Generate a prompts file for SERVER: for each tool a query and its script, with an input made from the schema.
 
     SERVER is a .py or .js file, an http(s) URL, FILE.json#name (an MCP client's configuration), or a command
@@ -80,11 +80,11 @@ def init(ctx: click.Context, /, **given: Any) -> None:
     """
     from mcprun.cli.commands.init.github_workflow import WORKFLOW, installs_of, root_of, workflow
     from mcprun.cli.commands.init.summary import Summary
-    from mcprun.cli.commands.init.trial import tried
+    from mcprun.cli.commands.init.trial import run_trial
     from mcprun.cli.signals import run_to_end
     from mcprun.client.connector import ConnectOptions
     from mcprun.client.inspect import list_server
-    from mcprun.engine.plan import Options, reach
+    from mcprun.engine.plan import Options, resolve_server
     from mcprun.errors import RunError
     from mcprun.limits import Limits
     from mcprun.models.credentials import Credentials
@@ -93,68 +93,68 @@ def init(ctx: click.Context, /, **given: Any) -> None:
     from mcprun.report.write import write_bytes
 
     require(ctx.obj, "server")
-    prompts: Path = given["prompts"]
+    prompts: Path = parameters["prompts"]
     here = Path.cwd()
     root = root_of(here)
-    found = given["workflow"] or Path(relative_path(root / WORKFLOW))
-    file: Path | None = None if given["no_workflow"] else found
+    found = parameters["workflow"] or Path(relative_path(root / WORKFLOW))
+    file: Path | None = None if parameters["no_workflow"] else found
     for path in filter(None, (prompts, file)):
-        if os.path.lexists(path) and not given["force"]:
+        if os.path.lexists(path) and not parameters["force"]:
             raise UsageError(f"{path} already exists: use --force to replace it")
     asked = Options(
-        env=given["env"],
-        headers=given["header"],
-        redact=given["redact"],
-        server_args=given["server_args"],
+        env=parameters["env"],
+        headers=parameters["header"],
+        redact=parameters["redact"],
+        server_args=parameters["server_args"],
         limits=Limits(
-            connect_seconds=given["connect_timeout"],
-            call_seconds=given["call_timeout"],
-            max_call_seconds=given["max_call_timeout"],
+            connect_seconds=parameters["connect_timeout"],
+            call_seconds=parameters["call_timeout"],
+            max_call_seconds=parameters["max_call_timeout"],
         ),
     )
-    target, redactor = reach(given["server"], asked, Credentials.find())
+    target, redactor = resolve_server(parameters["server"], asked, Credentials.find())
     commands = _commands(ctx.obj, str(prompts), asked, redactor)
     text = workflow(commands.there, installs_of(here), here.relative_to(root).as_posix()) if file else ""
     console = Console(quiet=True)
     try:
         with console.progress() as progress:
-            options = ConnectOptions(timeout_s=given["connect_timeout"])
+            options = ConnectOptions(timeout_s=parameters["connect_timeout"])
             server = run_to_end(list_server(target, redactor, options, progress.handle))
-        first = generate_prompts(server.tools, given["patterns"], is_destructive_wanted=given["destructive"])
+        first = generate_prompts(server.tools, parameters["patterns"], is_destructive_wanted=parameters["destructive"])
         if not first.queries:
             raise UsageError(_nothing(target, server.tools, first.left_out))
-        if given["wants_trial"]:
+        if parameters["wants_trial"]:
             with Console().progress() as progress:
-                first = run_to_end(tried(first, given["server"], asked, _seen(progress)))
+                first = run_to_end(run_trial(first, parameters["server"], asked, _report_trial_event(progress)))
     except RunError as error:
         console.run_error(error)
         ctx.exit(ExitCode.ERROR)
     write_bytes(prompts, first.lines)
     if file:
         write_bytes(file, text.encode())
-    console.lines(Summary(server, first, prompts, file, commands, given["wants_trial"]).lines())
+    console.lines(Summary(server, first, prompts, file, commands, parameters["wants_trial"]).lines())
 
 
-def _commands(arguments: Arguments, prompts: str, asked: Options, redactor: Redactor) -> Next:
+def _commands(arguments: Arguments, prompts: str, requested: Options, redactor: Redactor) -> Next:
     """Return the commands to run next, without secrets and without what is already set here or in the project."""
     from mcprun._util.url_secrets import without_secrets
     from mcprun.cli.commands.init.github_workflow import Commands, Next
 
     server = arguments.values["server"]
     is_url = server.lower().startswith(("http://", "https://"))
-    name, *args = map(redactor.text, (without_secrets(server) if is_url else server, *asked.server_args))
-    found = {"server_args": args, "env": list(asked.env), "header": list(asked.headers)}
+    name, *args = map(redactor.text, (without_secrets(server) if is_url else server, *requested.server_args))
+    found = {"server_args": args, "env": list(requested.env), "header": list(requested.headers)}
 
     def with_these(wanted: Iterable[str]) -> Commands:
         return Commands(prompts, name, *(values if key in wanted else [] for key, values in found.items()))
 
     here = with_these([key for key in found if arguments.is_given(key)])
-    values = [*(asked.env.values() if here.env else ()), *(asked.headers.values() if here.headers else ())]
+    values = [*(requested.env.values() if here.env else ()), *(requested.headers.values() if here.headers else ())]
     unset = [name for name, value in zip(here.secrets, values, strict=True) if os.environ.get(name) != value]
     return Next(here, with_these([key for key in found if arguments.source(key) is not Source.FILE]), unset)
 
 
-def _seen(progress: ProgressReporter) -> Callable[[Event], None]:
+def _report_trial_event(progress: ProgressReporter) -> Callable[[Event], None]:
     """Return a handler that shows the progress of a trial.
 
     Other events refer to the trial's files, which are deleted with it, or were reported when the tools were listed.

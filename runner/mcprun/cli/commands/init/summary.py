@@ -10,7 +10,7 @@ from rich.text import Text
 
 from mcprun.cli.commands.init.github_workflow import Next
 from mcprun.prompts.generate import FirstPrompts
-from mcprun.report.text import many, one_line, visible
+from mcprun.report.text import one_line, plural, visible
 from mcprun.runs.run_record import ServerRecord
 
 _MAX_LISTED = 20
@@ -36,7 +36,7 @@ class Summary:
         server, first, commands = self.server, self.first, self.commands
         name = one_line(" ".join(filter(None, (server.name, server.version))) or "a server without a name", _REASON)
         yield Text(
-            f"{visible(str(self.prompts))}: {many(len(first.queries), 'query')}, for the tools of {name}", "bold"
+            f"{visible(str(self.prompts))}: {plural(len(first.queries), 'query')}, for the tools of {name}", "bold"
         )
         if self.workflow:
             secrets = commands.there.secrets
@@ -65,7 +65,7 @@ def _outlook(first: FirstPrompts, *, is_tried: bool) -> str:
     if not first.notes:
         return f"{text}."
     need = "needs" if len(first.notes) == 1 else "need"
-    return f"{text}. {many(len(first.notes), 'query')} {need} fixing, see metadata.todo."
+    return f"{text}. {plural(len(first.notes), 'query')} {need} fixing, see metadata.todo."
 
 
 def _some(mark: str, style: str, reasons: Mapping[str, str]) -> Iterator[Text]:

@@ -17,7 +17,7 @@ _TIMES = 2
 """Number of times each query is tried: one that works only once would fail the next run."""
 
 
-async def tried(
+async def run_trial(
     first: FirstPrompts, server: str, options: Options, watch: Callable[[Event], None] = lambda _: None
 ) -> FirstPrompts:
     """Run each query from its script twice, and return the prompts with failures marked. The run itself is deleted.

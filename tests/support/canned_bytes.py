@@ -13,7 +13,7 @@ from typing import Any
 from tests.support.cli import SERVERS, Result, run_mcprun, write_jsonl
 from tests.support.loopback import end
 
-SERVER = SERVERS / "as_told.py"
+SERVER = SERVERS / "canned_bytes.py"
 COMPLETE = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
 TOOL = {"name": "t", "description": "Give what is asked for.", "inputSchema": {"type": "object"}}
 ERAS = ("legacy", "2026-07-28")
@@ -27,7 +27,7 @@ def text_of(result: Any, era: str) -> str:
     return json.dumps({**COMPLETE, **result} if era != "legacy" and isinstance(result, dict) else result)
 
 
-def told(
+def server_args(
     folder: Path,
     era: str,
     results: Mapping[str, Any] = {},

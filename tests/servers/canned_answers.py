@@ -1,4 +1,4 @@
-"""A server that answers what a JSON file holds, over stdio or HTTP: `given.py FILE [http]`.
+"""A server that answers what a JSON file holds, over stdio or HTTP: `canned_answers.py FILE [http]`.
 
 The file is an object of `tools` (as `tools/list` has them), `results` by tool, `prompts` (messages by name), and
 `resources` (contents by URI). A list of results is given one after the other. With `http` it prints its port first, and
@@ -11,12 +11,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-GIVEN: dict[str, Any] = json.loads(Path(sys.argv[1]).read_bytes())
+RESPONSES: dict[str, Any] = json.loads(Path(sys.argv[1]).read_bytes())
 
 
 def tools() -> list[dict[str, Any]]:
     """The tools that the file lists, else one for each result."""
-    return GIVEN.get("tools") or [{"name": name, "inputSchema": {"type": "object"}} for name in GIVEN["results"]]
+    return RESPONSES.get("tools") or [
+        {"name": name, "inputSchema": {"type": "object"}} for name in RESPONSES["results"]
+    ]
 
 
 def result_of(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
@@ -24,24 +26,24 @@ def result_of(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
     match method:
         case "initialize":
             capabilities: dict[str, Any] = {"tools": {}, "prompts": {}, "resources": {}}
-            info = {"name": GIVEN.get("name", "given"), "version": "1"}
+            info = {"name": RESPONSES.get("name", "given"), "version": "1"}
             return {"protocolVersion": "2025-11-25", "capabilities": capabilities, "serverInfo": info}
         case "tools/list":
             return {"tools": tools()}
         case "tools/call":
-            result = GIVEN.get("results", {}).get(params["name"])
+            result = RESPONSES.get("results", {}).get(params["name"])
             if isinstance(result, list):
                 result = result.pop(0) if len(result) > 1 else result[0]
-            said = json.dumps(params.get("arguments"), sort_keys=True)
-            return result or {"content": [{"type": "text", "text": said}]}
+            text = json.dumps(params.get("arguments"), sort_keys=True)
+            return result or {"content": [{"type": "text", "text": text}]}
         case "prompts/list":
-            return {"prompts": [{"name": name} for name in GIVEN.get("prompts", {})]}
+            return {"prompts": [{"name": name} for name in RESPONSES.get("prompts", {})]}
         case "prompts/get":
-            return {"messages": GIVEN["prompts"][params["name"]]}
+            return {"messages": RESPONSES["prompts"][params["name"]]}
         case "resources/list":
-            return {"resources": [{"name": uri, "uri": uri} for uri in GIVEN.get("resources", {})]}
+            return {"resources": [{"name": uri, "uri": uri} for uri in RESPONSES.get("resources", {})]}
         case "resources/read":
-            return {"contents": [{"uri": params["uri"], **GIVEN["resources"][params["uri"]]}]}
+            return {"contents": [{"uri": params["uri"], **RESPONSES["resources"][params["uri"]]}]}
         case "ping":
             return {}
     return None

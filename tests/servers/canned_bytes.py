@@ -1,9 +1,9 @@
-"""A server that answers with the bytes that a file holds, well-formed or not. `as_told.py FILE [http]`.
+"""A server that answers with the bytes that a file holds, well-formed or not. `canned_bytes.py FILE [http]`.
 
 FILE is a JSON object: `modern` (2026-07-28 in place of 2025-11-25), `pages` (by method of a list, the JSON text of each
 page's result), `results` (the JSON text of a result by the `key` in a call's arguments, else by the name of the tool or
-prompt, or the URI of the resource). In place of JSON text, `error: {…}` is a JSON-RPC error, `hang` is no answer at all, and
-`exit` ends the server. A call of the tool `change` puts `later` in place of `pages`, and says so.
+prompt, or the URI of the resource). In place of JSON text, `error: {…}` is a JSON-RPC error, `hang` is no answer at
+all, and `exit` ends the server. A call of the tool `change` puts `later` in place of `pages`, and says so.
 
 With `http` it prints its port and speaks Streamable HTTP with JSON bodies. Standard library only.
 """
@@ -16,9 +16,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-TOLD: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text())
+RESPONSES: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text())
 CAPABILITIES = {"tools": {"listChanged": True}, "prompts": {}, "resources": {}}
-FRAME: dict[str, Any] = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"} if TOLD.get("modern") else {}
+FRAME: dict[str, Any] = (
+    {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"} if RESPONSES.get("modern") else {}
+)
 EMPTY = {
     "tools/list": "tools",
     "prompts/list": "prompts",
@@ -29,18 +31,18 @@ EMPTY = {
 
 def result_of(method: str, params: dict[str, Any]) -> str | None:
     """Give the JSON text of a result; None for a method or a name that nobody knows."""
-    if method == "server/discover" and TOLD.get("modern"):
+    if method == "server/discover" and RESPONSES.get("modern"):
         versions = {"supportedVersions": ["2026-07-28"], "capabilities": CAPABILITIES}
         return json.dumps({**FRAME, **versions, "serverInfo": {"name": "as told", "version": "1"}})
-    if method == "initialize" and not TOLD.get("modern"):
+    if method == "initialize" and not RESPONSES.get("modern"):
         info = {"name": "as told", "version": "1"}
         return json.dumps({"protocolVersion": "2025-11-25", "capabilities": CAPABILITIES, "serverInfo": info})
     if method in EMPTY:
-        pages = TOLD.get("pages", {}).get(method) or [json.dumps({**FRAME, EMPTY[method]: []})]
+        pages = RESPONSES.get("pages", {}).get(method) or [json.dumps({**FRAME, EMPTY[method]: []})]
         return str(pages[int(params.get("cursor") or 0)])
     if method in ("tools/call", "prompts/get", "resources/read"):
         key = (params.get("arguments") or {}).get("key") or params.get("name") or params.get("uri")
-        found = TOLD.get("results", {}).get(key)
+        found = RESPONSES.get("results", {}).get(key)
         return None if found is None else str(found)
     return "{}" if method == "ping" else None
 
@@ -60,10 +62,10 @@ def answers(message: dict[str, Any]) -> list[bytes]:
         part = '"error":{"code":-32601,"message":"Method not found"}'
     elif found.startswith("error: "):
         part = f'"error":{found.removeprefix("error: ")}'
-    told = f'{{"jsonrpc":"2.0","id":{json.dumps(number)},{part}}}'
-    sent = [told.encode("utf-8", "surrogatepass")]
+    text = f'{{"jsonrpc":"2.0","id":{json.dumps(number)},{part}}}'
+    sent = [text.encode("utf-8", "surrogatepass")]
     if method == "tools/call" and message["params"]["name"] == "change":
-        TOLD["pages"] = TOLD["later"]
+        RESPONSES["pages"] = RESPONSES["later"]
         sent.insert(0, b'{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}')
     return sent
 

@@ -1,8 +1,8 @@
 """A server that answers with the errors that the SDK makes itself when a connection is lost, and lives on.
 
-`last_words.py ERA [METHOD]`: ERA is `legacy` or `modern`. A tool, a prompt and a resource have the name of each error;
-`exits` is answered with an error, and then the server exits. With METHOD, that method is refused with `closed`. Standard
-library only.
+`connection_errors.py ERA [METHOD]`: ERA is `legacy` or `modern`. A tool, a prompt and a resource have the name of each
+error; `exits` is answered with an error, and then the server exits. With METHOD, that method is refused with `closed`.
+Standard library only.
 """
 
 import json
