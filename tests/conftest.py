@@ -40,7 +40,7 @@ if sys.platform == "linux":
 
 
 def children() -> dict[int, str]:
-    """Give the processes that are children of this one and no zombies, with their command lines."""
+    """Return the child processes of this one that are not zombies, with their command lines."""
     found = {}
     for file in Path("/proc/self/task").glob("*/children"):
         with suppress(OSError):
@@ -53,7 +53,7 @@ def children() -> dict[int, str]:
 
 
 def wait_ended(pids: Iterable[int], seconds: float) -> None:
-    """Wait until one of these processes has ended, or so long; a wait that turns in circles would take its core away."""
+    """Wait until one of these processes has ended, at most `seconds`, without polling."""
     if sys.platform != "linux":
         raise NotImplementedError
     with ExitStack() as stack:
@@ -82,7 +82,7 @@ def no_process_is_left() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def mcprun() -> Iterator[Forks]:
-    """Give the command without the cost of its imports."""
+    """Yield the command without the cost of its imports."""
     with Forks() as forks:
         forks.share()
         yield forks

@@ -33,7 +33,7 @@ class Asked:
     errors: int = 0
 
     def __sub__(self, before: Asked) -> Asked:
-        """Give what came after `before` was counted."""
+        """Return what arrived after `before` was counted."""
         return Asked(self.first - before.first, self.results - before.results, self.errors - before.errors)
 
 

@@ -59,7 +59,7 @@ def figures(folder: Path, rounds: int) -> Iterator[Figure]:
 
 
 def ways(folder: Path, url: str) -> list[Way]:
-    """Give mcprun and then the others, installed and ready to ask the API at a URL."""
+    """Return mcprun and then the others, installed and configured to use the API at a URL."""
     file = prompts(folder, QUERIES)
     flags = ("--base-url", url, "--model", MODEL, "--concurrency", str(CONCURRENCY))
     others = [make(folder, file, url, CONCURRENCY) for make in (alternatives.promptfoo, alternatives.inspect_ai)]

@@ -101,5 +101,5 @@ def _python(folder: Path, *arguments: str) -> Cost:
 
 
 def place(folder: Path) -> Place:
-    """Give where the programs of this module are run, and with which variables."""
+    """Return the folder and the variables with which the programs of this module are run."""
     return {"cwd": folder, "env": clean_environment() | {"PYTHONPATH": str(ROOT)}}

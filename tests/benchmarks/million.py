@@ -65,7 +65,7 @@ def _profile(folder: Path, file: Path, run: Path) -> tuple[float, float]:
 
 
 def _size(transcripts: Path, lines: int) -> int:
-    """Give how many bytes so many transcripts take, as soon as they are there."""
+    """Wait for a number of transcripts, and return their size in bytes."""
     if not transcripts.exists():
         return 0
     with transcripts.open("rb") as stream:

@@ -49,7 +49,7 @@ def cost_of(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str
 
 
 def resident(process: int) -> float:
-    """Give how many megabytes a process holds now (proc_pid_statm(5)); 0 when it has ended."""
+    """Return the resident megabytes of a process (proc_pid_statm(5)); 0 if it has ended."""
     if sys.platform != "linux":
         raise NotImplementedError
     try:

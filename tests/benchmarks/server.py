@@ -21,7 +21,7 @@ TOOLS = [
 
 
 def result_of(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
-    """Give the result of a request; nothing for a method that is not known."""
+    """Return the result of a request; None for an unknown method."""
     match method:
         case "initialize":
             about = {"name": "adder", "version": "1"}

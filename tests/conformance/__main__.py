@@ -63,7 +63,7 @@ def run(suite: Suite, trials: Iterable[Trial], jobs: int) -> Iterator[Outcome]:
 
 
 def print_outcomes(outcomes: Iterable[Outcome], *, is_asked: bool) -> Iterator[Outcome]:
-    """Print each outcome as it comes; what the suite says of a failure, when nobody knows of it, or it was asked for."""
+    """Print each outcome, and the suite's explanation of a failure if the failure is unknown or `is_asked`."""
     for outcome in outcomes:
         trial = outcome.trial
         reason = "" if outcome.verdict == "passed" else KNOWN.get(trial.scenario, "")

@@ -36,18 +36,18 @@ class Asked:
     folder: Path
 
     def mcprun(self, command: str, *arguments: str) -> Command:
-        """Give a command line that speaks the protocol that is asked for; `init` has no such option, and finds out."""
+        """Return a command line with the requested protocol. `init` has no such option, and detects it."""
         insisted = () if command == "init" else ("--protocol", MODERN if self.protocol == MODERN else "legacy")
         return (command, *arguments, *insisted)
 
     def batch(self, *calls: tuple[str, dict[str, Any]], **more: Any) -> Command:
-        """Give the command that makes some calls, all in one turn; `more` are other keys of the query."""
+        """Return the command that makes some calls in one turn. `more` are other keys of the query."""
         prompts = write_jsonl(self.folder / "prompts.jsonl", script(*calls, **more))
         return self.mcprun("batch", str(prompts), self.url, "--model", "script")
 
 
 def commands(asked: Asked) -> Iterator[Command]:
-    """Give the commands of a scenario. Each is to be run before the next is asked for, which may read what it wrote."""
+    """Yield the commands of a scenario. Run each before the next is requested, which may read its output."""
     return SPECIAL.get(asked.scenario, call_guarded if asked.scenario.startswith("auth/") else every_tool)(asked)
 
 
@@ -73,7 +73,7 @@ def read_schemas(asked: Asked) -> Iterator[Command]:
 
 
 def make_calls(asked: Asked) -> Iterator[Command]:
-    """Make the calls that the suite gives."""
+    """Make the calls that the suite defines."""
     yield asked.batch(*((call["name"], call["arguments"]) for call in asked.context["toolCalls"]))
 
 
@@ -120,7 +120,7 @@ def known_client(asked: Asked) -> Iterator[Command]:
 
 
 def get_machine_token(asked: Asked) -> Iterator[Command]:
-    """Have the client get its tokens by itself, with a secret or a key."""
+    """Let the client get its tokens without a user, with a secret or a key."""
     client = ["--oauth-client-id", asked.context["client_id"]]
     if key := asked.context.get("private_key_pem"):
         file = asked.folder / "key.pem"

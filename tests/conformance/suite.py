@@ -71,7 +71,7 @@ class Suite:
         return cls(npm.node_modules(CACHE, PACKAGES))
 
     def trials(self) -> list[Trial]:
-        """Give all scenarios for clients, in the suite's order, each with every version that it holds for."""
+        """Return all scenarios for clients in the suite's order, each with the versions that it applies to."""
         return list(trials(self._run("list", "--client").stdout))
 
     def run(self, trial: Trial, folder: Path) -> Outcome:

@@ -15,7 +15,7 @@ Row = tuple[str, str, str, str, str]
 
 
 def rows(outcomes: Iterable[Outcome], known: Mapping[str, str]) -> Iterator[Row]:
-    """Give a row for each scenario; one for several versions of the protocol, where they came out the same."""
+    """Return the rows of the table: one for each scenario, shared by protocol versions with equal outcomes."""
     for (scenario, verdict, checks), same in groupby(outcomes, _result):
         protocols = ", ".join(outcome.trial.protocol for outcome in same)
         yield scenario, protocols, verdict, checks, "" if verdict == "passed" else known.get(scenario, "")
@@ -26,7 +26,7 @@ def _result(outcome: Outcome) -> tuple[str, str, str]:
 
 
 def unexpected(outcomes: Sequence[Outcome], known: Mapping[str, str]) -> list[str]:
-    """Say what is not as it is known to be: what has no reason not to pass, and what passes in spite of one."""
+    """Describe unexpected outcomes: failures without a known reason, and passes in spite of one."""
     tried = {outcome.trial.scenario for outcome in outcomes}
     wanting = {outcome.trial.scenario for outcome in outcomes if outcome.verdict != "passed"}
     return [

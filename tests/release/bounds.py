@@ -40,12 +40,12 @@ def unbounded(requirements: Iterable[Requirement]) -> list[str]:
 
 
 def lowest(requirement: Requirement) -> Version:
-    """Give the lowest version that a requirement says it allows."""
+    """Return the lowest version that a requirement allows."""
     return max(Version(part.version) for part in requirement.specifier if part.operator in _LOWER)
 
 
 def untested(requirements: Iterable[Requirement], installed: Mapping[NormalizedName, str]) -> list[str]:
-    """Tell of the requirements whose lowest version is not the one that is installed, which was never tried then.
+    """Describe the requirements whose lowest version is not the installed one, and so was not tested.
 
     `installed` holds the version of each package, by its normalised name.
     """

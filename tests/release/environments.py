@@ -107,7 +107,7 @@ def make(python: Path, folder: Path) -> Environment:
 
 
 def uv_settings(pip_config: Iterable[str]) -> dict[str, str]:
-    """Say to uv, as variables, where pip looks for packages, given the lines of `pip config list`.
+    """Return uv's variables for the package indexes that pip uses, from the lines of `pip config list`.
 
     What the environment says comes before what files say, and where several files speak, pip has merged them already.
     """

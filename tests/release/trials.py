@@ -113,7 +113,7 @@ def newest(python: Path, wheel: Path, checkout: Path, folder: Path) -> None:
 
 
 def floor(checkout: Path) -> Version:
-    """Give the oldest Python that `requires-python` allows."""
+    """Return the oldest Python that `requires-python` allows."""
     found = re.search(r'requires-python = ">=(\d+)\.(\d+)"', (checkout / "pyproject.toml").read_text(encoding="utf-8"))
     if not found:
         raise BrokenError('pyproject.toml has no requires-python = ">=X.Y"')

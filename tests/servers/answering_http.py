@@ -313,7 +313,7 @@ def asks(handler: Handler, arguments: JsonObject) -> None:
 
 
 def counts(handler: Handler, arguments: JsonObject) -> None:
-    """Tell how often each name was asked for."""
+    """Respond with the number of requests by name."""
     del arguments
     handler.text(json.dumps(STATE.counts))
 

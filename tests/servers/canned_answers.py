@@ -84,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
     do_DELETE = do_GET  # noqa: N815  the name is that of http.server
 
     def log_message(self, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def main() -> None:

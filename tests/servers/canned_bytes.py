@@ -30,7 +30,7 @@ EMPTY = {
 
 
 def result_of(method: str, params: dict[str, Any]) -> str | None:
-    """Give the JSON text of a result; None for a method or a name that nobody knows."""
+    """Return the JSON text of a result; None for an unknown method or name."""
     if method == "server/discover" and RESPONSES.get("modern"):
         versions = {"supportedVersions": ["2026-07-28"], "capabilities": CAPABILITIES}
         return json.dumps({**FRAME, **versions, "serverInfo": {"name": "as told", "version": "1"}})
@@ -48,7 +48,7 @@ def result_of(method: str, params: dict[str, Any]) -> str | None:
 
 
 def answers(message: dict[str, Any]) -> list[bytes]:
-    """Give what is sent when a message comes: nothing, an answer, or a notification and an answer."""
+    """Return what to send for a message: nothing, a response, or a notification and a response."""
     method, number = message.get("method"), message.get("id")
     if method is None or number is None:
         return []
@@ -94,7 +94,7 @@ class Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 if sys.argv[2:] == ["http"]:

@@ -221,7 +221,7 @@ class Incoming:
         os._exit(0)
 
     def next(self) -> JsonObject | None:
-        """Give the next message; `None` when stdin has ended."""
+        """Return the next message; `None` at the end of stdin."""
         return self._kept.pop(0) if self._kept else self._lines.get()
 
     def number(self) -> str:
@@ -299,7 +299,7 @@ CYCLES: dict[str, JsonObject] = {
 
 
 def schemas() -> dict[str, JsonObject]:
-    """Give the tools of the mode besides `ok`, with their input schemas."""
+    """Return the tools of the mode besides `ok`, with their input schemas."""
     match MODE:
         case "big" | "big-last" | "big-notification":
             return {"big": number_of("bytes")}

@@ -48,7 +48,7 @@ class State:
         return session
 
     def knows(self, session: str) -> bool:
-        """Tell whether a session is still good."""
+        """Return whether a session is still valid."""
         with self._lock:
             calls = self._sessions.get(session)
         return calls is not None and not (MODE.startswith("expires") and calls >= GOOD_FOR)

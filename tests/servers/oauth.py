@@ -178,7 +178,7 @@ def refused(why: str, status: int = 400) -> Response:
 
 
 def client_of(request: Request, form: dict[str, str]) -> tuple[str, str] | None:
-    """Give the id of the client and how it showed who it is; nothing if it could not."""
+    """Return the client's id and its authentication method; None if it could not authenticate."""
     basic = request.headers.get("authorization", "")
     if "client_assertion" in form:
         claims = jwt.decode(form["client_assertion"], options={"verify_signature": False})
@@ -252,7 +252,7 @@ async def token(request: Request) -> Response:
 
 
 async def begin(request: Request) -> Response:
-    """Be another server."""
+    """Act as another server."""
     global world
     world = World(await request.json())
     return PlainTextResponse("done")

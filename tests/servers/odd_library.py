@@ -14,7 +14,7 @@ HI = {"messages": [{"role": "user", "content": {"type": "text", "text": "hi"}}]}
 
 
 def page(key: str, item: str, cursor: str | None) -> dict[str, Any]:
-    """Give one page of a list: two items a page in three pages, in the mode `pages`."""
+    """Return one page of a list: in the mode `pages`, two items on each of three pages."""
     number = int(cursor or 0)
     names = [f"{item}:{number}{letter}" for letter in ("b", "a")]
     if MODE == "evil":
@@ -26,7 +26,7 @@ def page(key: str, item: str, cursor: str | None) -> dict[str, Any]:
 
 
 def answer(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
-    """Give the `result` or `error` of a request, or nothing where it hangs."""
+    """Return the `result` or `error` of a request; None if the request hangs."""
     result: dict[str, Any] | None = None
     match method:
         case "initialize":

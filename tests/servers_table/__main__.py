@@ -65,14 +65,14 @@ def tried(parts: list[str], starts: int) -> tuple[tuple[Row, ...], bool]:
 
 
 def machine() -> str:
-    """Say in words what this runs on."""
+    """Describe the machine."""
     node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
     python = platform.python_version().rpartition(".")[0]
     return f"{os.cpu_count()} cores with {platform.system()}, Node {node[1:].split('.')[0]} and Python {python}"
 
 
 def say(text: str) -> None:
-    """Tell how far it has come."""
+    """Print a progress message."""
     print(text, file=sys.stderr, flush=True)
 
 

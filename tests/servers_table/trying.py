@@ -104,7 +104,7 @@ def _write(folder: Path, entry: dict[str, Any]) -> None:
 
 @contextmanager
 def _serving(command: list[str], env: dict[str, str], here: Path, port: int) -> Iterator[None]:
-    """Have a server listen on a port."""
+    """Start a server that listens on a port."""
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(command, env=clean_environment() | env, cwd=here, stdout=log, stderr=log)
         try:

@@ -31,7 +31,7 @@ class Opened:
     complaints: list[str] = field(default_factory=list)
 
     def texts(self, selector: str) -> list[str]:
-        """Give the text of all elements that fit."""
+        """Return the text of all matching elements."""
         return self.page.locator(selector).all_inner_texts()
 
 

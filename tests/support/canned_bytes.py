@@ -54,7 +54,7 @@ def server_args(
 
 @contextmanager
 def serving(file: Path, transport: str) -> Iterator[tuple[str, ...]]:
-    """Give the arguments that stand for the server: before and after a `--`."""
+    """Yield the arguments that name the server: before and after a `--`."""
     if transport == "stdio":
         yield (str(SERVER), "--", str(file))
         return

@@ -39,7 +39,7 @@ def _text(message: dict[str, Any]) -> str:
 
 
 def environment(api: MessagesApi, state: Path) -> dict[str, str]:
-    """Give the variables of a chat with a stand-in; the history is written below `state`."""
+    """Return the variables of a chat with a stand-in of the API. The history is written below `state`."""
     return {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": api.url, "XDG_STATE_HOME": str(state)}
 
 

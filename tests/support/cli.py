@@ -121,6 +121,6 @@ def normalised(text: str) -> str:
 
 
 def squeezed(text: str) -> list[str]:
-    """Give the lines that hold anything, without the spaces and rules that align columns."""
+    """Return the lines that are not blank, without the spaces and rules that align columns."""
     lines = re.sub(r"─+", "─", text).splitlines()
     return [" ".join(line.split()) for line in lines if line.strip()]

@@ -39,12 +39,12 @@ class Forks:
 
     @classmethod
     def shared(cls) -> Forks:
-        """Give the session's process."""
+        """Return the session's process."""
         assert cls._shared
         return cls._shared
 
     def share(self) -> None:
-        """Be the session's process."""
+        """Run the session's process."""
         Forks._shared = self
 
     def __enter__(self) -> Self:
@@ -141,7 +141,7 @@ def import_all(package: Path) -> None:
 
 
 def wait_exit(child: int) -> int | None:
-    """Wait for a fork; give its exit code, or kill it and give nothing when it takes too long."""
+    """Wait for a fork and return its exit code. If it takes too long, kill it and return None."""
     if sys.platform == "win32":
         raise NotImplementedError
     is_late = False
@@ -159,7 +159,7 @@ def wait_exit(child: int) -> int | None:
 
 
 def run(job: dict[str, Any], lines: int, package: str) -> None:
-    """Be mcprun (or pytest), in a fork; write how many lines of mcprun were run to the pipe `lines`."""
+    """Run mcprun (or pytest) in a fork, and write the number of executed lines of mcprun to the pipe `lines`."""
     if sys.platform == "win32":
         raise NotImplementedError
     counted = 0
@@ -199,7 +199,7 @@ def run(job: dict[str, Any], lines: int, package: str) -> None:
 
 
 def program(name: str) -> Callable[[list[str]], object]:
-    """Give what runs a program with these arguments, and raises SystemExit at its end."""
+    """Return a function that runs a program with these arguments and raises SystemExit at its end."""
     if name == "pytest":
         import pytest
 

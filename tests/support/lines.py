@@ -20,7 +20,7 @@ class Line:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[tuple[Any, Any]]:
-        """Give the client's ends."""
+        """Yield the client's streams."""
         async with self._read, self._write, self.to_client, self._from_client:
             yield self._read, self._write
 
@@ -41,5 +41,5 @@ class Line:
         self.say(JSONRPCNotification(jsonrpc="2.0", method=method, params=params))
 
     async def receive(self) -> Any:
-        """Take what the client has sent."""
+        """Return the next message from the client."""
         return (await self._from_client.receive()).message

@@ -286,7 +286,7 @@ class MessagesApi:
         return HttpReply(200, whole)
 
     def _complete(self, block: Block) -> None:
-        """Give a block the id or signature that it lacks."""
+        """Add the id or signature that a block lacks."""
         if block["type"] == "tool_use" and "id" not in block:
             block["id"] = self._new_id("toolu_01")
         elif block["type"] == "server_tool_use" and "id" not in block:
@@ -410,4 +410,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_POST()
 
     def log_message(self, *args: Any, **kwargs: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""

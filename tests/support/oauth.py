@@ -62,22 +62,22 @@ class Guarded:
         return read_jsonl(file) if file.exists() else []
 
     def asked(self, name: str) -> list[dict[str, Any]]:
-        """Give the requests to one endpoint of the authorization server."""
+        """Return the requests to one endpoint of the authorization server."""
         return [line for line in self.log if line.get("path", "").endswith(f"/{name}")]
 
     def revoke(self, what: str) -> None:
-        """Have the server forget the access tokens (`access`), or the refresh tokens as well (`all`)."""
+        """Make the server forget the access tokens (`access`), or the refresh tokens as well (`all`)."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/revoke/{what}", b""):
             pass
 
     @property
     def stored(self) -> list[dict[str, Any]]:
-        """What the store holds."""
+        """Return the stored tokens."""
         return [json.loads(file.read_bytes()) for file in sorted(self.store.glob("*.json"))]
 
 
 def encode_config(folder: Path, switches: Mapping[str, Any]) -> bytes:
-    """Give what the server is to be told: these switches, and that its log is in the folder."""
+    """Encode the server's configuration: these switches, and a log in the folder."""
     return json.dumps({"log": str(folder / "log.jsonl"), "secrets": {"robot": SECRET}, **switches}).encode()
 
 
@@ -103,6 +103,6 @@ def at(port: int, folder: Path, switches: Mapping[str, Any]) -> Guarded:
 
 
 def restart(running: Guarded, folder: Path, switches: Mapping[str, Any]) -> Guarded:
-    """Have the server forget everybody and be one with these switches: as good as a new one, and there at once."""
+    """Reset the server and set these switches, which is faster than starting a new one."""
     with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/begin", encode_config(folder, switches)):
         return at(running.port, folder, switches)

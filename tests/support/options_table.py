@@ -11,7 +11,7 @@ from mcprun.cli.commands.batch import batch
 
 
 def options_table() -> str:
-    """Give the table: each flag with its value, its default, and the first sentence of its help."""
+    """Return the table: each flag with its value, its default, and the first sentence of its help."""
     return "\n".join(["| option | default | |", "|---|---|---|", *_rows()]) + "\n"
 
 

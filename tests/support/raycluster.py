@@ -34,7 +34,7 @@ def cluster() -> Iterator[str]:
 
 
 def main() -> None:
-    """Be the cluster."""
+    """Run the cluster."""
     import ray
 
     store = 100 * 1024 * 1024

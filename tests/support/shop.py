@@ -24,6 +24,6 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Result:
 
 @pytest.fixture
 def good(recorded: Result, tmp_path: Path) -> Result:
-    """Give the test a copy, as the run `good`, which is the latest."""
+    """Copy the run to the test's folder as `good`, the latest run."""
     shutil.copytree(recorded.run.parent, tmp_path, symlinks=True, dirs_exist_ok=True)
     return replace(recorded, run=tmp_path / "good")

@@ -32,7 +32,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         super().__init__(self._clock)
 
     def time(self) -> float:
-        """Give the seconds that have passed since the loop was made."""
+        """Return the seconds since the loop was created."""
         return self._clock.now
 
 
