@@ -277,7 +277,7 @@ async def test_wrong_arguments_beside_the_options(server: MCPServer) -> None:
     """They are refused before anything is read."""
     for more, message in (
         ({"resume": True}, "resume can't be a boolean"),
-        ({"ending": "now"}, "ending can't be a string"),
+        ({"run_stop": "now"}, "run_stop can't be a string"),
         ({"watch": None}, "watch must be a function, not None"),
     ):
         with pytest.raises(mcprun.UsageError, match=message):

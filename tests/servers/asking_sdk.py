@@ -39,7 +39,7 @@ class Wishes(BaseModel):
 Booked = AcceptedElicitation[Guest] | DeclinedElicitation | CancelledElicitation
 
 
-def told(booked: Booked) -> str:
+def describe(booked: Booked) -> str:
     if isinstance(booked, AcceptedElicitation):
         return f"{booked.data.name}, {booked.data.nights} nights"
     return f"nobody: {booked.action}"
@@ -52,13 +52,13 @@ async def guest(room: str) -> Elicit[Guest]:
 @server.tool()
 async def book(room: str, guest: Annotated[Booked, Resolve(guest)]) -> str:
     """Book a room for whoever the user names."""
-    return told(guest)
+    return describe(guest)
 
 
 @server.tool()
 async def book_two(room: str, guest: Annotated[Booked, Resolve(guest)], ctx: Context) -> str:
     """Book a room, and the one beside it; in the old way alone, since the new one asks by its resolvers."""
-    return f"{told(guest)}; {told(await ctx.elicit('Who sleeps beside?', Guest))}"
+    return f"{describe(guest)}; {describe(await ctx.elicit('Who sleeps beside?', Guest))}"
 
 
 async def wishes() -> Elicit[Wishes]:
@@ -170,7 +170,7 @@ async def met(name: str) -> Elicit[Guest]:
 @server.tool()
 async def meet(name: str, guest: Annotated[Booked, Resolve(met)]) -> str:
     """Wait until two calls with different names are there, and ask for both at the same time."""
-    return f"{name}: {told(guest)}"
+    return f"{name}: {describe(guest)}"
 
 
 @server.tool()

@@ -318,7 +318,7 @@ def names_of(function: Function) -> tuple[str, ...]:
 
 
 def parameters(function: Function) -> dict[str, tuple[Any, JsonObject]]:
-    """Give the type of each parameter, and its default as part of a schema; `ctx` is none of them."""
+    """Return the type of each parameter except `ctx`, with its default as part of a schema."""
     names = names_of(function)
     values = function.__defaults__ or ()
     defaults = dict(zip(names[len(names) - len(values) :], ({"default": value} for value in values), strict=True))
@@ -326,13 +326,13 @@ def parameters(function: Function) -> dict[str, tuple[Any, JsonObject]]:
 
 
 def return_type(function: Function) -> Any:
-    """Give the type of what a tool returns at last; a generator's is the third that it is annotated with."""
+    """Return the type that a tool returns. For a generator it is the third type argument."""
     kind: Any = function.__annotations__.get("return")
     return kind.__args__[2] if getattr(kind, "__origin__", None) is Generator else kind
 
 
 def schema_of(kind: Any) -> JsonObject:
-    """Give the schema of a type: a plain one, or a dictionary of plain ones."""
+    """Return the schema of a plain type, or of a dictionary of plain types."""
     if kind in TYPES:
         return {"type": TYPES[kind]}
     return {"type": "object", "additionalProperties": schema_of(kind.__args__[1])}
@@ -353,7 +353,7 @@ def tool_result(function: Function, value: Any) -> JsonObject:
 
 
 def prompt_result(function: Function, value: Any) -> JsonObject:
-    """Give the result of a prompt that returned its messages, or the text of its only one."""
+    """Return the result of a prompt that returned its messages, or the text of its only message."""
     return {"description": function.__doc__, "messages": value if isinstance(value, list) else [user(value)]}
 
 
@@ -370,7 +370,7 @@ def message_of(role: str, content: str | JsonObject) -> JsonObject:
 
 
 def text_block(text: str) -> JsonObject:
-    """Give a content block. Transcripts keep the order of its keys, which is the SDK's."""
+    """Return a content block. Transcripts keep the order of its keys, which is the SDK's."""
     return {"text": text, "type": "text"}
 
 

@@ -60,7 +60,7 @@ class ConnectAttempt:
         link: The connection to open.
         stderr: The server's stderr.
         clock: The deadline, which all candidates share.
-        ahead: The server, if it has been started already.
+        prestarted: The server, if it has been started already.
         step: What mcprun is waiting for, as messages name it.
         unprobed: The time limit of the probe for newer protocols, in seconds, if the server did not answer it.
         delivery: The HTTP outcome of the last request.
@@ -73,7 +73,7 @@ class ConnectAttempt:
     link: Connection
     stderr: ServerStderr
     clock: Deadline
-    ahead: PrestartedServer | None = None
+    prestarted: PrestartedServer | None = None
     step: str = "it to start"
     unprobed: float | None = None
     delivery: Delivery = field(default_factory=Delivery)

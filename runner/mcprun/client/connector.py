@@ -226,7 +226,7 @@ class Connector:
             stack.enter_context(contain_tasks())
             return contain_exceptions(target.server)
         if isinstance(target, StdioTarget):
-            if attempt.ahead:
+            if attempt.prestarted:
                 stack.push(attempt.stderr)
             else:
                 stack.enter_context(attempt.stderr)
@@ -248,7 +248,7 @@ class Connector:
 
     def _stdio(self, target: StdioTarget, number: int, attempt: ConnectAttempt) -> Any:
         reports = self._events.stdio_reports(number, attempt.link)
-        return Stdio(target, attempt.stderr, self._options.max_bytes, reports, attempt.ahead).open()
+        return Stdio(target, attempt.stderr, self._options.max_bytes, reports, attempt.prestarted).open()
 
     def _http(self, target: HttpTarget, reports: Reports) -> Any:
         url, headers, max_bytes = target.url, target.headers, self._options.max_bytes

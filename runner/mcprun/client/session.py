@@ -72,13 +72,13 @@ class ConnectedServer:
         client: The connected SDK client.
         link: The connection that the session runs over.
         stderr: The server's stderr.
-        desk: The callbacks that handle the server's requests and notifications.
+        callbacks: The callbacks that handle the server's requests and notifications.
     """
 
     client: Client
     link: Connection
     stderr: ServerStderr
-    desk: ClientCallbacks
+    callbacks: ClientCallbacks
 
 
 class ServerSession:
@@ -103,7 +103,7 @@ class ServerSession:
         client = peer.client
         self.number = number
         self.tools = tools
-        self.callbacks = peer.desk
+        self.callbacks = peer.callbacks
         self._relist = relist
         self._relisting = asyncio.Lock()
         self.protocol = client.protocol_version

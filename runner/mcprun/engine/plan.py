@@ -289,18 +289,18 @@ def model_settings(options: Options) -> ModelSettings:
     thinking, choice, limit = options.thinking, options.tool_choice, options.limits.max_tokens
     if options.bare_api and (options.effort or thinking):
         raise UsageError("--bare-api cannot be combined with --effort or --thinking, which it does not send")
-    manner = ModelSettings(effort=options.effort, thinking=thinking, tool_choice=choice, bare=options.bare_api)
+    settings = ModelSettings(effort=options.effort, thinking=thinking, tool_choice=choice, bare=options.bare_api)
     if thinking not in (None, "disabled") and choice not in (None, "none"):
         raise UsageError(
             f"--tool-choice {choice} and --thinking {thinking} cannot be combined: the API rejects forced calls with"
             " thinking; leave out one of them, or use --thinking disabled"
         )
-    if manner.budget and manner.budget >= limit:
+    if settings.budget and settings.budget >= limit:
         raise UsageError(
-            f"--thinking {manner.budget} must be less than --max-tokens {limit}, which covers thinking and reply:"
+            f"--thinking {settings.budget} must be less than --max-tokens {limit}, which covers thinking and reply:"
             " raise --max-tokens or lower --thinking"
         )
-    return manner
+    return settings
 
 
 def check_api(*choices: SelectedModel | None) -> None:

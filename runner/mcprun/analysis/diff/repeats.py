@@ -81,10 +81,10 @@ class Sample:
     def add(self, transcript: JsonObject) -> None:
         """Add one repeat: a transcript as parsed from its line."""
         passed = transcript["verdict"] == Verdict.PASSED
-        untried = transcript["verdict"] in UNJUDGED
+        unjudged = transcript["verdict"] in UNJUDGED
         self.runs += 1
         self.passed += passed
-        self.unjudged += untried
+        self.unjudged += unjudged
         self._first[passed] = min(self._first.get(passed, transcript["repeat"]), transcript["repeat"])
         try:
             seen = self.options.comparable(transcript)
@@ -94,7 +94,7 @@ class Sample:
             return
         way = self.ways.setdefault(key, _Way(seen, transcript["repeat"]))
         way.runs += 1
-        way.unjudged += untried
+        way.unjudged += unjudged
         way.repeat = min(way.repeat, transcript["repeat"])
         for name, count in total_usage(transcript).items():
             self._spent[name] = self._spent.get(name, 0) + count
