@@ -238,7 +238,7 @@ async def test_a_run_that_is_cancelled_again_and_again_ends_all_the_same(folder:
         ([{"prompt": ""}], SCRIPT, "<stdin>:1: prompt: must not be empty"),
         (["Hi"], mcprun.Options(), "no model: set"),
         ([{"prompt": object()}], SCRIPT, "a query is not JSON"),
-        ([ADD], mcprun.Options(model="script", env={"A": "b"}), "takes neither variables nor headers"),
+        ([ADD], mcprun.Options(model="script", env={"A": "b"}), "accepts neither variables nor headers"),
         ([ADD], mcprun.Options(model="script", scrub=["("]), "--scrub"),
     ],
 )

@@ -217,7 +217,7 @@ def test_stopping_at_the_first_failure(suite: Suite, flags: tuple[str, ...]) -> 
     done.assert_outcomes(passed=1, failed=1)
     assert (suite.path / "calls").read_text().count("add") == 2
     assert (suite.ran, suite.record["state"]) == (["one", "two"], "interrupted")
-    assert suite.record["error"]["message"] == "pytest asked for 2 of the 3 queries"
+    assert suite.record["error"]["message"] == "pytest requested 2 of 3 queries"
     resumed = run_mcprun("batch", "--resume", "latest", cwd=suite.path)
     assert list(resumed.verdicts) == ["one", "two", "three"]
     assert (suite.path / "calls").read_text().count("add") == 3
@@ -391,7 +391,7 @@ def test_no_server(suite: Suite, args: tuple[str, ...]) -> None:
     """Who names a prompts file and no server is told what to give."""
     done = suite.run("quickstart.jsonl", *args)
     assert done.ret == (1 if args else 2)
-    done.stdout.fnmatch_lines(["there is no server to ask: give --mcp-server SERVER, or server under *"])
+    done.stdout.fnmatch_lines(["no server is set: pass --mcp-server SERVER, or set server under *"])
 
 
 def test_it_is_inert(suite: Suite) -> None:
@@ -553,7 +553,7 @@ def test_variables_come_before_files_and_after_flags(suite: Suite) -> None:
     ("file", "env", "expected"),
     [
         ("call-timeout = nan\n", {}, "call-timeout must be a number of seconds above 0 and at most 31,622,400, not nan"),
-        ("", {"MCPRUN_RETRYS": "1"}, "the environment sets 'MCPRUN_RETRYS', which is no option; did you mean 'MCPRUN_RETRIES'?"),
+        ("", {"MCPRUN_RETRYS": "1"}, "the environment sets the unknown option 'MCPRUN_RETRYS'; did you mean 'MCPRUN_RETRIES'?"),
         ("server = 3\n", {}, "*mcprun.toml: server must be a string, not a whole number"),
     ],
 )  # fmt: skip
@@ -843,7 +843,7 @@ def test_no_server(mcp_run):
             "E       AssertionError: 0 of 1 query passed",
             "E       error: server_start: the server exited before it responded: broken.py",
             "E         no database",
-            "*there is no server to ask: name one, or give --mcp-server SERVER",
+            "*no server is set: pass one to mcp_run, or use --mcp-server SERVER",
         ]
     )
     assert "fixtures.py" not in done.stdout.str().split("test_no_server")[0]

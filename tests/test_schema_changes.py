@@ -289,6 +289,21 @@ def test_each_change_is_told_by_what_it_does(before: Any, after: Any, kind: str,
     assert (kind, at, keyword) in lines
 
 
+@pytest.mark.parametrize(
+    ("keyword", "before", "after"),
+    [
+        ("minLength", {"minLength": [1]}, {"minLength": 2}),
+        ("minimum", {"minimum": 1, "exclusiveMinimum": True}, {"minimum": 1}),
+        ("maximum", {"maximum": "9"}, {"maximum": "8"}),
+    ],
+)
+def test_a_bound_that_is_not_a_number_can_not_be_judged(keyword: str, before: Any, after: Any) -> None:
+    """A reference may lead to a place that no metaschema checks."""
+    old, new = ({**of(a={"$ref": "#/x"}), "x": node} for node in (before, after))
+    assert ("unclear", ".a", keyword) in [(one.kind, one.at, one.keyword) for one in compare_schemas(old, new)]
+    assert compare_schemas(old, old) == []
+
+
 def test_a_definition_is_followed_and_told_of_once() -> None:
     """However often it is referred to, by itself too, and whether it is written out or not."""
 

@@ -79,7 +79,7 @@ def test_last_words_are_easily_read(tmp_path: Path, words: str) -> None:
     done = run_mcprun("batch", prompts, f"sh -c \"printf '{words}' >&2; exit 3\"", cwd=tmp_path)
     assert done.code == 3
     text = "  fatal: no key\n  [the server exited with code 3]\n"
-    assert f"stderr ends:\n{text}" in done.stderr
+    assert f"Last lines of the server's stderr:\n{text}" in done.stderr
     assert "\n[the server exited with code 3]\n" in (done.run / "server.log").read_text()
 
 

@@ -116,6 +116,7 @@ def normalised(text: str) -> str:
     """Replace what differs between runs (run folders, seconds, absolute paths) and the spaces that align columns."""
     text = re.sub(r"\d{4}-\d\d-\d\d-\d{6}(-\d+)?", "<DATE>", text)
     text = re.sub(r"\b\d+\.\d+(?= s\b|\s*$)", "<SECONDS>", text, flags=re.MULTILINE)
+    text = re.sub(r"(<SECONDS> s|\b[\d.]+ ms)(?= *$)", "<DURATION>", text, flags=re.MULTILINE)
     text = re.sub(r"(?<=[ :'\"(])/[^\s:'\")]+/", "<PATH>/", text)
     return "\n".join(squeezed(text))
 

@@ -45,6 +45,11 @@ class _Bound:
     weakest: float = -math.inf
     exclusive: str = ""
 
+    def is_valid(self, schema: JsonObject) -> bool:
+        """Return whether the keyword and its exclusive form, if present, are numbers."""
+        values = (schema[key] for key in (self.keyword, self.exclusive) if key in schema)
+        return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
     def strictest(self, schema: JsonObject) -> tuple[float, bool]:
         """Return the stricter form, multiplied by `sign`, and whether it is exclusive. The larger is the stricter."""
         bounds: list[tuple[float, bool]] = [(self.weakest, False)]
@@ -150,7 +155,11 @@ def _values(before: JsonObject, after: JsonObject, at: str) -> Iterator[SchemaCh
 
 
 def _bound(before: JsonObject, after: JsonObject, at: str, bound: _Bound) -> Iterator[SchemaChange]:
-    """Compare a bound of two schemas: it narrows when it gets stricter."""
+    """Compare a bound of two schemas: it narrows when it gets stricter. One that is not a number can't be judged."""
+    if not (bound.is_valid(before) and bound.is_valid(after)):
+        if not json_equal(bound.shown(before), bound.shown(after)):
+            yield SchemaChange("unclear", at, bound.keyword, bound.shown(before), bound.shown(after))
+        return
     ours, theirs = bound.strictest(before), bound.strictest(after)
     if ours != theirs:
         yield SchemaChange(
