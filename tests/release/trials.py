@@ -12,8 +12,8 @@ from packaging.utils import canonicalize_name
 from tests.release import archives, bounds
 from tests.release.environments import BrokenError, Environment, Uv, Version, make, run
 
-CORE = ("python", "-m", "pytest", "-q", "-n", "2", "-m", "not slow", "-p", "no:cacheprovider")
-"""The core of the suite: all that is not marked `slow`."""
+CORE = ("python", "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider")
+"""The default tests: `tests/unit` and `tests/integration`."""
 
 
 def build(tools: Environment, checkout: Path, folder: Path) -> Path:

@@ -1,0 +1,40 @@
+"""Matching in any order agrees with trying all orders."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+from hypothesis import given, settings
+
+from mcprun.checks.calls import any_order, suits
+from mcprun.checks.expect import ExpectedCall
+from mcprun.runs.transcript import Call
+from mcprun.tools.format import ValueFormatter
+from tests.support.call_strategies import calls, expectations
+from tests.support.examples import examples
+
+
+def expected_call(tool: str = "t", **more: Any) -> ExpectedCall:
+    """Expect a call."""
+    return ExpectedCall.model_validate({"tool": tool, **more})
+
+
+@given(expectations, calls)
+@settings(max_examples=examples(1000))
+def test_any_order_is_what_trying_all_orders_finds(lines: list[dict[str, Any]], made_calls: list[Call]) -> None:
+    """Whatever is expected: values, matchers, results; the first expected call that is too many is named."""
+    expected = [expected_call(**line) for line in lines]
+
+    def fits(count: int) -> bool:
+        orders = permutations(made_calls, count)
+        return any(all(map(suits, expected[:count], order)) for order in orders)
+
+    found, problem = any_order(expected, made_calls, ValueFormatter())
+    possible = next((count for count in range(len(expected), 0, -1) if fits(count)), 0)
+    assert (problem == "") == (possible == len(expected))
+    if problem:
+        assert problem.startswith(f"call {possible}: ")
+    else:
+        assert len({*found.values()}) == len(expected)
+        assert all(suits(one, made_calls[found[number]]) for number, one in enumerate(expected))

@@ -1,0 +1,131 @@
+"""Checks that evaluate patterns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mcprun.checks import calls as call_checks
+from mcprun.checks.evaluate import Outcome, check_all
+from mcprun.checks.expect import Expect, ExpectedCall
+from mcprun.runs.transcript import Call
+from mcprun.tools.format import ValueFormatter
+from tests.support.expectations import call
+
+
+@pytest.mark.parametrize(
+    ("expect", "stop", "made", "allow", "failed"),
+    [
+        ({}, "end_turn", [], False, []),
+        ({}, "stop_sequence", [], False, []),
+        ({}, "max_turns", [], False, ["expected the model to end its turn, got max_turns"]),
+        ({}, "end_turn", [call("a", is_error=True, text="no")], True, []),
+        ({"tool_errors": "allow"}, "end_turn", [call("a", is_error=True)], False, []),
+        (
+            {},
+            "end_turn",
+            [call("ok"), call("a", is_error=True, text="no\nway", x=1)],
+            False,
+            ["call 1: a{x: 1} returned an error: 'no way'"],
+        ),
+        ({"text": {"contains": ["5", "6"]}}, "end_turn", [], False, ["expected text with '6', got 'It is 5.'"]),
+        (
+            {"text": {"not_contains": ["6", "is"]}},
+            "end_turn",
+            [],
+            False,
+            ["expected text without 'is', got 'It is 5.'"],
+        ),
+        ({"text": {"equals": "It is 5."}}, "end_turn", [], False, []),
+        ({"text": {"equals": "It is 5"}}, "end_turn", [], False, ["expected text 'It is 5', got 'It is 5.'"]),
+        (
+            {"text": {"equals": "It is  5."}},
+            "end_turn",
+            [],
+            False,
+            ["expected text 'It is <U+0020>5.', got 'It is 5.'"],
+        ),
+        (
+            {"text": {"regex": ["^It", r"\d{2}"]}},
+            "end_turn",
+            [],
+            False,
+            ["expected text matching '\\\\d{2}', got 'It is 5.'"],
+        ),
+        (
+            {"text": {"json_schema": {"type": "object"}}},
+            "end_turn",
+            [],
+            False,
+            [
+                "expected JSON that matches the schema, got 'It is 5.':"
+                " it is not JSON: Expecting value: line 1 column 1 (char 0)"
+            ],
+        ),
+        (
+            {"never": "rm_*"},
+            "end_turn",
+            [call("ls"), call("rm_all", x=1)],
+            False,
+            ["call 1: expected no call to rm_*, got rm_all{x: 1}"],
+        ),
+        ({"never": ["x", "y"]}, "end_turn", [call("xy")], False, []),
+        ({"calls": []}, "end_turn", [], False, []),
+        ({"calls": []}, "end_turn", [call("a")], False, ["call 0: expected no more calls, got a{}"]),
+        ({"max_calls": 1}, "end_turn", [call("a"), call("b")], False, ["expected at most 1 calls, got 2"]),
+        ({"max_turns": 2}, "end_turn", [], False, ["expected at most 2 turns, got 3"]),
+        ({"max_seconds": 1}, "end_turn", [], False, ["expected at most 1.0 seconds, got 1.5"]),
+        ({"max_output_tokens": 39}, "end_turn", [], False, ["expected at most 39 output tokens, got 40"]),
+        ({"max_calls": 0, "max_turns": 3, "max_seconds": 1.5, "max_output_tokens": 40}, "end_turn", [], False, []),
+        (
+            {"calls": [{"tool": "a", "is_error": True}]},
+            "end_turn",
+            [call("b"), call("a", is_error=True, text="no")],
+            False,
+            [],
+        ),
+        (
+            {"calls": [{"tool": "a", "is_error": True}]},
+            "end_turn",
+            [call("a", is_error=True), call("a", is_error=True, text="again")],
+            False,
+            ["call 1: a{} returned an error: 'again'"],
+        ),
+        (
+            {"calls": [{"tool": "a", "is_error": False}]},
+            "end_turn",
+            [call("a", is_error=True, text="no")],
+            True,
+            ["call 0: expected no error from a{}, got 'no'"],
+        ),
+    ],
+)
+def test_all_checks(expect: dict[str, Any], stop: str, made: list[Call], allow: bool, failed: list[str]) -> None:
+    """Every query must end its turn and, unless allowed, meet no tool error; expectations come on top."""
+    outcome = Outcome(stop_reason=stop, calls=made, text="It is 5.", turns=3, elapsed=1.5, output_tokens=40)
+    checks = check_all(Expect.model_validate(expect), outcome, ValueFormatter(), allow_tool_errors=allow)
+    assert [check.message for check in checks if not check.passed] == failed
+
+
+@pytest.mark.parametrize(
+    ("wanted", "made", "message"),
+    [
+        ({"tool": "a", "input": {"x": 1}, "exact_input": True}, call("a", x=1), ""),
+        (
+            {"tool": "a", "input": {"x": 1}, "exact_input": True},
+            call("a", x=1, y=2),
+            "expected a{x: 1} exactly, got a{x: 1, y: 2}",
+        ),
+        ({"tool": "a", "result": "5"}, call("a", text="5"), ""),
+        ({"tool": "a", "result": 5}, call("a", text="5"), ""),  # JSON within the text
+        ({"tool": "a", "result": {"n": {"$type": "integer"}}}, call("a", text='{"n": 5, "m": 6}'), ""),
+        ({"tool": "a", "result": {"$regex": "^5"}}, call("a", text="5 apples"), ""),
+        ({"tool": "a", "result": None}, call("a", text="null"), ""),
+        ({"tool": "a", "result": 6}, call("a", text="5"), "expected 6 as the result of a{}, got '5'"),
+        ({"tool": "a", "is_error": True}, call("a", text="fine"), "expected an error from a{}, got 'fine'"),
+    ],
+)
+def test_one_call(wanted: dict[str, Any], made: Call, message: str) -> None:
+    """A call is expected with its input, its result, and whether it is an error."""
+    assert call_checks.mismatch(ExpectedCall.model_validate(wanted), made, ValueFormatter()) == message

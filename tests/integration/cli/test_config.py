@@ -1,0 +1,242 @@
+"""Settings of the project and the environment, as commands read and report them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import QUICKSTART, RAW, Result, run_mcprun, script, stdlib_server, write_jsonl
+from tests.support.transcripts import call, transcript
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with prompts, a server's name, and a folder within it."""
+    (tmp_path / "tests").mkdir()
+    write_jsonl(tmp_path / "tests" / "p.jsonl", script(("ok", {}), id="a"), script(("ok", {}), id="b"))
+    (tmp_path / "within").mkdir()
+    return tmp_path
+
+
+def write_config(project: Path, *lines: str, name: str = "mcprun.toml") -> None:
+    """Write a configuration file that names the prompts and the server, and sets more."""
+    head = "[tool.mcprun]\n" if name == "pyproject.toml" else ""
+    named = [f"prompts = {json.dumps('tests/p.jsonl')}", f"server = {json.dumps(str(RAW))}"]
+    (project / name).write_text(head + "\n".join([*named, *lines]) + "\n")
+
+
+def shown_config(done: Result) -> dict[str, tuple[str, str]]:
+    """Read what `--show-config` prints: value and source by key."""
+    rows = (line.split(maxsplit=1) for line in done.stdout.splitlines())
+    return {key: (rest.rsplit("  ", 1)[0].strip(), rest.rsplit("  ", 1)[1]) for key, rest in rows}
+
+
+@pytest.mark.parametrize("name", ["mcprun.toml", "pyproject.toml"])
+def test_a_project_says_all_that_is_to_be_said(project: Path, name: str) -> None:
+    """`mcprun batch` alone is enough, here and in a folder within, and paths are seen from the file."""
+    write_config(project, 'filter = "a"', "concurrency = 2", "call-timeout = 7", 'out = "run.d"', name=name)
+    for folder, out in ((project, "run.d"), (project / "within", "../run.d")):
+        done = run_mcprun("batch", cwd=folder)
+        assert (done.code, list(done.verdicts)) == (0, ["a"])
+        assert (done.record["limits"]["concurrency"], done.record["limits"]["call_seconds"]) == (2, 7.0)
+        assert done.record["arguments"]["out"] == out
+        for file in (project / "run.d").iterdir():
+            file.unlink()
+        (project / "run.d").rmdir()
+
+
+def test_prompts_may_be_a_pattern(project: Path) -> None:
+    """As pytest takes it: the only file that fits is run; of several none is, and they are named."""
+    (project / "mcprun.toml").write_text(f"prompts = 'tests/*.jsonl'\nserver = {json.dumps(str(RAW))}\n")
+    done = run_mcprun("batch", "--out", "run", cwd=project)
+    assert (done.code, done.record["arguments"]["prompts"]) == (0, "tests/p.jsonl")
+    assert run_mcprun("batch", "--resume", "run", cwd=project).code == 0
+    assert run_mcprun("batch", cwd=project / "within").code == 0
+    write_jsonl(project / "tests" / "q.jsonl", script(("ok", {}), id="c"))
+    several = run_mcprun("batch", cwd=project)
+    assert (several.code, several.stdout) == (2, "")
+    message = f"2 prompts files match tests/*.jsonl (set by {project / 'mcprun.toml'})"
+    assert several.stderr == f"Error: {message}: name one of tests/p.jsonl, tests/q.jsonl\n"
+    assert run_mcprun("batch", "tests/q.jsonl", cwd=project).code == 0
+    for file in (project / "tests").iterdir():
+        file.unlink()
+    none = run_mcprun("batch", cwd=project)
+    message = f"Error: no prompts file matches tests/*.jsonl (set by {project / 'mcprun.toml'})\n"
+    assert (none.code, none.stderr) == (2, message)
+
+
+def test_flag_then_environment_then_file_then_default(project: Path) -> None:
+    """Each comes before the next, and `--show-config` says where each value came from, and runs nothing."""
+    write_config(project, "concurrency = 2", "retries = 3", 'model = "script"', 'filter = ["a", "b"]')
+    (project / ".env").write_text("MCPRUN_CALL_TIMEOUT=9\nMCPRUN_MODEL=claude-x\n")
+    env = {"MCPRUN_CONCURRENCY": "4", "MCPRUN_FILTER": "'a a' b", "MCPRUN_ALLOW_TOOL_ERRORS": "true"}
+    done = run_mcprun("batch", "--concurrency", "5", "--show-config", cwd=project, env=env)
+    shown = shown_config(done)
+    file = str(project / "mcprun.toml")
+    assert done.code == 0
+    assert shown["concurrency"] == ("5", "command line")
+    assert shown["filter"] == ('["a a", "b"]', "MCPRUN_FILTER")
+    assert shown["allow-tool-errors"] == ("true", "MCPRUN_ALLOW_TOOL_ERRORS")
+    assert shown["call-timeout"] == ("9.0", "MCPRUN_CALL_TIMEOUT")
+    assert shown["model"] == ('"claude-x"', "MCPRUN_MODEL")
+    assert shown["retries"] == ("3", file)
+    assert shown["max-turns"] == ("25", "default")
+    assert not (project / "outputs").exists()
+    without = run_mcprun("batch", "--show-config", cwd=project / "within", env={"MCPRUN_CONCURRENCY": " "})
+    assert shown_config(without)["concurrency"] == ("2", file)
+    assert shown_config(without)["prompts"] == ('"../tests/p.jsonl"', file)
+
+
+def test_a_mistyped_variable_of_env_files_too(project: Path) -> None:
+    """The whole command exits with 2 and runs nothing, except for help; a variable of another command's option is none."""
+    write_config(project)
+    (project / ".env").write_text("MCPRUN_FILTR=a\n")
+    done = run_mcprun("batch", cwd=project)
+    message = "Error: the environment sets the unknown option 'MCPRUN_FILTR'; did you mean 'MCPRUN_FILTER'?\n"
+    assert (done.code, done.stdout, done.stderr) == (2, "", message)
+    assert run_mcprun("batch", "--help", cwd=project).code == 0
+    (project / ".env").write_text("MCPRUN_FILTER=a\n")
+    assert run_mcprun("tools", cwd=project).code == 0
+    assert completed("mcprun batch --call", project) == ["--call-timeout"]
+    (project / ".env").write_text("MCPRUN_FILTR=a\n")
+    assert completed("mcprun batch --call", project) == ["--call-timeout"]
+
+
+def test_secrets_are_not_shown(project: Path) -> None:
+    """Names of variables and headers are told, and not what they hold."""
+    write_config(project, '[env]\nTOKEN = "s3cret-one"', '[header]\nAuthorization = "Bearer s3cret-two"')
+    given = ("--base-url", "http://me:s3cret-three@api.example", "--oauth-client-secret", "s3cret-four")
+    done = run_mcprun("batch", "--show-config", *given, "--oauth-assertion", "s3cret-five", cwd=project)
+    shown = shown_config(done)
+    assert "s3cret" not in done.stdout + done.stderr
+    assert shown["env"][0] == '["TOKEN=[redacted]"]'
+    assert shown["header"][0] == '["Authorization: [redacted]"]'
+
+
+def test_the_servers_arguments_are_shown(project: Path) -> None:
+    """They are told with where they came from, like all else, and without what is secret in a URL."""
+    write_config(project, 'server-args = ["-v", "postgres://me:s3cret@db/x"]')
+
+    def shown(*args: str, **env: str) -> tuple[str, str]:
+        done = run_mcprun("batch", *args, cwd=project, env=env)
+        return shown_config(done)["server-args"]
+
+    value, file = '["-v", "postgres://[redacted]@db/x"]', str(project / "mcprun.toml")
+    assert shown("--show-config") == (value, file)
+    assert shown("--show-config", MCPRUN_SERVER_ARGS="a 'b c'") == ('["a", "b c"]', "MCPRUN_SERVER_ARGS")
+    assert shown("--show-config", "--", "-w") == ('["-w"]', "command line")
+    assert shown("--show-config", "--") == ("[]", "command line")
+    (project / "mcprun.toml").unlink()
+    assert shown("--show-config") == ("[]", "default")
+    assert run_mcprun("batch", "tests/p.jsonl", RAW, "--out", "run", "--", "-x", cwd=project).code == 0
+    write_config(project, 'server-args = ["-v"]')
+    assert shown("--resume", "run", "--show-config") == ('["-x"]', "run")
+
+
+def test_tables_and_arguments_reach_the_server(tmp_path: Path) -> None:
+    """Variables are a table, what follows `--` is a list; both are as if they had been given."""
+    server = tmp_path / "server.py"
+    server.write_text(
+        f"{stdlib_server('')}import os\nserver = StdlibServer('x')\n"
+        "@server.tool()\ndef told() -> str:\n    return f'{sys.argv[1:]} {os.environ[\"COLOUR\"]}'\nserver.run()\n"
+    )
+    write_jsonl(
+        tmp_path / "p.jsonl", script(("told", {}), expect={"calls": [{"tool": "told", "result": "['-v'] reddish"}]})
+    )
+    config = 'prompts = "p.jsonl"\nserver = "server.py"\nserver-args = ["-v"]\n[env]\nCOLOUR = "reddish"\n'
+    (tmp_path / "mcprun.toml").write_text(config)
+    assert run_mcprun("batch", cwd=tmp_path).code == 0
+    assert run_mcprun("tools", cwd=tmp_path).code == 0
+    other = run_mcprun("batch", "p.jsonl", "server.py", "--", "-w", cwd=tmp_path)
+    assert "['-w'] [redacted]" in other.stderr
+
+
+def test_a_run_goes_on_as_it_was_begun(project: Path) -> None:
+    """What the project sets by now does not matter to it, nor does the environment."""
+    write_config(project, "concurrency = 2", 'filter = "a"')
+    assert run_mcprun("batch", "--out", "run", cwd=project).code == 0
+    write_config(project, "concurrency = 7", 'filter = "b"')
+    done = run_mcprun("batch", "--resume", "run", "--show-config", cwd=project, env={"MCPRUN_CONCURRENCY": "9"})
+    assert shown_config(done)["concurrency"] == ("2", "run")
+    assert run_mcprun("batch", "--resume", "run", cwd=project, env={"MCPRUN_CONCURRENCY": "9"}).code == 0
+
+
+def test_patterns_of_secrets_add_up(project: Path) -> None:
+    """A `--redact` does not do away with what the project keeps secret."""
+    write_config(project, 'redact = "hidden-[a-z]+"')
+    write_jsonl(project / "tests" / "p.jsonl", script(id="a", prompt="hidden-one and other-two"))
+    done = run_mcprun("batch", "--redact", "other-[a-z]+", cwd=project)
+    assert done.transcripts[0]["prompt"] == "[redacted] and [redacted]"
+    done = run_mcprun("batch", cwd=project, env={"MCPRUN_REDACT": "other-[a-z]+"})
+    assert done.transcripts[0]["prompt"] == "[redacted] and [redacted]"
+
+
+def test_diff_ignores_what_the_project_ignores(project: Path) -> None:
+    """`scrub` and `ignore` are the project's, for `batch --baseline` and `diff` alike."""
+    for name in ("base", "head"):
+        write_jsonl(project / f"{name}.jsonl", transcript(calls=[call("a", structured={"at": name})]))
+    assert run_mcprun("diff", "base.jsonl", "head.jsonl", cwd=project).code == 1
+    write_config(project, 'ignore = "**.at"')
+    assert run_mcprun("diff", "base.jsonl", "head.jsonl", cwd=project).code == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["concurency = 3"], "mcprun.toml sets the unknown option 'concurency'; did you mean 'concurrency'?"),
+        (["zzz = 3"], "mcprun.toml sets the unknown option 'zzz'\n"),
+        (["resume = 'latest'"], "sets the unknown option 'resume'"),
+        (["concurrency = 0"], "mcprun.toml: concurrency must be a whole number from 1 to 10,000, not 0\n"),
+        (["concurrency = true"], "concurrency must be a whole number from 1 to 10,000, not True"),
+        (["allow-tool-errors = 1"], "allow-tool-errors must be true or false, not 1"),
+        (["concurrency = [1]"], "concurrency must be a whole number from 1 to 10,000, not a list"),
+        (["a ="], "can't read "),
+    ],
+)
+def test_what_can_not_be_set(project: Path, lines: list[str], message: str) -> None:
+    """Exit 2, and one message that names the file; help is there all the same."""
+    write_config(project, *lines)
+    done = run_mcprun("batch", cwd=project)
+    assert (done.code, message in done.stderr, "Traceback" in done.stderr) == (2, True, False)
+    assert run_mcprun("batch", "--help", cwd=project).code == 0
+
+
+def test_a_variable_that_can_not_be_read(project: Path) -> None:
+    """It is named."""
+    write_config(project)
+    done = run_mcprun("batch", cwd=project, env={"MCPRUN_RETRIES": "many"})
+    assert (done.code, "must be a whole number from 0 to 1,000, not 'many' (set by MCPRUN_RETRIES)" in done.stderr) == (
+        2,
+        True,
+    )
+    done = run_mcprun("batch", cwd=project, env={"MCPRUN_FILTER": "'"})
+    assert (done.code, "can't read MCPRUN_FILTER: No closing quotation" in done.stderr) == (2, True)
+
+
+def test_a_file_ends_at_the_repository(tmp_path: Path) -> None:
+    """What lies above a repository is not the project's; without any file the arguments are asked for."""
+    write_jsonl(tmp_path / "p.jsonl", script())
+    (tmp_path / "mcprun.toml").write_text("nonsense = 1\n")
+    (tmp_path / "repository" / ".git").mkdir(parents=True)
+    done = run_mcprun("batch", cwd=tmp_path / "repository")
+    assert (done.code, "Missing argument 'PROMPTS'" in done.stderr) == (2, True)
+
+
+def completed(words: str, folder: Path) -> list[str]:
+    """Ask as a shell does what may follow some words."""
+    env = {"_MCPRUN_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
+    done = run_mcprun(cwd=folder, env={**env, "PATH": os.environ["PATH"]})
+    return [line.partition(",")[2] for line in done.stdout.splitlines()]
+
+
+def test_a_shell_completes(tmp_path: Path) -> None:
+    """Commands, options, the names of runs, and the ids of their queries."""
+    run_mcprun("batch", *QUICKSTART, "--quiet", cwd=tmp_path)
+    (name,) = (folder.name for folder in (tmp_path / "outputs").iterdir() if not folder.is_symlink())
+    assert "batch" in completed("mcprun ba", tmp_path)
+    assert completed("mcprun batch --call", tmp_path) == ["--call-timeout"]
+    assert completed("mcprun show ", tmp_path)[:2] == ["latest", name]
+    assert completed("mcprun show latest add", tmp_path) == ["add", "add-twice"]

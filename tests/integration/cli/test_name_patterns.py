@@ -1,0 +1,33 @@
+"""Name patterns in commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.support.cli import QUICKSTART, RAW, run_mcprun, script, write_jsonl
+from tests.support.name_patterns import prompts
+
+__all__ = ["prompts"]
+
+
+def test_filters_of_a_run_that_goes_on(tmp_path: Path, prompts: Path) -> None:
+    """The same queries as before, by `--filter`, from the project's file and from the environment."""
+    done = run_mcprun("batch", prompts, RAW, "--filter", "a[1]", "--out", "run", cwd=tmp_path)
+    assert (done.code, list(done.verdicts)) == (0, ["a[1]"])
+    again = run_mcprun("batch", "--resume", "run", cwd=tmp_path)
+    assert (again.code, list(again.verdicts)) == (0, ["a[1]"])
+    (tmp_path / "mcprun.toml").write_text(
+        f"prompts = 'p.jsonl'\nserver = {json.dumps(str(RAW))}\nfilter = ['b*', 'e,f']\n"
+    )
+    assert list(run_mcprun("batch", cwd=tmp_path).verdicts) == ["b*", "e,f"]
+    assert list(run_mcprun("batch", cwd=tmp_path, env={"MCPRUN_FILTER": "'a[1]' c?"}).verdicts) == ["a[1]", "c?"]
+    assert run_mcprun("show", "run", "a[1]", cwd=tmp_path).code == 0
+
+
+def test_what_must_never_be_called_is_named_or_fits(tmp_path: Path) -> None:
+    """A tool whose name is the pattern itself counts as called."""
+    call = {"tool": "x[1]", "input": {}}
+    query = {**script(id="q"), "script": [{"calls": [call]}, {"text": "."}], "expect": {"never": ["x[1]"]}}
+    done = run_mcprun("batch", write_jsonl(tmp_path / "p.jsonl", query), QUICKSTART[1], cwd=tmp_path)
+    assert (done.code, "expected no call to x[1], got x[1]" in done.stderr) == (1, True)

@@ -1,0 +1,90 @@
+"""`mcprun show`: a run and a conversation in the terminal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import QUICKSTART, SERVERS, run_mcprun, squeezed, write_jsonl
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the quickstart once, and give the folder it was run in."""
+    folder = tmp_path_factory.mktemp("ran")
+    assert run_mcprun("batch", *QUICKSTART, cwd=folder).code == 0
+    return folder
+
+
+def test_show_lists_the_queries(ran: Path) -> None:
+    """Without a run, the last one is meant."""
+    done = run_mcprun("show", cwd=ran)
+    assert (done.code, done.stderr) == (0, "")
+    assert squeezed(done.stdout)[1:7] == [
+        "passed add 2 turns 1 call What is 2 + 3?",
+        "passed add-twice 2 turns 2 calls What is 1.5 + 2, and what is 10 + 20?",
+        "passed divide 2 turns 1 call Share 12 apples among 4 children.",
+        "passed divide-by-zero 2 turns 1 call Share 12 apples among no children.",
+        "passed note 3 turns 2 calls Keep a note titled 'Shopping list' that says 'milk', then read it back to me.",
+        "passed two-questions 4 turns 2 calls What is 7 + 8?",
+    ]
+
+
+def test_show_reads_a_conversation(ran: Path) -> None:
+    """With a query, its conversation: who said what, each call with its result, the checks."""
+    done = run_mcprun("show", "latest", "two-questions", cwd=ran)
+    assert done.code == 0
+    assert squeezed(done.stdout) == [
+        "passed two-questions script",
+        "user What is 7 + 8?",
+        "call 0 add{a: 7, b: 8}",
+        "→ 15.0",
+        "model 15.",
+        "user And half of that?",
+        "call 1 divide{a: 15, b: 2}",
+        "→ 7.5",
+        "model 7.5.",
+        "checks ✓ ended, tool_errors, calls, text.contains",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("nope",), "Error: there is no run at nope or outputs/nope\n"),
+        (("latest", "nope"), "has no query 'nope'; list them with: mcprun show latest\n"),
+    ],
+)
+def test_show_says_what_is_not_there(ran: Path, args: tuple[str, ...], message: str) -> None:
+    """A run or a query that is not there is one message, exit 2."""
+    done = run_mcprun("show", *args, cwd=ran)
+    assert (done.code, done.stdout) == (2, "")
+    assert done.stderr.endswith(message)
+
+
+def test_a_hostile_server_does_not_reach_the_terminal(tmp_path: Path) -> None:
+    """Escapes, bidi marks and markup in ids, results and texts are shown, never obeyed."""
+    evil = "\x1b[2J\x1b]0;title\x07[red]red[/red] \u202etxt.exe\r\x9b1m"
+    query = {"id": "evil", "prompt": evil, "script": [{"calls": [{"tool": "echo", "input": {"text": evil}}]}, {"text": evil}],
+             "expect": {"text": {"contains": "nice"}}}  # fmt: skip
+    prompts = write_jsonl(tmp_path / "p.jsonl", query)
+    done = run_mcprun("batch", prompts, SERVERS / "kinds.py", cwd=tmp_path)
+    assert done.transcripts[0]["calls"][0]["content"][0]["text"] == evil
+    shown = [run_mcprun("show", cwd=tmp_path).stdout, run_mcprun("show", "latest", "evil", cwd=tmp_path).stdout]
+    for text in (done.stdout, done.stderr, *shown):
+        assert not any(character in text for character in "\x1b\x07\x9b\u202e\r")
+    assert r"\x1b[2J\x1b]0;title\x07[red]red[/red] \u202etxt.exe" in "".join(shown)
+
+
+def test_a_damaged_transcript_is_one_message(ran: Path) -> None:
+    """A line that is no transcript is named, without a traceback."""
+    run = ran / "damaged"
+    run.mkdir()
+    (run / "run.json").write_bytes((ran / "outputs" / "latest" / "run.json").read_bytes())
+    (run / "transcripts.jsonl").write_text(json.dumps({"id": 1}) + "\n")
+    done = run_mcprun("show", "damaged", cwd=ran)
+    assert done.code == 2
+    assert done.stderr.startswith("Error: damaged/transcripts.jsonl has a line that is not a transcript: ")
+    assert len(done.stderr.splitlines()) == 1

@@ -1,0 +1,191 @@
+"""Progress on a real terminal, and interrupts with real signals."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import (
+    QUICKSTART,
+    SERVERS,
+    Result,
+    clean_environment,
+    read_jsonl,
+    run_mcprun,
+    run_of,
+    write_jsonl,
+)
+from tests.support.messages_api import Answer, Body, MessagesApi, prompt_of, text
+
+if sys.platform == "win32":
+    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
+
+COMMAND = [sys.executable, "-m", "mcprun"]
+
+
+def on_a_terminal(*args: str | Path, cwd: Path) -> tuple[int, str]:
+    """Run a command on a terminal of its own; give its exit code and all that was written there."""
+    ours, theirs = pty.openpty()
+    env = clean_environment() | {"TERM": "xterm-256color"}
+    del env["NO_COLOR"]
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, args)], cwd=cwd, env=env, stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    written = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            written += chunk
+    except OSError:  # Linux says EIO where the other side of a terminal is closed
+        pass
+    finally:
+        os.close(ours)
+    return process.wait(60), written.decode()
+
+
+def test_progress_is_live_on_a_terminal(tmp_path: Path) -> None:
+    """A bar moves while the run goes on, in colour, is gone afterwards, and what failed stays above it."""
+    good = {"id": "good", "prompt": "x", "script": [{"text": "hi"}]}
+    prompts = write_jsonl(tmp_path / "p.jsonl", good, good | {"id": "bad", "expect": {"text": {"contains": "ho"}}})
+    code, written = on_a_terminal("batch", prompts, SERVERS / "raw.py", cwd=tmp_path)
+    assert code == 1
+    assert "━" in written
+    assert "\x1b[31mfailed " in written
+    assert "passed good" not in written  # on a terminal only trouble gets a line
+    erased = written.rindex("\x1b[2K")  # the bar's line is cleared before the totals are printed
+    assert "duration" in written[erased:]
+
+
+def test_no_color_is_obeyed(tmp_path: Path) -> None:
+    """Neither `NO_COLOR` nor a pipe gets colours."""
+    done = run_mcprun("batch", *QUICKSTART, cwd=tmp_path)
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def interrupted(tmp_path: Path, *numbers: signal.Signals, release: bool = False) -> Result:
+    """Run four queries, two at once, and send signals when the first is done and two are in flight.
+
+    Each signal is sent when the one before was answered for. With `release` the API answers after the last.
+    """
+    waiting, released = threading.Barrier(3), threading.Event()
+
+    def answer(body: Body) -> Answer:
+        if prompt_of(body) != "first":
+            waiting.wait(60)
+            released.wait(60)
+        return text("ok")
+
+    prompts = write_jsonl(tmp_path / "p.jsonl", "first", "second", "third", "fourth")
+    with MessagesApi(answer) as api:
+        env = clean_environment() | {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
+        process = subprocess.Popen(
+            [*COMMAND, "batch", str(prompts), str(SERVERS / "raw.py"), "--concurrency", "2", "--junit", "j.xml"],
+            cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert process.stderr
+        waiting.wait(60)
+        content = ""
+        for number in numbers:
+            process.send_signal(number)
+            for line in process.stderr:
+                content += line
+                if line.startswith(("Stopping", "Ending")):
+                    break
+        if release:
+            released.set()
+        stdout, stderr = process.communicate(timeout=60)
+        released.set()
+    return Result(process.returncode, stdout, content + stderr, run_of(stdout, tmp_path))
+
+
+def test_an_interrupt_lets_queries_in_flight_end(tmp_path: Path) -> None:
+    """The first Ctrl-C starts nothing more; what was in flight ends by itself, and the run exits with 130."""
+    done = interrupted(tmp_path, signal.SIGINT, release=True)
+    assert (done.code, done.record["state"]) == (130, "interrupted")
+    assert [transcript["prompt"] for transcript in done.transcripts] == ["first", "second", "third"]
+    assert done.record["counts"]["passed"] == 3
+    assert "Incomplete: 1 of 4 queries did not finish." in done.stdout
+    assert '<error message="cancelled: interrupted by SIGINT" type="cancelled">' in (tmp_path / "j.xml").read_text()
+    assert f"mcprun batch --resume outputs/{done.run.name}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("numbers", "code"),
+    [
+        ((signal.SIGINT, signal.SIGINT), 130),
+        ((signal.SIGINT, signal.SIGINT, signal.SIGINT), 130),
+        ((signal.SIGTERM,), 143),
+        ((signal.SIGHUP,), 129),
+    ],
+)
+def test_an_end_keeps_what_was_done(tmp_path: Path, numbers: tuple[signal.Signals, ...], code: int) -> None:
+    """A second Ctrl-C, and SIGTERM at once, cancel what is in flight; what was finished is there, and nothing leaks."""
+    done = interrupted(tmp_path, *numbers)
+    assert done.code == code
+    assert "Traceback" not in done.stderr
+    assert [(one["prompt"], one["verdict"], one["stop"]) for one in done.transcripts] == [
+        ("first", "passed", "end_turn"), ("second", "skipped", "cancelled"), ("third", "skipped", "cancelled")
+    ]  # fmt: skip
+    assert re.fullmatch(
+        r"the run ended before the query finished: interrupted by SIG\w+; waiting for the model's turn 0 \(for \d+\.\d s\)",
+        done.transcripts[1]["error"]["message"],
+    )
+    assert (done.record["state"], done.record["error"]["kind"]) == ("interrupted", "cancelled")
+    assert done.record["counts"]["passed"] == 1
+    assert 'tests="4" failures="0" errors="1" ' in (tmp_path / "j.xml").read_text()
+    assert f"mcprun batch --resume outputs/{done.run.name}" in done.stderr
+    assert done.trace[-1]["event"] == "server_exit"
+    cancelled = [event for event in done.trace if event["event"] == "model_call" and "error" in event]
+    assert [event["error"] for event in cancelled] == ["cancelled", "cancelled"]
+
+
+def test_a_reader_that_goes_away_stops_nothing(tmp_path: Path) -> None:
+    """With nobody left to read stdout and stderr, the run goes on to its end, and exits as it would have."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [*COMMAND, "batch", *map(str, QUICKSTART)]
+    process = subprocess.Popen(command, cwd=tmp_path, env=clean_environment(), stdout=writer, stderr=writer)
+    os.close(writer)
+    assert process.wait(60) == 0
+    assert len(read_jsonl(tmp_path / "outputs" / "latest" / "transcripts.jsonl")) == 6
+
+
+def test_no_encoding_is_a_reason_to_fail(tmp_path: Path) -> None:
+    """What the terminal's encoding can't show is escaped."""
+    query = {"id": "umlaut", "prompt": "schön", "script": [{"text": "→ ü"}]}
+    prompts = write_jsonl(tmp_path / "p.jsonl", query)
+    env = clean_environment() | {"PYTHONIOENCODING": "ascii"}
+    for args in (["batch", str(prompts), str(SERVERS / "raw.py")], ["show", "latest", "umlaut"]):
+        done = subprocess.run([*COMMAND, *args], cwd=tmp_path, env=env, capture_output=True, check=True, timeout=60)
+    assert b"sch\\xf6n" in done.stdout
+
+
+def test_help_tells_every_command(tmp_path: Path) -> None:
+    """`mcprun` and `mcprun --help` name the commands; a typo is answered with what there is."""
+    shown = run_mcprun("--help", cwd=tmp_path)
+    assert shown.code == 0
+    assert re.findall(r"^  (\w+)  ", shown.stdout, re.MULTILINE) == [
+        "batch",
+        "bless",
+        "chat",
+        "diff",
+        "init",
+        "login",
+        "logout",
+        "merge",
+        "report",
+        "show",
+        "tools",
+        "validate",
+    ]
+    typo = run_mcprun("bacth", cwd=tmp_path)
+    assert typo.code == 2
+    assert "No such command 'bacth'" in typo.stderr

@@ -1,0 +1,264 @@
+"""`mcprun tools`: list, save, compare and lint."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.catalogs import catalog
+from tests.support.cli import EXAMPLE_SERVERS, RAW, clean_environment, run_mcprun, squeezed
+from tests.support.shop import REGRESSION
+
+if sys.platform == "win32":
+    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
+
+SHOP, RENAMED = EXAMPLE_SERVERS / "shop.py", EXAMPLE_SERVERS / "shop_renamed.py"
+
+
+def test_tools_are_listed_with_their_inputs(tmp_path: Path) -> None:
+    """Name and arguments as a call is written, the description's first line, what the annotations say; totals."""
+    schema = {
+        "type": "object",
+        "properties": {
+            "a": {"type": "number"}, "unit": {"enum": ["C", "F"]}, "tags": {"type": "array", "items": {"type": "string"}},
+            "when": {"anyOf": [{"$ref": "#/$defs/Day"}, {"type": "null"}]}, "free": {},
+        },
+        "required": ["a"],
+        "$defs": {"Day": {"type": "object", "properties": {"year": {"type": "integer"}}}},
+    }  # fmt: skip
+    hints = {"readOnlyHint": True, "idempotentHint": True, "openWorldHint": False}
+    server = catalog(
+        tmp_path,
+        {"name": "warm", "description": "Warm it.\nNot too much.", "inputSchema": schema, "annotations": hints},
+        {"name": "chill", "inputSchema": {"type": "object"}, "annotations": {"destructiveHint": False}},
+    )
+    done = run_mcprun("tools", *server, cwd=tmp_path, env={"COLUMNS": "200"})
+    assert (done.code, done.stderr) == (0, "")
+    assert squeezed(done.stdout) == [
+        "catalog 1, protocol 2025-11-25",
+        "chill{} [not destructive]",
+        'warm{a: number, unit?: "C" | "F", tags?: string[], when?: Day | null, free?: any} Warm it. [read-only, closed world]',
+        "2 tools, about 118 tokens",
+    ]
+    assert not list(tmp_path.glob("outputs"))
+
+
+def test_a_list_fits_the_terminal(tmp_path: Path) -> None:
+    """On a narrow one nothing is cut off, and no line is longer than it is wide."""
+    done = run_mcprun("tools", RAW, "--", "odd", cwd=tmp_path, env={"COLUMNS": "40"})
+    assert max(map(len, done.stdout.splitlines())) <= 40
+    assert "x" * 20 in done.stdout
+
+
+def test_a_snapshot_is_what_the_server_says_and_does_not_vary(tmp_path: Path) -> None:
+    """JSON to be committed: the same bytes each time, and nothing differs from it."""
+    done = run_mcprun("tools", SHOP, "--snapshot", "a.json", cwd=tmp_path)
+    assert (done.code, done.stdout) == (0, "a.json: 2 tools, about 132 tokens\n")
+    again = run_mcprun("tools", SHOP, "--snapshot", "b.json", "--against", "a.json", "--strict", cwd=tmp_path)
+    assert (again.code, again.stdout) == (0, "no changes\nb.json: 2 tools, about 132 tokens\n")
+    text = (tmp_path / "a.json").read_text()
+    assert text == (tmp_path / "b.json").read_text()
+    assert text.startswith('{\n  "schema": 1,\n  "name": "shop",\n  "version": "1.0.0",\n  "protocol": "')
+    assert text.endswith("}\n")
+    assert [tool["name"] for tool in json.loads(text)["tools"]] == ["price", "total"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.json", "b.json"]
+
+
+def test_a_snapshot_that_can_not_be_read_is_named_with_its_key(tmp_path: Path) -> None:
+    """In one line, which says what to do about a newer version's."""
+    snapshot = {"schema": 1, "name": "shop", "version": "1", "protocol": "2026-07-28", "tools": []}
+    for change, expected in (
+        (
+            {"schema": 2},
+            "old.json was written by a newer version of mcprun (its schema is 2, and this version reads up to 1)",
+        ),
+        ({"schema": "1"}, "old.json is not a snapshot: schema is text, not a whole number"),
+        ({"protocol": 7}, "old.json is not a snapshot: protocol is a number, not text"),
+        ({"tools": {}}, "old.json is not a snapshot: tools is an object, not a list"),
+    ):
+        (tmp_path / "old.json").write_text(json.dumps({**snapshot, **change}))
+        done = run_mcprun("tools", SHOP, "--against", "old.json", cwd=tmp_path)
+        assert (done.code, expected in done.stderr, done.stderr.count("\n")) == (2, True, 1), done.stderr
+
+
+def test_a_renamed_tool_is_breaking(tmp_path: Path) -> None:
+    """Held against a snapshot, and against a run: exit 1, and one line that says what it looks like."""
+    assert run_mcprun("batch", REGRESSION / "regression.jsonl", SHOP, cwd=tmp_path).code == 0
+    run_mcprun("tools", SHOP, "--snapshot", "shop.json", cwd=tmp_path)
+    for against in ("shop.json", "latest", "outputs/latest"):
+        done = run_mcprun("tools", RENAMED, "--against", against, cwd=tmp_path)
+        assert (done.code, done.stdout.splitlines()) == (
+            1,
+            ["✗ price  removed, probably renamed to unit_price", "1 breaking change, 0 non-breaking"],
+        )
+        assert run_mcprun("tools", SHOP, "--against", against, "--strict", cwd=tmp_path).code == 0
+
+
+def test_harmless_changes_fail_only_when_strict(tmp_path: Path) -> None:
+    """Breaking ones come first, whatever the tools are called; the summary counts both."""
+    tool = {"name": "a", "description": "Old words.", "inputSchema": {"type": "object"}}
+    other = {"name": "b", "inputSchema": {"type": "object"}}
+    server, *args = catalog(tmp_path, tool, other)
+    run_mcprun("tools", server, "--snapshot", "old.json", *args, cwd=tmp_path)
+    (tmp_path / "listed.json").write_text(json.dumps([{**tool, "description": "New words."}, other]))
+
+    def compared(*flags: str) -> tuple[int, list[str]]:
+        done = run_mcprun("tools", server, "--against", "old.json", *flags, *args, cwd=tmp_path)
+        return done.code, done.stdout.splitlines()
+
+    harmless = '~ a  description: "Old words." → "New words."'
+    assert compared() == (0, [harmless, "0 breaking changes, 1 non-breaking"])
+    assert compared("--strict") == (1, [harmless, "0 breaking changes, 1 non-breaking"])
+    needs = {"type": "object", "properties": {"x": {"type": "null"}}, "required": ["x"]}
+    (tmp_path / "listed.json").write_text(
+        json.dumps([{**tool, "description": "New words."}, {**other, "inputSchema": needs}])
+    )
+    assert compared() == (
+        1,
+        ['✗ b  input.x: new required argument {"type": "null"}', harmless, "1 breaking change, 1 non-breaking"],
+    )
+
+
+def test_names_stand_on_one_line(tmp_path: Path) -> None:
+    """A tool's name and an argument's may hold line breaks; a finding and a change hold none."""
+    schema = {"type": "object", "properties": {"x\ny": {}}}
+    server, *args = catalog(tmp_path, {"name": "a\nb", "inputSchema": schema})
+    done = run_mcprun("tools", server, "--lint", *args, cwd=tmp_path)
+    assert all(line.startswith(("✗ a b  ", "! a b  ", "2 errors")) for line in done.stdout.splitlines())
+    assert "! a b  arguments without a description: x y\n" in done.stdout
+
+
+def test_lint_says_what_is_wrong(tmp_path: Path) -> None:
+    """An error exits with 1; warnings do so when strict; a good server has neither."""
+    odd = run_mcprun("tools", RAW, "--lint", "--", "odd", cwd=tmp_path)
+    assert odd.code == 1
+    assert "✗ keys  the property key 'user id' is sent to the API as 'user_id_9b55b418'" in odd.stdout
+    assert "✗ plain  is listed twice; the second entry is left out" in odd.stdout
+    assert odd.stdout.splitlines()[-1] == "8 errors, 14 warnings in 8 tools, about 243 tokens"
+    shop = run_mcprun("tools", SHOP, "--lint", cwd=tmp_path)
+    assert (shop.code, shop.stdout.splitlines()) == (
+        0,
+        [
+            "! price  arguments without a description: item",
+            "! total  arguments without a description: items",
+            "0 errors, 2 warnings in 2 tools, about 132 tokens",
+        ],
+    )
+    assert run_mcprun("tools", SHOP, "--lint", "--strict", cwd=tmp_path).code == 1
+
+
+def test_everything_as_json(tmp_path: Path) -> None:
+    """One object with the same keys each time, `null` for what nobody asked for."""
+    plain = json.loads(run_mcprun("tools", SHOP, "--json", "--snapshot", "shop.json", cwd=tmp_path).stdout)
+    assert plain["server"] | {"protocol": ""} == {"name": "shop", "version": "1.0.0", "protocol": ""}
+    assert [tool["name"] for tool in plain["tools"]] == ["price", "total"]
+    assert plain["tokens"]["total"] == sum(plain["tokens"]["tools"].values())
+    assert (plain["changes"], plain["findings"]) == (None, None)
+    done = run_mcprun("tools", RENAMED, "--json", "--lint", "--against", "shop.json", cwd=tmp_path)
+    data = json.loads(done.stdout)
+    assert (done.code, list(data)) == (1, list(plain))
+    assert data["changes"] == [
+        {
+            "tool": "price", "kind": "tool_renamed", "breaking": True,
+            "message": "removed, probably renamed to unit_price", "before": "price", "after": "unit_price",
+        }
+    ]  # fmt: skip
+    assert [finding["rule"] for finding in data["findings"]] == ["argument_description", "argument_description"]
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["nope.py"], 2, "Error: server file not found: nope.py\n"),
+        ([RAW, "--against", "nope"], 2, "Error: there is no run at nope or outputs/nope\n"),
+        ([RAW, "--against", "latest"], 2, "Error: there is no run in outputs/ yet: create one with mcprun batch\n"),
+        ([RAW, "--against", "text"], 2, "Error: text is not a snapshot: it is not JSON: "),
+        ([RAW, "--against", "list"], 2, "Error: list is not a snapshot: it is a list, not an object"),
+        ([RAW, "--against", "deep"], 2, "Error: deep is not a snapshot: it is nested more than 200 deep\n"),
+        ([RAW, "--against", "abyss"], 2, "Error: abyss is not a snapshot: it is nested more than 200 deep\n"),
+        ([RAW, "--against", "bare"], 2, "Error: bare is not a snapshot: protocol is missing\n"),
+        ([RAW, "--against", "unnamed"], 2, "Error: unnamed is not a snapshot: a tool has no name\n"),
+        ([RAW, "--snapshot", "no/such/a.json"], 2, "Error: can't write no/such/a.json: there is no folder no/such\n"),
+        ([RAW, "--header", "A: b"], 2, "Error: --header applies only to a URL; "),
+        ([RAW, "--", "exit"], 3, "Error: the server exited before it responded: "),
+        ([RAW, "--", "no-list"], 3, "Error: the server's tool list is invalid: tools is null, not a list"),
+        ([RAW, "--connect-timeout", "1", "--", "mute"], 3, "Error: the server did not respond within 1 s"),
+    ],
+)  # fmt: skip
+def test_what_goes_wrong_is_one_message(tmp_path: Path, args: list[str | Path], code: int, message: str) -> None:
+    """Exit 2 for what can't be compared or written, 3 for a server that does not start; nothing is written."""
+    (tmp_path / "text").write_text("no JSON")
+    (tmp_path / "list").write_text("[]")
+    (tmp_path / "deep").write_text('{"a":' + "[" * 250 + "]" * 250 + "}")
+    (tmp_path / "abyss").write_text("[" * 100_000 + "]" * 100_000)
+    (tmp_path / "bare").write_text('{"tools": []}')
+    (tmp_path / "unnamed").write_text('{"protocol": "x", "tools": [{"name": 1}]}')
+    before = sorted(tmp_path.iterdir())
+    done = run_mcprun("tools", *args, cwd=tmp_path)
+    assert (done.code, done.stdout, done.stderr[: len(message)]) == (code, "", message)
+    assert "Traceback" not in done.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_server_that_does_not_start_is_quoted(tmp_path: Path) -> None:
+    """The end of its stderr stands below the message."""
+    done = run_mcprun("tools", RAW, "--", "exit", cwd=tmp_path)
+    assert done.stderr.splitlines()[1:3] == ["Last lines of the server's stderr:", "  fatal: DATABASE_URL is not set"]
+
+
+def test_noise_on_stdout_is_told(tmp_path: Path) -> None:
+    """It is a warning, and the tools are listed all the same."""
+    done = run_mcprun("tools", RAW, "--", "noise", cwd=tmp_path)
+    assert done.code == 0
+    assert done.stderr == (
+        "Warning: the server wrote non-protocol output to stdout; log to stderr instead: Server is listening!\n"
+    )
+
+
+def test_secrets_are_kept_out(tmp_path: Path) -> None:
+    """A value of `--env` that a tool repeats, and what fits a pattern, are in no file and no output."""
+    tool = {"name": "t", "description": "Key hunter2secret, code 12345.", "inputSchema": {"type": "object"}}
+    server, *args = catalog(tmp_path, tool)
+    hidden = ["--env", "KEY=hunter2secret", "--redact", "[0-9]{5}"]
+    more = ["--snapshot", "a.json", "--lint", "--json"]
+    done = run_mcprun("tools", server, *hidden, *more, *args, cwd=tmp_path)
+    stderr = (tmp_path / "a.json").read_text() + done.stdout + done.stderr
+    assert "hunter2secret" not in stderr
+    assert "12345" not in stderr
+    assert stderr.count("Key [redacted], code [redacted].") == 2
+    assert run_mcprun("tools", server, *hidden, "--against", "a.json", "--strict", *args, cwd=tmp_path).code == 0
+
+
+def test_a_hostile_server_does_not_reach_the_terminal(tmp_path: Path) -> None:
+    """Escapes and markup in every text of a tool are shown, never obeyed; and nothing is shown without end."""
+    evil = "\x1b[2J\x07[red]red[/red]\u202e\n"
+    schema = {"type": "object", "properties": {evil: {"enum": [evil]}, "x" * 5000: {"const": evil}}, evil: evil}
+    server, *args = catalog(tmp_path, {"name": evil, "description": f"{evil}{evil * 500}", "inputSchema": schema})
+    shown = [
+        run_mcprun("tools", server, *flags, *args, cwd=tmp_path) for flags in ([], ["--lint"], ["--snapshot", "a"])
+    ]
+    (tmp_path / "listed.json").write_text(json.dumps([{"name": evil, "inputSchema": {"type": "object", evil: 1}}]))
+    shown.append(run_mcprun("tools", server, "--against", "a", *args, cwd=tmp_path))
+    for done in shown:
+        assert not any(character in done.stdout + done.stderr for character in "\x1b\x07\u202e")
+        assert len(done.stdout) < 15_000
+    assert all(r"\x1b[2J\x07[red]red[/red]\u202e" in one.stdout.replace("\n", "") for one in (shown[1], shown[3]))
+
+
+def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
+    """Ctrl-C while a server does not answer: one word, exit 130, and the server is gone."""
+    ready = tmp_path / "ready"
+    os.mkfifo(ready)
+    (tmp_path / "mute.py").write_text(f"import sys; open({str(ready)!r}, 'w').close(); sys.stdin.read()")
+    command = [sys.executable, "-m", "mcprun", "tools", "mute.py"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=clean_environment(), stderr=subprocess.PIPE, text=True)
+    ready.open().close()  # until the server is there
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (130, "Interrupted.\n")

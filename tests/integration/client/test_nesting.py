@@ -1,0 +1,58 @@
+"""One deeply nested value of a server leaves everything beside it intact."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.canned_bytes import ERAS, TRANSPORTS, server_args, serving
+from tests.support.cli import run_mcprun, script, write_jsonl
+
+
+def nested(count: int) -> str:
+    """Write lists in lists."""
+    return "[" * count + "]" * count
+
+
+@pytest.mark.parametrize("where", ["script", "$ref"])
+def test_a_pointer_into_a_list_with_many_digits_is_no_fault(tmp_path: Path, where: str) -> None:
+    """A script's is the error of its query, a server's leaves its schema as it is."""
+    far = f"/content/{'9' * 5000}"
+    turns = [
+        {"calls": [{"tool": "t", "input": {"key": "a"}}]},
+        {"calls": [{"tool": "t", "input": {"x": {"$from": 0, "path": far}}}]},
+    ]
+    query = {"id": "q", "prompt": "?", "script": [*turns, {"text": "Done."}]}
+    write_jsonl(
+        tmp_path / "p.jsonl", query if where == "script" else script(("t", {"key": "a"}), id="q"), script(id="good")
+    )
+    schema = {"type": "object", "anyOf": [{"type": "object"}], "properties": {"key": {"$ref": f"#/anyOf/{'9' * 5000}"}}}
+    tool = {"name": "t", "inputSchema": schema if where == "$ref" else {"type": "object"}}
+    results = {"a": {"content": [{"type": "text", "text": "x"}]}}
+    with serving(server_args(tmp_path, "legacy", results, {"tools/list": [{"tools": [tool]}]}), "stdio") as server:
+        done = run_mcprun("batch", "p.jsonl", server[0], "--model", "script", *server[1:], cwd=tmp_path)
+    assert "error in mcprun" not in done.stdout + done.stderr
+    assert done.verdicts["good"] == "passed"
+    assert done.verdicts["q"] == ("error" if where == "script" else "passed")
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_one_tool_that_is_too_deep_costs_no_other_tool(tmp_path: Path, transport: str, era: str) -> None:
+    """It is left out by name, with the reason. A number that nobody can read costs not even its own tool."""
+    deep = '{"not":' * 3000 + "{}" + "}" * 3000
+    tools = [
+        '{"name":"good","inputSchema":{"type":"object"}}',
+        f'{{"name":"deep","inputSchema":{{"type":"object","properties":{{"a":{deep}}}}}}}',
+        f'{{"name":"long","inputSchema":{{"type":"object","properties":{{"a":{{"maximum":{"9" * 5000}}}}}}}}}',
+        f'{{"name":"noted","inputSchema":{{"type":"object"}},"_meta":{{"a":{nested(3000)}}}}}',
+    ]
+    frame = '"resultType":"complete","ttlMs":0,"cacheScope":"private",' if era != "legacy" else ""
+    page = f'{{{frame}"tools":[{",".join(tools)}]}}'
+    with serving(server_args(tmp_path, era, pages={"tools/list": [page]}), transport) as server:
+        done = run_mcprun("tools", "--json", *server, cwd=tmp_path)
+    assert [tool["name"] for tool in json.loads(done.stdout)["tools"]] == ["good", "long", "noted"]
+    assert "tool 'deep' is left out: inputSchema is nested more than 200 deep" in done.stderr
+    assert "tool 'noted': _meta is nested more than 200 deep; that is ignored" in done.stderr

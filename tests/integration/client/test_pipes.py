@@ -1,0 +1,51 @@
+"""A server's stdin: whole messages in order, and no wait for a server that does not read."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from asyncio.subprocess import PIPE
+from pathlib import Path
+
+from mcp.shared.message import SessionMessage
+from mcp_types import JSONRPCNotification
+
+from mcprun.client.transports.pipes import StdinWriter
+from tests.support.cli import SERVERS, run_mcprun, write_jsonl
+
+
+async def test_what_was_sent_is_written_before_the_end() -> None:
+    """Messages that were sent just before the stream is closed reach the server, each on a line of its own."""
+    methods = [f"notifications/{number}" for number in range(3)]
+    process = await asyncio.create_subprocess_exec("cat", stdin=PIPE, stdout=PIPE)
+    assert process.stdin
+    async with StdinWriter(process.stdin, lambda: None) as outgoing:
+        for method in methods:
+            await outgoing.send(SessionMessage(JSONRPCNotification(jsonrpc="2.0", method=method)))
+    process.stdin.close()
+    written, _ = await process.communicate()
+    assert [json.loads(line)["method"] for line in written.splitlines()] == methods
+
+
+async def test_a_write_that_nobody_reads_is_noticed_at_once() -> None:
+    """When the server has closed its stdin a moment before, the message that meets this is the one that tells."""
+    loop, (reading, writing) = asyncio.get_running_loop(), os.pipe()
+    pipe = os.fdopen(writing, "wb")
+    transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, pipe)
+    deaf = asyncio.Event()
+    outgoing = StdinWriter(asyncio.StreamWriter(transport, protocol, None, loop), deaf.set)
+    os.close(reading)
+    await outgoing.send(SessionMessage(JSONRPCNotification(jsonrpc="2.0", method="notifications/0")))
+    await asyncio.wait_for(deaf.wait(), 10)
+
+
+def test_a_server_that_does_not_listen_any_more_is_gone(tmp_path: Path) -> None:
+    """It has closed its stdin and lives on: the call that meets this is told at once, and does not time out."""
+    turns = [{"calls": [{"tool": "ok"}]}, {"calls": [{"tool": "ok"}]}, {"text": "Done."}]
+    write_jsonl(tmp_path / "p.jsonl", {"id": "a", "prompt": "Call twice.", "script": turns})
+    server = (SERVERS / "raw.py", "--restarts", "0", "--call-timeout", "20", "--", "deaf")
+    done = run_mcprun("batch", "p.jsonl", *server, cwd=tmp_path)
+    first, second = (event for event in done.trace if event["event"] == "tool_call")
+    assert not first["is_error"]
+    assert second["problem"] == "server_died"

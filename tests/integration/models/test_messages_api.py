@@ -1,0 +1,402 @@
+"""The Messages API over real HTTP, against a local stand-in that refuses what the API refuses. No model answers here."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.asking import KEY, ask
+from tests.support.cli import SERVERS, run_mcprun, write_jsonl
+from tests.support.loopback import free_port
+from tests.support.messages_api import Answer, Body, HttpReply, MessagesApi, calls, error, message, scripted, text
+
+KINDS = SERVERS / "kinds.py"
+
+RAW = SERVERS / "raw.py"
+
+
+def test_a_key_means_claude(tmp_path: Path) -> None:
+    """With a key the very same command asks Claude, with tools, caching and a bound on the reply."""
+    conversation = {"Greet Ada.": [calls(("structured", {"name": "Ada"}), text="One moment."), text("She is greeted.")]}
+    with MessagesApi(scripted(conversation)) as api:
+        done = ask(tmp_path, api, KINDS, queries=("Greet Ada.",))
+    assert (done.code, done.transcripts[0]["text"]) == (0, "She is greeted.")
+    assert done.record["model"] == {"kind": "claude", "name": "claude-sonnet-5-5", "chosen": "there is an API key"}
+    first, second = (request.body for request in api.requests)
+    assert first["model"] == "claude-sonnet-5-5"
+    assert first["max_tokens"] == 16000
+    assert first["cache_control"] == {"type": "ephemeral"}
+    assert [tool.get("cache_control") for tool in first["tools"]] == [None] * (len(first["tools"]) - 1) + [
+        {"type": "ephemeral"}  # what all queries share is written where each can read it
+    ]
+    assert [tool["name"] for tool in first["tools"]] == sorted(tool["name"] for tool in first["tools"])
+    assert first["tools"] == second["tools"]
+    assert [sent["role"] for sent in second["messages"]] == ["user", "assistant", "user"]
+
+
+def test_messages_are_what_went_over_the_wire(tmp_path: Path) -> None:
+    """The transcript's messages are those of the last request, and the answer to it."""
+    conversation = {"Hi": [calls(("echo", {"text": "a"}), ("echo", {"text": "b"})), text("Both.")]}
+    with MessagesApi(scripted(conversation)) as api:
+        done = ask(tmp_path, api, KINDS, queries=("Hi",))
+    messages = done.transcripts[0]["messages"]
+    assert messages[:-1] == api.requests[-1].body["messages"]
+    assert messages[-1]["content"] == [{"type": "text", "text": "Both."}]
+    results = messages[2]["content"]
+    assert [block["content"][0]["text"] for block in results] == ["a", "b"]  # all of a turn's, in one message
+
+
+def test_usage_is_summed_over_turns(tmp_path: Path) -> None:
+    """Tokens are those of every turn, in the transcript and in the run's counts."""
+    kinds = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+    used = [dict(zip(kinds, numbers, strict=True)) for numbers in ((10, 1, 3, 0), (20, 2, 0, 3))]
+    conversation = {"Hi": [calls(("echo", {"text": "a"})) | {"usage": used[0]}, text("ok") | {"usage": used[1]}]}
+    with MessagesApi(scripted(conversation)) as api:
+        done = ask(tmp_path, api, KINDS, queries=("Hi",))
+    total = dict(zip(kinds, (30, 3, 3, 3), strict=True))
+    assert [turn["usage"] for turn in done.transcripts[0]["turns"]] == used
+    assert done.transcripts[0]["usage"] == total
+    assert done.record["counts"]["usage"] == total
+    assert "36 / 3" in done.stdout
+
+
+def test_a_run_with_claude_is_a_recording(tmp_path: Path) -> None:
+    """Played back without a key, a run gives the same bytes, thinking blocks, pauses, usage and all."""
+    thinking = {"type": "thinking", "thinking": "Hm.", "signature": "c2lnbmVk"}
+    conversation = {
+        "Hi": [
+            message([thinking, {"type": "tool_use", "name": "echo", "input": {"text": "a"}}], stop_reason="tool_use"),
+            message([{"type": "text", "text": "Wait"}], stop_reason="pause_turn"),
+            text("Done."),
+        ],
+        "Ho": [message([{"type": "text", "text": "I wo"}], stop_reason="max_tokens")],
+    }
+    with MessagesApi(scripted(conversation)) as api:
+        recorded = ask(tmp_path, api, KINDS, queries=("Hi", "Ho"))
+    assert recorded.code == 1
+    assert list(recorded.verdicts.values()) == ["passed", "failed"]
+    replay = run_mcprun("batch", "p.jsonl", KINDS, "--model", f"replay:{recorded.run}", cwd=tmp_path)
+    assert replay.bytes == recorded.bytes
+    assert replay.code == 1
+    assert "recorded tokens in/out" in " ".join(replay.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("stop_reason", "code"),
+    [("end_turn", 0), ("stop_sequence", 0), ("max_tokens", 1), ("refusal", 1), ("model_context_window_exceeded", 1)],
+)
+def test_stop_reasons_are_recorded_as_themselves(tmp_path: Path, stop_reason: str, code: int) -> None:
+    """A model that ended its turn passes; one that was cut short fails, and the check says by what."""
+    with MessagesApi(lambda _: message([{"type": "text", "text": "x"}], stop_reason=stop_reason)) as api:
+        done = ask(tmp_path, api, RAW)
+    assert (done.code, done.transcripts[0]["stop"]) == (code, stop_reason)
+
+
+def test_a_call_cut_short_is_not_made(tmp_path: Path) -> None:
+    """A `tool_use` that came with `max_tokens` may be half of what was meant, and is never sent to the server."""
+    with MessagesApi(lambda _: calls(("echo", {"te": ""})) | {"stop_reason": "max_tokens"}) as api:
+        done = ask(tmp_path, api, KINDS)
+    assert (done.transcripts[0]["stop"], done.transcripts[0]["calls"]) == ("max_tokens", [])
+
+
+def test_every_kind_of_content_is_told_in_blocks_that_the_api_takes(tmp_path: Path) -> None:
+    """Text, image, audio, link, embedded text and blobs, structured content, nothing, an error."""
+    tools = ["echo", "image", "drawing", "audio", "link", "embedded_text", "embedded_pdf", "embedded_blob",
+             "structured", "empty", "fails"]  # fmt: skip
+    given: dict[str, Body] = {"echo": {"text": "a"}, "structured": {"name": "Ada"}, "fails": {"why": "x"}}
+    with MessagesApi(scripted({"All": [calls(*((tool, given.get(tool, {})) for tool in tools)), text("ok")]})) as api:
+        done = ask(tmp_path, api, KINDS, "--allow-tool-errors", queries=("All",))
+    assert (done.code, done.stderr.count("error")) == (0, 0)
+    contents = dict(zip(tools, api.requests[1].body["messages"][2]["content"], strict=True))
+    kinds = {tool: [block["type"] for block in result.get("content", [])] for tool, result in contents.items()}
+    assert kinds == {
+        "echo": ["text"], "image": ["image"], "drawing": ["text"], "audio": ["text"], "link": ["text"],
+        "embedded_text": ["text"], "embedded_pdf": ["document"], "embedded_blob": ["text"], "structured": ["text"],
+        "empty": [], "fails": ["text"],
+    }  # fmt: skip
+    texts = {tool: contents[tool]["content"][0]["text"] for tool in ("drawing", "audio", "link", "embedded_text")}
+    assert texts["drawing"].startswith("[image: image/svg+xml, ")
+    assert texts["audio"].startswith("[audio: audio/wav, ")
+    assert texts["link"] == "[resource link demo://readme: readme, text/markdown]"
+    assert texts["embedded_text"] == "[resource demo://readme]\n# Read me"
+    assert contents["fails"]["is_error"] is True
+
+
+def test_odd_tools_reach_the_api_in_its_own_alphabet(tmp_path: Path) -> None:
+    """The API takes the mapped list of tools, and calls are mapped back to the server's names and keys."""
+
+    def answer(body: Body) -> Answer:
+        if len(body["messages"]) > 1:
+            return text("ok")
+        keys = next(tool for tool in body["tools"] if tool["name"] == "keys")
+        user, where = keys["input_schema"]["properties"]
+        inner = next(iter(keys["input_schema"]["properties"][where]["properties"]))
+        dotted = next(tool["name"] for tool in body["tools"] if tool["name"].startswith("files_read_all_"))
+        return calls(("keys", {user: "7", where: {inner: 1}}), (dotted, {"path": "/"}))
+
+    with MessagesApi(answer) as api:
+        done = ask(tmp_path, api, SERVERS / "raw.py", "--", "odd")
+    assert done.code == 0, done.stderr
+    assert [(call["tool"], call["input"]) for call in done.transcripts[0]["calls"]] == [
+        ("keys", {"user id": "7", "$filter": {"é": 1}}),
+        ("files.read/all", {"path": "/"}),
+    ]
+
+
+def test_parameters_of_flags_and_queries(tmp_path: Path) -> None:
+    """`--model`, `--max-tokens` and `--system` reach the API, and a query's own come first."""
+    own = {"prompt": "Own", "model": "claude-haiku-5-5", "max_tokens": 5, "system": "Be brief."}
+    with MessagesApi(lambda _: text("ok")) as api:
+        flags = ("--model", "claude-opus-5-5", "--max-tokens", "99", "--system", "Be kind.", "--concurrency", "1")
+        done = ask(tmp_path, api, RAW, *flags, queries=("Flags", own))
+    assert [transcript["system"] for transcript in done.transcripts] == ["Be kind.", "Be brief."]
+    sent = [(one.body["model"], one.body["max_tokens"], one.body["system"]) for one in api.requests]
+    assert sent == [("claude-opus-5-5", 99, "Be kind."), ("claude-haiku-5-5", 5, "Be brief.")]
+
+
+def test_the_key_may_stand_in_dotenv_and_the_url_in_a_flag(tmp_path: Path) -> None:
+    """`.env` in the folder brings the key, `--base-url` the endpoint, `MCPRUN_MODEL` the model."""
+    (tmp_path / ".env").write_text(f"ANTHROPIC_API_KEY={KEY}\n")
+    prompts = write_jsonl(tmp_path / "p.jsonl", "Hello?")
+    with MessagesApi(lambda _: text("ok")) as api:
+        flags = ("--base-url", api.url)
+        done = run_mcprun("batch", prompts, RAW, *flags, cwd=tmp_path, env={"MCPRUN_MODEL": "local-model"})
+    assert (done.code, api.requests[0].body["model"]) == (0, "local-model")
+
+
+def test_the_environment_comes_before_dotenv(tmp_path: Path) -> None:
+    """What is set in the environment is meant, whatever `.env` says; a token serves in place of a key."""
+    (tmp_path / ".env").write_text("ANTHROPIC_AUTH_TOKEN=sk-ant-wrong\nMCPRUN_MODEL=wrong\n")
+    prompts = write_jsonl(tmp_path / "p.jsonl", "Hello?")
+    with MessagesApi(lambda _: text("ok")) as api:
+        env = {"ANTHROPIC_AUTH_TOKEN": KEY, "MCPRUN_MODEL": "right", "ANTHROPIC_BASE_URL": api.url}
+        done = run_mcprun("batch", prompts, RAW, cwd=tmp_path, env=env)
+    assert (done.code, api.requests[0].body["model"]) == (0, "right")
+
+
+def test_the_key_is_in_no_file_and_no_message(tmp_path: Path) -> None:
+    """Nothing that a run writes or prints holds the key, nor does the server's environment."""
+    with MessagesApi(lambda _: text("ok")) as api:
+        done = ask(tmp_path, api, SERVERS / "environment.py")
+    assert done.code == 0
+    written = b"".join(file.read_bytes() for file in done.run.iterdir())
+    assert b"PATH" in (done.run / "server.log").read_bytes()
+    for place in (written, done.stdout.encode(), done.stderr.encode()):
+        assert KEY.encode() not in place
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "message"),
+    [
+        (error(429, "rate_limit_error", "Slow down"), "throttled", "429 rate_limit_error: Slow down"),
+        (error(529, "overloaded_error", "Overloaded"), "throttled", "529 overloaded_error: Overloaded"),
+        (error(500, "api_error", "Oops"), "api_error", "500 api_error: Oops"),
+        (error(400, "invalid_request_error", "prompt is too long"), "api_refused", "prompt is too long"),
+        (HttpReply(200, "not json"), "api_error", "the API's response can't be read"),
+        (HttpReply(200, {"type": "message"}), "api_error", "the API's response is not a message"),
+        (HttpReply(200, "", fails="drop"), "api_error", "no connection to the API"),
+        *(
+            (HttpReply(200, {"content": [block], "stop_reason": "end_turn", "model": "m"}), "api_error", "content[0]")
+            for block in (
+                {"type": "text"},
+                {"type": "text", "text": None},
+                {"type": "tool_use", "name": "ok", "input": {}},
+                {"type": "tool_use", "id": "a", "input": {}},
+                {"type": "tool_use", "id": "a", "name": "ok", "input": "{}"},
+                "text",
+                {},
+            )
+        ),
+    ],
+)
+def test_an_api_that_fails_is_an_error_of_the_query(tmp_path: Path, answer: HttpReply, kind: str, message: str) -> None:
+    """What the API fails with becomes an error with a kind, exit 3, and is never a pass."""
+    with MessagesApi(lambda _: answer) as api:
+        done = ask(tmp_path, api, RAW, "--no-retry")
+    assert (done.code, list(done.verdicts.values())) == (3, ["error"])
+    assert done.transcripts[0]["error"]["kind"] == kind
+    assert message in done.transcripts[0]["error"]["message"]
+    assert kind in done.stderr
+
+
+def test_an_api_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """The message says where nobody answered, without what is secret in the URL."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", "Hello?")
+    place = f"127.0.0.1:{free_port()}"
+    flags = ("--base-url", f"http://me:s3cret@{place}/gateway", "--no-retry")
+    done = run_mcprun("batch", prompts, RAW, *flags, cwd=tmp_path, env={"ANTHROPIC_API_KEY": KEY})
+    expected = (
+        f"no connection to the API at http://[redacted]@{place}/gateway/v1/messages: All connection attempts failed"
+    )
+    assert (done.code, done.transcripts[0]["error"]["message"]) == (
+        3,
+        f"{expected}; no request of this run has reached the API",
+    )
+    assert expected in " ".join(done.stderr.split())
+    assert not any(b"s3cret" in file.read_bytes() for file in done.run.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("flags", "key", "kind", "message"),
+    [
+        ((), "sk-ant-wrong", "api_refused", "the API refused the key: 401 authentication_error"),
+        (("--model", "claude-0"), KEY, "api_refused", "the API has no model 'claude-0'"),
+    ],
+)
+def test_what_every_query_would_meet_ends_the_run(
+    tmp_path: Path, flags: tuple[str, ...], key: str, kind: str, message: str
+) -> None:
+    """A refused key and an unknown model are one message for the run, not one for each query."""
+    with MessagesApi(lambda _: text("ok"), unknown_models={"claude-0"}) as api:
+        done = ask(tmp_path, api, RAW, *flags, key=key, queries=("One", "Two", "Three"))
+    assert done.code == 3
+    assert done.stderr.count(message) == 1
+    assert done.record["error"]["kind"] == kind
+    assert done.record["state"] == "interrupted"
+    assert "passed" not in done.verdicts.values()
+
+
+def test_an_api_that_nobody_reaches_ends_the_run(tmp_path: Path) -> None:
+    """One request is tried as often as it may be; then the run ends with what it met, and goes on when it is told to."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", *(f"q{number}" for number in range(40)))
+    env = {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": "http://127.0.0.1:1"}
+    flags = ("--retries", "1", "--max-retry-wait", "0.01")
+    done = run_mcprun("batch", prompts, RAW, *flags, "--out", "run", cwd=tmp_path, env=env)
+    assert (done.code, done.stderr.count("no connection to the API")) == (3, 1)
+    assert (done.record["state"], done.record["error"]["kind"]) == ("interrupted", "api_error")
+    assert (len(done.verdicts), set(done.verdicts.values())) == (40, {"skipped"})
+    assert "Resume with: mcprun batch --resume run" in done.stderr
+    with MessagesApi(lambda _: text("ok")) as api:
+        again = run_mcprun("batch", "--resume", "run", cwd=tmp_path, env={**env, "ANTHROPIC_BASE_URL": api.url})
+    assert (again.code, set(again.verdicts.values())) == (0, {"passed"})
+
+
+def test_an_answer_nested_without_end_is_an_error_of_its_query(tmp_path: Path) -> None:
+    """A body that no parser takes is one that can't be read; the other queries pass."""
+    deep = HttpReply(200, "[" * 100_000, {"content-type": "application/json"})
+    with MessagesApi(scripted({"One": [deep], "Two": [text("ok")]})) as api:
+        done = ask(tmp_path, api, RAW, "--no-retry", queries=("One", "Two"))
+    assert (done.code, [one["verdict"] for one in done.transcripts]) == (3, ["error", "passed"])
+    assert done.transcripts[0]["error"]["kind"] == "api_error"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "message"),
+    [
+        (error(402, "billing_error", "No credit"), "api_refused", "payment required by the API: 402 billing_error"),
+        (
+            error(400, "invalid_request_error", "Your credit balance is too low to access the API"),
+            "api_refused",
+            "payment required by the API: 400",
+        ),
+        (error(403, "permission_error", "Not yours"), "api_refused", "the API refused the key: 403 permission_error"),
+        (
+            error(400, "invalid_request_error", "tools.0.custom.input_schema: not valid"),
+            "bad_tools",
+            "the API refused the tool list: 400",
+        ),
+    ],
+)
+def test_refusals_that_every_query_would_meet(tmp_path: Path, answer: HttpReply, kind: str, message: str) -> None:
+    """No credit, a key without rights and a tool list that is refused end the run at once, with one message."""
+    with MessagesApi(lambda _: answer) as api:
+        done = ask(tmp_path, api, RAW, "--concurrency", "2", queries=tuple(f"Query {n}" for n in range(9)))
+        assert len(api.requests) <= 2
+    assert (done.code, done.record["error"]["kind"], set(done.verdicts.values())) == (3, kind, {"skipped"})
+    assert done.stderr.count(message) == 1
+    assert len(done.verdicts) == 9
+
+
+def test_an_unknown_model_of_one_query_is_its_own_error(tmp_path: Path) -> None:
+    """A query that asks for a model that is not there does not end the run for the others."""
+    queries = ({"id": "odd", "prompt": "One", "model": "claude-0"}, {"id": "fine", "prompt": "Two"})
+    with MessagesApi(lambda _: text("ok"), unknown_models={"claude-0"}) as api:
+        done = ask(tmp_path, api, RAW, queries=queries)
+    assert (done.code, done.verdicts) == (3, {"odd": "error", "fine": "passed"})
+    assert "the API has no model 'claude-0', which the query names" in done.stderr
+
+
+def test_a_silent_api_is_an_error_in_time(tmp_path: Path) -> None:
+    """A request that is not answered ends with its deadline, and the transcript says which one it was."""
+
+    def answer(_: Body) -> Answer:
+        api.closed.wait()
+        return text("too late")
+
+    with MessagesApi(answer) as api:
+        done = ask(tmp_path, api, RAW, "--request-timeout", "0.3", "--no-retry")
+    transcript = done.transcripts[0]
+    assert (done.code, transcript["stop"]) == (3, "timeout")
+    assert transcript["error"]["kind"] == "request_timeout"
+    reported = (
+        r"the API did not respond within 0\.3 s \(--request-timeout\); waiting for the model's turn 0 \(for \d\.\d s\)"
+    )
+    assert re.fullmatch(reported, transcript["error"]["message"])
+
+
+def test_a_query_that_takes_too_long_names_what_it_waited_for(tmp_path: Path) -> None:
+    """The query's own deadline ends it with a whole transcript of what was said so far."""
+    query = {"id": "slow", "prompt": "Hang", "timeout": 1.5}
+    with MessagesApi(scripted({"Hang": [calls(("hangs", {}))]})) as api:
+        done = ask(tmp_path, api, KINDS, queries=(query,))
+    transcript = done.transcripts[0]
+    assert (done.code, transcript["stop"], len(transcript["messages"])) == (3, "timeout", 2)
+    assert transcript["error"]["kind"] == "query_timeout"
+    assert re.fullmatch(
+        r"the query did not finish within 1\.5 s \(--query-timeout or its `timeout`\); waiting for hangs, call 0 \(for 1\.\d s\)",
+        transcript["error"]["message"],
+    )
+    hung = next(event for event in done.trace if event["event"] == "tool_call")
+    assert (hung["tool"], hung["problem"]) == ("hangs", "cancelled")
+
+
+def test_queries_run_at_the_same_time(tmp_path: Path) -> None:
+    """As many requests as `--concurrency` says are in flight at once."""
+    with MessagesApi(barrier_of(4)) as api:
+        done = ask(tmp_path, api, RAW, "--concurrency", "4", queries=tuple(f"q{number}" for number in range(8)))
+    assert (done.code, len(api.requests)) == (0, 8)
+
+
+def barrier_of(parties: int) -> Callable[[Body], Answer]:
+    """Answer only when so many requests wait together; one that waits alone too long gets an error."""
+    barrier = threading.Barrier(parties)
+
+    def answer(_: Body) -> Answer:
+        barrier.wait(timeout=30)
+        return text("together")
+
+    return answer
+
+
+def test_how_claude_is_to_answer(tmp_path: Path) -> None:
+    """Effort and thinking go with every request, a choice of tools with a query's first; by itself, nothing does."""
+    for flags, first in (
+        (("--effort", "low"), {"output_config": {"effort": "low"}}),
+        (("--thinking", "adaptive"), {"thinking": {"type": "adaptive"}}),
+        (("--thinking", "2048"), {"thinking": {"type": "enabled", "budget_tokens": 2048}}),
+        (("--tool-choice", "any"), {"tool_choice": {"type": "any"}}),
+        (("--tool-choice", "echo"), {"tool_choice": {"type": "tool", "name": "echo"}}),
+        ((), {}),
+    ):
+        with MessagesApi(scripted({"Hi": [calls(("echo", {"text": "a"})), text("ok")]})) as api:
+            assert ask(tmp_path, api, KINDS, *flags, queries=("Hi",)).code == 0
+        given = [
+            {
+                name: value
+                for name, value in request.body.items()
+                if name in ("output_config", "thinking", "tool_choice")
+            }
+            for request in api.requests
+        ]
+        assert given == [first, {name: value for name, value in first.items() if name != "tool_choice"}]
+
+
+@pytest.mark.parametrize("flags", [("--effort", "huge"), ("--thinking", "much"), ("--thinking", "10")])
+def test_manners_that_there_are_not(tmp_path: Path, flags: tuple[str, str]) -> None:
+    """Exit 2, before anything is run."""
+    done = run_mcprun("batch", "p.jsonl", KINDS, *flags, cwd=tmp_path)
+    assert (done.code, f"Invalid value for '{flags[0]}'" in done.stderr) == (2, True)

@@ -1,0 +1,146 @@
+"""HTML reports as the commands write them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.servers.kinds import PNG
+from tests.support.cli import EXAMPLE_SERVERS, QUICKSTART, ROOT, SERVERS, run_mcprun, script, write_jsonl
+from tests.support.markup import _Markup
+from tests.support.runs import call, trace_of, transcript, write_run
+
+REGRESSION = ROOT / "prompts" / "regression"
+
+
+# The commands. -------------------------------------------------------------------------------------------
+
+
+def test_a_report_is_one_file(tmp_path: Path) -> None:
+    """It holds every conversation and every table, names nothing that could be loaded, and is the same each time."""
+    assert run_mcprun("batch", *QUICKSTART, cwd=tmp_path).code == 0
+    done = run_mcprun("report", "--html", "report.html", cwd=tmp_path)
+    assert (done.code, done.stdout, done.stderr) == (0, "", "")
+    text = (tmp_path / "report.html").read_text()
+    page = _Markup(text)
+    assert sorted(page.islands) == ["c-0", "c-1", "c-2", "c-3", "c-4", "c-5", "data"]
+    assert [row[:3] for row in page.islands["data"]["rows"]][:2] == [["add", 1, "passed"], ["add-twice", 1, "passed"]]
+    assert page.islands["data"]["tools"] == ["add", "divide", "save_note", "read_note"]
+    assert not page.attributes & {"src", "srcset", "action", "background", "style"}
+    assert re.findall(r'href="([^"]*)"', text) == ["data:,"]
+    assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest|innerHTML =|eval\(", text)
+    run_mcprun("report", "--html", "again.html", cwd=tmp_path)
+    assert (tmp_path / "again.html").read_text() == text
+    assert not list(tmp_path.glob("*.new"))
+
+
+def test_a_comparison_is_one_file(tmp_path: Path) -> None:
+    """The terminal shows what it always does, and the page holds what differs, side by side."""
+    for version, out, model in (("shop", "good", "script"), ("shop_renamed", "head", "replay:good")):
+        args = (REGRESSION / "regression.jsonl", EXAMPLE_SERVERS / f"{version}.py", "--model", model, "--out", out)
+        run_mcprun("batch", *args, cwd=tmp_path)
+    plain = run_mcprun("diff", "good", "head", cwd=tmp_path)
+    done = run_mcprun("diff", "good", "head", "--html", "diff.html", cwd=tmp_path)
+    assert (done.code, done.stdout) == (1, plain.stdout)
+    assert re.fullmatch(r"diff\.html: \d+\.\d kB\n", done.stderr)
+    text = (tmp_path / "diff.html").read_text()
+    page = _Markup(text)
+    assert "✗ price  removed, probably renamed to unit_price" in text
+    assert page.islands["data"]["rows"] == [
+        ["apple", 1, "changed", "passed", "failed", 1, ['call 0 price{item: "apple"} result'], 1]
+    ]
+    (made,) = page.islands["d-0"]["calls"]
+    assert (made["state"], made["titles"]) == ("changed", ['price{item: "apple"}'] * 2)
+    assert made["result"] == [[["0.5", True]], [["error: Unknown tool: price", True]]]
+    assert page.islands["d-0"]["sides"][1]["causes"] == [
+        "tool_errors: call 0: price{item: \"apple\"} returned an error: 'Unknown tool: price'"
+    ]
+
+
+def test_what_does_not_count_does_not_differ_on_the_page(tmp_path: Path) -> None:
+    """`--scrub` and `--ignore` hold for what is side by side as well, and files may be compared."""
+    for name, at, price in (("base", "2026-11-22", 1), ("head", "2026-11-23", 2)):
+        one = transcript("q", call("price", structured={"at": at, "seen": name, "price": price}))
+        write_jsonl(tmp_path / f"{name}.jsonl", one.line())
+    args = ("--scrub", "timestamp", "--ignore", "**.seen", "--html", "d.html")
+    assert run_mcprun("diff", "base.jsonl", "head.jsonl", *args, cwd=tmp_path).code == 1
+    (made,) = _Markup((tmp_path / "d.html").read_text()).islands["d-0"]["calls"]
+    assert [line for line, differs in made["result"][1] if differs] == ['    "price": 2']
+
+
+def test_repeats_are_one_row(tmp_path: Path) -> None:
+    """Of a query that was run several times the rates are told, and the repeats that show best what differs."""
+    for name, prices in (("base", (1, 1, 1, 1)), ("head", (1, 1, 3, 3))):
+        made = [
+            transcript("q", call("price", structured={"price": price}), repeat=number).line()
+            for number, price in enumerate(prices, 1)
+        ]
+        write_jsonl(tmp_path / f"{name}.jsonl", *made)
+    assert run_mcprun("diff", "base.jsonl", "head.jsonl", "--html", "d.html", cwd=tmp_path).code == 1
+    islands = _Markup((tmp_path / "d.html").read_text()).islands
+    message = "new in 2 runs, for example repeat 3: call 0 price{} result"
+    assert islands["data"]["rows"] == [["q", 1, "changed", "4/4", "4/4", 1, [message], 1]]
+    (shown,) = islands["d-0"]["calls"]
+    differing = [[line.strip() for line, differs in side if differs] for side in shown["result"]]
+    assert differing == [['"price": 1'], ['"price": 3']]
+
+
+def test_a_baseline_has_a_report(tmp_path: Path) -> None:
+    """Without a trace it says that times are not known; a slim one still shows its calls."""
+    assert run_mcprun("batch", *QUICKSTART, cwd=tmp_path).code == 0
+    assert run_mcprun("bless", "latest", "baseline", "--slim", cwd=tmp_path).code == 0
+    assert run_mcprun("report", "baseline", "--html", "b.html", cwd=tmp_path).code == 0
+    text = (tmp_path / "b.html").read_text()
+    assert "No durations: this run has no trace." in text
+    assert [item["kind"] for item in _Markup(text).islands["c-0"]["items"]] == ["call", "text"]
+
+
+def test_every_kind_of_content(tmp_path: Path) -> None:
+    """What a real server sends: images are shown when their type is allowed, all else is named."""
+    tools = ["image", "drawing", "audio", "link", "embedded_text", "embedded_pdf", "empty"]
+    prompts = write_jsonl(tmp_path / "p.jsonl", script(*((tool, {}) for tool in tools)))
+    assert run_mcprun("batch", prompts, SERVERS / "kinds.py", cwd=tmp_path).code == 0
+    run_mcprun("report", "--html", "r.html", cwd=tmp_path)
+    items = _Markup((tmp_path / "r.html").read_text()).islands["c-0"]["items"]
+    assert [[one.get("text", one.get("data")) for one in item["items"]] for item in items if item["kind"] == "call"] == [
+        [PNG], ["[image, image/svg+xml, 41 bytes, not shown]"], ["[audio, audio/wav]"], ["[resource link demo://readme]"],
+        ["[resource demo://readme]\n# Read me"], ["[resource demo://paper, binary]"], [],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["report", "nope", "--html", "r.html"], "there is no run at nope"),
+        (["report", "run", "--html", "run/run.json/r.html"], "can't write run/run.json/r.html: "),
+        (["report", "torn", "--html", "r.html"], "torn/trace.jsonl has a line that is not an event"),
+        (["diff", "torn", "run", "--html", "no/d.html"], "can't write no/d.html: No such file or directory"),
+    ],
+)
+def test_what_can_not_be_reported(tmp_path: Path, args: list[str], message: str) -> None:
+    """Exit 2, one message, and no file."""
+    write_run(tmp_path / "run", [transcript("a")])
+    write_run(tmp_path / "torn", [transcript("a")], [{"event": "model_call"}])
+    done = run_mcprun(*args, cwd=tmp_path)
+    assert (done.code, message in done.stderr, "Traceback" in done.stderr) == (2, True, False)
+    assert not list(tmp_path.glob("*.html*"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["nothing", "[]", '{"event": 1, "at": "2026-11-22T10:00:00Z"}', '{"event": "x"}', '{"event": "x", "at": "noon"}',
+     '{"event": "x", "at": "2026-11-22T10:00:00Z", "seconds": "1"}',
+     '{"event": "x", "at": "2026-11-22T10:00:00Z", "seconds": NaN}'],
+)  # fmt: skip
+def test_a_damaged_trace_is_one_message(tmp_path: Path, line: str) -> None:
+    """A whole line that is no event is named; a torn last one does not count."""
+    run = write_run(tmp_path / "run", [transcript("a")], trace_of([transcript("a")]))
+    with (run / "trace.jsonl").open("a") as stream:
+        stream.write(line)
+    assert run_mcprun("report", "run", "--html", "r.html", cwd=tmp_path).code == 0
+    with (run / "trace.jsonl").open("a") as stream:
+        stream.write("\n")
+    done = run_mcprun("report", "run", "--html", "r.html", cwd=tmp_path)
+    assert (done.code, done.stderr) == (2, "Error: run/trace.jsonl has a line that is not an event\n")

@@ -1,0 +1,39 @@
+"""Markdown reports as commands write them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support.cli import RAW, run_mcprun, script, write_jsonl
+from tests.support.flaky import flaky
+from tests.support.forks import Forks
+from tests.support.markdown_text import tokens
+
+
+def test_what_is_told_of_a_run(tmp_path: Path) -> None:
+    """The mark that comments are found by, a headline, what did not pass and why, who answered, the calls, folded."""
+    failing = script(("ok", {}), id="it [1]", expect={"text": {"contains": "6"}})
+    write_jsonl(tmp_path / "p q.jsonl", failing, script(id="fine"))
+    done = run_mcprun("batch", "p q.jsonl", RAW, "--out", "r", "--markdown", "m.md", "--", "odd", cwd=tmp_path)
+    text = (tmp_path / "m.md").read_text()
+    assert done.code == 1
+    assert text.startswith("<!-- mcprun:p-q -->\n### ✗ Failed: p q, 1 passed, 1 failed\n")
+    shown = "".join(token.content for token in tokens(text) if token.type in ("text", "text_special"))
+    assert "expected text with '6', got 'Done.'" in shown
+    assert "server raw" not in shown
+    assert "prompts p q.jsonl; server " in shown
+    (command, message) = (token.content for token in tokens(text) if token.type == "fence")
+    assert command == f"mcprun batch 'p q.jsonl' {RAW} --filter 'it [[]1]' -- odd\n"
+    assert message.splitlines()[2:] == ["user     Do it.", "call 0   ok{}", '→        ["ok", {}]', "model    Done."]
+    again = run_mcprun(*command.split()[1:2], "p q.jsonl", RAW, "--filter", "it [[]1]", "--", "odd", cwd=tmp_path)
+    assert list(again.verdicts) == ["it [1]"]
+
+
+def test_repeats(mcprun: Forks, tmp_path: Path) -> None:
+    """Rates have a table, and a failed run that is excused is said to be none."""
+    flaky(mcprun, tmp_path, "--repeat", "4", "--pass-rate", "0.75", "--markdown", "m.md")
+    text = (tmp_path / "m.md").read_text()
+    assert "### ✓ Passed: p, 7 passed, 1 failed\n" in text
+    assert "Not counted as failures: 1 failed repeat of queries that reached their required pass rate." in text
+    assert "| <code>sometimes</code> | 3/4 | 75% | 30% to 95% | 75% | flaky |" in text
+    assert "details" not in text

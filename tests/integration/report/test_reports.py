@@ -1,0 +1,154 @@
+"""`mcprun report` and the report options of `mcprun batch`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from mcprun.report.csv import COLUMNS
+from tests.support.cli import QUICKSTART, RAW, read_jsonl, run_mcprun, script, squeezed, write_jsonl
+from tests.support.forks import Forks
+
+if sys.platform == "win32":
+    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
+
+FORMS = ("junit", "markdown", "csv", "tap")
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the quickstart once, and give the folder it was run in."""
+    folder = tmp_path_factory.mktemp("ran")
+    assert run_mcprun("batch", *QUICKSTART, cwd=folder).code == 0
+    return folder
+
+
+def test_without_an_option_the_totals_are_printed(ran: Path, tmp_path: Path) -> None:
+    """They are those of the end of a batch."""
+    batch = run_mcprun("batch", *QUICKSTART, cwd=tmp_path)
+    done = run_mcprun("report", cwd=tmp_path)
+    assert (done.code, done.stdout, done.stderr) == (0, batch.stdout, "")
+
+
+@pytest.mark.parametrize("width", [40, 76, 77])
+def test_the_totals_stand_in_one_row_where_that_fits(ran: Path, width: int) -> None:
+    """However wide the terminal is, no number is broken, and no line is longer than it."""
+    stdout = run_mcprun("report", cwd=ran, env={"COLUMNS": str(width)}).stdout
+    in_one_row = any(line.split()[:4] == ["passed", "failed", "error", "skipped"] for line in stdout.splitlines())
+    assert in_one_row == (width >= 77)
+    *table, _ = stdout.splitlines()
+    assert all(len(line) <= width for line in table)
+
+
+def test_a_run_that_was_killed_has_totals_too(mcprun: Forks, tmp_path: Path) -> None:
+    """What is done counts, though nobody has summed it up; both in the report and in what is shown."""
+    write_jsonl(tmp_path / "p.jsonl", *(script(("ok", {}), id=name) for name in "abc"))
+    flags = ("--concurrency", "1", "--out", "run")
+    lines = mcprun.lines("batch", "p.jsonl", RAW, *flags[:2], "--out", "whole", cwd=tmp_path)
+    killed = mcprun.run("batch", "p.jsonl", RAW, *flags, cwd=tmp_path, kill=lines * 9 // 10)
+    done = len(read_jsonl(tmp_path / "run" / "transcripts.jsonl"))
+    assert (killed.code, done > 0) == (-signal.SIGKILL, True)
+    for command in ("report", "show"):
+        stdout = squeezed(run_mcprun(command, "run", cwd=tmp_path).stdout)
+        (row,) = (line for line in stdout if re.fullmatch(r"[\d, ]+ none \?", line))
+        assert row.split()[:5] == [str(done), "0", "0", "0", str(done)]  # passed, failed, error, skipped, calls
+
+
+@pytest.mark.parametrize("file", ["transcripts.jsonl", "trace.jsonl", "queries.jsonl"])
+def test_a_line_that_is_nested_without_end_is_one_message(tmp_path: Path, file: str) -> None:
+    """Whoever reads it says which file is damaged, and that is all."""
+    write_jsonl(tmp_path / "p.jsonl", script(id="a"))
+    assert run_mcprun("batch", "p.jsonl", RAW, "--out", "run", cwd=tmp_path).code == 0
+    with (tmp_path / "run" / file).open("a") as stream:
+        stream.write("[" * 100_000 + "]" * 100_000 + "\n")
+    commands = {
+        "transcripts.jsonl": [["show", "run"], ["batch", "--resume", "run"], ["report", "run", "--csv", "-"]],
+        "trace.jsonl": [["report", "run", "--html", "r.html"]],
+        "queries.jsonl": [["batch", "--resume", "run"]],
+    }
+    for command in commands[file]:
+        done = run_mcprun(*command, cwd=tmp_path)
+        assert done.code == 2
+        assert len(done.stderr.splitlines()) == 1
+        assert f"run/{file}" in done.stderr
+
+
+def test_all_forms_at_once(ran: Path) -> None:
+    """Each goes to its file, folders are made, and the run stays as it is."""
+    before = sorted(path.name for path in (ran / "outputs" / "latest").iterdir())
+    flags = [word for form in FORMS for word in (f"--{form}", f"new/{form}/it")]
+    assert run_mcprun("report", "latest", *flags, cwd=ran).code == 0
+    for form, begin in zip(
+        FORMS, ("<?xml ", "<!-- mcprun:quickstart -->", "id,repeat,", "TAP version 14\n1..6\n"), strict=True
+    ):
+        assert (ran / "new" / form / "it").read_text().startswith(begin)
+    assert sorted(path.name for path in (ran / "outputs" / "latest").iterdir()) == before
+
+
+def test_stdout_is_for_one_report_and_nothing_else(ran: Path) -> None:
+    """What batch would say there goes to stderr, and two reports for it are refused."""
+    done = run_mcprun("batch", *QUICKSTART, "--csv", "-", cwd=ran)
+    assert len(list(csv.reader(io.StringIO(done.stdout)))) == 7
+    assert "transcripts.jsonl, trace.jsonl" in done.stderr
+    both = run_mcprun("report", "--csv", "-", "--tap", "-", cwd=ran)
+    assert (both.code, "another report already goes to stdout" in both.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["nope", "--csv", "x"], "Error: there is no run at nope or outputs/nope"),
+        (["--csv", "outputs"], "File 'outputs' is a directory"),
+        (["--csv", "file/x.csv"], "Error: can't write file/x.csv: "),
+    ],
+)
+def test_reports_that_can_not_be_written(ran: Path, args: list[str], message: str) -> None:
+    """Exit 2, and one message."""
+    (ran / "file").touch()
+    done = run_mcprun("report", *args, cwd=ran)
+    assert (done.code, message in done.stderr, "Traceback" in done.stderr) == (2, True, False)
+
+
+def test_a_report_that_can_not_be_written_loses_no_run(tmp_path: Path) -> None:
+    """The run is whole, the other report is there, the message says how to have this one, and CI does not see green."""
+    (tmp_path / "file").touch()
+    done = run_mcprun("batch", *QUICKSTART, "--junit", "file/j.xml", "--tap", "t.tap", cwd=tmp_path)
+    assert (done.code, done.record["state"], len(done.transcripts)) == (3, "finished", 6)
+    assert done.stderr.splitlines()[-1].startswith("Error: can't write file/j.xml: ")
+    assert f"write its reports with: mcprun report {done.run.relative_to(tmp_path)}" in done.stderr
+    assert (tmp_path / "t.tap").exists()
+    write_jsonl(tmp_path / "p.jsonl", script(expect={"text": {"equals": "6"}}))
+    assert run_mcprun("batch", "p.jsonl", RAW, "--junit", "file/j.xml", cwd=tmp_path).code == 1
+
+
+def test_reports_of_runs_that_end_early(tmp_path: Path) -> None:
+    """A budget, an interrupt and a resume all end with reports of what there is."""
+    write_jsonl(tmp_path / "p.jsonl", *(script(("die", {}), id=name) for name in "abc"))
+    done = run_mcprun(
+        "batch", "p.jsonl", RAW, "--max-failures", "1", "--concurrency", "1", "--tap", "t.tap", cwd=tmp_path
+    )
+    assert done.code == 3
+    lines = [line for line in (tmp_path / "t.tap").read_text().splitlines() if re.match(r"(not )?ok ", line)]
+    assert [line.split(" # ")[0] for line in lines] == ["not ok 1 - run", "not ok 2 - a", "ok 3 - b", "ok 4 - c"]
+    assert " # SKIP budget: not started: queries that did not pass: 1 (--max-failures 1)" in lines[2]
+    (tmp_path / "t.tap").unlink()
+    assert run_mcprun("batch", "--resume", "latest", "--restarts", "20", cwd=tmp_path).code == 3
+    assert "1..4\n" in (tmp_path / "t.tap").read_text()
+
+
+def test_csv_tells_of_each_query(ran: Path) -> None:
+    """One row each, in the order of the prompts, with the numbers of the transcripts and times of the trace."""
+    rows = list(csv.DictReader(io.StringIO(run_mcprun("report", "--csv", "-", cwd=ran).stdout)))
+    data = read_jsonl(ran / "outputs" / "latest" / "transcripts.jsonl")
+    assert tuple(rows[0]) == COLUMNS
+    assert [(row["id"], row["verdict"], int(row["calls"]), int(row["turns"])) for row in rows] == [
+        (one["id"], one["verdict"], len(one["calls"]), len(one["turns"])) for one in data
+    ]
+    assert [row["tool_errors"] for row in rows] == ["0", "0", "0", "1", "0", "0"]
+    assert all(re.fullmatch(r"\d+\.\d{3}", row["seconds"]) for row in rows)

@@ -1,0 +1,81 @@
+"""Every command refuses a damaged run, and `--resume` repairs it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mcprun import UsageError, compare_runs
+from mcprun.runs.run import Run
+from tests.support.cli import RAW, run_mcprun, script, write_jsonl
+from tests.support.damaged_runs import TRANSCRIPTS, edit_record, repeat_line, replace_line, run, stray_line, tear_last
+
+__all__ = ["run"]
+
+
+def test_a_run_that_goes_on_may_hold_anything(run: Path) -> None:
+    """Its `run.json` does not count yet; a torn line is the one that is being written."""
+    edit_record(run, state="started", counts=None)
+    tear_last(run)
+    assert [one.id for one in Run.read(str(run)).transcripts()] == ["a", "b"]
+    assert run_mcprun("show", "run", cwd=run.parent).code == 0
+
+
+def test_all_that_reads_a_run_refuses_a_damaged_one(tmp_path: Path) -> None:
+    """With exit code 2, the file's name and what to do; `--resume` repairs it."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", script(id="a"), script(id="b"))
+    assert run_mcprun("batch", prompts, RAW, "--out", "good", cwd=tmp_path).code == 0
+    for part in ("1/2", "2/2"):
+        assert run_mcprun("batch", prompts, RAW, "--shard", part, "--out", f"s{part[0]}", cwd=tmp_path).code == 0
+    shutil.copytree(tmp_path / "good", tmp_path / "bad")
+    for folder in ("bad", "s2"):
+        tear_last(tmp_path / folder)
+    for command in (
+        ["show", "bad"],
+        ["show", "bad", "a"],
+        ["report", "bad", "--junit", "j.xml"],
+        ["diff", "bad", "good"],
+        ["diff", "good", "bad"],
+        ["diff", f"bad/{TRANSCRIPTS}", "good"],
+        ["bless", "bad", "kept"],
+        ["bless", "bad", "kept", "--force"],
+        ["bless", "good", "bad"],
+        ["merge", "s1", "s2", "--out", "whole"],
+        ["merge", "s1", "s2", "--out", "whole", "--partial"],
+        ["batch", prompts, RAW, "--baseline", "bad", "--out", "new"],
+        ["batch", prompts, RAW, "--model", "replay:bad", "--out", "new"],
+    ):
+        done = run_mcprun(*command, cwd=tmp_path)
+        assert (done.code, f"{TRANSCRIPTS} is damaged: " in done.stderr, done.stdout) == (2, True, ""), command
+    assert not any((tmp_path / name).exists() for name in ("j.xml", "kept", "new"))
+    with pytest.raises(UsageError, match="is damaged"):
+        compare_runs(tmp_path / "good", tmp_path / "bad")
+    resumed = run_mcprun("batch", "--resume", "bad", cwd=tmp_path)
+    assert (resumed.code, resumed.bytes) == (0, (tmp_path / "good" / TRANSCRIPTS).read_bytes())
+    assert run_mcprun("diff", "good", "bad", cwd=tmp_path).code == 0
+
+
+def test_a_baseline_is_not_resumed(run: Path) -> None:
+    """The message says what to do."""
+    assert run_mcprun("bless", "run", "baseline", "--force", cwd=run.parent).code == 0
+    done = run_mcprun("batch", "--resume", "baseline", cwd=run.parent)
+    assert (done.code, done.stderr) == (
+        2,
+        "Error: baseline is a baseline, which can't be resumed; replace it with a new run:"
+        " mcprun bless RUN baseline --force\n",
+    )
+
+
+@pytest.mark.parametrize("harm", [repeat_line, replace_line, stray_line])
+def test_a_run_that_is_resumed_holds_each_query_once(tmp_path: Path, harm: Callable[[Path], None]) -> None:
+    """Lines that stand there twice are dropped and not counted; what they stood in place of is run again."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", *(script(id=name) for name in "abc"))
+    assert run_mcprun("batch", prompts, RAW, "--out", "run", cwd=tmp_path).code == 0
+    good = (tmp_path / "run" / TRANSCRIPTS).read_bytes()
+    harm(tmp_path / "run")
+    resumed = run_mcprun("batch", "--resume", "run", cwd=tmp_path)
+    assert (0, good) == (resumed.code, resumed.bytes)
+    assert run_mcprun("show", "run", cwd=tmp_path).code == 0

@@ -1,0 +1,7 @@
+"""Tests of the project itself: its documents, its workflow and its imports."""
+
+from tests.support.processes import adopt_orphans, mcprun, no_process_is_left
+
+__all__ = ["mcprun", "no_process_is_left"]
+
+adopt_orphans()

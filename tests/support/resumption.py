@@ -1,0 +1,58 @@
+"""Interrupt a run, resume it and compare the result with an uninterrupted one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.cli import RAW, Result, script, write_jsonl
+from tests.support.forks import Forks
+
+
+def some_queries() -> list[dict[str, Any]]:
+    """Twelve queries of every verdict but `skipped`, some with several turns."""
+    queries = [script(("ok", {"n": n}), ("plain", {"n": n}), text=f"é{n}") | {"id": f"q{n}"} for n in range(10)]
+    queries[3]["expect"] = {"text": {"contains": "no"}}
+    queries[7]["script"] = [{"calls": [{"tool": "ok"}]}, {"calls": [{"tool": "sorry"}]}, {"text": "done"}]
+    missing = {"$from": 0, "path": "/structuredContent/id"}
+    broken = {"calls": [{"tool": "ok"}]}, {"calls": [{"tool": "ok", "input": {"id": missing}}]}
+    return [*queries, script() | {"id": "says"}, script(id="broken", script=[*broken])]
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    """The prompts file of twelve queries."""
+    return write_jsonl(tmp_path / "p.jsonl", *some_queries())
+
+
+@pytest.fixture
+def whole(mcprun: Forks, tmp_path: Path, prompts: Path) -> Result:
+    """The run that nobody touches."""
+    done = mcprun.run("batch", "p.jsonl", RAW, "--out", "whole", cwd=tmp_path)
+    assert done.code == 1
+    assert done.record["counts"] | {"usage": 0} == {
+        "passed": 9, "failed": 2, "error": 1, "skipped": 0, "calls": 21, "tool_errors": 1, "diverged": 0, "turns": 23, "usage": 0
+    }  # fmt: skip
+    return done
+
+
+def same(resumed: Result, whole: Result, kills: int = 0) -> None:
+    """Hold a run against the one that nobody touched.
+
+    A kill may come between a transcript and the line of the trace that tells of it: the transcript is what counts.
+    """
+    assert resumed.code == whole.code
+    assert resumed.bytes == whole.bytes
+    assert resumed.record["counts"] == whole.record["counts"]
+    assert resumed.record["state"] == "finished"
+    ends = [event["query"] for event in resumed.trace if event["event"] == "query_end"]
+    assert set(ends) <= set(whole.verdicts)
+    assert len(set(whole.verdicts) - set(ends)) <= kills
+
+
+def resumed_part(done: Result) -> list[dict[str, Any]]:
+    """Give the trace since the last start."""
+    starts = [number for number, event in enumerate(done.trace) if event["event"] == "run_start"]
+    return done.trace[starts[-1] :]

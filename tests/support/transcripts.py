@@ -1,0 +1,96 @@
+"""Build calls and transcripts, and Hypothesis strategies for both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from hypothesis import strategies as st
+
+from mcprun.analysis.diff.runs import RunDiff
+from mcprun.analysis.diff.transcripts import DEFAULT_ASPECTS, Change, CompareOptions
+from tests.support.json_strategies import JSON
+
+calls = st.lists(
+    st.fixed_dictionaries(
+        {
+            "turn": st.just(0),
+            "tool": st.sampled_from("abc"),
+            "input": st.dictionaries(st.sampled_from("xy"), st.integers(0, 2), max_size=2),
+            "is_error": st.booleans(),
+            "content": st.lists(
+                st.fixed_dictionaries({"type": st.just("text"), "text": st.text(max_size=3)}), max_size=2
+            ),
+            "structured": st.none() | JSON,
+        }
+    ),
+    max_size=5,
+)
+
+transcripts = st.fixed_dictionaries(
+    {
+        "id": st.sampled_from("pqrstu"),
+        "repeat": st.integers(1, 2),
+        "verdict": st.sampled_from(["passed", "failed"]),
+        "stop": st.sampled_from(["end_turn", "max_turns"]),
+        "calls": calls,
+        "text": st.text(max_size=5),
+        "turns": st.lists(st.just({}), max_size=3),
+        "usage": st.none() | st.just({"input_tokens": 5}),
+        "error": st.none(),
+    }
+)
+
+
+def lines(run: list[dict[str, Any]]) -> Iterator[bytes]:
+    """Write a run as its file has it."""
+    return (json.dumps(one).encode() + b"\n" for one in run)
+
+
+def transcript(**more: Any) -> dict[str, Any]:
+    """Make a transcript as its file has it."""
+    plain = {
+        "id": "q", "repeat": 1, "verdict": "passed", "stop": "end_turn", "calls": [], "text": "", "turns": [],
+        "usage": None, "error": None,
+    }  # fmt: skip
+    return {**plain, **more}
+
+
+def call(tool: str, text: str = "", structured: Any = None, is_error: bool = False, **input: Any) -> dict[str, Any]:
+    """Make a call as the file has it."""
+    content = [{"type": "text", "text": text}] if text else []
+    return {"turn": 0, "tool": tool, "input": input, "is_error": is_error, "content": content, "structured": structured}
+
+
+def changes(base: dict[str, Any], head: dict[str, Any], *aspects: str, **options: Any) -> list[Change]:
+    """Compare two transcripts of the same query."""
+    comparison = RunDiff(CompareOptions(frozenset(aspects) or DEFAULT_ASPECTS, **options))
+    return [change for diff in comparison.compare(lines([base]), lines([head])) for change in diff.changes]
+
+
+# Scrubbing. ----------------------------------------------------------------------------------------------
+
+EXAMPLES = {
+    "uuid": ["123e4567-e89b-12d3-a456-426614174000", "9F1B7E02-0000-4000-8000-0123456789AB"],
+    "timestamp": [
+        "2026-11-22",
+        "2026-11-22T10:11:12.345Z",
+        "2026-11-22 10:11",
+        "2026-11-22T10:11:12+01:00",
+        "20261129T101112Z",
+        "2026-11-22T10:11:12+01",
+        "2026-11-22t10:11:12z",
+        "20261129T101112.345+0100",
+        "20261129T1011",
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994",
+        "Sun, 6 Nov 1994 08:49:37 -0800",
+        "6 Nov 1994 08:49 PST",
+        "2026/11/22 10:11:12",
+    ],
+    "tmp": ["/tmp/pytest-1/x.txt", "/var/folders/ab/cd/T/x", "/private/tmp/a"],
+    "port": ["localhost:54321", "localhost:8080", "[::1]:9000"],
+    "hash": ["d41d8cd98f00b204e9800998ecf8427e", "a" * 40, "0" * 64],
+}

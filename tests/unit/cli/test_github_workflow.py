@@ -1,0 +1,33 @@
+"""The workflow that `mcprun init` writes."""
+
+from __future__ import annotations
+
+import shlex
+
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mcprun.cli.commands.init.github_workflow import Commands, workflow
+from mcprun.errors import UsageError
+
+
+@given(
+    st.text(min_size=1), st.lists(st.text(), max_size=2), st.sampled_from(["p.jsonl", "a b/p.jsonl", "é/$p #.jsonl"])
+)
+@settings(deadline=None)
+def test_a_workflow_says_what_it_was_given(server: str, args: list[str], prompts: str) -> None:
+    """Whatever the words, they come back from YAML and shell as they were; what can't is refused."""
+    try:
+        text = workflow(Commands(prompts, server, args), ["npm ci"])
+    except UsageError:
+        assert "${{" in f"{server}{args}" or not "".join([server, *args]).isprintable()
+        return
+    (job,) = yaml.safe_load(text)["jobs"].values()
+    assert [step["run"] for step in job["steps"] if "run" in step][:2] == ["pip install mcprun", "npm ci"]
+    lines = [line for line in job["steps"][4]["run"].splitlines() if line.startswith("  mcprun")]
+    for line in lines:
+        words = shlex.split(line)
+        assert words[:4] == ["mcprun", "batch", prompts, server]
+        assert words[words.index("--github") + 1 :] == (["--", *args] if args else [])
+    assert len(lines) == 2

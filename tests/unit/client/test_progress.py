@@ -1,0 +1,223 @@
+"""Progress notifications extend a call's time limit, up to a limit for the whole call."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Any, TypeVar, cast
+
+import mcp_types
+import pytest
+from mcp import Client
+
+from mcprun._util.deadline import Deadline
+from mcprun.client.callbacks import ClientCallbacks
+from mcprun.client.connection import Connection
+from mcprun.client.inspect import list_catalog
+from mcprun.client.request_errors import RequestFailed
+from mcprun.client.request_owner import ClientFeatures, ClientResponse, PendingCall, RequestHandler
+from mcprun.client.session import ConnectedServer, ServerSession
+from mcprun.client.traffic import Traffic
+from mcprun.runs.events import AttemptRef, Event
+from mcprun.tools.toolset import ToolSet
+from tests.support import virtual_time
+from tests.support.lines import Line
+
+T = TypeVar("T")
+
+INFO = {"name": "s", "version": "1"}
+
+DISCOVERED = {
+    "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {"prompts": {}}, "serverInfo": INFO,
+    "ttlMs": 0, "cacheScope": "private",
+}  # fmt: skip
+
+INITIALIZED = {"protocolVersion": "2025-11-25", "capabilities": {"prompts": {}}, "serverInfo": INFO}
+
+RESULTS: dict[str, dict[str, Any]] = {
+    "tools/call": {"content": []},
+    "prompts/get": {"messages": []},
+    "resources/read": {"contents": [], "ttlMs": 0, "cacheScope": "private"},
+    "prompts/list": {"prompts": [], "ttlMs": 0, "cacheScope": "private"},
+}
+
+
+class Silent:
+    """Somebody who answers nothing."""
+
+    where = AttemptRef("q")
+
+    async def answer(self, kind: str, request: Any, caller: PendingCall | None, *, is_sure: bool) -> ClientResponse:
+        """Answer nothing."""
+        raise NotImplementedError
+
+
+async def serve(line: Line, progress: Iterable[tuple[float, float | None]], era: str) -> None:
+    """Report progress on each request, a second apart, and then give its result; each item is progress and total."""
+    while True:
+        request = await line.receive()
+        if not isinstance(request, mcp_types.JSONRPCRequest):
+            continue
+        if request.method == "server/discover":
+            line.answer(request.id, DISCOVERED if era == "modern" else None)
+        elif request.method == "initialize":
+            line.answer(request.id, INITIALIZED)
+        else:
+            token = (request.params or {})["_meta"]["progressToken"]
+            for done, total in progress:
+                await asyncio.sleep(1)
+                line.notify("notifications/progress", {"progressToken": token, "progress": done, "total": total})
+            await asyncio.sleep(1)
+            line.answer(
+                request.id, {**RESULTS[request.method], **({"resultType": "complete"} if era == "modern" else {})}
+            )
+
+
+def asked(
+    ask: Callable[[ServerSession, PendingCall], Awaitable[T]],
+    progress: Iterable[tuple[float, float | None]],
+    era: str = "legacy",
+    limits: tuple[float, float] = (2, 10),
+    events_: list[Event] | None = None,
+) -> tuple[T, float]:
+    """Ask a server that reports progress, with time limits for a call and for all of it; give the seconds, too."""
+
+    async def main() -> tuple[T, float]:
+        line = Line()
+        serving = asyncio.create_task(serve(line, progress, era))
+        callbacks = ClientCallbacks(
+            1, ClientFeatures(), (events_ if events_ is not None else []).append, str, Counter()
+        )
+        traffic = Traffic(1000).wrap(line.open(), lambda: None)
+        async with Client(traffic, mode="auto", cache=None) as client:
+            server = ServerSession(
+                1,
+                ConnectedServer(client, Connection(lambda _: None), cast("Any", None), callbacks),
+                ToolSet(),
+                cast("Any", None),
+                limits[1],
+            )
+            loop = asyncio.get_running_loop()
+            started = loop.time()
+            found = await ask(server, PendingCall(cast("RequestHandler", Silent()), 0, 0, Deadline(*limits)))
+            took = loop.time() - started
+            serving.cancel()
+            line.to_client.close()
+            return found, took
+
+    return virtual_time.run(main())
+
+
+async def call(server: ServerSession, caller: PendingCall) -> str:
+    """Call a tool; give what the model is told."""
+    answer = await server.call("slow", {}, caller.clock.limit_s, caller)
+    return answer.result["content"][0]["text"] if answer.is_error else "done"
+
+
+async def request(server: ServerSession, caller: PendingCall | None, sent: mcp_types.Request[Any, Any]) -> str:
+    """Send another request; give why there is no result of it."""
+    try:
+        await server.request(sent, "it", 2, caller)
+    except RequestFailed as error:
+        return str(error)
+    return "done"
+
+
+def get_prompt(server: ServerSession, caller: PendingCall) -> Awaitable[str]:
+    """Get a prompt."""
+    return request(server, caller, mcp_types.GetPromptRequest(params=mcp_types.GetPromptRequestParams(name="x")))
+
+
+def read_resource(server: ServerSession, caller: PendingCall) -> Awaitable[str]:
+    """Read a resource."""
+    params = mcp_types.ReadResourceRequestParams(uri="x://y")
+    return request(server, caller, mcp_types.ReadResourceRequest(params=params))
+
+
+def list_prompts(server: ServerSession, _: PendingCall) -> Awaitable[str]:
+    """List prompts, on behalf of no call."""
+    return request(server, None, mcp_types.ListPromptsRequest(params=mcp_types.PaginatedRequestParams()))
+
+
+def counted(*numbers: float) -> Iterator[tuple[float, float | None]]:
+    """Make progress of numbers, of ten."""
+    return ((number, 10) for number in numbers)
+
+
+async def list_everything(server: ServerSession, _: PendingCall) -> str:
+    """List what a server offers besides tools; give what failed."""
+    return ", ".join((await list_catalog(server, 2, print)).failed.values()) or "done"
+
+
+KINDS = [call, get_prompt, read_resource, list_prompts]
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+@pytest.mark.parametrize("ask", [*KINDS, list_everything])
+def test_progress_starts_the_time_limit_anew(ask: Any, era: str) -> None:
+    """A request of six seconds comes to its end with a limit of two, when it reports progress each second."""
+    assert asked(ask, counted(1, 2, 3, 4, 5), era) == ("done", 6)
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+@pytest.mark.parametrize("ask", KINDS)
+def test_no_progress_goes_on_for_ever(ask: Any, era: str) -> None:
+    """The limit for all of it holds, and the message names it and says how far it had come."""
+    endless = ((number, None) for number in itertools.count())
+    message, took = asked(ask, endless, era, (2, 4.5))
+    text = "within 4.5 s in all (--max-call-timeout); last progress less than 2 s earlier (3)"
+    assert message in (f"No answer from slow {text}.", f"no response to it {text}")
+    assert took == 4.5
+
+
+@pytest.mark.parametrize(
+    ("progress", "message", "took"),
+    [
+        ((), "within 2 s", 2),
+        ((3, 3, 3, 3, 3), "within 2 s; last progress 2 s earlier (3 of 10)", 3),
+        ((3, 2, 1, 0), "within 2 s; last progress 2 s earlier (3 of 10)", 3),
+        ((1, 2, float("nan"), float("nan")), "within 2 s; last progress 2 s earlier (2 of 10)", 4),
+        ((0.25, 0.5, 0.5, 0.5), "within 2 s; last progress 2 s earlier (0.5 of 10)", 4),
+        ((-5, -4, -4, -4), "within 2 s; last progress 2 s earlier (-4 of 10)", 4),
+    ],
+)
+def test_only_progress_that_increases_counts(progress: tuple[float, ...], message: str, took: float) -> None:
+    """Two seconds after the last that did, the call is over."""
+    still = counted(*[float("nan")] * 10)
+    assert asked(call, [*counted(*progress), *still], limits=(2, 60)) == (f"No answer from slow {message}.", took)
+
+
+def test_the_trace_has_the_first_of_many_notifications() -> None:
+    """A flood of them extends nothing that does not increase, and is counted."""
+    events: list[Event] = []
+    assert asked(call, counted(*range(1, 40)), limits=(2, 60), events_=events) == ("done", 40)
+    assert len(events) == 20
+
+
+def test_progress_while_the_clock_stands_still() -> None:
+    """What waits for an answer of ours is not counted, and progress made meanwhile counts from its end."""
+
+    clock = Deadline(2, 5)
+
+    async def wait() -> None:
+        async with clock:
+            await asyncio.sleep(1)
+            with clock.pause():
+                await asyncio.sleep(10)
+                clock.extend(1, None)
+                await asyncio.sleep(10)
+            await asyncio.sleep(1)
+            clock.extend(2, None)
+            await asyncio.sleep(1.5)
+            clock.extend(3, None)
+            await asyncio.sleep(60)
+
+    async def main() -> float:
+        with pytest.raises(TimeoutError):
+            await wait()
+        return asyncio.get_running_loop().time()
+
+    assert virtual_time.run(main()) == 25
+    assert clock.limit == "within 5 s in all (--max-call-timeout); last progress less than 2 s earlier (3)"

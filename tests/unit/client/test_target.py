@@ -1,0 +1,141 @@
+"""SERVER on the command line: a file, a configuration, a URL or a command line, on each system."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcprun._util.command_line import split_command_line
+from mcprun.client.server_argument import parse_target
+from mcprun.client.target import StdioTarget
+from mcprun.errors import UsageError
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def started(server: str, *, is_windows: bool = False) -> list[str]:
+    """Return the words of what SERVER starts."""
+    found = parse_target(server, is_windows=is_windows)
+    assert isinstance(found, StdioTarget)
+    return [found.command, *found.args]
+
+
+@pytest.mark.parametrize(
+    ("server", "words"),
+    [
+        ("npx -y some-server --config ./x.json", ["npx", "-y", "some-server", "--config", "./x.json"]),
+        ("npx some-server --config ./x.json#name", ["npx", "some-server", "--config", "./x.json#name"]),
+        ("npx some-server --config './a b.json'", ["npx", "some-server", "--config", "./a b.json"]),
+        ('npx some-server "x.json"#name', ["npx", "some-server", "x.json#name"]),
+        ("python server.py data.json", ["python", "server.py", "data.json"]),
+        ("node s.js --out=x.jsonc", ["node", "s.js", "--out=x.jsonc"]),
+        ("python server.py X.JSON", ["python", "server.py", "X.JSON"]),
+        ("'my cmd' x.json", ["my cmd", "x.json"]),
+    ],
+)
+def test_a_command_line_may_end_in_json(here: Path, server: str, words: list[str]) -> None:
+    """It is one because it has several words, whether the file is there or not."""
+    assert words == started(server)
+    (here / "data.json").write_text("{}")
+    (here / "x.json").write_text("{}")
+    assert words == started(server)
+
+
+@pytest.mark.parametrize(
+    "name", ["mcp.json", "my mcp.json", "it's.json", "a#b.json", "x.jsonc", "MCP.JSON", "node s.json", "a\\b.json"]
+)
+def test_a_file_that_is_there_is_a_configuration(here: Path, name: str) -> None:
+    """Whatever its name holds, with the name of a server behind it or without."""
+    (here / name).write_text(json.dumps({"mcpServers": {"a#b c": {"command": "it"}}}))
+    for server in (name, f"{name}#a#b c", f"./{name}", *([f'"{name}"'] if "\\" not in name else [])):
+        assert started(server) == ["it"]
+
+
+@pytest.mark.parametrize(
+    ("server", "message"),
+    [
+        ("mpc.json", "server file not found: mpc.json; did you mean mcp.json?"),
+        ("mpc.json#x", "server file not found: mpc.json; did you mean mcp.json?"),
+        ("'no such.json'", "server file not found: no such.json"),
+        (r"C:\dir\server.py", r"server file not found: C:\dir\server.py"),
+        ("C:/dir/server.py", "server file not found: C:/dir/server.py"),
+        (r"\\share\x\server.py", r"server file not found: \\share\x\server.py"),
+        (r"C:\dir\mcp.json#x", r"server file not found: C:\dir\mcp.json"),
+        ('"C:\\my dir\\server.js"', r"server file not found: C:\my dir\server.js"),
+        ("python 's3cret", "SERVER is not a valid command line: no closing quotation"),
+        ("''", "SERVER contains no command; pass a server file, a command line, a URL or FILE.json#name"),
+    ],
+)
+def test_a_file_that_is_not_there_is_named(here: Path, server: str, message: str) -> None:
+    """As it was written, backslashes included; what else is in the folder may be meant."""
+    (here / "mcp.json").write_text("{}")
+    with pytest.raises(UsageError) as raised:
+        parse_target(server)
+    assert message == str(raised.value).removesuffix("; did you mean mcp.json?" if "mpc" not in server else "")
+
+
+@pytest.mark.parametrize(
+    "path", [r"C:\dir\server.py", r"C:\my dir\server.py", "C:/dir/server.py", r"\\share\x\server.py"]
+)
+def test_windows_paths_are_server_files(here: Path, path: str) -> None:
+    """With backslashes and with slashes, with a drive and on a share; in quotes too, and as part of a command line."""
+    file = here / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    expected = [sys.executable, path]
+    for is_windows in (True, False):
+        assert expected[1:] == started(path, is_windows=is_windows)[1:]
+        assert expected[1:] == started(f'"{path}"', is_windows=is_windows)[1:]
+    assert ["py", "-3", path] == started(f'py -3 "{path}"', is_windows=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (r"py C:\a\b.py --x", ["py", r"C:\a\b.py", "--x"]),
+        (r'"C:\Program Files\node.exe" C:\a.js', [r"C:\Program Files\node.exe", r"C:\a.js"]),
+        (r"py C:\Users\O'Brien\a.py", ["py", r"C:\Users\O'Brien\a.py"]),
+        (r'py "C:\dir\\" x', ["py", "C:\\dir\\", "x"]),
+        (r'py C:\x "say \"hi\"" ""', ["py", r"C:\x", 'say "hi"', ""]),
+        (r"py --config=C:\x.json", ["py", r"--config=C:\x.json"]),
+        (r"\\host\share\a.exe b", [r"\\host\share\a.exe", "b"]),
+        ("", []),
+    ],
+)
+def test_windows_command_lines_keep_their_backslashes(text: str, words: list[str]) -> None:
+    """They are split as Windows splits them: there, and wherever a drive or a share is named."""
+    assert words == split_command_line(text, is_windows=True)
+    assert words == split_command_line(text, is_windows=False)
+
+
+def test_other_command_lines_are_split_as_a_shell_does() -> None:
+    """A backslash quotes there, and on Windows it does not."""
+    assert split_command_line(r'''sh -c "echo 'a' \\n"''', is_windows=False) == ["sh", "-c", "echo 'a' \\n"]
+    assert split_command_line(r"a\ b", is_windows=False) == ["a b"]
+    assert split_command_line(r"a\ b", is_windows=True) == ["a\\", "b"]
+    with pytest.raises(ValueError, match="No closing quotation"):
+        split_command_line('"a', is_windows=True)
+
+
+@given(st.lists(st.text(alphabet="ab \\\"'", max_size=8), max_size=4))
+def test_what_windows_quotes_it_splits(words: list[str]) -> None:
+    """The standard library quotes for Windows; splitting is the way back."""
+    from subprocess import list2cmdline
+
+    assert words == split_command_line(list2cmdline(words), is_windows=True)
+
+
+def test_a_very_long_command_line_is_no_path(here: Path) -> None:
+    """It may be longer than any name of a file."""
+    assert len(started(f"python {'x' * 5000}")) == 2
+    assert started("x" * 5000) == ["x" * 5000]

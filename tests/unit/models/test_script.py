@@ -1,0 +1,24 @@
+"""JSON Pointers of scripts."""
+
+from __future__ import annotations
+
+from mcprun.models.script import resolve_pointer
+
+
+def test_pointers_of_the_rfc() -> None:
+    """The examples of RFC 6901, section 5."""
+    document = {
+        "foo": ["bar", "baz"],
+        "": 0,
+        "a/b": 1,
+        "c%d": 2,
+        "e^f": 3,
+        "g|h": 4,
+        "i\\j": 5,
+        'k"l': 6,
+        " ": 7,
+        "m~n": 8,
+    }
+    pointers = ["", "/foo", "/foo/0", "/", "/a~1b", "/c%d", "/e^f", "/g|h", "/i\\j", '/k"l', "/ ", "/m~0n"]
+    expected = [document, ["bar", "baz"], "bar", 0, 1, 2, 3, 4, 5, 6, 7, 8]
+    assert [resolve_pointer(document, pointer, "x") for pointer in pointers] == expected

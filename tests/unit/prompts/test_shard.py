@@ -1,0 +1,41 @@
+"""Shards partition a prompts file."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcprun.engine.plan import Options
+from mcprun.engine.verdict_rules import LIMITS, RULES
+from mcprun.errors import UsageError
+from mcprun.limits import Limits
+from mcprun.prompts.shard import Shard, merge_shards
+
+if sys.platform == "win32":
+    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
+
+
+@given(st.lists(st.integers()), st.integers(1, 9))
+def test_each_is_in_one_part_and_the_parts_make_the_whole(values: list[int], of: int) -> None:
+    """Nothing is lost or doubled, the order is kept, and no part is larger than another by more than one."""
+    shards = [Shard(number, of) for number in range(1, of + 1)]
+    parts = [[value for place, value in enumerate(values) if shard.takes(place)] for shard in shards]
+    assert list(merge_shards(parts)) == values
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "-1/2", "1/0", "1/2/3", "a/b", "1 / 2", "٣/٤"])
+def test_what_is_no_shard(text: str) -> None:
+    """It is said what is taken."""
+    with pytest.raises(UsageError, match="I/N, the I-th of N parts, such as 2/4"):
+        Shard.parse(text)
+
+
+def test_rules_are_options_with_their_own_defaults() -> None:
+    """Those of a run, and of one query the limits."""
+    assert {name: getattr(Options(), name) for name in RULES} == RULES
+    assert LIMITS.keys() <= {field.name for field in fields(Limits)}

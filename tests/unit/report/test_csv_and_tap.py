@@ -1,0 +1,67 @@
+"""CSV and TAP files hold any text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import sys
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mcprun.errors import ExitCode
+from mcprun.report.csv import COLUMNS, table
+from mcprun.report.data import RunData
+from mcprun.report.tap import tap
+from mcprun.runs.transcript import Verdict
+from tests.support.facts import EVIL, EXCUSED, facts, runs, transcript
+
+if sys.platform == "win32":
+    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
+
+
+@given(st.text() | st.just(EVIL) | st.just("=1+1"))
+@settings(deadline=None)
+def test_csv_holds_any_text(text: str) -> None:
+    """A row stays a row, nothing is a control or a formula."""
+    rows = list(
+        csv.reader(
+            io.StringIO(
+                table(
+                    facts(transcript(text, Verdict.FAILED, text=text)),
+                ),
+                newline="",
+            )
+        )
+    )
+    assert (len(rows), {len(row) for row in rows}) == (2, {len(COLUMNS)})
+    assert not any(cell.startswith(("=", "+", "-", "@", "\t")) for cell in rows[1])
+    assert not set("\x1b\r\u202e") & set("".join(rows[1]))
+
+
+@given(runs())
+@example(EXCUSED)
+@settings(deadline=None)
+def test_tap_is_red_when_the_exit_code_is(run: RunData) -> None:
+    """Each test point has a line, in order; those that are not ok, but for what is excused, make the exit code."""
+    version, plan, *lines = tap(run).split("\n")
+    points = [line for line in lines if re.match(r"(not )?ok \d", line)]
+    assert (version, plan) == ("TAP version 14", f"1..{len(points)}")
+    assert [int(re.findall(r"ok (\d+)", line)[0]) for line in points] == list(range(1, len(points) + 1))
+    is_red = any(line.startswith("not ok") and " # TODO " not in line for line in points)
+    assert is_red == (run.code is not ExitCode.PASSED)
+
+
+@given(st.text() | st.just("#TODO") | st.just(EVIL))
+@settings(deadline=None)
+def test_tap_holds_any_text(text: str) -> None:
+    """No text is a directive, a test point or a line of its own; the diagnostics are YAML whose values are JSON."""
+    lines = tap(facts(transcript(text, Verdict.FAILED, text=text))).splitlines()
+    assert lines[2].startswith("not ok 1 - ")
+    assert not re.search(r"(?<!\\)#", lines[2])
+    assert (lines[3], lines[-1]) == ("  ---", "  ...")
+    reported = dict(line.strip().split(": ", 1) for line in lines[4:-1])
+    assert json.loads(reported["verdict"]) == "failed"

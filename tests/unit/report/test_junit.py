@@ -1,0 +1,58 @@
+"""JUnit files: when they are red, and hostile text."""
+
+from __future__ import annotations
+
+import sys
+import xml.etree.ElementTree as ET
+
+import pytest
+from hypothesis import example, given, settings
+
+from mcprun.errors import ExitCode
+from mcprun.report.data import BaselineData, RunData
+from mcprun.report.junit import junit
+from mcprun.runs.transcript import Verdict
+from tests.support.facts import EVIL, EXCUSED, facts, runs, transcript
+
+if sys.platform == "win32":
+    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
+
+
+@given(runs())
+@example(EXCUSED)
+@settings(deadline=None)
+def test_a_file_is_red_when_the_exit_code_is(run: RunData) -> None:
+    """It holds a failure or an error exactly when the exit code is not 0, and its counts are those of its testcases."""
+    suite = ET.fromstring(junit(run))[0]
+    marks = [child.tag for case in suite.iter("testcase") for child in case]
+    assert (run.code is not ExitCode.PASSED) == ("failure" in marks or "error" in marks)
+    assert (int(suite.attrib["failures"]), int(suite.attrib["errors"])) == (
+        marks.count("failure"),
+        marks.count("error"),
+    )
+    assert int(suite.attrib.get("skipped", 0)) == marks.count("skipped")
+    own = [case for case in suite.iter("testcase") if case.attrib["classname"] == "mcprun"]
+    assert int(suite.attrib["tests"]) == len(list(run.transcripts())) + len(own)
+    if not own:
+        assert marks.count("failure") == run.record.failures
+
+
+def test_hostile_text_stays_text() -> None:
+    """Tags are escaped, controls and what XML can't hold are made visible."""
+    text = junit(
+        facts(transcript("q", Verdict.FAILED, text=EVIL), log=EVIL, against=BaselineData(EVIL, 1, "", (EVIL,)))
+    )
+    assert not set("\x1b\r\u202e\ufffe") & set(text)
+    failure = ET.fromstring(text).find(".//failure[@type='calls']")
+    assert failure is not None
+    assert list(failure) == []
+    assert r"\x1b[2J<b>&" in failure.attrib["message"]
+    assert r"\u202e\ufffe" in (failure.text or "")
+
+
+def test_a_run_in_which_everything_fails_is_not_too_long() -> None:
+    """Beyond some hundreds, failures are told without their calls, and none without its causes."""
+    text = junit(facts(*(transcript(f"q{at}", Verdict.FAILED, text=f"why {at}") for at in range(600))))
+    lines = [failure.text or "" for failure in ET.fromstring(text).iter("failure")]
+    assert (len(lines), sum("call 0   add{a: 2}" in one for one in lines)) == (600, 500)
+    assert lines[-1] == "why 599\n\n(run mcprun show to see the conversation)"

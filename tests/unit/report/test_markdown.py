@@ -1,0 +1,89 @@
+"""Markdown reports: bounds, and text that stays text."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mcprun.errors import ErrorKind
+from mcprun.report.data import BaselineData, RunData
+from mcprun.report.markdown import COMMENT_BYTES, LEAST_BYTES, markdown
+from mcprun.runs.transcript import ErrorInfo, Verdict
+from tests.support.examples import examples
+from tests.support.facts import EVIL, facts, runs, transcript
+from tests.support.markdown_text import tokens
+
+OURS = re.compile(r"<(/?(code|summary)|/?details)>|<details><summary>|<!-- mcprun:[\w.-]+ -->\n?")
+"""The only HTML that a report brings."""
+
+
+def test_all_passed() -> None:
+    """There is no table of what did not pass, nothing folded, and no command."""
+    text = markdown(facts(transcript("q")))
+    assert text.startswith("<!-- mcprun:p -->\n### ✓ Passed: p, 1 passed\n")
+    assert not any(word in text for word in ("Cause", "details", "```", "95% CI"))
+
+
+def test_a_run_that_is_not_whole() -> None:
+    """Why it ended stands at the top, and what differs from the baseline is shown."""
+    error = ErrorInfo(kind=ErrorKind.BUDGET, message="the budget is *spent*")
+    against = BaselineData("base", 1, "1 changed, 2 unchanged", ("~ add  passed", "      - 5", "      + 6"))
+    text = markdown(facts(transcript("q", Verdict.SKIPPED), error=error, state="interrupted", against=against))
+    assert "### ✗ Failed: p, 1 skipped" in text
+    assert "**Incomplete run:** <code>budget&#58; the budget is &#42;spent&#42;</code>" in text
+    assert (
+        "**1 regression** compared with baseline <code>base</code>: 1 changed, 2 unchanged.\n\n```diff\n~ add" in text
+    )
+
+
+@given(st.integers(0, 120), st.integers(LEAST_BYTES, COMMENT_BYTES), st.sampled_from(["x", "`", "😀", "\n"]))
+@settings(max_examples=examples(30), deadline=None)
+@example(13, 18_933, "`")
+def test_no_run_is_too_long(count: int, limit: int, letter: str) -> None:
+    """Whatever failed and whatever was said, the text keeps within its bytes, and counts what it leaves out."""
+    run = facts(*(transcript(f"q{at}", Verdict.FAILED, text=letter * 3000) for at in range(count)))
+    text = markdown(run, limit)
+    assert len(text.encode()) <= limit
+    folded = text.count("<details>")
+    assert text.count("</details>") == folded
+    left_out = re.search(r"^Details of ([\d,]+) more quer(?:y|ies) that did not pass are omitted", text, re.MULTILINE)
+    assert (int(left_out[1]) if left_out else 0) == count - folded
+    rows = len(re.findall(r"^\| <code>q\d+</code> \| failed ", text, re.MULTILINE))
+    more = re.search(r"^… and (\d+) more queries that did not pass\.$", text, re.MULTILINE)
+    assert (int(more[1]) if more else 0) + rows == count
+
+
+@given(runs() | st.builds(lambda text: facts(
+    transcript(text or "q", Verdict.FAILED, text=text), transcript("e", Verdict.ERROR, text=text),
+    against=BaselineData(text, 1, "1 changed", (text,)), arguments={"prompts": text, "server": text},
+), st.text() | st.sampled_from([EVIL, "```\n# x", "x\n```\n<b>y</b>"]) | st.text(alphabet="`|<>@[]()*_~#-:/\\!&\n.wh")))  # fmt: skip
+@settings(deadline=None)
+def test_hostile_text_stays_text(run: RunData) -> None:
+    """Nothing that was said becomes a link, an image, emphasis, HTML, a mention, or leaves its cell or its fence."""
+    text = markdown(run)
+    found = tokens(text)
+    kinds = {token.type for token in found}
+    assert (
+        kinds & {"link_open", "image", "em_open", "code_inline", "code_block", "hr", "s_open", "blockquote_open"}
+        == set()
+    )
+    for token in found:
+        if token.type in ("html_inline", "html_block"):
+            assert OURS.match(token.content), token.content
+    outside = re.sub(r"(?ms)^(`{3,})\w+$.*?^\1$", "", text)
+    assert not set("@`\x1b\u202e\r") & set(outside)
+    for row in re.findall(r"^\| .*$", outside, re.MULTILINE):
+        assert row.count("|") in (4, 6, 7)
+
+
+@pytest.mark.parametrize("name", ["a b/ü.jsonl", "-->.jsonl", "-"])
+def test_the_mark_is_a_comment(name: str) -> None:
+    """Whatever the prompts are called, the first line is one comment."""
+    run = facts(transcript("q"))
+    named = run.record.prompts.model_copy(update={"file": name})
+    first = markdown(facts(transcript("q"), prompts=named)).splitlines()[0]
+    assert re.fullmatch(r"<!-- mcprun:[A-Za-z0-9_.-]+ -->", first)
+    assert first.count("--") == 2

@@ -1,0 +1,173 @@
+"""A finished run whose files disagree with its `run.json` is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcprun import UsageError, compare_runs
+from mcprun.runs.run import Run
+from tests.support.cli import write_jsonl
+from tests.support.damaged_runs import (
+    QUERIES,
+    RECORD,
+    TRANSCRIPTS,
+    edit_record,
+    lines_of,
+    repeat_line,
+    replace_line,
+    run,
+    stray_line,
+    tear_last,
+    write_lines,
+)
+from tests.support.runs import event
+
+__all__ = ["run"]
+
+NEWER = (
+    r"was written by a newer version of mcprun \(its schema is 99, and this version reads up to 1\): upgrade mcprun$"
+)
+
+
+def edit_line(path: Path, **changes: Any) -> None:
+    first, *others = lines_of(path)
+    write_lines(path, json.dumps({**json.loads(first), **changes}).encode() + b"\n", *others)
+
+
+def tear_middle(path: Path) -> None:
+    first, second, third = lines_of(path)
+    write_lines(path, first, second[:-30] + b"}\n", third)
+
+
+def join_middle(path: Path) -> None:
+    first, second, third = lines_of(path)
+    write_lines(path, first, second[:-30], third)
+
+
+def add_torn(path: Path) -> None:
+    write_lines(path, *lines_of(path), b'{"schema":1,"id":"d"')
+
+
+def change_verdict(path: Path) -> None:
+    first, second, third = lines_of(path)
+    write_lines(path, first.replace(b'"verdict":"passed"', b'"verdict":"failed"'), second, third)
+
+
+def folder_in_place(path: Path) -> None:
+    (path / TRANSCRIPTS).unlink()
+    (path / TRANSCRIPTS).mkdir()
+
+
+def no_counts(path: Path) -> None:
+    edit_record(path, counts=None)
+
+
+@pytest.mark.parametrize(
+    ("harm", "expected"),
+    [
+        (lambda path: write_lines(path), "run.json counts 3 transcripts, but the file has 0 complete lines"),
+        (tear_last, "run.json counts 3 transcripts, but the file has 2 complete lines"),
+        (tear_middle, f"{TRANSCRIPTS} has a line that is not a transcript"),
+        (join_middle, f"{TRANSCRIPTS} has a line that is not a transcript"),
+        (add_torn, "its last line is incomplete"),
+        (repeat_line, "lines 1 and 4 are both 'a', repeat 1"),
+        (replace_line, "lines 1 and 3 are both 'a', repeat 1"),
+        (stray_line, "line 3 is 'z', which is not a query of the run"),
+        (change_verdict, "run.json counts 2 that passed, but the file has 1"),
+        (no_counts, "run.json says that the run has ended, but has no counts"),
+        (folder_in_place, f"{TRANSCRIPTS} is a folder, not a regular file"),
+        (lambda path: (path / TRANSCRIPTS).unlink(), f"{TRANSCRIPTS}: No such file"),
+        (
+            lambda path: (path / QUERIES).write_bytes(b""),
+            f"{QUERIES} is damaged: run.json counts 3 queries, but this file has 0",
+        ),
+        (lambda path: (path / RECORD).write_bytes(b""), f"can't read .*{RECORD}"),
+        (lambda path: (path / RECORD).write_bytes(b'{"schema": 1'), f"can't read .*{RECORD}"),
+        (lambda path: (path / RECORD).unlink(), f"is not a run: it has no {RECORD}"),
+        (lambda path: edit_record(path, state="done"), f"{RECORD}: state is 'done', not 'started', "),
+        (
+            lambda path: edit_record(path, counts={"passed": "x"}),
+            f"{RECORD}: counts.passed is text, not a whole number$",
+        ),
+        (lambda path: edit_record(path, model=None), f"{RECORD}: model is null, not an object$"),
+        (lambda path: edit_record(path, prompts={}), f"{RECORD}: prompts.file is missing$"),
+        (lambda path: (path / RECORD).write_bytes(b"[]"), f"{RECORD}: it is a list, not an object$"),
+        (lambda path: (path / RECORD).write_bytes(b"{"), f"{RECORD}: not valid JSON: .* at line 1 column 1$"),
+        (lambda path: edit_record(path, schema="1"), f"{RECORD}: schema is text, not a whole number$"),
+        (lambda path: edit_record(path, schema=True), f"{RECORD}: schema is true, not a whole number$"),
+        (lambda path: edit_record(path, schema=99), f"{RECORD} {NEWER}"),
+        (
+            lambda path: edit_record(path, schema=10**400, state="done", new={}),
+            f"{RECORD} was written by a newer version",
+        ),
+        (lambda path: edit_line(path, schema=99), f"{TRANSCRIPTS} {NEWER}"),
+        (lambda path: edit_line(path, calls=3), f"{TRANSCRIPTS} has a line .*: calls is a number, not a list$"),
+        (lambda path: write_jsonl(path / QUERIES, {"id": "a"}), f"can't read .*{QUERIES}: digest is missing$"),
+    ],
+)
+def test_each_damage_is_named_with_its_file(run: Path, harm: Callable[[Path], None], expected: str) -> None:
+    """Whatever was lost, added or changed; an untouched run is read."""
+    assert len(list(Run.read(str(run)).transcripts())) == 3
+    harm(run)
+    with pytest.raises(UsageError, match=expected):
+        Run.read(str(run))
+
+
+@pytest.mark.parametrize("harm", [tear_last, repeat_line, change_verdict])
+def test_a_run_that_was_interrupted_is_counted_too(run: Path, harm: Callable[[Path], None]) -> None:
+    """It is read as it is, unless something was lost since it ended."""
+    edit_record(run, state="interrupted")
+    assert len(list(Run.read(str(run)).transcripts())) == 3
+    harm(run)
+    with pytest.raises(UsageError, match="is damaged"):
+        Run.read(str(run))
+
+
+def test_a_file_of_transcripts_is_compared_whole_or_not_at_all(run: Path) -> None:
+    """Without a run around it, only its end tells that something is missing."""
+    alone = run.parent / "alone.jsonl"
+    shutil.copy(run / TRANSCRIPTS, alone)
+    assert compare_runs(run, alone).summary.same == 3
+    alone.write_bytes(alone.read_bytes()[:-30])
+    with pytest.raises(UsageError, match=r"alone\.jsonl is damaged: its last line is incomplete"):
+        compare_runs(run, alone)
+
+
+@pytest.mark.parametrize(
+    "line", ['{"event":"query_end","at":"2026-01-01T00:00:00Z","seconds":' + "9" * 400 + "}", "[]", '"x"']
+)
+def test_a_damaged_trace_is_one_message(run: Path, line: str) -> None:
+    """All that reads it names it."""
+    good = json.dumps(event("run_start", 0, queries=1, done=0, model="script", chosen="x"))
+    (run / "trace.jsonl").write_text(f"{good}\n{line}\n")
+    with pytest.raises(UsageError, match=r"trace\.jsonl has a line that is not an event"):
+        list(Run.read(str(run)).events())
+
+
+@pytest.mark.parametrize(
+    ("has_queries", "arguments", "remedy"),
+    [
+        (True, {"prompts": "p.jsonl", "server": "s.py"}, "repair it with mcprun batch --resume run"),
+        (True, {"server": "s.py"}, "to run its prompts again, use mcprun batch run/prompts.jsonl SERVER"),
+        (False, {"server": "s.py"}, "restore the baseline, or replace it with mcprun bless RUN run --force"),
+    ],
+    ids=["run", "chat", "baseline"],
+)
+def test_what_is_damaged_says_how_to_get_it_back(
+    run: Path, monkeypatch: pytest.MonkeyPatch, has_queries: bool, arguments: dict[str, str], remedy: str
+) -> None:
+    """A baseline and a chat can't be resumed, so that is not the advice."""
+    monkeypatch.chdir(run.parent)
+    edit_record(run, arguments=arguments)
+    if not has_queries:
+        (run / QUERIES).unlink()
+    tear_last(run)
+    with pytest.raises(UsageError) as raised:
+        Run.read("run")
+    assert str(raised.value).endswith(f"the file has 2 complete lines; {remedy}")

@@ -1,0 +1,73 @@
+"""Links, pipes and folders in place of a run's files: nothing is written through them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from mcprun._util.json_io import write_file
+from mcprun.errors import UsageError
+from mcprun.runs.directory import new_directory
+from mcprun.runs.writer import RunWriter
+
+NAMES = (
+    "transcripts.jsonl",
+    "run.json",
+    "server.log",
+    "trace.jsonl",
+    "retried.jsonl",
+    "queries.jsonl",
+    "prompts.jsonl",
+)
+
+
+def place(kind: str, file: Path, victim: Path) -> None:
+    """Put something in place of a file."""
+    match kind:
+        case "a link":
+            file.symlink_to(victim)
+        case "a dangling link":
+            file.symlink_to(victim.with_name("nowhere"))
+        case "a link to a folder":
+            file.symlink_to(victim.parent, target_is_directory=True)
+        case "a folder":
+            file.mkdir()
+        case "a hard link":
+            file.hardlink_to(victim)
+        case _:
+            if sys.platform == "win32":
+                raise NotImplementedError
+            os.mkfifo(file)
+
+
+KINDS = ("a link", "a hard link", "a dangling link", "a link to a folder", "a folder", "a pipe")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", [*NAMES, "run.json.new", "transcripts.jsonl.new"])
+def test_each_is_refused_before_anything_is_written(tmp_path: Path, name: str, kind: str) -> None:
+    """For a new run and for one that goes on, with its name."""
+    victim, out = tmp_path / "victim", tmp_path / "out"
+    victim.write_text("mine")
+    out.mkdir()
+    place(kind, out / name, victim)
+    message = rf"{name} is (a (hard )?link|a folder|a pipe), and mcprun writes a run only to regular files of its own: remove it"
+    with pytest.raises(UsageError, match=message):
+        new_directory("p", str(out))
+    with pytest.raises(UsageError, match=message):
+        RunWriter(out)
+    assert (victim.read_text(), [file.name for file in out.iterdir()]) == ("mine", [name])
+    assert not victim.with_name("nowhere").exists()
+
+
+def test_a_file_that_is_replaced_does_not_follow_a_link(tmp_path: Path) -> None:
+    """Neither the file itself, nor what is written before it takes its place."""
+    victim, file = tmp_path / "victim", tmp_path / "file"
+    victim.write_text("mine")
+    for link in (file, tmp_path / "file.new"):
+        link.symlink_to(victim)
+    write_file(file, b"ours")
+    assert (victim.read_text(), file.read_bytes(), file.is_symlink()) == ("mine", b"ours", False)

@@ -1,0 +1,254 @@
+"""The Python interface: options, progress and errors of `run_batch` and `compare_runs`."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import re
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import pytest
+from mcp.server import MCPServer
+from mcp.server.mcpserver import Elicit, ListRoots, Resolve
+from mcp_types import ListRootsResult
+from pydantic import BaseModel
+
+import mcprun
+from mcprun.runs.events import Event, QueryEnd
+from tests.support.cli import RAW, script
+
+ADD = script(("add", {"a": 2, "b": 3}), id="add", text="5", expect={"calls": [{"tool": "add", "result": 5}]})
+
+SCRIPT = mcprun.Options(model="script")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Runs are written below the working folder, and no key of ours is there."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL", "MCPRUN_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def server() -> MCPServer:
+    """A server in this process, which can add, wait for ever, and fail."""
+    made = MCPServer("adder", version="1.2.3")
+
+    @made.tool()
+    def add(a: int, b: int) -> int:
+        """Add two numbers."""
+        return a + b
+
+    @made.tool()
+    def fail() -> str:
+        """Fail."""
+        raise ValueError("on purpose")
+
+    return made
+
+
+class Wish(BaseModel):
+    """What a guest is asked for."""
+
+    dish: str = "bread"
+
+
+async def place() -> ListRoots:
+    return ListRoots()
+
+
+async def wish() -> Elicit[Wish]:
+    return Elicit("What will it be?", Wish)
+
+
+async def order(place: Annotated[ListRootsResult, Resolve(place)], wish: Annotated[Wish, Resolve(wish)]) -> list[str]:
+    """Take an order."""
+    return [wish.dish, *(root.name or "" for root in place.roots)]
+
+
+def entries(folder: Path) -> list[str]:
+    """Name what a folder holds."""
+    return [entry.name for entry in folder.iterdir()]
+
+
+async def test_a_server_in_this_process(server: MCPServer) -> None:
+    """Queries are values, the server is an object, and the run is on disk like any other."""
+    events: list[Event] = []
+    run = await mcprun.run_batch([ADD, script(("fail", {}), id="bad")], server, SCRIPT, watch=events.append)
+    assert [(one.id, one.verdict, one.calls[0].structured) for one in run.transcripts()] == [
+        ("add", mcprun.Verdict.PASSED, {"result": 5}),
+        ("bad", mcprun.Verdict.FAILED, None),
+    ]
+    assert (run.record.state, run.record.exit_code) == ("finished", mcprun.ExitCode.FAILED)
+    assert run.record.server
+    assert (run.record.server.name, run.record.server.version) == ("adder", "1.2.3")
+    assert run.record.arguments == {"prompts": "-", "server": "adder (in this process)"}
+    assert [event.transcript.id for event in events if isinstance(event, QueryEnd)] in (["add", "bad"], ["bad", "add"])
+
+
+async def test_a_run_keeps_the_rules_that_it_was_judged_by(server: MCPServer) -> None:
+    """They are in `run.json` as those of a command are, and it can't go on by others."""
+    options = replace(SCRIPT, allow_tool_errors=True, deny_tool=["x*"], out="kept")
+    run = await mcprun.run_batch([ADD], server, options)
+    rules = {"allow_tool_errors": True, "deny_tool": ["x*"]}
+    assert run.record.arguments == {"prompts": "-", "server": "adder (in this process)", **rules}
+    with pytest.raises(mcprun.UsageError, match="--allow-tool-errors has changed since kept was started"):
+        await mcprun.run_batch([ADD], server, replace(options, allow_tool_errors=False, out=None), resume=run)
+    again = await mcprun.run_batch([ADD], server, replace(options, out=None), resume=run)
+    assert again.counts.passed == 1
+
+
+@pytest.mark.parametrize("protocol", ["legacy", "2026-07-28"])
+async def test_a_server_that_asks_in_this_process(server: MCPServer, folder: Path, protocol: str) -> None:
+    """The options of the command are there, and a query's own answers are, in both eras."""
+    server.add_tool(order)
+    queries = [script(("order", {}), id="own", elicit=[{"dish": "soup"}]), script(("order", {}), id="default")]
+    options = mcprun.Options(model="script", protocol=protocol, elicit="defaults", roots=[str(folder)])
+    run = await mcprun.run_batch(queries, server, options)
+    assert [one.calls[0].structured for one in run.transcripts()] == [
+        {"result": ["soup", folder.name]},
+        {"result": ["bread", folder.name]},
+    ]
+
+
+async def test_a_replay_against_a_changed_server(server: MCPServer) -> None:
+    """A recording is played back within the process, compared, and the difference is a value."""
+    first = await mcprun.run_batch([ADD], server, SCRIPT)
+    changed = MCPServer("adder")
+
+    @changed.tool()
+    def add(a: int, b: int) -> int:
+        """Add two numbers."""
+        return a - b
+
+    head = await mcprun.run_batch([ADD], changed, mcprun.Options(model=f"replay:{first.path}"))
+    (diff,) = mcprun.compare_runs(first.path, head.path).queries
+    assert (diff.id, diff.verdicts) == ("add", ("passed", "failed"))
+    assert mcprun.Change("result", 5, -1, 0, "add", {"a": 2, "b": 3}) in diff.changes
+    only = mcprun.CompareOptions(frozenset({"usage"}))
+    assert mcprun.compare_runs(first.path, head.path, only).summary == mcprun.DiffSummary(same=1)
+
+
+async def test_a_run_is_ended_and_goes_on(server: MCPServer) -> None:
+    """Whoever holds the ending may stop a run; what is left of it is done when it is resumed."""
+    run_stop = mcprun.RunStop()
+
+    def watch(event: Event) -> None:
+        if isinstance(event, QueryEnd):
+            run_stop.drain(mcprun.RunError(mcprun.ErrorKind.CANCELLED, "enough"))
+
+    queries = [{**ADD, "id": f"q{number}"} for number in range(5)]
+    options = mcprun.Options(model="script", limits=mcprun.Limits(concurrency=1))
+    run = await mcprun.run_batch(queries, server, options, watch=watch, run_stop=run_stop)
+    assert (run.record.state, len(list(run.transcripts()))) == ("interrupted", 1)
+    again = await mcprun.run_batch(queries, server, options, resume=run)
+    assert (again.path, again.record.state, len(list(again.transcripts()))) == (run.path, "finished", 5)
+
+
+async def test_runs_at_the_same_time_leave_this_process_as_it_was(server: MCPServer) -> None:
+    """The first to begin is the first to end; how Python looks for garbage and logs is as before when both are over."""
+    before, runs, both, alone = gc.get_threshold(), count(1), asyncio.Event(), asyncio.Event()
+
+    @server.tool()
+    async def meet() -> None:
+        """Wait for the other run: to begin in the one that is first, to end in the other."""
+        if next(runs) == 1:
+            await both.wait()
+        else:
+            both.set()
+            await alone.wait()
+
+    async def run(out: str) -> mcprun.Run:
+        options = mcprun.Options(model="script", out=out)
+        return await mcprun.run_batch([script(("meet", {}))], server, options)
+
+    first, second = asyncio.create_task(run("a")), asyncio.create_task(run("b"))
+    await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
+    alone.set()
+    assert [one.record.exit_code for one in await asyncio.gather(first, second)] == [0, 0]
+    assert (gc.get_threshold(), gc.get_freeze_count(), gc.isenabled()) == (before, 0, True)
+    loggers = [logging.getLogger(name) for name in ("mcp", "anthropic", "httpx2")]
+    assert [(logger.propagate, logger.handlers) for logger in loggers] == [(True, [])] * 3
+
+
+@pytest.mark.parametrize(
+    ("queries", "options", "message"),
+    [
+        ([{"prompt": ""}], SCRIPT, "<stdin>:1: prompt: must not be empty"),
+        (["Hi"], mcprun.Options(), "no model: set"),
+        ([{"prompt": object()}], SCRIPT, "a query is not JSON"),
+        ([ADD], mcprun.Options(model="script", env={"A": "b"}), "accepts neither variables nor headers"),
+        ([ADD], mcprun.Options(model="script", scrub=["("]), "--scrub"),
+    ],
+)
+async def test_wrong_usage(
+    folder: Path, server: MCPServer, queries: list[Any], options: mcprun.Options, message: str
+) -> None:
+    """Nothing is run, and one error says what is wrong."""
+    with pytest.raises(mcprun.UsageError, match=re.escape(message)):
+        await mcprun.run_batch(queries, server, options)
+    assert entries(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("queries", "server", "options", "message"),
+    [
+        (None, RAW, SCRIPT, "prompts must be the name of a file or a list of queries, not None"),
+        (ADD, RAW, SCRIPT, "prompts must be the name of a file or a list of queries, not a table"),
+        (b"p.jsonl", RAW, SCRIPT, "prompts must be the name of a file or a list of queries, not bytes"),
+        ([ADD], None, SCRIPT, "server must be a file, a URL, a command line, or a server of the MCP SDK, not None"),
+        ([ADD], [RAW], SCRIPT, "server must be a file, a URL, a command line, or a server of the MCP SDK, not a list"),
+        ([ADD], "", SCRIPT, "SERVER is empty; pass a server file"),
+        ([ADD], RAW, {"model": "script"}, "options must be an object of type mcprun.Options, not a table"),
+        ([ADD], RAW, {}, "options must be an object of type mcprun.Options, not a table"),
+        ([ADD], RAW, mcprun.Options(servers=2, fresh_server=True), "--servers and --fresh-server cannot be combined"),
+        ([ADD], RAW, mcprun.Options(ray_actors=2), "--ray-actors needs --ray"),
+    ],
+)
+async def test_wrong_arguments(folder: Path, queries: Any, server: Any, options: Any, message: str) -> None:
+    """None is misread: a query is no list of queries, and nothing stands for a server that is missing."""
+    with pytest.raises(mcprun.UsageError, match=re.escape(message)):
+        await mcprun.run_batch(queries, server, options)
+    assert entries(folder) == []
+
+
+async def test_wrong_arguments_beside_the_options(server: MCPServer) -> None:
+    """They are refused before anything is read."""
+    for more, message in (
+        ({"resume": True}, "resume can't be a boolean"),
+        ({"run_stop": "now"}, "run_stop can't be a string"),
+        ({"watch": None}, "watch must be a function, not None"),
+    ):
+        with pytest.raises(mcprun.UsageError, match=message):
+            await mcprun.run_batch([ADD], server, SCRIPT, **cast("dict[str, Any]", more))
+
+
+def test_a_lens_that_would_compare_nothing() -> None:
+    """An aspect that is not known, or a string in place of a list, is refused."""
+    wrong: list[tuple[Any, str]] = [
+        (lambda: mcprun.CompareOptions(cast("Any", "calls")), "aspects must be a set of strings, not a string"),
+        (lambda: mcprun.CompareOptions(frozenset({"verdit"})), "not 'verdit'"),
+        (
+            lambda: mcprun.CompareOptions(scrubber=cast("Any", ["uuid"])),
+            "scrubber must be an object of type mcprun.Scrubber",
+        ),
+        (lambda: mcprun.Scrubber.of("uuid"), "scrub must be a list of strings, not a string"),
+        (lambda: mcprun.Scrubber.of([], "calls"), "ignore must be a list of strings, not a string"),
+        (
+            lambda: mcprun.compare_runs("a", "b", cast("Any", "calls")),
+            "options must be an object of type mcprun.CompareOptions",
+        ),
+        *(
+            (lambda alpha=alpha: mcprun.compare_runs("a", "b", alpha=alpha), "alpha must be a number above 0")
+            for alpha in (0, 1.1, -1, True, "0.5", float("nan"))
+        ),
+    ]
+    for make, message in wrong:
+        with pytest.raises(mcprun.UsageError, match=re.escape(message)):
+            make()

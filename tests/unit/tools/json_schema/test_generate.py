@@ -1,0 +1,91 @@
+"""Values generated from schemas are valid, plausible, deterministic and finite."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mcprun.tools.json_schema.generate_scalars import numbers, strings, strings_matching
+from tests.support.examples import examples
+from tests.support.generated_values import made
+from tests.support.schema_strategies import of
+
+UUID = "00000000-0000-4000-8000-000000000000"
+
+plain = st.one_of(
+    st.builds(lambda low, more: {"type": "integer", "minimum": low, "maximum": low + more}, st.integers(-99, 99), st.integers(0, 9)),
+    st.builds(lambda low: {"type": "number", "exclusiveMinimum": low, "exclusiveMaximum": low + 0.5}, st.floats(-9, 9)),
+    st.builds(lambda step, low: {"type": "integer", "multipleOf": step, "minimum": low}, st.integers(1, 9), st.integers(-50, 50)),
+    st.builds(lambda low, more: {"type": "string", "minLength": low, "maxLength": low + more}, st.integers(0, 50), st.integers(0, 9)),
+    st.builds(lambda values: {"enum": values}, st.lists(st.integers() | st.text(), min_size=1, max_size=3)),
+    st.sampled_from([{"type": "boolean"}, {"type": "null"}, {"type": ["null", "string"]}, {}, True, {"const": [1]}]),
+)  # fmt: skip
+
+satisfiable = st.recursive(
+    plain,
+    lambda inner: st.one_of(
+        st.builds(lambda one, least: {"type": "array", "items": one, "minItems": least}, inner, st.integers(0, 3)),
+        st.builds(lambda parts: {**of(**parts), "required": [*parts]}, st.dictionaries(st.text("ab"), inner, max_size=3)),
+        st.builds(lambda one: {"anyOf": [one, {"type": "null"}]}, inner),
+        st.builds(lambda one: {"allOf": [one]}, inner),
+    ),
+    max_leaves=6,
+)  # fmt: skip
+
+
+@given(satisfiable)
+@settings(max_examples=examples(300), deadline=None)
+def test_what_servers_write_has_an_example(schema: Any) -> None:
+    """Bounds, lists, objects and alternatives, one within the other: a value is always found."""
+    made(schema)
+
+
+def test_names_say_what_is_meant_and_nothing_is_overwritten() -> None:
+    """A tool that only reads is given what is there in most places; any other is given what hardly exists."""
+    text = {"type": "string"}
+    names = ("url", "userEmail", "source_timezone", "start_date", "file_path", "paths", "repo_path", "title")
+    schema = {**of(**dict.fromkeys(names, text)), "required": [*names]}
+    common = ["https://example.com/", "user@example.com", "UTC", "2026-01-15"]
+    assert list(made(schema, reads_only=True).values()) == [*common, "README.md", "README.md", ".", "example"]
+    assert list(made(schema).values()) == [*common, "example.txt", "example.txt", "example", "example"]
+    where = {**of(path=text, file_path=text), "required": ["path", "file_path"]}
+    for tool in ("list_directory", "searchFiles", "directory_tree"):
+        assert made(where, tool=tool, reads_only=True) == {"path": ".", "file_path": "README.md"}
+    assert made(where, tool="create_folder") == {"path": "example", "file_path": "example.txt"}
+    assert made(where, tool="read_file", reads_only=True) == {"path": "README.md", "file_path": "README.md"}
+    flags = {**of(force={"type": "boolean"}, dry_run={"type": "boolean"}), "required": ["force", "dry_run"]}
+    assert made(flags) == {"force": False, "dry_run": True}
+
+
+@given(st.from_regex(r"\^?([a-c]|\[[a-z]-z\]|\\d|\(x\|y\)|\.)([*+?]|\{[0-5],5\})?(z[+])?\$?", fullmatch=True))
+@settings(deadline=None)
+def test_text_is_made_for_a_pattern(pattern: str) -> None:
+    """What is made for a pattern of the common kind fits it, and is made again."""
+    texts = list(strings_matching(pattern))
+    assert texts == list(strings_matching(pattern))
+    assert all(re.search(pattern, text) for text in texts)
+    assert texts
+
+
+@pytest.mark.parametrize("pattern", ["(x{999}){999}", "(((x*)*)*)*" * 9 + "+" * 9, r"(a)(\1\1)(\2\2)", "(", "a" * 999])
+def test_no_pattern_makes_text_without_end(pattern: str) -> None:
+    """Repeats of repeats and references back are not followed, and what is no pattern has no text."""
+    assert sum(map(len, strings_matching(pattern))) < 1000
+
+
+@pytest.mark.parametrize(
+    "pattern", ["^([0-f]+)+x", "^([0-f]|-|.){36}x", "^" + "([0-f]|.)" * 36 + "x", "^" + ".?" * 36 + "x", "^.{0,36}x"]
+)
+def test_long_text_is_not_held_against_a_pattern_that_may_take_long(pattern: str) -> None:
+    """A UUID has so many characters that some patterns would never be done with it."""
+    assert UUID not in list(strings({"format": "uuid", "pattern": pattern}, "id", reads_only=True))
+
+
+def test_bounds_that_are_none_are_passed_over() -> None:
+    """A schema may have anything where it was not checked."""
+    assert 1 in numbers({"minimum": "x", "multipleOf": 0, "maximum": True}, 1, whole=True)
+    assert "example" in strings({"minLength": "x", "maxLength": None}, "", reads_only=True)
