@@ -92,7 +92,7 @@ def test_what_a_document_names_is_there(name: str) -> None:
     package = ROOT / "runner" / "mcprun"
     known = {file.relative_to(package).as_posix() for file in package.rglob("*.py")}
     known |= {file.relative_to(ROOT).as_posix() for file in (ROOT / "tests").rglob("*.py")}
-    suite = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").glob("test_*.py"))
+    suite = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py"))
     for file in re.findall(r"`([\w/]+\.py)`", text):
         assert file in known
     for test in re.findall(r"`(test_\w+)`", text):

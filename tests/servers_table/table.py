@@ -26,7 +26,7 @@ _MANY_TOKENS = 10_000
 class Row:
     """What was seen of a server.
 
-    `version` is the package's, `message` the server's own word for it. `tokens` is what its definitions cost in each
+    `version` is the package's, `reported_version` what the server reports. `tokens` is what its definitions cost in each
     request, `seconds` the median time from its start, or from connecting over HTTP, to its list of tools. `refused` are
     the tools of which the API would refuse something, `noise` tells that it printed on stdout what is no message,
     `stays` that it did not end with its stdin. `call` is the tool that was called, if any.
@@ -37,7 +37,7 @@ class Row:
     version: str
     transport: Transport
     protocol: str
-    message: str
+    reported_version: str
     tools: int
     tokens: int
     seconds: float
@@ -56,8 +56,8 @@ class Row:
     def oddities(self) -> str:
         """What is odd, in words."""
         odd = []
-        if self.message != self.version:
-            odd.append(f"reports version {self.message}" if self.message else "reports no version")
+        if self.reported_version != self.version:
+            odd.append(f"reports version {self.reported_version}" if self.reported_version else "reports no version")
         if self.tokens >= _MANY_TOKENS:
             odd.append(f"about {round(self.tokens, -3):,} tokens of definitions")
         if self.refused:

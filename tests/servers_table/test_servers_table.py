@@ -48,8 +48,8 @@ def test_the_record_holds_every_candidate() -> None:
     ("seen", "words"),
     [
         ({}, ""),
-        ({"told": "2.0"}, "reports version 2.0"),
-        ({"told": ""}, "reports no version"),
+        ({"reported_version": "2.0"}, "reports version 2.0"),
+        ({"reported_version": ""}, "reports no version"),
         ({"tokens": 18_971}, "about 19,000 tokens of definitions"),
         ({"refused": ("a",)}, "1 tool has features that the API refuses"),
         ({"refused": ("a", "b"), "note": "slow"}, "2 tools have features that the API refuses; slow"),

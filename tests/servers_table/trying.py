@@ -132,7 +132,7 @@ def _tried(candidate: Candidate, installed: Installed, folder: Path, starts: int
         version=installed.version,
         transport=candidate.transport,
         protocol=listed["server"]["protocol"],
-        message=listed["server"]["version"] or "",
+        reported_version=listed["server"]["version"] or "",
         tools=len(listed["tools"]),
         tokens=listed["tokens"]["total"],
         seconds=round(statistics.median(event["seconds"] for event in events if event["event"] == "server_start"), 2),

@@ -9,6 +9,7 @@ import itertools
 import json
 import select
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import anthropic
@@ -80,6 +81,13 @@ async def refused(api: MessagesApi, body: Body, *, key: str = KEY) -> tuple[int,
     with pytest.raises(anthropic.APIStatusError) as caught:
         await ask(api, body, key=key)
     return caught.value.status_code, caught.value.type, caught.value.api_message
+
+
+@pytest.fixture(name="api")
+def always_five() -> Iterator[MessagesApi]:
+    """Return a server that answers "5" to every request that the API would accept."""
+    with MessagesApi(lambda body: text("5"), unknown_models={"claude-gone"}) as server:
+        yield server
 
 
 def post(api: MessagesApi, content: bytes, path: str = "/v1/messages", **headers: str) -> tuple[int, Body]:
