@@ -44,6 +44,10 @@ _RETRIED = frozenset({429, 503})
 """HTTP statuses that invite a retry (RFC 6585, section 4; RFC 9110, section 15.6.4)."""
 
 
+_WORDED_PROBLEMS = frozenset({TIMEOUT, "not allowed", "bad arguments", "input required"})
+"""The problems of results whose whole text is mcprun's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolResult:
     """The outcome of a tool call: an MCP `CallToolResult` in wire form.
@@ -62,6 +66,11 @@ class ToolResult:
     def is_error(self) -> bool:
         """Whether the call failed: the server set `isError`, or sent no valid result."""
         return bool(self.result.get("isError"))
+
+    @property
+    def worded_problem(self) -> str | None:
+        """The `problem` if the whole text of the result is mcprun's own, else None."""
+        return self.problem if self.problem in _WORDED_PROBLEMS else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -340,4 +340,5 @@ def call_of(event: ToolCall, answer: ToolResult) -> Call:
         is_error=answer.is_error,
         content=answer.result["content"],
         structured=answer.result.get("structuredContent"),
+        problem=answer.worded_problem,
     )

@@ -98,7 +98,9 @@ class Call(Record):
     """One tool call and its result. `tool` and `input` use the server's names, not those mapped for the API.
 
     `content` and `structured` are `content` and `structuredContent` of the MCP result, unchanged. `diverged` is set in
-    a replay if the result differs from the recording.
+    a replay if the result differs from the recording. `problem` classifies a result that mcprun worded, such as one of
+    a time-out; the key is absent if the server sent the result. Two results with a problem are compared by it, since
+    the wording may change between versions.
     """
 
     shaped: ClassVar[Mapping[str, Shape]] = {"content": "content"}
@@ -109,6 +111,7 @@ class Call(Record):
     content: list[JsonObject]
     structured: Any = None
     diverged: bool = False
+    problem: str | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class Asked(Record):

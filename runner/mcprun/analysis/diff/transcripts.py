@@ -51,8 +51,8 @@ class Change:
 class ComparableTranscript:
     """The compared parts of a transcript, scrubbed.
 
-    Each of the `calls` has `tool`, `input`, `result` and `is_error`. `text` is the model's final text, `stop` how the
-    conversation stopped, and `opening` the messages made from the server's prompt and resources.
+    Each of `calls` has `tool`, `input`, `result`, `is_error` and `problem`. `text` is the model's final text, `stop` is
+    how the conversation stopped, and `opening` are the messages made from the server's prompt and resources.
     """
 
     calls: Sequence[JsonObject]
@@ -81,7 +81,13 @@ class CompareOptions:
     def comparable(self, transcript: JsonObject) -> ComparableTranscript:
         """Return the compared parts of a transcript."""
         calls = [
-            {"tool": call["tool"], "input": call["input"], "result": result_of(call), "is_error": call["is_error"]}
+            {
+                "tool": call["tool"],
+                "input": call["input"],
+                "result": result_of(call),
+                "is_error": call["is_error"],
+                "problem": call.get("problem"),
+            }
             for call in transcript["calls"]
         ]
         if self.scrubber:
@@ -126,7 +132,8 @@ class CompareOptions:
             if "calls" in self.aspects and not json_same(one.get("input"), other.get("input")):
                 yield Change("input", one.get("input"), other.get("input"), after, tool)
             results, errors = (one.get("result"), other.get("result")), (_fails(one), _fails(other))
-            if "results" in self.aspects and not (errors[0] is errors[1] and json_same(*results)):
+            is_same = _has_same_problem(one, other) or (errors[0] is errors[1] and json_same(*results))
+            if "results" in self.aspects and not is_same:
                 yield Change("result", *results, after, tool, other.get("input"), errors)
         elif "calls" not in self.aspects:
             return
@@ -167,6 +174,11 @@ def _same_call(one: JsonObject, other: JsonObject) -> bool:
 
 def _as_text(call: JsonObject) -> str:
     return key_of([call.get("tool"), call.get("input")])
+
+
+def _has_same_problem(one: JsonObject, other: JsonObject) -> bool:
+    """Return whether mcprun worded both results for the same reason. Their texts are not compared then."""
+    return one.get("problem") is not None and one.get("problem") == other.get("problem")
 
 
 def _fails(call: JsonObject) -> bool:
