@@ -1,4 +1,4 @@
-"""Repeated queries are compared as samples."""
+"""Comparison of repeated queries as samples."""
 
 from __future__ import annotations
 
@@ -22,12 +22,15 @@ rates = st.integers(1, 12).flatmap(lambda runs: st.builds(Rate, st.integers(0, r
 
 
 @given(rates, rates)
-def test_chance_is_that_of_all_ways_to_deal(one: Rate, other: Rate) -> None:
-    """The test is exact: it counts the ways to deal the passes out to the runs that are no likelier than this one."""
+def test_the_p_value_equals_exhaustive_enumeration(one: Rate, other: Rate) -> None:
+    """The p-value is exact.
+
+    It is the share of all ways to distribute the passes over the runs that are at most as likely as the observed one.
+    """
     runs, passed = one.runs + other.runs, one.passed + other.passed
-    likely = [comb(one.runs, k) * comb(other.runs, passed - k) for k in range(passed + 1)]
-    assert sum(likely) == comb(runs, passed)
-    expected = sum(count for count in likely if count <= likely[one.passed]) / comb(runs, passed)
+    ways = [comb(one.runs, k) * comb(other.runs, passed - k) for k in range(passed + 1)]
+    assert sum(ways) == comb(runs, passed)
+    expected = sum(count for count in ways if count <= ways[one.passed]) / comb(runs, passed)
     assert p_value(one, other) == pytest.approx(expected)
     assert 0 < p_value(one, other) <= 1
     assert p_value(one, other) == p_value(other, one)
@@ -42,16 +45,18 @@ def test_chance_is_that_of_all_ways_to_deal(one: Rate, other: Rate) -> None:
         ((5, 5), (0, 5), 0.007937),
     ],
 )
-def test_chance_is_fishers(one: tuple[int, int], other: tuple[int, int], p: float) -> None:
-    """As the textbooks have it, the tea with milk first of all."""
+def test_the_p_value_matches_published_values_of_fishers_test(
+    one: tuple[int, int], other: tuple[int, int], p: float
+) -> None:
+    """`p_value` returns published values of Fisher's exact test, two-sided."""
     assert p_value(Rate(*one), Rate(*other)) == pytest.approx(p, abs=1e-6)
 
 
 PASSED, FAILED = {"verdict": "passed"}, {"verdict": "failed"}
 
 
-def test_a_rate_that_chance_would_hardly_bring_about(tmp_path: Path) -> None:
-    """Ten of ten and four of ten differ; it is a regression one way, and none the other."""
+def test_a_significant_drop_of_the_pass_rate_is_a_regression(tmp_path: Path) -> None:
+    """10/10 and 4/10 differ significantly; the drop is a regression, the rise is not."""
     good, bad = run(tmp_path, "good", *[PASSED] * 10), run(tmp_path, "bad", *[PASSED] * 4, *[FAILED] * 6)
     (diff,), comparison = compared(good, bad)
     assert (diff.id, diff.repeat, diff.rates, diff.variants) == ("q", None, (Rate(10, 10), Rate(4, 10)), ())
@@ -61,21 +66,24 @@ def test_a_rate_that_chance_would_hardly_bring_about(tmp_path: Path) -> None:
     assert (comparison.summary.changed, comparison.summary.regressions) == (1, 0)
 
 
-def test_too_few_runs_to_tell(tmp_path: Path) -> None:
-    """What three runs of each side can't show by themselves counts when it is all of them, and else it is chance."""
+def test_small_samples_regress_only_if_every_run_changed(tmp_path: Path) -> None:
+    """With samples too small for significance, a change from all passed to all failed is a regression.
+
+    A partial change counts as chance.
+    """
     good, bad = run(tmp_path, "good", *[PASSED] * 3), run(tmp_path, "bad", *[FAILED] * 3)
-    once = run(tmp_path, "once", PASSED, FAILED, PASSED)
+    mixed = run(tmp_path, "once", PASSED, FAILED, PASSED)
     (diff,), comparison = compared(good, bad)
     assert diff.p == pytest.approx(0.1)
     assert comparison.summary.regressions == 1
     assert compared(bad, good)[1].summary.regressions == 0
-    assert (compared(good, once)[0], compared(good, once)[1].summary.chance) == ([], 1)
+    assert (compared(good, mixed)[0], compared(good, mixed)[1].summary.chance) == ([], 1)
     (diff,), _ = compared(run(tmp_path, "one", PASSED), run(tmp_path, "ten", *[FAILED] * 10))
     assert diff.is_regression
 
 
-def test_text_and_usage_when_asked_for(tmp_path: Path) -> None:
-    """New words are a new way to go, and of turns and tokens the means are compared."""
+def test_text_and_usage_of_repeats_are_compared_on_request(tmp_path: Path) -> None:
+    """On request, a new text is a new variant, and the means of turns and tokens are compared."""
     base = run(tmp_path, "base", *({"text": text, "turns": [{}], "usage": {"output_tokens": 4}} for text in "ab"))
     head = run(tmp_path, "head", *({"text": text, "turns": [{}], "usage": {"output_tokens": 5}} for text in "bc"))
     assert compared(base, head)[0] == []
@@ -87,8 +95,8 @@ def test_text_and_usage_when_asked_for(tmp_path: Path) -> None:
     ]
 
 
-def test_a_number_is_the_same_however_it_is_written(tmp_path: Path) -> None:
-    """1 and 1.0 are one way to go; lines of another writer are paired by what they hold."""
+def test_repeats_with_equal_numbers_are_one_variant(tmp_path: Path) -> None:
+    """1 and 1.0 are one variant, and lines with another order of keys compare as equal."""
     base = run(tmp_path, "base", *({"calls": [call("a", structured={"n": n}, x=n)]} for n in (1, 1.0)))
     lines = map(json.loads, base.read_text().splitlines())
     head = write_jsonl(tmp_path / "head", *(dict(sorted(line.items())) for line in lines))
@@ -97,33 +105,36 @@ def test_a_number_is_the_same_however_it_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["café", "a/b", 'a"b', "q", "日本", "a\U0001f600"])
-def test_repeats_are_counted_by_ids_however_they_are_escaped(tmp_path: Path, name: str) -> None:
-    """The lines of one query may hold its id escaped, unescaped, or in another order of keys."""
+def test_repeats_are_counted_across_json_spellings_of_an_id(tmp_path: Path, name: str) -> None:
+    """Lines of one query are counted together, however its id is escaped and whatever the order of keys."""
     lines = [{"schema": 1, "id": name, **transcript(id=name, repeat=number)} for number in (1, 2, 3)]
     lines = [{"schema": 1, "id": name, "repeat": line["repeat"], **line} for line in lines]
     plain = [json.dumps(line, ensure_ascii=False) for line in lines]
     escaped = [line.replace("/", "\\/").replace('"q"', '"\\u0071"') for line in map(json.dumps, lines)]
-    spelled = [escaped[0], plain[1], json.dumps(dict(reversed(lines[2].items())))]
+    respelled = [escaped[0], plain[1], json.dumps(dict(reversed(lines[2].items())))]
     base, head = (tmp_path / side for side in ("base", "head"))
     base.write_text("".join(f"{line}\n" for line in plain), encoding="utf-8")
-    head.write_text("".join(f"{line}\n" for line in spelled), encoding="utf-8")
+    head.write_text("".join(f"{line}\n" for line in respelled), encoding="utf-8")
     with open_transcripts(str(base)) as before, open_transcripts(str(head)) as after:
         assert repeated(before, after) == {name: (3, 3)}
     assert compared(base, head)[0] == compared(head, base)[0] == []
     assert compared(base, head)[1].summary.same == 1
 
 
-def test_many_runs_take_no_time() -> None:
-    """Large binomials are not made one by one."""
+def test_p_values_of_large_samples() -> None:
+    """The p-value of samples of 20,000 runs is approximated closely enough."""
     assert p_value(Rate(9_000, 20_000), Rate(9_100, 20_000)) == pytest.approx(0.3186, abs=2e-3)
 
 
 @given(st.lists(calls, min_size=2, max_size=6), st.randoms())
-def test_the_order_of_repeats_means_nothing(made: list[list[dict[str, Any]]], chance: Any) -> None:
-    """A sample does not differ from itself in whatever order its runs stand, nor from itself taken twice."""
-    lines = [json.dumps(transcript(repeat=number, calls=one)).encode() for number, one in enumerate(made, 1)]
-    other = [*lines, *lines]
-    chance.shuffle(other)
-    comparison = RunDiff(repeated={"q": (len(lines), len(other))})
-    assert list(comparison.compare(lines, other)) == []
+def test_the_order_of_repeats_does_not_matter(repeats: list[list[dict[str, Any]]], random: Any) -> None:
+    """A sample has no differences from two shuffled copies of itself."""
+    lines = [
+        json.dumps(transcript(repeat=number, calls=repeat_calls)).encode()
+        for number, repeat_calls in enumerate(repeats, 1)
+    ]
+    doubled = [*lines, *lines]
+    random.shuffle(doubled)
+    comparison = RunDiff(repeated={"q": (len(lines), len(doubled))})
+    assert list(comparison.compare(lines, doubled)) == []
     assert (comparison.summary.same, comparison.summary.chance) == (1, 0)

@@ -19,8 +19,8 @@ if sys.platform == "win32":
 
 
 @given(st.integers(1, 7), st.data())
-def test_chances_are_those_of_drawing(runs: int, data: st.DataObject) -> None:
-    """pass@k and pass^k are the shares of all ways to draw k of the runs that hold one pass, and nothing but passes."""
+def test_pass_at_k_and_pass_hat_k_equal_exhaustive_enumeration(runs: int, data: st.DataObject) -> None:
+    """pass@k is the share of all draws of k runs with at least one pass, and pass^k the share with passes only."""
     passed, k = data.draw(st.integers(0, runs)), data.draw(st.integers(1, runs))
     drawn = list(combinations([True] * passed + [False] * (runs - passed), k))
     assert pass_at_k(k, passed, runs) == pytest.approx(sum(map(any, drawn)) / len(drawn))
@@ -28,26 +28,26 @@ def test_chances_are_those_of_drawing(runs: int, data: st.DataObject) -> None:
 
 
 @given(st.integers(1, 500), st.data())
-def test_the_interval_holds_the_rate(runs: int, data: st.DataObject) -> None:
-    """It lies within 0 and 1, holds the rate that was seen, and gets narrower with more runs."""
+def test_the_interval_contains_the_rate(runs: int, data: st.DataObject) -> None:
+    """Wilson's interval lies within 0 and 1, contains the observed rate, and narrows with more runs."""
     passed = data.draw(st.integers(0, runs))
     low, high = wilson(passed, runs)
     assert 0 <= low <= passed / runs <= high <= 1
-    wider = wilson(passed * 10, runs * 10)
-    assert wider[1] - wider[0] < high - low
+    larger_sample = wilson(passed * 10, runs * 10)
+    assert larger_sample[1] - larger_sample[0] < high - low
 
 
-def test_the_interval_is_wilsons() -> None:
-    """As the textbooks have it."""
+def test_the_interval_matches_published_values() -> None:
+    """`wilson` returns the textbook values of Wilson's score interval."""
     assert wilson(8, 10) == pytest.approx((0.4901625, 0.9433178), abs=1e-6)
     assert wilson(0, 10) == pytest.approx((0, 0.2775328), abs=1e-6)
 
 
-def test_errors_stay_in_the_denominator() -> None:
-    """What could not be tried is no pass, and makes nothing flaky."""
+def test_errors_and_skips_count_as_runs_but_not_as_flaky() -> None:
+    """Errors and skipped runs lower the pass rate, and do not make a query flaky."""
     verdicts = {Verdict.PASSED: 3, Verdict.FAILED: 0, Verdict.ERROR: 1, Verdict.SKIPPED: 1}
-    reported = summarize_repeats("q", verdicts, 0.6)
-    assert (reported.runs, reported.pass_rate, reported.error, reported.skipped, reported.flaky, reported.is_met) == (
+    summary = summarize_repeats("q", verdicts, 0.6)
+    assert (summary.runs, summary.pass_rate, summary.error, summary.skipped, summary.flaky, summary.is_met) == (
         5,
         0.6,
         1,
@@ -58,8 +58,8 @@ def test_errors_stay_in_the_denominator() -> None:
 
 
 @given(st.integers(1, 500), st.data())
-def test_a_rate_is_met_by_the_counts_and_not_by_the_rounded_rate(runs: int, data: st.DataObject) -> None:
-    """5 of 6 meet 0.8333333, however `pass_rate` is rounded; a rate just above what passed is not met."""
+def test_a_required_rate_is_compared_with_the_unrounded_rate(runs: int, data: st.DataObject) -> None:
+    """5 of 6 meet 0.8333333, however `pass_rate` is rounded, and the next float above the rate is not met."""
     passed = data.draw(st.integers(1, runs))
     verdicts = {Verdict.PASSED: passed, Verdict.FAILED: runs - passed, Verdict.ERROR: 0, Verdict.SKIPPED: 0}
     rate = passed / runs
