@@ -1,4 +1,4 @@
-"""The pure parts of a chat: streamed text, secrets in pieces, interrupted turns, saved queries."""
+"""The pure parts of a chat: streamed text, streamed secrets, interrupted turns, saved queries."""
 
 from __future__ import annotations
 
@@ -33,40 +33,40 @@ JSON = st.recursive(
 
 INPUT = st.dictionaries(st.text(max_size=5) | st.sampled_from(["$regex", "$from"]), JSON, max_size=3)
 
-WORDS = st.text(max_size=30)
+TEXTS = st.text(max_size=30)
 
 BLOCKS = st.lists(
-    st.builds(lambda text: {"type": "text", "text": text}, WORDS)
-    | st.builds(lambda text: {"type": "text", "text": text, "citations": [{"cited_text": "a"}, {"cited_text": "b"}]}, WORDS)
-    | st.builds(lambda text, sign: {"type": "thinking", "thinking": text, "signature": sign}, WORDS, WORDS)
-    | st.builds(lambda data: {"type": "redacted_thinking", "data": data}, WORDS)
-    | st.builds(lambda given: {"type": "tool_use", "id": "toolu_1", "name": "add", "input": given}, INPUT)
-    | st.builds(lambda given: {"type": "web_search_tool_result", "tool_use_id": "a", "content": given}, st.lists(JSON, max_size=2)),
+    st.builds(lambda text: {"type": "text", "text": text}, TEXTS)
+    | st.builds(lambda text: {"type": "text", "text": text, "citations": [{"cited_text": "a"}, {"cited_text": "b"}]}, TEXTS)
+    | st.builds(lambda text, signature: {"type": "thinking", "thinking": text, "signature": signature}, TEXTS, TEXTS)
+    | st.builds(lambda data: {"type": "redacted_thinking", "data": data}, TEXTS)
+    | st.builds(lambda arguments: {"type": "tool_use", "id": "toolu_1", "name": "add", "input": arguments}, INPUT)
+    | st.builds(lambda content: {"type": "web_search_tool_result", "tool_use_id": "a", "content": content}, st.lists(JSON, max_size=2)),
     max_size=5,
 )  # fmt: skip
 
 
 @given(BLOCKS, st.sampled_from(["end_turn", "tool_use", "max_tokens"]))
-def test_a_stream_amounts_to_the_message(blocks: list[dict[str, Any]], stop: str) -> None:
-    """Put together, the events are the message that would have come in one piece; what was heard is its text."""
+def test_a_stream_accumulates_to_the_whole_message(blocks: list[dict[str, Any]], stop: str) -> None:
+    """The accumulated events equal the message as one response, and the text deltas equal its text."""
     usage = {"input_tokens": 5, "output_tokens": 7, "cache_read_input_tokens": 1}
-    whole = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": blocks, "stop_reason": stop,
-             "stop_sequence": None, "usage": usage}  # fmt: skip
-    assembly = MessageAccumulator()
-    received = [assembly.take(json.loads(json.dumps(event))) for event in events(whole)]
-    assert (assembly.is_whole, assembly.body) == (True, whole)
-    assert "".join(received) == "".join(block["text"] for block in blocks if block["type"] == "text")
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": blocks, "stop_reason": stop,
+               "stop_sequence": None, "usage": usage}  # fmt: skip
+    accumulator = MessageAccumulator()
+    deltas = [accumulator.take(json.loads(json.dumps(event))) for event in events(message)]
+    assert (accumulator.is_whole, accumulator.body) == (True, message)
+    assert "".join(deltas) == "".join(block["text"] for block in blocks if block["type"] == "text")
 
 
 @given(st.lists(st.fixed_dictionaries({"type": st.sampled_from(["message_start", "content_block_start", "content_block_delta",
     "content_block_stop", "message_delta", "message_stop", "ping", "error", "news"])},
     optional={"index": JSON, "delta": JSON, "message": JSON, "content_block": JSON, "usage": JSON}) | JSON, max_size=5))  # fmt: skip
-def test_a_stream_of_anything_is_an_error_at_worst(stream: list[Any]) -> None:
-    """Whatever comes in place of events, there is one kind of error for it."""
-    assembly = MessageAccumulator()
+def test_a_malformed_stream_raises_only_value_errors(stream: list[Any]) -> None:
+    """Malformed events raise no exception other than `ValueError`."""
+    accumulator = MessageAccumulator()
     try:
         for event in stream:
-            assembly.take(event)
+            accumulator.take(event)
     except ValueError:
         return
 
@@ -77,59 +77,59 @@ def test_a_stream_of_anything_is_an_error_at_worst(stream: list[Any]) -> None:
     ),
     st.data(),
 )
-def test_no_part_of_a_secret_is_shown(parts: list[str], data: st.DataObject) -> None:
-    """However the text is cut into pieces, what is shown is what the whole is cleaned to."""
+def test_streamed_text_is_redacted_across_pieces(parts: list[str], data: st.DataObject) -> None:
+    """However the text is split into pieces, the redacted stream equals the redacted text."""
     redactor = Redactor(["secret-one", "one-secret-more", "cret-onerous"])
-    text, shown, hearing = "".join(parts), "", StreamRedactor(redactor)
+    text, shown, stream_redactor = "".join(parts), "", StreamRedactor(redactor)
     while text:
         size = data.draw(st.integers(1, len(text)))
-        shown += hearing.take(text[:size])
+        shown += stream_redactor.take(text[:size])
         text = text[size:]
-    assert shown + hearing.flush() == redactor.text("".join(parts))
+    assert shown + stream_redactor.flush() == redactor.text("".join(parts))
 
 
-def assistant_text(text: str) -> dict[str, Any]:
+def user_text(text: str) -> dict[str, Any]:
     return {"role": "user", "content": text}
 
 
-EXCHANGE = st.lists(st.tuples(WORDS, st.lists(st.tuples(st.sampled_from(["add", "burn"]), INPUT, st.sampled_from(["", REFUSED, STOPPED])), max_size=2)), min_size=1, max_size=3)  # fmt: skip
+EXCHANGE = st.lists(st.tuples(TEXTS, st.lists(st.tuples(st.sampled_from(["add", "burn"]), INPUT, st.sampled_from(["", REFUSED, STOPPED])), max_size=2)), min_size=1, max_size=3)  # fmt: skip
 
 
 @given(st.lists(EXCHANGE, min_size=1, max_size=3))
-def test_what_was_said_can_be_asked_again(
+def test_a_conversation_can_be_saved_as_a_query(
     exchanges: list[list[tuple[str, list[tuple[str, dict[str, Any], str]]]]],
 ) -> None:
-    """Of any conversation the saved line is a good query, expects what was sent, and makes nothing that was refused."""
+    """A saved conversation is a valid query that expects the calls that were sent, without those the user refused."""
     messages: list[dict[str, Any]] = []
     calls: list[Call] = []
     turns: list[Turn] = []
     for exchange in exchanges:
-        messages.append(assistant_text("Go on."))
-        for words, made in exchange:
-            content: list[dict[str, Any]] = [{"type": "text", "text": words}] if words.strip() else []
-            for tool, given_, message in made:
+        messages.append(user_text("Go on."))
+        for text, requested in exchange:
+            content: list[dict[str, Any]] = [{"type": "text", "text": text}] if text.strip() else []
+            for tool, arguments, message in requested:
                 result = error_result(message) if message else {"content": []}
                 calls.append(
-                    Call(turn=len(turns), tool=tool, input=given_, is_error=bool(message), content=result["content"])
+                    Call(turn=len(turns), tool=tool, input=arguments, is_error=bool(message), content=result["content"])
                 )
             messages.append({"role": "assistant", "content": content})
-            turns.append(Turn(stop_reason="tool_use" if made else "end_turn"))
+            turns.append(Turn(stop_reason="tool_use" if requested else "end_turn"))
     prompt: Any = ["Go on."] * len(exchanges) if len(exchanges) > 1 else "Go on."
     transcript = Transcript(id="chat-1", verdict=Verdict.PASSED, stop="end_turn", prompt=prompt, model="m", messages=messages,
                             calls=calls, text="", checks=[], turns=turns)  # fmt: skip
     query = parse_query(query_from_conversation(transcript))
-    sent = [call for call in calls if not user_refusal(call)]
+    sent_calls = [call for call in calls if not user_refusal(call)]
     expected = query.expect.calls or []
-    assert [call.tool for call in expected] == [call.tool for call in sent]
-    assert all(fits(one.input, call.input) for one, call in zip(expected, sent, strict=True))
+    assert [call.tool for call in expected] == [call.tool for call in sent_calls]
+    assert all(fits(expected_call.input, call.input) for expected_call, call in zip(expected, sent_calls, strict=True))
     if query.script:
         scripted = [call for turn in query.script for call in turn.calls]
-        assert [(call.tool, call.input) for call in scripted] == [(call.tool, call.input) for call in sent]
+        assert [(call.tool, call.input) for call in scripted] == [(call.tool, call.input) for call in sent_calls]
     else:
-        assert "$from" in json.dumps([call.input for call in sent])
+        assert "$from" in json.dumps([call.input for call in sent_calls])
 
 
-def use(name: str) -> dict[str, Any]:
+def tool_use(name: str) -> dict[str, Any]:
     return {"type": "tool_use", "id": name, "name": "add", "input": {}}
 
 
@@ -137,47 +137,61 @@ def use(name: str) -> dict[str, Any]:
     st.booleans(),
     st.integers(0, 2),
     st.sets(st.integers(0, 2)),
-    st.sampled_from(["asking", "calling", "unmade", "said"]),
+    st.sampled_from(["request", "tool_calls", "incomplete_calls", "incomplete_text"]),
 )
-def test_a_mended_conversation_can_go_on(goes_on: bool, turns: int, answered: set[int], cut: str) -> None:
-    """Wherever an exchange is cut, the API takes the next message; calls that were made stay, each with its result."""
-    one = Conversation(model="m")
-    if goes_on:
-        one.messages += [assistant_text("Hi"), {"role": "assistant", "content": [{"type": "text", "text": "Hello."}]}]
-        one.turns.append(Turn(stop_reason="end_turn"))
-        one.stop = "end_turn"
-    start = Checkpoint.of(one)
-    one.messages.append(assistant_text("Go."))
-    names = iter(f"toolu_{number}" for number in range(99))
+def test_an_interrupted_conversation_can_continue(
+    has_history: bool, turns: int, answered: set[int], interruption: str
+) -> None:
+    """Wherever a turn is interrupted, the API accepts the next message.
+
+    Calls that were sent are kept, each with its result.
+    """
+    conversation = Conversation(model="m")
+    if has_history:
+        conversation.messages += [
+            user_text("Hi"),
+            {"role": "assistant", "content": [{"type": "text", "text": "Hello."}]},
+        ]
+        conversation.turns.append(Turn(stop_reason="end_turn"))
+        conversation.stop = "end_turn"
+    start = Checkpoint.of(conversation)
+    conversation.messages.append(user_text("Go."))
+    ids = iter(f"toolu_{number}" for number in range(99))
     for _ in range(turns):
-        block = use(next(names))
+        block = tool_use(next(ids))
         result = {"type": "tool_result", "tool_use_id": block["id"]}
-        one.messages += [{"role": "assistant", "content": [block]}, {"role": "user", "content": [result]}]
-        one.calls.append(Call(turn=len(one.turns), tool="add", input={}, is_error=False, content=[]))
-        one.turns.append(Turn(stop_reason="tool_use"))
-        one.stop = "tool_use"
-    made = turns
-    if cut in ("calling", "unmade"):
-        one.messages.append({"role": "assistant", "content": [use(next(names)) for _ in range(3)]})
-        one.turns.append(Turn(stop_reason="tool_use" if cut == "calling" else "max_tokens"))
-        one.stop = one.turns[-1].stop_reason
-    if cut == "calling":
-        begun = [ToolCall(turn=len(one.turns) - 1, call=turns + number, tool="add", input={}, server=1, log_offset=0) for number in range(3)]  # fmt: skip
-        one.under_way = PendingTurn(tuple(begun), {turns + number: ToolResult({"content": []}) for number in answered})
-        one.calls += [Call(turn=len(one.turns) - 1, tool="add", input={}, is_error=False, content=[]) for _ in answered]
-        made += 3
-    if cut == "said":
-        one.messages.append({"role": "assistant", "content": [{"type": "text", "text": "I wo"}]})
-        one.turns.append(Turn(stop_reason="max_tokens"))
-        one.stop = "max_tokens"
-    is_kept = close_interrupted_turn(one, start, error_text=STOPPED, why="stopped by the user")
-    assert is_kept == (bool(turns) or cut != "asking")
-    assert len(one.calls) == made
-    assert len(one.turns) == sum(message["role"] == "assistant" for message in one.messages)
-    assert len([call for call in one.calls if user_refusal(call)]) == (3 - len(answered) if cut == "calling" else 0)
-    assert refusal({"model": "m", "max_tokens": 1, "messages": [*one.messages, assistant_text("And?")]}) is None
-    if not is_kept:
-        assert Checkpoint.of(one) == start
+        conversation.messages += [{"role": "assistant", "content": [block]}, {"role": "user", "content": [result]}]
+        conversation.calls.append(Call(turn=len(conversation.turns), tool="add", input={}, is_error=False, content=[]))
+        conversation.turns.append(Turn(stop_reason="tool_use"))
+        conversation.stop = "tool_use"
+    expected_calls = turns
+    if interruption in ("tool_calls", "incomplete_calls"):
+        conversation.messages.append({"role": "assistant", "content": [tool_use(next(ids)) for _ in range(3)]})
+        conversation.turns.append(Turn(stop_reason="tool_use" if interruption == "tool_calls" else "max_tokens"))
+        conversation.stop = conversation.turns[-1].stop_reason
+    if interruption == "tool_calls":
+        pending = [ToolCall(turn=len(conversation.turns) - 1, call=turns + number, tool="add", input={}, server=1, log_offset=0) for number in range(3)]  # fmt: skip
+        conversation.under_way = PendingTurn(
+            tuple(pending), {turns + number: ToolResult({"content": []}) for number in answered}
+        )
+        conversation.calls += [
+            Call(turn=len(conversation.turns) - 1, tool="add", input={}, is_error=False, content=[]) for _ in answered
+        ]
+        expected_calls += 3
+    if interruption == "incomplete_text":
+        conversation.messages.append({"role": "assistant", "content": [{"type": "text", "text": "I wo"}]})
+        conversation.turns.append(Turn(stop_reason="max_tokens"))
+        conversation.stop = "max_tokens"
+    was_kept = close_interrupted_turn(conversation, start, error_text=STOPPED, why="stopped by the user")
+    assert was_kept == (bool(turns) or interruption != "request")
+    assert len(conversation.calls) == expected_calls
+    assert len(conversation.turns) == sum(message["role"] == "assistant" for message in conversation.messages)
+    assert len([call for call in conversation.calls if user_refusal(call)]) == (
+        3 - len(answered) if interruption == "tool_calls" else 0
+    )
+    assert refusal({"model": "m", "max_tokens": 1, "messages": [*conversation.messages, user_text("And?")]}) is None
+    if not was_kept:
+        assert Checkpoint.of(conversation) == start
 
 
 @pytest.mark.parametrize(
@@ -224,36 +238,39 @@ def test_a_mended_conversation_can_go_on(goes_on: bool, turns: int, answered: se
         ("/help save", Command("/help", "save")),
     ],
 )
-def test_what_is_a_command(text: str, command: Command | None) -> None:
-    """A word behind a slash is one, and `quit`; paths and sentences are said. An argument may stand in quotes."""
+def test_commands_are_parsed(text: str, command: Command | None) -> None:
+    """A word behind a slash, `quit` and `exit` are commands; paths and sentences are messages.
+
+    Arguments may be quoted.
+    """
     assert command_of(text) == command
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda name: not {*name} >= {'"', "'"}))
-def test_what_is_quoted_is_read_as_it_was(name: str) -> None:
-    """A name that a message says has to be typed is the name of the file."""
+def test_a_quoted_file_name_is_parsed_back(name: str) -> None:
+    """The quoted form of a file name, as messages show it, is parsed back to the same name."""
     command = command_of(f"/save {quoted(name)}".strip())
     assert (command and (command.argument, command.problem)) == (name, "")
 
 
 @pytest.mark.parametrize(
-    ("before", "file"),
+    ("before", "expected"),
     [("/save my fi", "my fi"), ('/save "my fi', "my fi"), ("/SAVE! 'a", "a"), ("/save", None), ("say /save a", None)],
 )
-def test_the_file_that_is_completed(before: str, file: str | None) -> None:
-    """It is completed in quotes too."""
-    assert file_of(before) == file
+def test_the_file_argument_to_complete_is_found(before: str, expected: str | None) -> None:
+    """The file argument of `/save` is found for completion, also inside an open quote."""
+    assert file_of(before) == expected
 
 
 @given(st.text())
-def test_any_line_is_a_command_or_said(text: str) -> None:
-    """Whatever is typed, nothing is raised, and only what begins with a slash can be wrong."""
+def test_any_line_is_a_command_or_a_message(text: str) -> None:
+    """No input line raises, and only a line that starts with a slash can be invalid."""
     command = command_of(text.strip())
     assert not command or not command.problem or text.strip().startswith("/")
 
 
 @given(st.text(alphabet="/tol adsve ", max_size=8), st.lists(st.sampled_from(["add", "look", "/x", "to"]), max_size=3))
-def test_completions_go_on_with_what_stands_there(before: str, tools: list[str]) -> None:
-    """Each begins with the word that it replaces."""
-    for name, start in completions(before, tools):
-        assert name.startswith(before[len(before) + start :] if start else "")
+def test_completions_extend_the_typed_word(before: str, tools: list[str]) -> None:
+    """Each completion starts with the word that it replaces."""
+    for completion, start in completions(before, tools):
+        assert completion.startswith(before[len(before) + start :] if start else "")
