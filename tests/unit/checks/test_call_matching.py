@@ -1,4 +1,4 @@
-"""Expected calls in any order: each gets a call of its own where possible, also among many."""
+"""Expected calls in any order: the largest possible matching, also of thousands of calls."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ MANY = 10_000
 
 
 def expected_call(tool: str = "t", **more: Any) -> ExpectedCall:
-    """Expect a call."""
+    """Return an expected call."""
     return ExpectedCall.model_validate({"tool": tool, **more})
 
 
-def staircase(steps: int) -> tuple[list[ExpectedCall], list[Call]]:
-    """Expect calls each of which fits two, but for the last one: to place it, all others have to move."""
+def build_staircase(steps: int) -> tuple[list[ExpectedCall], list[Call]]:
+    """Return expected calls and calls where placing the last one moves all others."""
     expected = [expected_call(input={"x": {"$oneof": [step, step + 1]}}) for step in range(steps - 1)]
     return [*expected, expected_call(input={"x": 0})], [made(x=step) for step in range(steps)]
 
@@ -37,35 +37,38 @@ sizes = st.integers(0, 4)
 
 
 async def test_many_comparisons_do_not_block_the_event_loop() -> None:
-    """They go on in a thread where each expected call may be each call that was made."""
+    """If each expected call may match each call, the comparison continues in a worker thread."""
     expected = [
         expected_call(input={"x": {"$type": "integer"}, "y": {"$optional": True, "$equals": at}}) for at in range(120)
     ]
     calls, threads = [made(x=at) for at in range(120)], []
 
-    def matched() -> int:
+    def match() -> int:
         threads.append(threading.current_thread().name)
         return len(any_order(expected, calls, ValueFormatter())[0])
 
-    assert (await evaluated(matched), len(threads)) == (120, 2)
+    assert (await evaluated(match), len(threads)) == (120, 2)
 
 
-def test_an_assignment_ends() -> None:
-    """Demands at different distances from an unmet one share a supply: none takes its users from another one."""
+def test_an_assignment_with_shared_supplies_terminates() -> None:
+    """The assignment terminates and meets all demands.
+
+    Here demands at different distances from an unmet one share a supply.
+    """
     assert assign([1, 4, 1], [0, 2, 4, 0], [[0, 1, 3], [0, 1, 2, 3], [0, 1, 3]]) == [{1: 1}, {2: 4}, {1: 1}]
 
 
 @given(st.lists(st.tuples(sizes, st.sets(st.integers(0, 3))), max_size=4), st.lists(sizes, min_size=4, max_size=4))
 @settings(max_examples=examples(1000))
-def test_as_much_as_possible_is_assigned(demands: list[tuple[int, set[int]]], supplies: list[int]) -> None:
-    """No more can be met than what a cut allows, and that much is met (max-flow min-cut)."""
+def test_the_assignment_is_a_maximum_flow(demands: list[tuple[int, set[int]]], supplies: list[int]) -> None:
+    """The assigned units equal the minimum cut (max-flow min-cut theorem)."""
     edges = [sorted(fitting) for _, fitting in demands]
     flow = assign([units for units, _ in demands], supplies, edges)
-    for (units, fitting), taken in zip(demands, flow, strict=True):
-        assert taken.keys() <= fitting
-        assert sum(taken.values()) <= units
-        assert all(taken.values())
-    used = [sum(taken.get(supply, 0) for taken in flow) for supply in range(4)]
+    for (units, fitting), shares in zip(demands, flow, strict=True):
+        assert shares.keys() <= fitting
+        assert sum(shares.values()) <= units
+        assert all(shares.values())
+    used = [sum(shares.get(supply, 0) for shares in flow) for supply in range(4)]
     assert all(one <= limit for one, limit in zip(used, supplies, strict=True))
     cuts = [{at for at in range(len(demands)) if chosen >> at & 1} for chosen in range(2 ** len(demands))]
     assert sum(used) == min(
@@ -76,31 +79,33 @@ def test_as_much_as_possible_is_assigned(demands: list[tuple[int, set[int]]], su
 
 
 @given(expectations, calls)
-def test_no_call_that_fits_is_left_out_of_the_candidates(lines: list[dict[str, Any]], made_calls: list[Call]) -> None:
-    """The index narrows the search; it does not decide."""
+def test_the_index_returns_every_matching_call_as_a_candidate(
+    lines: list[dict[str, Any]], actual_calls: list[Call]
+) -> None:
+    """The candidates of an expected call include every call that matches it."""
     expected = [expected_call(**line) for line in lines]
-    forms = [[*result_forms(call)] for call in made_calls]
-    index = CallIndex(expected, [(call.tool, call.input, form) for call, form in zip(made_calls, forms, strict=True)])
+    forms = [[*result_forms(call)] for call in actual_calls]
+    index = CallIndex(expected, [(call.tool, call.input, form) for call, form in zip(actual_calls, forms, strict=True)])
     for one in expected:
-        assert {at for at, call in enumerate(made_calls) if suits(one, call)} <= {*index.candidates(one)}
+        assert {at for at, call in enumerate(actual_calls) if suits(one, call)} <= {*index.candidates(one)}
 
 
 @pytest.mark.parametrize("steps", [1, 2, 250, 1200, MANY])
-def test_a_staircase_is_climbed(steps: int) -> None:
-    """However long the chain of calls that have to move on; one call too few is found out as well."""
-    expected, made_calls = staircase(steps)
-    found, problem = any_order(expected, made_calls, ValueFormatter())
+def test_long_chains_of_reassignments_are_matched(steps: int) -> None:
+    """A chain of reassignments of any length is found, and so is the lack of a call."""
+    expected, actual_calls = build_staircase(steps)
+    found, problem = any_order(expected, actual_calls, ValueFormatter())
     assert (len(found), problem) == (steps, "")
     assert found == {**{number: number + 1 for number in range(steps - 1)}, steps - 1: 0}
-    assert any_order([*expected, expected_call(input={"x": 0})], made_calls, ValueFormatter())[1].startswith(
+    assert any_order([*expected, expected_call(input={"x": 0})], actual_calls, ValueFormatter())[1].startswith(
         f"call {steps}: "
     )
 
 
 @pytest.mark.parametrize(
-    ("expected", "made_calls"),
+    ("expected", "actual_calls"),
     [
-        (staircase(MANY)),
+        (build_staircase(MANY)),
         ([expected_call(input={"x": at}) for at in range(MANY)], [made(x=at, y="") for at in reversed(range(MANY))]),
         (
             [expected_call(result={"n": at}) for at in range(MANY)],
@@ -114,18 +119,18 @@ def test_a_staircase_is_climbed(steps: int) -> None:
     ],
     ids=["staircase", "inputs", "results", "keys", "numbers"],
 )
-def test_each_of_many_expected_calls_is_compared_with_few(expected: list[ExpectedCall], made_calls: list[Call]) -> None:
-    """The work grows with the number of calls, and not with its square."""
-    parts = [(call.tool, call.input, [*result_forms(call)]) for call in made_calls]
+def test_many_expected_calls_have_few_candidates_each(expected: list[ExpectedCall], actual_calls: list[Call]) -> None:
+    """The number of comparisons grows linearly with the number of calls."""
+    parts = [(call.tool, call.input, [*result_forms(call)]) for call in actual_calls]
     index = CallIndex(expected, parts)
     assert sum(len(list(index.candidates(one))) for one in expected) <= 2 * MANY
 
 
 @pytest.mark.parametrize("missing", [0, 1])
-def test_calls_that_are_alike_are_matched_together(missing: int) -> None:
-    """Any of them will do for each."""
+def test_many_equal_calls_are_matched(missing: int) -> None:
+    """Thousands of equal calls are matched, and one missing call is reported."""
     expected = [expected_call(), expected_call(input={"x": 1.0}), expected_call(input={"x": 1})] * (MANY // 3)
-    made_calls = [made(x=1, n=number) for number in range(len(expected) - missing)]
-    found, problem = any_order(expected, made_calls, ValueFormatter())
+    actual_calls = [made(x=1, n=number) for number in range(len(expected) - missing)]
+    found, problem = any_order(expected, actual_calls, ValueFormatter())
     assert len({*found.values()}) == (0 if missing else len(expected))
     assert problem[:11] == ("call 9998: " if missing else "")

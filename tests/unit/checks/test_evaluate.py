@@ -1,4 +1,4 @@
-"""Checks are pure functions whose messages show expected, actual and place."""
+"""Checks are pure functions whose messages show expected, actual and position."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.matcher_tables import PLAIN, distinguish_booleans
 
 
 @pytest.mark.parametrize(
-    ("wanted", "made", "message"),
+    ("expected_calls", "actual_calls", "message"),
     [
         ([], [], None),
         ([expected("a")], [call("a", x=1)], None),
@@ -31,48 +31,56 @@ from tests.support.matcher_tables import PLAIN, distinguish_booleans
         (
             [expected("a", x=1)],
             [call("b"), call("a", x=2)],
-            "call 0: expected a{x: 1}, got a{x: 2}",  # the same tool called otherwise says more than another tool
+            "call 0: expected a{x: 1}, got a{x: 2}",  # the same tool with another input is more informative than another tool
         ),
     ],
 )
-def test_calls_in_order(wanted: list[ExpectedCall], made: list[Call], message: str | None) -> None:
-    """Expected calls are found in order, others in between; the first that is not is named."""
-    found, problem = call_checks.in_order(wanted, made, ValueFormatter())
+def test_in_order_allows_other_calls_in_between(
+    expected_calls: list[ExpectedCall], actual_calls: list[Call], message: str | None
+) -> None:
+    """Expected calls are matched in order, with other calls in between.
+
+    The message names the first one that is missing.
+    """
+    found, problem = call_checks.in_order(expected_calls, actual_calls, ValueFormatter())
     assert (problem or None) == message
-    assert (len(found) == len(wanted)) == (message is None)
+    assert (len(found) == len(expected_calls)) == (message is None)
 
 
 @pytest.mark.parametrize("allow", [True, False])
-def test_errors_of_tools_that_are_not_there(allow: bool) -> None:
-    """They are allowed only where they are expected; what a tool answers that is not listed is as good as any."""
+def test_errors_of_unlisted_tools_pass_only_if_expected(allow: bool) -> None:
+    """An error result of a tool that the server does not list passes only if the query expects it.
+
+    Other results always pass.
+    """
     calls = [call("gone", text="fine"), call("gone", is_error=True, text="no"), call("a", is_error=True)]
     outcome = Outcome(stop_reason="end_turn", calls=calls, text="", unlisted={0, 1})
     expect = Expect.model_validate({"tool_errors": "allow"} if allow else {})
-    lines = [
+    messages = [
         check.message
         for check in check_all(expect, outcome, ValueFormatter(), allow_tool_errors=True)
         if not check.passed
     ]
-    assert lines == ["call 1: expected a tool that the server lists, got gone{}: 'no'"]
+    assert messages == ["call 1: expected a tool that the server lists, got gone{}: 'no'"]
     expect = Expect.model_validate({"calls": [{"tool": "gone", "is_error": True}]})
     assert all(check.passed for check in check_all(expect, outcome, ValueFormatter(), allow_tool_errors=True))
 
 
-def test_blocks_of_a_result_are_told_apart() -> None:
-    """By a line break, in a message of one line."""
+def test_text_blocks_are_joined_by_line_breaks() -> None:
+    """The text blocks of a result are joined by line breaks, and escaped into one line."""
     texts = [{"type": "text", "text": text} for text in ("two\nwords", "a  note")]
-    made = Call(turn=0, tool="t", input={}, is_error=True, content=texts)
-    assert ValueFormatter().result(made) == repr("two words\na note")
-    assert ValueFormatter(lambda text: text.replace("note", "***")).result(made) == repr("two words\na ***")
+    failed_call = Call(turn=0, tool="t", input={}, is_error=True, content=texts)
+    assert ValueFormatter().result(failed_call) == repr("two words\na note")
+    assert ValueFormatter(lambda text: text.replace("note", "***")).result(failed_call) == repr("two words\na ***")
 
 
-def test_long_inputs_are_cut_short() -> None:
-    """A message stays readable, whatever the input."""
+def test_long_inputs_are_truncated() -> None:
+    """A formatted call is shorter than 300 characters, whatever its input."""
     assert len(ValueFormatter().call(call("a", x="y" * 10_000))) < 300
 
 
-def test_tokens_that_nobody_counted_do_not_hold() -> None:
-    """A script has no tokens: an expectation of them fails, and says why."""
+def test_a_token_limit_fails_without_reported_tokens() -> None:
+    """A script reports no tokens, so an expected maximum fails with a message that says so."""
     checks = check_all(
         Expect(max_output_tokens=5), Outcome(stop_reason="end_turn", calls=[], text=""), ValueFormatter()
     )
@@ -81,65 +89,65 @@ def test_tokens_that_nobody_counted_do_not_hold() -> None:
     ]
 
 
-def test_structured_results() -> None:
-    """What is structured may be expected as it is, or as what stands in the `result` that servers wrap it in."""
-    made = Call(turn=0, tool="a", input={}, is_error=False, content=[], structured={"result": [1, 2]})
+def test_structured_results_match_with_and_without_their_wrapper() -> None:
+    """An expected result matches the structured content, or the value of the `result` key that SDKs wrap it in."""
+    recorded = Call(turn=0, tool="a", input={}, is_error=False, content=[], structured={"result": [1, 2]})
     for result in ({"result": [1, 2]}, [1, 2], {"result": {"$type": "array"}}):
-        assert call_checks.mismatch(ExpectedCall(tool="a", result=result), made, ValueFormatter()) == ""
-    assert call_checks.mismatch(ExpectedCall(tool="a", result=[1]), made, ValueFormatter())
+        assert call_checks.mismatch(ExpectedCall(tool="a", result=result), recorded, ValueFormatter()) == ""
+    assert call_checks.mismatch(ExpectedCall(tool="a", result=[1]), recorded, ValueFormatter())
 
 
-names = st.lists(st.sampled_from("abc"), max_size=6)
+tool_names = st.lists(st.sampled_from("abc"), max_size=6)
 
 
-@given(names, names)
-def test_how_calls_are_aligned(wanted: list[str], made: list[str]) -> None:
-    """`exact` is equality, `in_order` a subsequence, `any_order` a multiset that is contained; each says so or why not."""
-    expected_calls, calls = [expected(name) for name in wanted], [call(name) for name in made]
-    rest = iter(made)
-    truth = {
-        "exact": wanted == made,
-        "in_order": all(name in rest for name in wanted),
-        "any_order": not Counter(wanted) - Counter(made),
+@given(tool_names, tool_names)
+def test_match_modes_agree_with_their_definitions(expected_names: list[str], called_names: list[str]) -> None:
+    """`exact` is equality, `in_order` a subsequence, `any_order` a contained multiset. A mismatch has a message."""
+    expected_calls, calls = [expected(name) for name in expected_names], [call(name) for name in called_names]
+    remaining = iter(called_names)
+    expected_outcomes = {
+        "exact": expected_names == called_names,
+        "in_order": all(name in remaining for name in expected_names),
+        "any_order": not Counter(expected_names) - Counter(called_names),
     }
-    for match, holds in truth.items():
+    for match, holds in expected_outcomes.items():
         found, problem = getattr(call_checks, match)(expected_calls, calls, ValueFormatter())
         assert (problem == "") == holds
         if holds:
-            assert sorted(found) == list(range(len(wanted)))
-            assert len(set(found.values())) == len(wanted)
-            assert all(made[found[number]] == name for number, name in enumerate(wanted))
+            assert sorted(found) == list(range(len(expected_names)))
+            assert len(set(found.values())) == len(expected_names)
+            assert all(called_names[found[number]] == name for number, name in enumerate(expected_names))
 
 
-def test_any_order_finds_a_way_where_there_is_one() -> None:
-    """A call that fits two expectations is left to the one that has no other."""
-    wanted = [expected("a"), expected("a", x=1)]
-    made = [call("a", x=1), call("a", x=2)]
-    assert call_checks.any_order(wanted, made, ValueFormatter()) == ({0: 1, 1: 0}, "")
-    assert call_checks.any_order([*wanted, expected("a", x=2)], made, ValueFormatter())[1] == (
+def test_any_order_reassigns_calls_if_needed() -> None:
+    """A call that matches two expectations is assigned to the one that no other call matches."""
+    expected_calls = [expected("a"), expected("a", x=1)]
+    calls = [call("a", x=1), call("a", x=2)]
+    assert call_checks.any_order(expected_calls, calls, ValueFormatter()) == ({0: 1, 1: 0}, "")
+    assert call_checks.any_order([*expected_calls, expected("a", x=2)], calls, ValueFormatter())[1] == (
         "call 2: expected a{x: 2}, got no calls"
     )
 
 
-SOME = st.sampled_from([0, 1, 1.0, True, False, None, "1", [], [1], [True], {}, {"a": 1}, {"a": True}]) | PLAIN
+VALUES = st.sampled_from([0, 1, 1.0, True, False, None, "1", [], [1], [True], {}, {"a": 1}, {"a": True}]) | PLAIN
 
 
-@given(SOME, SOME)
-def test_equals_is_pythons_in_every_check(one: Any, other: Any) -> None:
-    """Exact inputs, results and `$equals` hold for what Python calls equal, but for true and 1; so does `text.equals`."""
+@given(VALUES, VALUES)
+def test_every_equality_check_agrees_with_python_except_for_booleans(one: Any, other: Any) -> None:
+    """Exact inputs, results, `$equals` and `text.equals` agree with Python's `==`, except that true and 1 differ."""
     same = distinguish_booleans(one) == distinguish_booleans(other)
-    made = call("a", x=other).model_copy(update={"structured": other, "content": []})
-    for wanted in (
+    recorded = call("a", x=other).model_copy(update={"structured": other, "content": []})
+    for expected_call in (
         ExpectedCall(tool="a", input={"x": one}, exact_input=True),
         ExpectedCall(tool="a", input={"x": {"$equals": one}}),
     ):
-        assert (call_checks.mismatch(wanted, made, ValueFormatter()) == "") == same
+        assert (call_checks.mismatch(expected_call, recorded, ValueFormatter()) == "") == same
     if other is not None and not (isinstance(other, dict) and other.keys() == {"result"}) and other != "":
-        whole = ExpectedCall(tool="a", result={"$equals": one})
-        assert (call_checks.mismatch(whole, made, ValueFormatter()) == "") == (
+        expected_result = ExpectedCall(tool="a", result={"$equals": one})
+        assert (call_checks.mismatch(expected_result, recorded, ValueFormatter()) == "") == (
             same or one == ""
-        )  # no content is no text
-    words = [value for value in (one, other) if isinstance(value, str) and value]
-    if len(words) == 2:
-        (check,) = check_text(ExpectedText(equals=words[0]), words[1], ValueFormatter())
-        assert check.passed == (words[0] == words[1])
+        )  # without content, the text is empty
+    texts = [value for value in (one, other) if isinstance(value, str) and value]
+    if len(texts) == 2:
+        (check,) = check_text(ExpectedText(equals=texts[0]), texts[1], ValueFormatter())
+        assert check.passed == (texts[0] == texts[1])

@@ -18,26 +18,28 @@ from tests.support.matcher_tables import PLAIN, distinguish_booleans, holds_matc
 
 
 @given(PLAIN)
-def test_everything_fits_itself(value: Any) -> None:
-    """What is expected to the letter is found, exactly or not."""
+def test_every_plain_value_matches_itself(value: Any) -> None:
+    """A value without matchers matches itself, exactly or not."""
     assert fits(value, value)
     assert fits(value, value, exact=True)
 
 
 @given(st.dictionaries(st.text(), PLAIN, max_size=4), st.dictionaries(st.text(), JSON, max_size=4))
-def test_more_keys_do_not_matter_and_missing_ones_do(wanted: dict[str, Any], more: dict[str, Any]) -> None:
-    """An object may hold more than is expected, unless exactly that is expected, and never less."""
-    if is_matcher(wanted):
+def test_extra_keys_match_unless_exact_and_missing_keys_never_do(
+    expected: dict[str, Any], extra: dict[str, Any]
+) -> None:
+    """An object may have extra keys unless the match is exact, and must have all expected ones."""
+    if is_matcher(expected):
         return
-    assert fits(wanted, more | wanted)
-    assert fits(wanted, more | wanted, exact=True) == (more.keys() <= wanted.keys())
-    for key in wanted:
-        assert not fits(wanted, {name: wanted[name] for name in wanted if name != key})
+    assert fits(expected, extra | expected)
+    assert fits(expected, extra | expected, exact=True) == (extra.keys() <= expected.keys())
+    for key in expected:
+        assert not fits(expected, {name: expected[name] for name in expected if name != key})
 
 
 @given(JSON, JSON)
-def test_equal_is_what_python_calls_equal(one: Any, other: Any) -> None:
-    """But for true and 1, which JSON tells apart: as text they differ."""
+def test_json_equality_agrees_with_python_except_for_booleans(one: Any, other: Any) -> None:
+    """`json_equal` agrees with Python's `==`, except that true and 1 differ, as they do in JSON."""
     assert json_equal(one, other) == (distinguish_booleans(one) == distinguish_booleans(other))
     assert json_equal(one, one)
     if json_equal(one, other) and not holds_matcher(one):
@@ -45,8 +47,8 @@ def test_equal_is_what_python_calls_equal(one: Any, other: Any) -> None:
 
 
 @given(JSON, JSON)
-def test_a_key_is_shared_by_equal_values_alone(one: Any, other: Any) -> None:
-    """Calls are aligned, and repeats counted, by these."""
+def test_keys_are_equal_only_for_equal_values(one: Any, other: Any) -> None:
+    """`key_of` returns the same key for equal values and different keys for others."""
     assert json_equal(one, other) == json_same(one, other) == (key_of(one) == key_of(other))
     assert key_of(one) == key_of(json.loads(json.dumps(one)))
 
@@ -61,11 +63,11 @@ NUMBERS = [
 ]
 
 
-@pytest.mark.parametrize(("one", "alike", "other"), NUMBERS)
-@pytest.mark.parametrize("within", [lambda value: value, lambda value: [value], lambda value: {"a": [{"b": value}]}])
-def test_numbers_are_compared_by_value(one: Any, alike: Any, other: Any, within: Callable[[Any], Any]) -> None:
-    """At any depth, and by everything that compares values."""
-    one, alike, other = within(one), within(alike), within(other)
+@pytest.mark.parametrize(("one", "equal", "other"), NUMBERS)
+@pytest.mark.parametrize("nest", [lambda value: value, lambda value: [value], lambda value: {"a": [{"b": value}]}])
+def test_numbers_are_compared_by_value(one: Any, equal: Any, other: Any, nest: Callable[[Any], Any]) -> None:
+    """Every comparison compares numbers by value, at any depth."""
+    one, equal, other = nest(one), nest(equal), nest(other)
     for compare in (
         json_equal,
         json_same,
@@ -73,16 +75,16 @@ def test_numbers_are_compared_by_value(one: Any, alike: Any, other: Any, within:
         lambda a, b: key_of(a) == key_of(b),
         lambda a, b: fits({"$equals": a}, b),
     ):
-        assert compare(one, alike)
-        assert compare(alike, one)
+        assert compare(one, equal)
+        assert compare(equal, one)
         assert not compare(one, other)
         assert not compare(other, one)
-    assert fits({"$oneof": [other, one]}, alike)
-    assert not fits({"$oneof": [one, alike]}, other)
+    assert fits({"$oneof": [other, one]}, equal)
+    assert not fits({"$oneof": [one, equal]}, other)
 
 
-def test_deep_values_are_compared() -> None:
-    """They may have more levels than Python has frames."""
+def test_deeply_nested_values_are_compared() -> None:
+    """Values nested more deeply than Python's recursion limit can be compared."""
     deep: tuple[Any, Any] = (1, True)
     for _ in range(5000):
         deep = [deep[0]], [deep[1]]
@@ -115,8 +117,8 @@ def test_deep_values_are_compared() -> None:
         ({"a": [{"b": {"$nope": 1}}]}, "'$nope' is not a matcher key; the keys are $any, $regex"),
     ],
 )
-def test_matchers_that_are_none(matcher: Any, message: str) -> None:
-    """What can't be meant is named, wherever it stands."""
+def test_invalid_matchers_are_reported(matcher: Any, message: str) -> None:
+    """An invalid matcher is reported with its reason, at any depth."""
     assert (problem(matcher) or "").startswith(message)
 
 
@@ -124,9 +126,9 @@ def test_matchers_that_are_none(matcher: Any, message: str) -> None:
     JSON
     | st.dictionaries(st.sampled_from(["$any", "$regex", "$oneof", "$type", "$approx", "within", "$optional"]), JSON)
 )
-def test_any_value_has_a_problem_or_can_be_matched(value: Any) -> None:
-    """Whatever is written down as expected is refused with a reason, or can be held against anything."""
+def test_any_value_is_rejected_or_can_be_matched(value: Any) -> None:
+    """Any expected value either has a problem or can be compared with any value."""
     if problem(value) is None:
-        others: list[Any] = [None, 1, "x", [], {}, value]
-        for got in others:
-            assert fits(value, got) in (True, False)
+        actual_values: list[Any] = [None, 1, "x", [], {}, value]
+        for actual in actual_values:
+            assert fits(value, actual) in (True, False)

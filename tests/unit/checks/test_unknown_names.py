@@ -11,7 +11,7 @@ from mcprun.tools.toolset import ToolFilter, unmatched
 
 
 @pytest.mark.parametrize(
-    ("schema", "message"),
+    ("schema", "misspellings"),
     [
         ({"requried": ["a"]}, [("$", "requried", "required")]),
         ({"propertys": {}}, [("$", "propertys", "properties")]),
@@ -26,17 +26,17 @@ from mcprun.tools.toolset import ToolFilter, unmatched
         (True, []),
     ],
 )
-def test_misspelt_keywords_are_found_where_there_are_schemas(schema: Any, message: list[tuple[str, str, str]]) -> None:
-    """With what is probably meant; annotations and plain values are nobody's mistake."""
+def test_misspelt_keywords_are_found_in_schemas_only(schema: Any, misspellings: list[tuple[str, str, str]]) -> None:
+    """A misspelt keyword is reported with the likely one. Annotations and plain values are not."""
     expected = [
-        f"at {at}: {key!r} is not a JSON Schema keyword and has no effect; did you mean {meant!r}?"
-        for at, key, meant in message
+        f"at {path}: {key!r} is not a JSON Schema keyword and has no effect; did you mean {suggestion!r}?"
+        for path, key, suggestion in misspellings
     ]
     assert list(misspelt(schema)) == expected
 
 
-def test_patterns_that_fit_no_tool() -> None:
-    """Those of flags, and those of queries with the query's id."""
+def test_patterns_that_match_no_tool_are_reported() -> None:
+    """Patterns that match no tool are reported with their option, or with the id of their query."""
     permit = ToolFilter(allow=("read_*", "wirte_*"), deny=("delete_*",))
     patterns = {("expect.never", "delete_*"): "q", ("tools", "read_?ile"): "r"}
     assert list(unmatched(permit, patterns, [{"name": "read_file"}, {"name": "write_file"}])) == [
