@@ -1,4 +1,4 @@
-"""The workflow that `mcprun init` writes."""
+"""The GitHub workflow that `mcprun init` writes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from mcprun.errors import UsageError
     st.text(min_size=1), st.lists(st.text(), max_size=2), st.sampled_from(["p.jsonl", "a b/p.jsonl", "é/$p #.jsonl"])
 )
 @settings(deadline=None)
-def test_a_workflow_says_what_it_was_given(server: str, args: list[str], prompts: str) -> None:
-    """Whatever the words, they come back from YAML and shell as they were; what can't is refused."""
+def test_workflow_arguments_survive_yaml_and_shell_quoting(server: str, args: list[str], prompts: str) -> None:
+    """Arguments are read back unchanged from the workflow's YAML and shell commands.
+
+    Those that cannot be are rejected.
+    """
     try:
         text = workflow(Commands(prompts, server, args), ["npm ci"])
     except UsageError:

@@ -1,4 +1,4 @@
-"""Usage errors that Python and servers' arguments raise hold no secret."""
+"""Usage errors from Python options and server arguments contain no secret."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ URL = "http://127.0.0.1:9/mcp"
     "options",
     [{"redact": (f"({SECRET}",)}, {"token": f"env:{SECRET}"}, {"oauth_client_secret": SECRET}, {"oauth_private_key": SECRET}],
 )  # fmt: skip
-async def test_nor_is_one_that_python_gives(options: dict[str, Any]) -> None:
-    """`run_batch` raises an error without it."""
+async def test_run_batch_errors_contain_no_secret(options: dict[str, Any]) -> None:
+    """`run_batch` raises a usage error without the secret of the invalid option."""
     with pytest.raises(UsageError) as raised:
         await run_batch(["Hello?"], URL, Options(model="script", **options))
     assert SECRET not in str(raised.value)
 
 
-def test_nor_is_one_of_the_servers_arguments_in_pytest() -> None:
-    """Quotes that are not closed are an error of usage there, too."""
+def test_pytest_server_argument_errors_contain_no_secret() -> None:
+    """Unclosed quotes in the server's arguments are a usage error without the arguments."""
     with pytest.raises(UsageError, match="can't parse the server's arguments after --: no closing quotation") as raised:
         split(f"server.py -- --key '{SECRET}")
     assert SECRET not in str(raised.value)
