@@ -1,4 +1,4 @@
-"""Settings of the project and the environment: precedence, empty variables, misspelt names."""
+"""Project file and environment settings: precedence, empty variables, misspelt names."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from mcprun.config.project import Config, Setting, environment, setting, variabl
 from mcprun.errors import UsageError
 
 
-def resolved(*args: str, file: str = "", env: dict[str, str] | None = None, command: str = "batch") -> dict[str, Any]:
-    """Give the parameters of a command in a project whose file and environment these are."""
+def resolve(*args: str, file: str = "", env: dict[str, str] | None = None, command: str = "batch") -> dict[str, Any]:
+    """Return the parameters of a command with this project file and environment."""
     files = [Config(Path("mcprun.toml"), {key.replace("-", "_"): value for key, value in tomllib.loads(file).items()})]
-    made = main.commands[command]
-    context = made.make_context(command, [*args], click.Context(main), variables=env or {}, files=files)
+    click_command = main.commands[command]
+    context = click_command.make_context(command, [*args], click.Context(main), variables=env or {}, files=files)
     return dict(context.obj.values)
 
 
-def test_precedence_is_one_function() -> None:
-    """The variable comes before the file, one file before the next, and what is empty or blank is not set."""
+def test_variables_take_precedence_over_files_in_order() -> None:
+    """A variable takes precedence over files, and a file over later ones. An empty or blank variable is not set."""
     files = [Config(Path("a"), {"model": "a"}), Config(Path("b"), {"model": "b", "server": "b"})]
     assert setting("model", {"MCPRUN_MODEL": " v "}, files) == Setting("v", "MCPRUN_MODEL", is_variable=True)
     for blank in ({}, {"MCPRUN_MODEL": ""}, {"MCPRUN_MODEL": " \t"}):
@@ -35,25 +35,28 @@ def test_precedence_is_one_function() -> None:
     assert setting("out", {}, files) is None
 
 
-def test_an_empty_variable_leaves_the_word_to_env_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of ours, that is: an empty key of the API hides that of `.env`, as python-dotenv has it."""
+def test_an_empty_mcprun_variable_does_not_hide_the_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty MCPRUN_ variable does not hide the value of `.env`. An empty API key does, as in python-dotenv."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text("MCPRUN_MODEL=m\nANTHROPIC_API_KEY=k\nMCPRUN_EFFORT=low\n")
     for name, value in {"MCPRUN_MODEL": "", "ANTHROPIC_API_KEY": "", "MCPRUN_EFFORT": "max"}.items():
         monkeypatch.setenv(name, value)
-    found = environment()
-    assert [found[name] for name in ("MCPRUN_MODEL", "ANTHROPIC_API_KEY", "MCPRUN_EFFORT")] == ["m", "", "max"]
+    variables = environment()
+    assert [variables[name] for name in ("MCPRUN_MODEL", "ANTHROPIC_API_KEY", "MCPRUN_EFFORT")] == ["m", "", "max"]
 
 
 @pytest.mark.parametrize(
     "name", sorted(name for name, one in main.commands.items() if isinstance(one, ConfigurableCommand))
 )
-def test_every_switch_that_can_be_set_can_be_undone(name: str, tmp_path: Path) -> None:
-    """By a `--no-` form, on the same line of the help; a variable undoes what the file sets, and a flag both."""
+def test_every_settable_switch_has_a_negation(name: str, tmp_path: Path) -> None:
+    """Each switch has a `--no-` form on the same line of the help.
+
+    A variable overrides the file, and a flag overrides both.
+    """
     command, batch = main.commands[name], main.commands["batch"]
     assert isinstance(command, ConfigurableCommand)
     assert isinstance(batch, ConfigurableCommand)
-    assert command.settable().keys() <= batch.settable().keys()  # pytest knows only those
+    assert command.settable().keys() <= batch.settable().keys()  # the pytest plugin reads only the settings of batch
     context = command.make_context(name, [], resilient_parsing=True)
     switches = {key: one for key, one in command.settable().items() if isinstance(one, click.Option) and one.is_flag}
     assert len(switches) == {"batch": 9, "chat": 3}.get(name, 0)
@@ -63,15 +66,15 @@ def test_every_switch_that_can_be_set_can_be_undone(name: str, tmp_path: Path) -
         record = switch.get_help_record(context)
         assert record
         assert record[0].endswith(f"{yes} / {no}")
-        file, words = f"{key} = true", ["server.py"] if name == "chat" else []
+        file, arguments = f"{key} = true", ["server.py"] if name == "chat" else []
         variable = variable_of(key)
-        assert resolved(*words, file=file, command=name)[key] is True
-        assert resolved(*words, no, file=file, command=name)[key] is False
+        assert resolve(*arguments, file=file, command=name)[key] is True
+        assert resolve(*arguments, no, file=file, command=name)[key] is False
         for off in ("false", "0", "no", "off", "FALSE"):
-            assert resolved(*words, file=file, env={variable: off}, command=name)[key] is False
-        assert resolved(*words, yes, file=file, env={variable: "false"}, command=name)[key] is True
-        assert resolved(*words, no, env={variable: "1"}, command=name)[key] is False
-        assert resolved(*words, file=file, env={variable: ""}, command=name)[key] is True
+            assert resolve(*arguments, file=file, env={variable: off}, command=name)[key] is False
+        assert resolve(*arguments, yes, file=file, env={variable: "false"}, command=name)[key] is True
+        assert resolve(*arguments, no, env={variable: "1"}, command=name)[key] is False
+        assert resolve(*arguments, file=file, env={variable: ""}, command=name)[key] is True
 
 
 @pytest.mark.parametrize(
@@ -93,15 +96,17 @@ def test_every_switch_that_can_be_set_can_be_undone(name: str, tmp_path: Path) -
         ([], {"MCPRUN_FRESH_SERVER": "1"}, "servers = 2", "servers", 1),
     ],
 )
-def test_an_option_does_away_with_its_opposite_of_a_weaker_source(
+def test_an_option_overrides_a_contradicting_one_of_lower_precedence(
     args: list[str], env: dict[str, str], file: str, name: str, expected: Any
 ) -> None:
-    """It need not be undone by name."""
+    """An option overrides a contradicting one from a source of lower precedence, without a negating flag."""
     config = Config(Path("mcprun.toml"), {key.replace("-", "_"): value for key, value in tomllib.loads(file).items()})
     commands = ["batch", "chat"] if name == "retries" else ["batch"]
     for command in commands:
-        made = main.commands[command]
-        context = made.make_context(command, [*args, *["s.py"][: command == "chat"]], variables=env, files=[config])
+        click_command = main.commands[command]
+        context = click_command.make_context(
+            command, [*args, *["s.py"][: command == "chat"]], variables=env, files=[config]
+        )
         options = options_of(context.obj.values)
         assert (options.limits.retries if name == "retries" else getattr(options, name)) == expected
 
@@ -117,44 +122,47 @@ def test_an_option_does_away_with_its_opposite_of_a_weaker_source(
         ("MCPRUN_ZZZ", "the environment sets the unknown option 'MCPRUN_ZZZ'"),
     ],
 )  # fmt: skip
-def test_a_mistyped_variable_is_refused(name: str, expected: str) -> None:
-    """As the file's keys are, by each command that reads any; its value is not repeated, and an empty one is not set."""
+def test_an_unknown_variable_is_rejected(name: str, expected: str) -> None:
+    """Each command that reads options rejects an unknown MCPRUN_ variable without showing its value.
+
+    An empty one is ignored.
+    """
     for command in ("batch", "tools", "diff", "login"):
         with pytest.raises(UsageError) as raised:
-            resolved(*["run"][: command == "diff"], env={name: "s3cret"}, command=command)
+            resolve(*["run"][: command == "diff"], env={name: "s3cret"}, command=command)
         assert expected in str(raised.value)
         assert "s3cret" not in str(raised.value)
-    resolved(env={name: " ", "MCPRUN_TOKEN_STORE": "x", "_MCPRUN_COMPLETE": "y", "MCPRUNNER": "z"})
+    resolve(env={name: " ", "MCPRUN_TOKEN_STORE": "x", "_MCPRUN_COMPLETE": "y", "MCPRUNNER": "z"})
 
 
 RECORDED = Origin(Source.RUN, "outputs/run")
 
 
-def merged(given: dict[str, Any], recorded: dict[str, Any], **defaults: Any) -> Arguments:
-    """Merge the arguments of a command line with those of a run."""
-    line = Arguments({**defaults, **given}, dict.fromkeys(given, COMMAND_LINE))
-    return merge(line, Arguments(recorded, dict.fromkeys(recorded, RECORDED)))
+def merge_arguments(passed: dict[str, Any], recorded: dict[str, Any], **defaults: Any) -> Arguments:
+    """Merge the arguments of a command line with those of a recorded run."""
+    command_line = Arguments({**defaults, **passed}, dict.fromkeys(passed, COMMAND_LINE))
+    return merge(command_line, Arguments(recorded, dict.fromkeys(recorded, RECORDED)))
 
 
-def test_given_arguments_take_precedence_over_recorded_ones_and_these_over_defaults() -> None:
-    found = merged({"limit": 3}, {"limit": 2, "concurrency": 4}, concurrency=8, servers=1)
-    assert found.values == {"limit": 3, "concurrency": 4, "servers": 1}
-    assert (found.source("limit"), found.origin("concurrency"), found.source("servers")) == (
+def test_passed_arguments_precede_recorded_ones_and_these_precede_defaults() -> None:
+    arguments = merge_arguments({"limit": 3}, {"limit": 2, "concurrency": 4}, concurrency=8, servers=1)
+    assert arguments.values == {"limit": 3, "concurrency": 4, "servers": 1}
+    assert (arguments.source("limit"), arguments.origin("concurrency"), arguments.source("servers")) == (
         Source.COMMAND_LINE,
         RECORDED,
         Source.DEFAULT,
     )
 
 
-def test_a_given_option_resets_a_recorded_one_that_contradicts_it() -> None:
-    found = merged({"retries": 3}, {"no_retry": True})
-    assert (found.values["no_retry"], found.source("no_retry")) == (False, Source.DEFAULT)
-    assert merged({}, {"retries": 3, "no_retry": True}).values == {"retries": 3, "no_retry": True}
-    assert merged({"servers": 1}, {"fresh_server": True}).values["fresh_server"] is True
+def test_a_passed_option_resets_a_contradicting_recorded_one() -> None:
+    arguments = merge_arguments({"retries": 3}, {"no_retry": True})
+    assert (arguments.values["no_retry"], arguments.source("no_retry")) == (False, Source.DEFAULT)
+    assert merge_arguments({}, {"retries": 3, "no_retry": True}).values == {"retries": 3, "no_retry": True}
+    assert merge_arguments({"servers": 1}, {"fresh_server": True}).values["fresh_server"] is True
 
 
 @pytest.mark.parametrize(
-    ("given", "recorded", "expected", "lost"),
+    ("passed", "recorded", "expected", "expected_lost"),
     [
         ((), ("a", "b"), ("a", "b"), ()),
         (("c",), ("a",), ("a", "c"), ()),
@@ -167,18 +175,18 @@ def test_a_given_option_resets_a_recorded_one_that_contradicts_it() -> None:
         ),
     ],
 )
-def test_redact_patterns_are_combined(
-    given: tuple[str, ...], recorded: tuple[str, ...], expected: tuple[str, ...], lost: tuple[str, ...]
+def test_redact_patterns_of_both_are_combined(
+    passed: tuple[str, ...], recorded: tuple[str, ...], expected: tuple[str, ...], expected_lost: tuple[str, ...]
 ) -> None:
-    found = merged({"redact": given} if given else {}, {"redact": recorded}, redact=())
-    assert (found.values["redact"], found.lost) == (expected, lost)
+    arguments = merge_arguments({"redact": passed} if passed else {}, {"redact": recorded}, redact=())
+    assert (arguments.values["redact"], arguments.lost) == (expected, expected_lost)
 
 
-def test_recorded_values_that_are_redacted_must_be_given_again() -> None:
+def test_redacted_recorded_values_must_be_passed_again() -> None:
     recorded = {"server": "http://[redacted]@host/", "token": "[redacted]", "server_args": ("--key", "[redacted]")}
-    assert merged({}, recorded).lost == (
+    assert merge_arguments({}, recorded).lost == (
         "SERVER (after PROMPTS) of this run contains a secret and was not recorded: pass it again",
         "the server's arguments in this run contain a secret and were not recorded: pass them again",
         "--token of this run contains a secret and was not recorded: pass it again",
     )
-    assert merged(dict.fromkeys(recorded, "x"), recorded).lost == ()
+    assert merge_arguments(dict.fromkeys(recorded, "x"), recorded).lost == ()

@@ -1,4 +1,4 @@
-"""Paths in the project's file are relative to its folder, for every option that names a file."""
+"""Paths in the project file are relative to its folder, for every option that names a file."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ PATHS = {
     for key, kind in KINDS.items()
     if isinstance(text := kind.item if isinstance(kind, Listed) else kind, Text) and (place := text.refers_to)
 }
-"""What each option names that may be a path."""
+"""The kind of path that each option may name."""
 
 
 @pytest.fixture
-def within(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in a project, in which the tests work."""
+def subfolder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Create a subfolder of the project, and make it the working folder."""
     folder = tmp_path / "within"
     folder.mkdir()
     monkeypatch.chdir(folder)
     return folder
 
 
-def moved(key: str, value: Any) -> Any:
-    """Set an option in the file of the folder above, and read it from here."""
+def resolve_from_subfolder(key: str, value: Any) -> Any:
+    """Set an option in the parent folder's project file, and return its value as read from the subfolder."""
     Path("..", "mcprun.toml").write_text(f"{key.replace('_', '-')} = {json.dumps(value)}\n")
     return find_config().values[key]
 
 
-def test_every_option_that_names_a_file_is_known() -> None:
-    """Files and folders, and what may be one."""
+def test_the_options_that_name_a_file_are_listed() -> None:
+    """Options that name a file or folder, or may name one, are exactly those listed here."""
     files = (
         "csv",
         "cwd",
@@ -60,21 +60,21 @@ def test_every_option_that_names_a_file_is_known() -> None:
 
 
 @pytest.mark.parametrize("key", sorted(PATHS))
-def test_a_path_is_seen_from_the_file(within: Path, key: str) -> None:
-    """Whether it is there or not, with a suffix or without, beside the file, below it or above it."""
+def test_a_relative_path_is_resolved_against_the_file(subfolder: Path, key: str) -> None:
+    """A relative path is resolved against the folder of the project file, even if nothing exists there."""
     start = "replay:" if key == "model" else ""
     for path in ("data/x", "./data/x.y", "../x/y"):
         expected = start + str(Path("..", path))
-        assert moved(key, start + path) == expected
-        assert moved(key, [start + path, start + path]) == [expected, expected]
-    absolute = start + str(within / "x")
-    assert moved(key, absolute) == absolute
-    for other in (3, True, [3], ""):
-        assert moved(key, other) == other
+        assert resolve_from_subfolder(key, start + path) == expected
+        assert resolve_from_subfolder(key, [start + path, start + path]) == [expected, expected]
+    absolute = start + str(subfolder / "x")
+    assert resolve_from_subfolder(key, absolute) == absolute
+    for unchanged in (3, True, [3], ""):
+        assert resolve_from_subfolder(key, unchanged) == unchanged
 
 
-def test_what_names_no_file_stays(within: Path) -> None:
-    """Programs to be searched for, URLs, command lines, runs by their names, stdin, and other Windows drives."""
+def test_values_that_are_not_paths_are_unchanged(subfolder: Path) -> None:
+    """Program names, URLs, command lines, run names, stdin and paths on another Windows drive are unchanged."""
     for key, value in {
         "python": "python3",
         "server": "http://h/mcp",
@@ -88,18 +88,21 @@ def test_what_names_no_file_stays(within: Path) -> None:
         "system": "a/b",
         "shard": "1/2",
     }.items():
-        assert moved(key, value) == value
-    assert moved("server", "npx -y some/server") == "npx -y some/server"
-    assert moved("model", "replay:latest") == "replay:latest"
-    assert moved("html", "r") == "../r"
+        assert resolve_from_subfolder(key, value) == value
+    assert resolve_from_subfolder("server", "npx -y some/server") == "npx -y some/server"
+    assert resolve_from_subfolder("model", "replay:latest") == "replay:latest"
+    assert resolve_from_subfolder("html", "r") == "../r"
 
 
-def test_a_name_that_may_be_a_path_is_one_if_it_is_there(within: Path) -> None:
-    """A run beside the file, a server with spaces in its name, an entry of a client's configuration."""
+def test_an_ambiguous_name_is_a_path_if_it_exists(subfolder: Path) -> None:
+    """A run name, or a server name with spaces, is a path if the file exists.
+
+    The file of a client configuration entry always is.
+    """
     for name in ("base", "a server", "latest"):
         Path("..", name).mkdir()
-    assert moved("baseline", "base") == "../base"
-    assert moved("model", "replay:base") == "replay:../base"
-    assert moved("model", "base") == "base"
-    assert moved("server", "a server") == "../a server"
-    assert moved("server", "mcp.json#x/y") == "../mcp.json#x/y"
+    assert resolve_from_subfolder("baseline", "base") == "../base"
+    assert resolve_from_subfolder("model", "replay:base") == "replay:../base"
+    assert resolve_from_subfolder("model", "base") == "base"
+    assert resolve_from_subfolder("server", "a server") == "../a server"
+    assert resolve_from_subfolder("server", "mcp.json#x/y") == "../mcp.json#x/y"
