@@ -1,4 +1,4 @@
-"""One query on virtual time: which events count as the query's own."""
+"""One query on virtual time: which waits count towards its limits."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from mcprun.tools.toolset import ToolSet
 from tests.support import virtual_time
 
 
-class Model:
-    """Waits two seconds for a rate limit, and answers after half a second."""
+class RateLimitedModel:
+    """A model that waits two seconds for a rate limit, and replies after half a second."""
 
     name = "model"
 
@@ -36,7 +36,7 @@ class Model:
         return ModelReply(content=[{"type": "text", "text": "Done."}], stop_reason="end_turn", model="model-1")
 
 
-class Slowly:
+class SlowJudge:
     """A judge that takes two seconds."""
 
     async def grade(self, attempt: Attempt) -> list[Check]:
@@ -44,7 +44,7 @@ class Slowly:
         return [Check(check="judge", passed=True, rubric=attempt.rubrics[0])]
 
 
-class Idle:
+class IdleServer:
     """A server that is never called."""
 
     number, log_offset = 1, 0
@@ -54,24 +54,24 @@ class Idle:
         return nullcontext()
 
 
-class Slow:
-    """A pool whose servers take three seconds to come, and one to go."""
+class SlowPool:
+    """A pool that takes three seconds to lease a server, and one to release it."""
 
     attributes_requests = True
 
     @asynccontextmanager
     async def lease(self, *, exclusive: bool, where: AttemptRef) -> AsyncIterator[ServerSession]:
         await asyncio.sleep(3)
-        yield cast("ServerSession", Idle())
+        yield cast("ServerSession", IdleServer())
         await asyncio.sleep(1)
 
 
-def executor(loop: ToolLoop, judge: Judge | None = None) -> QueryExecutor:
-    """Make an executor whose servers are `Slow`."""
+def make_executor(loop: ToolLoop, judge: Judge | None = None) -> QueryExecutor:
+    """Return an executor that leases its servers from a `SlowPool`."""
     return QueryExecutor(
         loop=loop,
         judge=judge,
-        servers=cast("ServerPool", Slow()),
+        servers=cast("ServerPool", SlowPool()),
         allow_tool_errors=False,
         fail_diverged=False,
         formatter=ValueFormatter(str),
@@ -79,33 +79,35 @@ def executor(loop: ToolLoop, judge: Judge | None = None) -> QueryExecutor:
     )
 
 
-def test_a_query_is_not_charged_for_its_server() -> None:
-    """Starting a server, waiting for one and stopping it are waiting, as a rate limit is: `max_seconds` bounds the rest."""
+def test_max_seconds_excludes_server_and_rate_limit_waits() -> None:
+    """`max_seconds` excludes the time for starting, leasing and stopping a server, and for waiting for a rate limit."""
 
-    async def tried(limit: float) -> Transcript:
+    async def attempt(limit: float) -> Transcript:
         query = parse_query({"prompt": "go", "timeout": 1, "expect": {"max_seconds": limit}})
-        return await attempts.run(query)
+        return await executor.run(query)
 
     events: list[Event] = []
-    loop = ToolLoop(model=Model(), limits=Limits(), system=None, emit=events.append)
-    attempts = executor(loop)
-    enough, too_few = virtual_time.run(tried(0.8)), virtual_time.run(tried(0.4))
-    assert enough.verdict == "passed"
-    assert [check.message for check in too_few.checks if not check.passed] == ["expected at most 0.4 seconds, got 0.5"]
+    loop = ToolLoop(model=RateLimitedModel(), limits=Limits(), system=None, emit=events.append)
+    executor = make_executor(loop)
+    within_limit, above_limit = virtual_time.run(attempt(0.8)), virtual_time.run(attempt(0.4))
+    assert within_limit.verdict == "passed"
+    assert [check.message for check in above_limit.checks if not check.passed] == [
+        "expected at most 0.4 seconds, got 0.5"
+    ]
     assert [(event.seconds, event.waited) for event in events if isinstance(event, AttemptEnd)] == [(6.5, 6.0)] * 2
 
 
-def test_a_query_is_not_charged_for_its_judge() -> None:
-    """`max_seconds` bounds the conversation; the deadline of the query bounds both."""
+def test_max_seconds_excludes_the_judge() -> None:
+    """`max_seconds` bounds the conversation without the judge. The query's deadline bounds both."""
 
-    async def tried(seconds: float) -> Transcript:
+    async def attempt(seconds: float) -> Transcript:
         expect = {"max_seconds": 0.6, "judge": "It is polite."}
-        return await attempts.run(parse_query({"prompt": "go", "timeout": seconds, "expect": expect}))
+        return await executor.run(parse_query({"prompt": "go", "timeout": seconds, "expect": expect}))
 
-    loop = ToolLoop(model=Model(), limits=Limits(), system=None, emit=lambda _: None)
-    attempts = executor(loop, Slowly())
-    assert virtual_time.run(tried(3)).verdict == "passed"
-    late = virtual_time.run(tried(1))
+    loop = ToolLoop(model=RateLimitedModel(), limits=Limits(), system=None, emit=lambda _: None)
+    executor = make_executor(loop, SlowJudge())
+    assert virtual_time.run(attempt(3)).verdict == "passed"
+    late = virtual_time.run(attempt(1))
     assert late.error
     assert late.error.message.startswith(
         "the query did not finish within 1 s (--query-timeout or its `timeout`); waiting for the judge"

@@ -1,4 +1,4 @@
-"""The tool loop, with a model of three lines and a server of a few more."""
+"""The tool loop, with a canned model and a server that is a function."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mcprun.tools.toolset import ToolSet
 
 
 class CannedModel:
-    """A model that says what it is given, one turn after the other."""
+    """A model that returns its turns one after the other."""
 
     name = "said"
 
@@ -38,8 +38,8 @@ class CannedModel:
         return ModelReply(content=content, stop_reason=stop_reason, model="said-1")
 
 
-class Answers:
-    """A server whose calls are a function's."""
+class FunctionServer:
+    """A server whose tool calls are answered by a function."""
 
     number, log_offset = 1, 0
     tools = ToolSet.of([{"name": "t", "inputSchema": {"type": "object"}}])
@@ -54,47 +54,50 @@ class Answers:
         return cast("ToolResult", await self.answer(arguments))
 
 
-def use(number: int) -> JsonObject:
-    """Make a call of the model."""
+def tool_use(number: int) -> JsonObject:
+    """Return a tool call of the model."""
     return {"type": "tool_use", "id": f"u{number}", "name": "t", "input": {"n": number}}
 
 
-def text(words: str) -> JsonObject:
-    """Make a block of text."""
-    return {"type": "text", "text": words}
+def text_block(text: str) -> JsonObject:
+    """Return a text block."""
+    return {"type": "text", "text": text}
 
 
 async def converse(
     model: CannedModel, answer: Callable[[JsonObject], Any], **query: Any
 ) -> tuple[Conversation, list[Event]]:
-    """Run one conversation; give it, and the events."""
+    """Run one conversation, and return it with its events."""
     events: list[Event] = []
     conversation = Conversation(model=model.name)
     loop = ToolLoop(model=model, limits=Limits(), system=None, emit=events.append)
     parsed = parse_query(query if "prompts" in query else {"prompt": "go", **query})
     async with Deadline(60) as deadline:
         attempt = Attempt(parsed, AttemptRef("q"), conversation, deadline)
-        await loop.converse(attempt, cast("ServerSession", Answers(answer)))
+        await loop.converse(attempt, cast("ServerSession", FunctionServer(answer)))
     return conversation, events
 
 
-async def ok(arguments: JsonObject) -> ToolResult:
-    """Answer with the number of the call."""
-    return ToolResult({"content": [text(f"answer {arguments['n']}")]})
+async def answer_with_number(arguments: JsonObject) -> ToolResult:
+    """Return the number of the call as its result."""
+    return ToolResult({"content": [text_block(f"answer {arguments['n']}")]})
 
 
-async def test_calls_of_a_turn_run_at_the_same_time_and_come_back_in_order() -> None:
-    """Three calls wait for each other, end in reverse, and their results stand as they were asked."""
+async def test_tool_calls_of_a_turn_run_concurrently_and_return_in_order() -> None:
+    """Three calls that wait for each other finish in reverse order.
+
+    Their results are returned in the order of the calls.
+    """
     waiting = [asyncio.Event() for _ in range(3)]
 
     async def answer(arguments: JsonObject) -> ToolResult:
         number = arguments["n"]
         if number < 2:
-            await waiting[number + 1].wait()  # the next call must have come before this one can end
+            await waiting[number + 1].wait()  # finish only after the next call has started
         waiting[number].set()
-        return await ok(arguments)
+        return await answer_with_number(arguments)
 
-    model = CannedModel(("tool_use", [use(0), use(1), use(2)]), ("end_turn", [text("done")]))
+    model = CannedModel(("tool_use", [tool_use(0), tool_use(1), tool_use(2)]), ("end_turn", [text_block("done")]))
     conversation, events = await converse(model, answer)
     results = conversation.messages[2]["content"]
     assert [block["tool_use_id"] for block in results] == ["u0", "u1", "u2"]
@@ -102,24 +105,24 @@ async def test_calls_of_a_turn_run_at_the_same_time_and_come_back_in_order() -> 
     assert [event.call for event in events if isinstance(event, ToolCall)] == [2, 1, 0]
 
 
-async def test_a_paused_turn_goes_on_with_what_was_said() -> None:
-    """After `pause_turn` the same messages go back, the paused turn last, untouched."""
-    paused = [{"type": "thinking", "thinking": "…", "signature": "s"}, text("Wait")]
-    model = CannedModel(("pause_turn", paused), ("end_turn", [text("Done")]))
-    conversation, _ = await converse(model, ok)
+async def test_a_paused_turn_is_continued_with_its_content() -> None:
+    """After `pause_turn`, the next request has the same messages and the unchanged paused turn last."""
+    paused = [{"type": "thinking", "thinking": "…", "signature": "s"}, text_block("Wait")]
+    model = CannedModel(("pause_turn", paused), ("end_turn", [text_block("Done")]))
+    conversation, _ = await converse(model, answer_with_number)
     assert model.requests[1] == [{"role": "user", "content": "go"}, {"role": "assistant", "content": paused}]
     assert (conversation.stop, conversation.text) == ("end_turn", "Done")
 
 
-async def test_max_turns_ends_a_model_that_runs_in_circles() -> None:
-    """At the limit the last turn's calls are still run, and no further turn is asked for."""
-    model = CannedModel(*[("tool_use", [use(number)]) for number in range(9)])
-    conversation, _ = await converse(model, ok, max_turns=3)
+async def test_max_turns_ends_the_conversation_after_the_last_calls() -> None:
+    """At the limit, the calls of the last turn still run, and no further turn is requested."""
+    model = CannedModel(*[("tool_use", [tool_use(number)]) for number in range(9)])
+    conversation, _ = await converse(model, answer_with_number, max_turns=3)
     assert (conversation.stop, len(conversation.turns), len(conversation.calls)) == ("max_turns", 3, 3)
 
 
-async def test_what_was_answered_before_the_server_died_is_kept() -> None:
-    """A turn that is cut short leaves the calls that were answered, and raises the one error."""
+async def test_calls_answered_before_the_server_died_are_recorded() -> None:
+    """If the server dies during a turn, the answered calls are recorded, and the error is raised."""
     answered = asyncio.Event()
 
     async def answer(arguments: JsonObject) -> ToolResult:
@@ -129,11 +132,11 @@ async def test_what_was_answered_before_the_server_died_is_kept() -> None:
         answered.set()
         return ToolResult(error_result("no"))
 
-    model = CannedModel(("tool_use", [use(0), use(1)]))
+    model = CannedModel(("tool_use", [tool_use(0), tool_use(1)]))
     conversation = Conversation(model="said")
     events: list[Event] = []
     loop = ToolLoop(model=model, limits=Limits(), system=None, emit=events.append)
-    server = cast("ServerSession", Answers(answer))
+    server = cast("ServerSession", FunctionServer(answer))
     with pytest.raises(QueryError) as error:
         await loop.converse(Attempt(parse_query("go"), AttemptRef("q"), conversation, Deadline(60)), server)
     assert error.value.kind is ErrorKind.SERVER_DIED
@@ -142,9 +145,9 @@ async def test_what_was_answered_before_the_server_died_is_kept() -> None:
 
 
 @pytest.mark.parametrize("stop", ["max_tokens", "refusal", "model_context_window_exceeded"])
-async def test_a_model_that_was_cut_short_hears_no_further_message(stop: str) -> None:
-    """The second user message is not played after a turn that did not end by itself."""
-    model = CannedModel((stop, [text("I wo")]))
-    conversation, events = await converse(model, ok, prompts=["one", "two"])
+async def test_no_further_message_is_sent_after_an_incomplete_turn(stop: str) -> None:
+    """The second user message is not sent after a turn that the model did not end by itself."""
+    model = CannedModel((stop, [text_block("I wo")]))
+    conversation, events = await converse(model, answer_with_number, prompts=["one", "two"])
     assert (conversation.stop, len(conversation.messages)) == (stop, 2)
     assert len([event for event in events if isinstance(event, ModelCall)]) == 1

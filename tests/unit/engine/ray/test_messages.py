@@ -1,4 +1,4 @@
-"""Events of queries run in other processes, merged as if they had run here."""
+"""Events of queries that ran in other processes, merged as if they had run in this one."""
 
 from __future__ import annotations
 
@@ -15,52 +15,55 @@ from mcprun.runs.events import AttemptRef, Event, ServerExit, ServerStart, ToolC
 from mcprun.runs.redaction import Redactor
 
 
-def start(server: int, offset: int) -> ServerStart:
-    """A server that answered."""
+def server_start(server: int, offset: int) -> ServerStart:
+    """Return the start event of a server."""
     return ServerStart(server=server, server_name="s", version="1", protocol="p", tools=0, log_offset=offset)
 
 
-def call(server: int, offset: int, tool: str = "t") -> ToolCall:
-    """A call whose text begins there."""
+def tool_call(server: int, offset: int, tool: str = "t") -> ToolCall:
+    """Return a tool call event whose log text begins at the offset."""
     return ToolCall(where=AttemptRef("q"), call=0, tool=tool, input={}, server=server, log_offset=offset)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.binary(min_size=1, max_size=9)), max_size=40))
-def test_each_byte_is_found_where_it_was_copied_to(pieces: list[tuple[bool, bytes]]) -> None:
-    """Whoever else writes between, and however often."""
-    places, here, there = OffsetMap(), b"", b""
-    for is_ours, piece in pieces:
-        if is_ours:
-            places.add(len(there), len(piece))
-            here += piece
-        there += piece
-    found = [places.find(offset) for offset in range(len(here))]
-    assert [there[place] for place in found if place is not None] == list(here)
-    assert places.find(len(here)) is None
+def test_each_byte_is_mapped_to_its_position_in_the_merged_log(pieces: list[tuple[bool, bytes]]) -> None:
+    """Each byte of a log is found in the merged log, whatever other processes write in between."""
+    offsets, own_log, merged_log = OffsetMap(), b"", b""
+    for is_own, piece in pieces:
+        if is_own:
+            offsets.add(len(merged_log), len(piece))
+            own_log += piece
+        merged_log += piece
+    positions = [offsets.find(offset) for offset in range(len(own_log))]
+    assert [merged_log[position] for position in positions if position is not None] == list(own_log)
+    assert offsets.find(len(own_log)) is None
 
 
-def test_what_was_long_ago_is_forgotten() -> None:
-    """Of a long run only the newest pieces are known; an older byte is said to stand where they begin."""
-    places = OffsetMap()
+def test_old_offsets_are_dropped() -> None:
+    """Of a long run, only the newest pieces are mapped. An older byte is mapped to where they begin."""
+    offsets = OffsetMap()
     for number in range(30_000):
-        places.add(number * 3, 1)
-    assert places.find(29_999) == 29_999 * 3
-    oldest = places.find(0)
+        offsets.add(number * 3, 1)
+    assert offsets.find(29_999) == 29_999 * 3
+    oldest = offsets.find(0)
     assert oldest is not None
     assert oldest > 15_000 * 3
-    assert places.find(29_999 // 2) == oldest
+    assert offsets.find(29_999 // 2) == oldest
 
 
-def test_servers_of_several_processes_have_numbers_of_their_own(tmp_path: Path) -> None:
-    """Also those of a process that came in place of another; what one of them says stands where its events say."""
+def test_servers_of_several_processes_get_distinct_numbers(tmp_path: Path) -> None:
+    """Servers of each process, and of a replacement process, get distinct numbers.
+
+    Their events point to their own log text.
+    """
     events: list[Event] = []
     log = ServerLog(tmp_path / "server.log", Redactor(), 1000)
-    one, two = (EventMerger(number, 2, log, events.append, set()) for number in (1, 2))
-    one.take((start(1, 0), b"one\n", start(2, 4)))
-    two.take((start(1, 0), b"two\n", call(1, 0)))
-    one.take((b"three\n", call(2, 4), ServerExit(server=1, died=False, log_offset=10)))
-    one.renew()
-    one.take((start(1, 0), b"four\n", call(1, 0)))
+    first, second = (EventMerger(number, 2, log, events.append, set()) for number in (1, 2))
+    first.take((server_start(1, 0), b"one\n", server_start(2, 4)))
+    second.take((server_start(1, 0), b"two\n", tool_call(1, 0)))
+    first.take((b"three\n", tool_call(2, 4), ServerExit(server=1, died=False, log_offset=10)))
+    first.renew()
+    first.take((server_start(1, 0), b"four\n", tool_call(1, 0)))
     assert [event.server for event in events if isinstance(event, ServerStart)] == [1, 3, 2, 5]
     text = (tmp_path / "server.log").read_bytes()
     assert text == b"one\ntwo\nthree\nfour\n"
@@ -68,14 +71,16 @@ def test_servers_of_several_processes_have_numbers_of_their_own(tmp_path: Path) 
     assert [text[offset:].split(b"\n")[0] for offset in offsets] == [b"two", b"three", b"four"]
 
 
-def test_what_each_warns_of_is_told_once(tmp_path: Path) -> None:
-    """But what concerns a query is told of each."""
+def test_a_warning_of_several_processes_is_emitted_once(tmp_path: Path) -> None:
+    """A warning of the whole run is emitted once, and a warning of a query for each query."""
     events: list[Event] = []
-    known: set[str] = set()
+    emitted: set[str] = set()
     log = ServerLog(tmp_path / "server.log", Redactor(), 1000)
     for number in (1, 2):
-        own = WarningEvent(where=AttemptRef("q", number), message="slow")
-        EventMerger(number, 2, log, events.append, known).take((WarningEvent(message="a tool was left out"), own))
+        query_warning = WarningEvent(where=AttemptRef("q", number), message="slow")
+        EventMerger(number, 2, log, events.append, emitted).take(
+            (WarningEvent(message="a tool was left out"), query_warning)
+        )
     assert [(event.where is None, event.where and event.where.repeat) for event in events] == [
         (True, None),
         (False, 1),
@@ -83,17 +88,20 @@ def test_what_each_warns_of_is_told_once(tmp_path: Path) -> None:
     ]
 
 
-def test_a_parcel_holds_no_secret_and_survives_its_journey() -> None:
-    """Not in events, and not in what servers say; a token that was learned meanwhile is one as well."""
+def test_messages_contain_no_secrets_and_can_be_pickled() -> None:
+    """Secrets, including tokens learned during the run, are redacted in events and server logs.
+
+    A message survives pickling.
+    """
     redactor = Redactor(["sk-secret"])
-    outbox = EventBuffer(redactor)
-    outbox.log.write("the key is sk-secret\n")
+    buffer = EventBuffer(redactor)
+    buffer.log.write("the key is sk-secret\n")
     redactor.learn(["tok-learned"])
-    outbox.emit(call(1, 0, "sk-secret tok-learned"))
-    parcel = outbox.pack(error=RunError(ErrorKind.BAD_TOOLS, "bad", stderr="words"))
-    assert parcel.events == (b"the key is [redacted]\n", call(1, 0, "[redacted] [redacted]"))
-    arrived = pickle.loads(pickle.dumps(parcel))
-    assert arrived == parcel
-    error = arrived.error
+    buffer.emit(tool_call(1, 0, "sk-secret tok-learned"))
+    message = buffer.pack(error=RunError(ErrorKind.BAD_TOOLS, "bad", stderr="words"))
+    assert message.events == (b"the key is [redacted]\n", tool_call(1, 0, "[redacted] [redacted]"))
+    received = pickle.loads(pickle.dumps(message))
+    assert received == message
+    error = received.error
     assert (error.kind, str(error), error.stderr) == (ErrorKind.BAD_TOOLS, "bad", "words")
-    assert outbox.pack().events == ()
+    assert buffer.pack().events == ()
