@@ -21,8 +21,8 @@ from mcprun.evaluation.patterns import SEARCHES, Dialect
 INNER = {"$ref": "#/$defs/text", "$defs": {"text": {"type": "string"}}}
 
 
-def problem(schema: Any, value: Any, dialect: Dialect = "ecma") -> str | None:
-    """Validate a value in this process."""
+def validate(schema: Any, value: Any, dialect: Dialect = "ecma") -> str | None:
+    """Validate a value in this process, and return the message of the violation, if any."""
     outcome = SchemaValidator(schema, SEARCHES[dialect]).outcome(value)
     assert outcome.notes == ()
     return outcome.problem.message if outcome.problem else None
@@ -36,17 +36,17 @@ def problem(schema: Any, value: Any, dialect: Dialect = "ecma") -> str | None:
         (True, 2, True), (0, 0.1, True), (-4.5, 1.5, True), (5e-324, 5e-324, True),
     ],
 )  # fmt: skip
-def test_multiples_are_exact(number: float, factor: float, fits: bool) -> None:
-    """Decimals count as they are written; no number is too large."""
-    assert fits == (problem({"multipleOf": factor}, number) is None)
+def test_multiple_of_is_exact(number: float, factor: float, fits: bool) -> None:
+    """`multipleOf` uses decimal arithmetic on the numbers as written, of any size."""
+    assert fits == (validate({"multipleOf": factor}, number) is None)
 
 
 @given(st.integers(-(10**30), 10**30), st.integers(0, 6), st.integers(1, 10**6))
-def test_multiples_are_those_of_arithmetic(number: int, places: int, factor: int) -> None:
-    """A whole number of hundredths is a multiple of a hundredth, and so for each power of ten."""
-    step = float(f"1e-{places}")
-    assert problem({"multipleOf": step}, number) is None
-    assert (problem({"multipleOf": factor}, number) is None) == (number % factor == 0)
+def test_multiple_of_agrees_with_integer_arithmetic(number: int, decimals: int, factor: int) -> None:
+    """An integer is a multiple of each negative power of ten, and of an integer factor if the remainder is 0."""
+    step = float(f"1e-{decimals}")
+    assert validate({"multipleOf": step}, number) is None
+    assert (validate({"multipleOf": factor}, number) is None) == (number % factor == 0)
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,8 @@ def test_multiples_are_those_of_arithmetic(number: int, places: int, factor: int
         {"properties": {"$ref": {"type": "string"}}, "enum": [{"$ref": "http://127.0.0.1:9/x"}]},
     ],
 )
-def test_schemas_that_stand_alone_are_taken(schema: Any) -> None:
-    """References within the document may be written in any way, and the metaschemas are part of the program."""
+def test_self_contained_schemas_are_accepted(schema: Any) -> None:
+    """References within the document, in any form, and references to the metaschemas are accepted."""
     check_users_schema(schema)
 
 
@@ -75,19 +75,22 @@ def test_schemas_that_stand_alone_are_taken(schema: Any) -> None:
         (r"^a$", "a\n", False),
     ],
 )  # fmt: skip
-def test_patterns_of_servers_are_those_of_ecma_262(pattern: str, text: str, fits: bool) -> None:
-    """So are the keys of `patternProperties`; the metaschema does not judge them by Python's own dialect."""
+def test_server_patterns_use_the_ecma_262_dialect(pattern: str, text: str, fits: bool) -> None:
+    """Patterns, `patternProperties` included, use the ECMA-262 dialect.
+
+    The metaschema does not check them as Python patterns.
+    """
     check_schema({"pattern": pattern, "format": "regex"})
-    assert fits == (problem({"pattern": pattern}, text) is None)
-    assert fits == (problem({"patternProperties": {pattern: False}}, {text: 1}) is not None)
+    assert fits == (validate({"pattern": pattern}, text) is None)
+    assert fits == (validate({"patternProperties": {pattern: False}}, {text: 1}) is not None)
     closed = {"patternProperties": {pattern: True}, "additionalProperties": False}
-    assert fits == (problem(closed, {text: 1}) is None)
-    assert fits == (problem({"patternProperties": {pattern: True}, "unevaluatedProperties": False}, {text: 1}) is None)
+    assert fits == (validate(closed, {text: 1}) is None)
+    assert fits == (validate({"patternProperties": {pattern: True}, "unevaluatedProperties": False}, {text: 1}) is None)
 
 
 @pytest.mark.parametrize("pattern", [r"\Aabc\Z", "(?i)abc", "(", r"\p{Nope}"])
-def test_patterns_that_cant_be_read_are_skipped_and_named(pattern: str) -> None:
-    """They are nobody's failure: the rest of the schema is checked."""
+def test_patterns_that_cannot_be_parsed_are_skipped_and_reported(pattern: str) -> None:
+    """A pattern that cannot be parsed is reported and never fails. The rest of the schema is checked."""
     validator = SchemaValidator({"pattern": pattern, "maxLength": 3}, SEARCHES["ecma"])
     assert validator.outcome("xyz").problem is None
     assert validator.outcome("xyz").unread == (f"the pattern {pattern!r} can't be parsed and is not checked",)
@@ -96,11 +99,11 @@ def test_patterns_that_cant_be_read_are_skipped_and_named(pattern: str) -> None:
     assert closed.outcome({"a": 1}).problem is None
 
 
-def test_a_part_of_another_dialect_has_the_same_patterns() -> None:
-    """A `$schema` within a schema does not bring back keywords that read patterns as Python does."""
+def test_subschemas_with_their_own_dialect_use_the_same_patterns() -> None:
+    """A `$schema` in a subschema does not switch its patterns to Python's dialect."""
     draft_7 = {"$schema": "http://json-schema.org/draft-07/schema#", "pattern": r"^\p{L}+$"}
-    assert problem({"items": draft_7}, ["ä"]) is None
-    assert problem({"items": draft_7}, ["1"]) is not None
+    assert validate({"items": draft_7}, ["ä"]) is None
+    assert validate({"items": draft_7}, ["1"]) is not None
 
 
 @pytest.mark.parametrize(
@@ -121,24 +124,24 @@ def test_a_part_of_another_dialect_has_the_same_patterns() -> None:
         ({"additionalProperties": {"type": "integer"}}, {"a": "x"}, False),
     ],
 )  # fmt: skip
-def test_keywords_mean_what_they_mean_elsewhere(schema: Any, value: Any, fits: bool) -> None:
-    """Those that are done otherwise here allow the same values."""
-    assert fits == (problem(schema, value) is None)
+def test_reimplemented_keywords_agree_with_jsonschema(schema: Any, value: Any, fits: bool) -> None:
+    """Keywords that mcprun implements itself accept the same values as those of `jsonschema`."""
+    assert fits == (validate(schema, value) is None)
     assert fits == Draft202012Validator(schema).is_valid(value)
 
 
-def test_work_is_bounded_before_it_is_done() -> None:
-    """A schema is validated in this process only if its work is known to be little."""
+def test_the_work_of_a_validation_is_bounded_in_advance() -> None:
+    """`bound_work` is small for simple schemas, and large or infinite for those that must not run in this process."""
     doubling = {f"n{n}": {"allOf": [{"$ref": f"#/$defs/n{n + 1}"}] * 2} for n in range(30)} | {"n30": {}}
     assert bound_work(INNER) < 20
     assert bound_work({"$ref": "#/$defs/n0", "$defs": doubling}) > 2**30
-    for unbound in ({"items": {"$ref": "#"}}, {"pattern": "a"}, {"unevaluatedItems": False}, {"$ref": "http://x/"}):
-        assert bound_work(unbound) == float("inf")
+    for unbounded in ({"items": {"$ref": "#"}}, {"pattern": "a"}, {"unevaluatedItems": False}, {"$ref": "http://x/"}):
+        assert bound_work(unbounded) == float("inf")
     assert bound_work({"properties": {"pattern": {"type": "string"}}}) < 20
 
 
-def test_what_is_not_a_schema_is_told_with_its_place() -> None:
-    """Messages are bounded, whatever stands in the schema."""
+def test_an_invalid_schema_is_reported_with_its_path() -> None:
+    """The message of an invalid schema has its path and a bounded length."""
     with pytest.raises(InvalidSchemaError, match=r"^at \$\.type: ") as raised:
         check_schema({"type": "x" * 10_000})
     assert (raised.value.path, len(str(raised.value)) < 2000) == ("$.type", True)
@@ -161,14 +164,14 @@ def test_what_is_not_a_schema_is_told_with_its_place() -> None:
         ),
     ],
 )
-def test_a_violation_is_described_without_the_value_and_the_schema(schema: Any, value: Any, expected: str) -> None:
-    """The reason and the path stay short, whatever a server sends."""
+def test_a_violation_is_described_without_large_values_and_schemas(schema: Any, value: Any, expected: str) -> None:
+    """The reason and the path of a violation are short, whatever a server sends."""
     check_schema(schema)
     assert str(SchemaValidator(schema, SEARCHES["ecma"]).outcome(value).problem) == expected
 
 
-def test_a_long_path_keeps_its_ends() -> None:
-    """The steps in between are left out."""
+def test_a_long_path_is_shortened_in_the_middle() -> None:
+    """A long path keeps its first and last steps."""
     schema: Any = {"type": "string"}
     value: Any = 1
     for number in range(50):
@@ -177,8 +180,8 @@ def test_a_long_path_keeps_its_ends() -> None:
     assert str(outcome.problem) == "at $.key49.key48 … .key1.key0: 1 is not of type 'string'"
 
 
-def test_an_invalid_schema_is_described_without_itself() -> None:
-    """A message about a schema that is not valid stays short as well."""
+def test_an_invalid_schema_is_described_without_its_content() -> None:
+    """The message of an invalid schema is short, however long its keys and values are."""
     with pytest.raises(InvalidSchemaError) as caught:
         check_schema({"properties": {"k" * 9999: {"type": ["x" * 9999]}}})
     assert len(str(caught.value)) < 400

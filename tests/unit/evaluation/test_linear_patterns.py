@@ -7,10 +7,10 @@ from mcprun.report.workflow_commands import without_commands
 from tests.support.runs import call, transcript
 
 
-def test_patterns_of_our_own_take_linear_time() -> None:
-    """A page and a workflow's log look at text of servers, which may be a million empty lines."""
-    lines = "\n" * 1_000_000
-    assert without_commands(lines) == lines
-    assert without_commands(f"{lines} ::error::x") == f"{lines} : :error::x"
+def test_mcpruns_own_patterns_take_linear_time() -> None:
+    """HTML reports and workflow commands handle a server's text with a million empty lines in linear time."""
+    empty_lines = "\n" * 1_000_000
+    assert without_commands(empty_lines) == empty_lines
+    assert without_commands(f"{empty_lines} ::error::x") == f"{empty_lines} : :error::x"
     image = {"type": "image", "mimeType": "image/png", "data": " " * 1_000_000 + "!"}
     assert "not shown" in str(conversation_json(transcript("a", call("draw", image))))
