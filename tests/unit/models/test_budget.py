@@ -1,4 +1,4 @@
-"""Budgets: prices, overspending by concurrent requests, and unknown usage."""
+"""Budgets: prices, overspending by concurrent requests, and unknown prices."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ from tests.support.prices import SONNET, priced
 MILLION = 1_000_000
 
 
-def test_prices_are_those_of_the_api() -> None:
-    """Each kind of token has its own price; what stands in the cache is not counted twice."""
+def test_each_kind_of_token_has_its_price() -> None:
+    """Each kind of token has its own price, and cached tokens are not counted twice."""
     written, read = priced(cache_creation_input_tokens=MILLION), priced(cache_read_input_tokens=MILLION)
     assert 0 < read < priced(input_tokens=MILLION) < written < priced(output_tokens=MILLION)
-    both = priced(input_tokens=MILLION, cache_read_input_tokens=MILLION)
-    assert both == pytest.approx(priced(input_tokens=MILLION) + read)
+    total = priced(input_tokens=MILLION, cache_read_input_tokens=MILLION)
+    assert total == pytest.approx(priced(input_tokens=MILLION) + read)
     assert price("no-such-model", Usage(input_tokens=5)) is None
     assert priced(highest_price_model(), input_tokens=1) > priced(input_tokens=1)
 
 
-def test_what_is_cached_for_an_hour_has_its_own_price() -> None:
-    """The API splits what was written to the cache by time to live; without the split it is for five minutes."""
+def test_cache_writes_for_an_hour_have_their_own_price() -> None:
+    """Cache writes are priced by their time to live. Without the API's breakdown it is five minutes."""
     split = {"ephemeral_5m_input_tokens": MILLION, "ephemeral_1h_input_tokens": MILLION}
     hour = Usage.model_validate({"cache_creation_input_tokens": 2 * MILLION, "cache_creation": split})
-    brief = Usage(cache_creation_input_tokens=MILLION)
+    five_minutes = Usage(cache_creation_input_tokens=MILLION)
     assert price(SONNET, hour) == pytest.approx(priced(cache_creation_input_tokens=MILLION) * (1 + 4.0 / 2.5))
-    both = hour + brief
-    assert both.line()["cache_creation"] == {
+    total = hour + five_minutes
+    assert total.line()["cache_creation"] == {
         "ephemeral_5m_input_tokens": 2 * MILLION,
         "ephemeral_1h_input_tokens": MILLION,
     }
-    assert price(SONNET, both) == pytest.approx((price(SONNET, hour) or 0) + (price(SONNET, brief) or 0))
-    assert "cache_creation" not in brief.line()
+    assert price(SONNET, total) == pytest.approx((price(SONNET, hour) or 0) + (price(SONNET, five_minutes) or 0))
+    assert "cache_creation" not in five_minutes.line()
 
 
-def asked() -> ModelRequest:
-    """Make a request of one short message."""
+def make_request() -> ModelRequest:
+    """Return a request with one short message."""
     return ModelRequest(
         query=parse_query("q"), where=AttemptRef("q"), turn=0, messages=[{"role": "user", "content": "Hi"}], calls=[],
         tools=ToolSet(), system=None, model=None, max_tokens=1000, deadline=Deadline(10_000),
@@ -58,11 +58,11 @@ def asked() -> ModelRequest:
 
 
 @given(st.lists(st.integers(1, 1000), min_size=1), st.integers(1, 5000))
-def test_a_budget_is_spent_when_it_is_met(spent: list[int], limit: int) -> None:
-    """Nothing may be asked for from the reply on that has brought the sum to the limit."""
+def test_a_budget_is_exhausted_when_it_is_reached(replies: list[int], limit: int) -> None:
+    """From the reply that reaches the limit on, no request may be sent."""
     budget = Budget(limit, None, lambda _: None)
     total = 0
-    for tokens in spent:
+    for tokens in replies:
         assert total < limit
         budget.check()
         budget.spend(SONNET, Usage(output_tokens=tokens))
@@ -73,54 +73,54 @@ def test_a_budget_is_spent_when_it_is_met(spent: list[int], limit: int) -> None:
             return
 
 
-class Priced:
-    """A model each of whose replies takes `tokens`, a second each."""
+class OneSecondModel:
+    """A model whose replies take `tokens` and one second each."""
 
     name = SONNET
 
     def __init__(self, tokens: int) -> None:
         self.tokens = tokens
-        self.asked = 0
+        self.requests = 0
 
     async def reply(self, request: ModelRequest) -> ModelReply:
-        self.asked += 1
+        self.requests += 1
         await asyncio.sleep(1)
         usage = Usage(input_tokens=self.tokens - 1, output_tokens=1)
         return ModelReply(content=[], stop_reason="end_turn", model=self.name, usage=usage)
 
 
 @given(st.integers(2, 50), st.integers(1, 2000), st.integers(1, 40))
-def test_concurrent_requests_overspend_by_one_at_most(tokens: int, limit: int, at_once: int) -> None:
-    """However many lanes there are, requests are sent until the sum meets the limit, and none after."""
+def test_concurrent_requests_overspend_by_less_than_one_reply(tokens: int, limit: int, concurrency: int) -> None:
+    """Whatever the concurrency, requests are sent until the total reaches the limit, and none after."""
     budget = Budget(limit, None, lambda _: None)
-    model = Priced(tokens)
+    model = OneSecondModel(tokens)
     budgeted = BudgetedModel(model, budget, "claude")
 
-    async def lane() -> None:
+    async def send_requests() -> None:
         with contextlib.suppress(RunError):
             while True:
-                await budgeted.reply(asked())
+                await budgeted.reply(make_request())
 
-    async def lanes() -> None:
-        await asyncio.gather(*(lane() for _ in range(at_once)))
+    async def run_all() -> None:
+        await asyncio.gather(*(send_requests() for _ in range(concurrency)))
 
-    virtual_time.run(lanes())
-    assert budget.tokens == model.asked * tokens
+    virtual_time.run(run_all())
+    assert budget.tokens == model.requests * tokens
     assert limit <= budget.tokens < limit + tokens
 
 
-def test_the_message_of_a_spent_budget_gives_the_final_sum() -> None:
-    """What was in flight when the limit was met is paid for too."""
+def test_the_message_of_an_exhausted_budget_has_the_final_total() -> None:
+    """The message includes requests that were in flight when the limit was reached."""
     budget = Budget(None, 1e-6, lambda _: None)
     budget.spend(SONNET, Usage(output_tokens=1000))
-    with pytest.raises(RunError) as caught:
+    with pytest.raises(RunError) as raised:
         budget.check()
     budget.spend(SONNET, Usage(output_tokens=1000))
-    assert str(caught.value) == f"the run has spent ${priced(output_tokens=2000):,.4f} of $0.0000 (--budget-usd)"
+    assert str(raised.value) == f"the run has spent ${priced(output_tokens=2000):,.4f} of $0.0000 (--budget-usd)"
 
 
-def test_what_is_not_known_is_counted_high() -> None:
-    """A model without a price is counted like the one that costs most, and warned of once."""
+def test_models_without_a_price_use_the_highest_price() -> None:
+    """A model without a known price is charged like the most expensive one, with a single warning."""
     events: list[Event] = []
     budget = Budget(None, 1.0, events.append)
     budget.spend("local-model", Usage(output_tokens=100))

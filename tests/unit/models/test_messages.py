@@ -1,4 +1,4 @@
-"""Request bodies: the API accepts what is sent, whatever a conversation holds."""
+"""Request bodies: the API accepts the request of any conversation."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ MODES: tuple[Caching, ...] = ("request", "block", "none")
 def body_of(
     messages: Sequence[JsonObject], caching: Caching = "request", settings: ModelSettings | None = None, **more: Any
 ) -> JsonObject:
-    """The body that is sent for a conversation as far as it has come."""
+    """Return the request body for the messages of a conversation."""
     model = AnthropicModel(cast("Any", None), "m", settings or ModelSettings(), 1.0, caching=caching)
-    asked: dict[str, Any] = {"tools": TOOLS, "system": None, "max_tokens": 16_000, "turn": 0, **more}
+    fields: dict[str, Any] = {"tools": TOOLS, "system": None, "max_tokens": 16_000, "turn": 0, **more}
     query, where, deadline = Query(id="q", prompt="x"), AttemptRef("q"), Deadline(1.0)
     return model.parameters(
-        ModelRequest(query=query, where=where, messages=messages, calls=(), model=None, deadline=deadline, **asked)
+        ModelRequest(query=query, where=where, messages=messages, calls=(), model=None, deadline=deadline, **fields)
     )
 
 
@@ -64,15 +64,15 @@ def assistant(*content: Any) -> JsonObject:
     return {"role": "assistant", "content": list(content)}
 
 
-def assistant_text(text: str) -> JsonObject:
+def text_block(text: str) -> JsonObject:
     return {"type": "text", "text": text}
 
 
-def use(number: int = 1) -> JsonObject:
+def tool_use(number: int = 1) -> JsonObject:
     return {"type": "tool_use", "id": f"toolu_{number}", "name": "a", "input": {}}
 
 
-def result(*content: JsonObject, number: int = 1, **more: Any) -> JsonObject:
+def tool_result_block(*content: JsonObject, number: int = 1, **more: Any) -> JsonObject:
     return {"type": "tool_result", "tool_use_id": f"toolu_{number}", "content": list(content), **more}
 
 
@@ -93,47 +93,50 @@ HOUR = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
     ("messages", "expected"),
     [
         (
-            [user("hi"), assistant(assistant_text(""), use()), user(result())],
-            [user("hi"), assistant(use()), user(EMPTY_RESULT)],
+            [user("hi"), assistant(text_block(""), tool_use()), user(tool_result_block())],
+            [user("hi"), assistant(tool_use()), user(EMPTY_RESULT)],
         ),
         (
-            [user("hi"), assistant(assistant_text(" \n"), assistant_text("a")), user("go on")],
-            [user("hi"), assistant(assistant_text("a")), user("go on")],
+            [user("hi"), assistant(text_block(" \n"), text_block("a")), user("go on")],
+            [user("hi"), assistant(text_block("a")), user("go on")],
         ),
         (
-            [user("hi"), assistant(assistant_text("")), user("go on")],
-            [user(assistant_text("hi"), assistant_text("go on"))],
+            [user("hi"), assistant(text_block("")), user("go on")],
+            [user(text_block("hi"), text_block("go on"))],
         ),
         (
-            [user("hi"), assistant(), user(assistant_text("a")), assistant(assistant_text(" ")), user("b")],
-            [user(assistant_text("hi"), assistant_text("a"), assistant_text("b"))],
+            [user("hi"), assistant(), user(text_block("a")), assistant(text_block(" ")), user("b")],
+            [user(text_block("hi"), text_block("a"), text_block("b"))],
         ),
-        ([user("hi"), assistant(THOUGHT, assistant_text("")), user("b")], [user("hi"), assistant(THOUGHT), user("b")]),
-        ([user("hi"), assistant(assistant_text("wait \n"))], [user("hi"), assistant(assistant_text("wait"))]),
-        ([user("hi"), assistant(THOUGHT, assistant_text(""))], [user("hi")]),
+        ([user("hi"), assistant(THOUGHT, text_block("")), user("b")], [user("hi"), assistant(THOUGHT), user("b")]),
+        ([user("hi"), assistant(text_block("wait \n"))], [user("hi"), assistant(text_block("wait"))]),
+        ([user("hi"), assistant(THOUGHT, text_block(""))], [user("hi")]),
         (
-            [user("hi"), assistant(assistant_text("a ")), assistant(THOUGHT), assistant(THOUGHT)],
-            [user("hi"), assistant(assistant_text("a"))],
+            [user("hi"), assistant(text_block("a ")), assistant(THOUGHT), assistant(THOUGHT)],
+            [user("hi"), assistant(text_block("a"))],
         ),
         (
-            [user("hi"), assistant(assistant_text(" ")), assistant(assistant_text("b"))],
-            [user("hi"), assistant(assistant_text("b"))],
+            [user("hi"), assistant(text_block(" ")), assistant(text_block("b"))],
+            [user("hi"), assistant(text_block("b"))],
         ),
     ],
 )
-def test_blank_text_is_left_out(messages: list[JsonObject], expected: list[JsonObject]) -> None:
-    """Of a reply what is not blank goes back, thinking as it came; where nothing is left, the user's messages join."""
+def test_blank_text_is_omitted(messages: list[JsonObject], expected: list[JsonObject]) -> None:
+    """Blank text of a reply is omitted and thinking is kept.
+
+    If nothing is left, the adjacent user messages are merged.
+    """
     before = copy.deepcopy(messages)
     assert make_sendable(messages, drop_warning) == expected
     assert messages == before
 
 
-def test_what_is_in_order_is_sent_as_it_is() -> None:
-    """Nothing is copied: what a prefix held before is the same bytes in the next request, or no cache could serve it."""
+def test_valid_messages_are_sent_without_copying() -> None:
+    """Valid messages are the same objects in the request, so that each request extends the cached prefix."""
     messages = [
         user("hi"),
-        assistant(THOUGHT, assistant_text("a"), use()),
-        user(result(assistant_text("b"), image(png()))),
+        assistant(THOUGHT, text_block("a"), tool_use()),
+        user(tool_result_block(text_block("b"), image(png()))),
     ]
     assert all(one is other for one, other in zip(make_sendable(messages, drop_warning), messages, strict=True))
 
@@ -150,17 +153,15 @@ def test_what_is_in_order_is_sent_as_it_is() -> None:
         ({"type": "base64", "media_type": "image/png", "data": png(9000, 1)}, "[image: image/png, 33 bytes, 9000x1; not shown: the API accepts at most 8000 pixels a side]"),
     ],
 )  # fmt: skip
-def test_pictures_that_a_user_wrote_are_judged_like_any_other(source: JsonObject, expected: JsonObject | str) -> None:
-    """They are put right or described, with the caching mark that stood on them."""
+def test_images_in_prompts_are_corrected_or_described(source: JsonObject, expected: JsonObject | str) -> None:
+    """An image in a prompt is corrected, or described in text if the API would reject it. Its cache mark is kept."""
     (message,) = make_sendable([user({"type": "image", "source": source, **EPHEMERAL})], drop_warning)
-    block: JsonObject = (
-        {"type": "image", "source": expected} if isinstance(expected, dict) else assistant_text(expected)
-    )
+    block: JsonObject = {"type": "image", "source": expected} if isinstance(expected, dict) else text_block(expected)
     assert message["content"] == [{**block, **EPHEMERAL}]
 
 
-def shown(messages: list[JsonObject]) -> list[str]:
-    """Of each result of one block: its type, and `words` where it was described."""
+def result_kinds(messages: list[JsonObject]) -> list[str]:
+    """Return for each result of one block its type, or `words` if its image was replaced by a description."""
     blocks = [block for message in messages[1:] for block in message["content"] if block["type"] == "tool_result"]
     return [
         "words" if "not shown" in block["content"][0].get("text", "") else block["content"][0]["type"]
@@ -168,40 +169,49 @@ def shown(messages: list[JsonObject]) -> list[str]:
     ]
 
 
-def pictures(*data: str) -> list[JsonObject]:
-    """A conversation in which each turn brings a picture."""
-    turns = [(assistant(use(number)), user(result(image(one), number=number))) for number, one in enumerate(data)]
+def image_turns(*data: str) -> list[JsonObject]:
+    """Return a conversation with one image per turn."""
+    turns = [
+        (assistant(tool_use(number)), user(tool_result_block(image(one), number=number)))
+        for number, one in enumerate(data)
+    ]
     return [user("hi"), *(message for turn in turns for message in turn)]
 
 
-def test_the_oldest_pictures_give_way_when_there_are_too_many() -> None:
-    """The hundredth turn fits, the next ones cost the first pictures; the warning comes once for the rule."""
+def test_the_oldest_images_are_described_when_there_are_too_many() -> None:
+    """With more than 100 images, the oldest ones are described in text. The only warning key is `count`."""
     warnings: list[str] = []
-    assert shown(make_sendable(pictures(*[png()] * 100), drop_warning)) == ["image"] * 100
-    sent = make_sendable(pictures(*[png()] * 103), lambda key, _: warnings.append(key))
-    assert shown(sent) == ["words"] * 3 + ["image"] * 100
+    assert result_kinds(make_sendable(image_turns(*[png()] * 100), drop_warning)) == ["image"] * 100
+    sent = make_sendable(image_turns(*[png()] * 103), lambda key, _: warnings.append(key))
+    assert result_kinds(sent) == ["words"] * 3 + ["image"] * 100
     assert set(warnings) == {"count"}
     assert refusal(body_of(sent)) is None
 
 
-def test_large_pictures_give_way_among_many() -> None:
-    """Up to 20 pictures may have 8000 pixels a side; among more, those above 2000 are described, as many as needed."""
-    assert shown(make_sendable(pictures(*[png(4000, 1)] * 20), drop_warning)) == ["image"] * 20
-    sent = make_sendable(pictures(*[png(4000, 1)] * 3, *[png(2000, 1)] * 19), drop_warning)
-    assert shown(sent) == ["words"] * 2 + ["image"] * 20
-    assert shown(make_sendable(pictures(png(4000, 1), *[png()] * 30), drop_warning)) == ["words"] + ["image"] * 30
+def test_large_images_are_described_among_many() -> None:
+    """Up to 20 images may have 8000 pixels a side.
+
+    Among more, images above 2000 are described, as many as necessary.
+    """
+    assert result_kinds(make_sendable(image_turns(*[png(4000, 1)] * 20), drop_warning)) == ["image"] * 20
+    sent = make_sendable(image_turns(*[png(4000, 1)] * 3, *[png(2000, 1)] * 19), drop_warning)
+    assert result_kinds(sent) == ["words"] * 2 + ["image"] * 20
+    assert (
+        result_kinds(make_sendable(image_turns(png(4000, 1), *[png()] * 30), drop_warning))
+        == ["words"] + ["image"] * 30
+    )
 
 
 def test_a_request_stays_below_32_megabytes() -> None:
-    """Each picture is small enough by itself, and together they are not."""
-    sent = make_sendable(pictures(*[png(size=3_900_000)] * 7), drop_warning)
-    assert shown(sent) == ["words"] * 2 + ["image"] * 5
+    """Images that are small enough individually are described if the request would be too large."""
+    sent = make_sendable(image_turns(*[png(size=3_900_000)] * 7), drop_warning)
+    assert result_kinds(sent) == ["words"] * 2 + ["image"] * 5
     assert len(json.dumps(sent)) < 32_000_000
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
-    ("own", "tools", "end"),
+    ("query_marks", "on_tools", "moving"),
     [
         ([], True, True),
         ([{}, EPHEMERAL, EPHEMERAL, {}], True, True),
@@ -212,50 +222,52 @@ def test_a_request_stays_below_32_megabytes() -> None:
         ([HOUR], False, False),
     ],
 )
-def test_marks_of_the_query_come_first(mode: Caching, own: list[JsonObject], tools: bool, end: bool) -> None:
-    """mcprun gives up the mark behind the tools first, then the one that moves with the conversation."""
+def test_cache_marks_of_the_query_take_precedence(
+    mode: Caching, query_marks: list[JsonObject], on_tools: bool, moving: bool
+) -> None:
+    """If the query's cache marks leave no room, mcprun omits its mark on the tools first, then its moving mark."""
     messages = [
-        user(assistant_text("a")),
-        assistant(assistant_text("b")),
-        user(*({**assistant_text("c"), **one} for one in own or [{}])),
+        user(text_block("a")),
+        assistant(text_block("b")),
+        user(*({**text_block("c"), **one} for one in query_marks or [{}])),
     ]
     body = body_of(messages, mode)
     assert refusal(body) is None
     is_marked = "cache_control" in body["tools"][-1]
-    found = list(marks_in(body["messages"]))
-    at_the_end = "cache_control" in body or len(found) > len(list(marks_in(messages)))
-    assert (is_marked, at_the_end) == ((tools, end) if mode != "none" else (False, False))
+    message_marks = list(marks_in(body["messages"]))
+    has_moving_mark = "cache_control" in body or len(message_marks) > len(list(marks_in(messages)))
+    assert (is_marked, has_moving_mark) == ((on_tools, moving) if mode != "none" else (False, False))
     assert "cache_control" not in body["tools"][0]
 
 
 @pytest.mark.parametrize(
     ("prompts", "problem"),
     [
-        ({"prompt": [{**assistant_text("a"), **EPHEMERAL}] * 4}, None),
-        ({"prompt": [{**assistant_text("a"), **EPHEMERAL}] * 5}, ("prompt", "has 5 blocks with cache_control, but the API accepts at most 4")),
-        ({"prompts": [[{**assistant_text("a"), **EPHEMERAL}] * 3] * 2}, ("prompts", "has 6 blocks with cache_control, but the API accepts at most 4")),
-        ({"prompt": [{"type": "document", "source": {"type": "content", "content": [{**assistant_text("a"), **EPHEMERAL}] * 5}}]}, ("prompt", "has 5 blocks with cache_control, but the API accepts at most 4")),
-        ({"prompt": [{**assistant_text("a"), "cache_control": None}] * 5}, None),
-        ({"prompt": [{**assistant_text("a"), **EPHEMERAL}, {**assistant_text("b"), **HOUR}]}, ("prompt", "has cache_control with a ttl of 1h after one of 5m, which the API rejects: put the longer ones first")),
+        ({"prompt": [{**text_block("a"), **EPHEMERAL}] * 4}, None),
+        ({"prompt": [{**text_block("a"), **EPHEMERAL}] * 5}, ("prompt", "has 5 blocks with cache_control, but the API accepts at most 4")),
+        ({"prompts": [[{**text_block("a"), **EPHEMERAL}] * 3] * 2}, ("prompts", "has 6 blocks with cache_control, but the API accepts at most 4")),
+        ({"prompt": [{"type": "document", "source": {"type": "content", "content": [{**text_block("a"), **EPHEMERAL}] * 5}}]}, ("prompt", "has 5 blocks with cache_control, but the API accepts at most 4")),
+        ({"prompt": [{**text_block("a"), "cache_control": None}] * 5}, None),
+        ({"prompt": [{**text_block("a"), **EPHEMERAL}, {**text_block("b"), **HOUR}]}, ("prompt", "has cache_control with a ttl of 1h after one of 5m, which the API rejects: put the longer ones first")),
         ({"prompt": [{"type": "image", "data": png(), "mimeType": "image/png"}]}, ("prompt", "block 0: image needs a source whose type is one of base64, url, file")),
         ({"prompt": [{"type": "document", "source": {"type": "base64"}}]}, ("prompt", "block 0: source needs data")),
     ],
 )  # fmt: skip
-def test_what_no_request_could_hold_is_a_bad_line(prompts: JsonObject, problem: tuple[str, str] | None) -> None:
-    """Too many marks, marks in a wrong order and pictures without a source are found when the file is read."""
+def test_prompts_that_the_api_would_reject_are_invalid(prompts: JsonObject, problem: tuple[str, str] | None) -> None:
+    """Too many cache marks, marks in the wrong order and images without a source are found when the file is read."""
     if problem is None:
         assert parse_query(prompts).user_messages
         return
-    with pytest.raises(InvalidQuery) as caught:
+    with pytest.raises(InvalidQuery) as raised:
         parse_query(prompts)
-    assert caught.value.problems == [problem]
+    assert raised.value.problems == [problem]
 
 
-def test_a_server_that_wants_a_short_answer_gets_it_without_thinking() -> None:
-    """The budget of `--thinking` is for the run's own requests: a server's own bound may be below it."""
-    manner = ModelSettings(thinking="2000")
-    assert body_of([user("hi")], settings=manner)["thinking"] == {"type": "enabled", "budget_tokens": 2000}
-    assert "thinking" not in body_of([user("hi")], settings=manner, tools=ToolSet(), max_tokens=2000)
+def test_thinking_is_omitted_if_a_sampling_limit_is_too_small() -> None:
+    """`--thinking` is omitted if the maximum that a server's sampling request sets does not exceed its budget."""
+    settings = ModelSettings(thinking="2000")
+    assert body_of([user("hi")], settings=settings)["thinking"] == {"type": "enabled", "budget_tokens": 2000}
+    assert "thinking" not in body_of([user("hi")], settings=settings, tools=ToolSet(), max_tokens=2000)
 
 
 @pytest.mark.parametrize(
@@ -271,8 +283,8 @@ def test_a_server_that_wants_a_short_answer_gets_it_without_thinking() -> None:
         (Options(thinking="adaptive", tool_choice="a"), "--tool-choice a and --thinking adaptive cannot be combined"),
     ],
 )
-def test_options_from_python_are_held_to_the_same_rules(options: Options, problem: str) -> None:
-    """What the command line refuses is refused here as well, before anything is read."""
+def test_options_from_python_are_validated_like_flags(options: Options, problem: str) -> None:
+    """Options that the command line rejects are rejected in Python, before any file is read."""
     if problem:
         with pytest.raises(UsageError, match=re.escape(problem)):
             model_settings(options)
@@ -280,18 +292,18 @@ def test_options_from_python_are_held_to_the_same_rules(options: Options, proble
         assert model_settings(options).tool_choice == options.tool_choice
 
 
-def test_numbers_that_json_has_none_of_are_sent_as_text() -> None:
-    """A model behind a gateway may write NaN into the input of a call, which goes back with the conversation."""
-    wild = {**use(), "input": {"a": [float("nan"), float("-inf")], "b": "NaN and Infinity"}}
-    body = body_of([user("hi"), assistant(wild), user(result(assistant_text("ok")))])
+def test_non_finite_numbers_are_sent_as_text() -> None:
+    """NaN and infinity in a call's input, which a model behind a gateway may write, are sent back as strings."""
+    call = {**tool_use(), "input": {"a": [float("nan"), float("-inf")], "b": "NaN and Infinity"}}
+    body = body_of([user("hi"), assistant(call), user(tool_result_block(text_block("ok")))])
     assert refusal(body) is None
     assert body["messages"][1]["content"][0]["input"] == {"a": ["NaN", "-Infinity"], "b": "NaN and Infinity"}
-    calm = [user("NaN and Infinity")]
-    assert body_of(calm)["messages"] == calm
+    plain = [user("NaN and Infinity")]
+    assert body_of(plain)["messages"] == plain
 
 
-def test_a_query_without_the_chosen_tool_fails_by_itself() -> None:
-    """A tool that a server lost meanwhile is no choice, and the request is not sent."""
+def test_a_missing_chosen_tool_fails_the_query() -> None:
+    """If the server does not have the tool of `--tool-choice`, the request fails without being sent."""
     assert body_of([user("hi")], settings=ModelSettings(tool_choice="a"))["tool_choice"] == {
         "type": "tool",
         "name": "a",
@@ -302,7 +314,7 @@ def test_a_query_without_the_chosen_tool_fails_by_itself() -> None:
 
 marks = st.sampled_from([{}, {}, EPHEMERAL, HOUR])
 
-sources = st.one_of(
+image_sources = st.one_of(
     st.builds(lambda one, mime: {"type": "base64", "media_type": mime, "data": one}, data.filter(bool), mimes),
     st.builds(
         lambda url: {"type": "url", "url": url}, st.sampled_from(["https://a.example", "ftp://a", f"data:,{png()}"])
@@ -311,7 +323,7 @@ sources = st.one_of(
 
 prompts = st.text(min_size=1, max_size=5) | st.lists(
     st.builds(lambda text, mark: {"type": "text", "text": text, **mark}, st.text(min_size=1, max_size=5), marks)
-    | st.builds(lambda kind, source, mark: {"type": kind, "source": source, **mark}, st.sampled_from(["image", "document"]), sources, marks),
+    | st.builds(lambda kind, source, mark: {"type": kind, "source": source, **mark}, st.sampled_from(["image", "document"]), image_sources, marks),
     min_size=1, max_size=5,
 )  # fmt: skip
 
@@ -331,29 +343,29 @@ turns = st.lists(st.tuples(replies, st.lists(results, min_size=2, max_size=2), p
 
 @settings(max_examples=examples(150), deadline=None)
 @given(prompts, turns, st.none() | anything, st.sampled_from(MODES))
-def test_the_api_accepts_every_request(first: Any, said_: list[Any], system: str | None, mode: Caching) -> None:
-    """At each turn of any conversation the body is one that the stand-in for the API does not refuse."""
+def test_the_api_accepts_every_request(first: Any, later_turns: list[Any], system: str | None, mode: Caching) -> None:
+    """In each turn of any conversation, the stub of the API accepts the request body."""
     try:
-        query = parse_query({"prompts": [first, *(turn[2] for turn in said_)]})
+        query = parse_query({"prompts": [first, *(turn[2] for turn in later_turns)]})
     except InvalidQuery:
         return
-    asked = iter(query.user_messages)
-    conversation = Conversation(model="m", messages=[user_message(next(asked))])
+    user_messages = iter(query.user_messages)
+    conversation = Conversation(model="m", messages=[user_message(next(user_messages))])
     issued: dict[str, list[list[JsonObject]]] = {}
-    for number, ((thoughts, texts, calls, pauses), answers, _) in enumerate(said_):
+    for number, ((thoughts, texts, calls, pauses), answers, _) in enumerate(later_turns):
         assert refusal(body_of(conversation.messages, mode, system=system), issued) is None
         content: list[JsonObject] = [{**THOUGHT, "signature": f"s{number}"} for _ in thoughts]
-        content += [assistant_text(text) for text in texts]
-        content += [{**use(10 * number + place), "input": call} for place, call in enumerate(calls)]
-        content = well_formed_json(content)  # as a reply is taken
+        content += [text_block(text) for text in texts]
+        content += [{**tool_use(10 * number + index), "input": call} for index, call in enumerate(calls)]
+        content = well_formed_json(content)  # as replies are stored
         issued |= {str(mark(block)): [content] for block in content if mark(block)}
         conversation.messages.append(assistant(*content))
         if calls:
-            names = [block["id"] for block in content if block["type"] == "tool_use"]
-            lines = [tool_result(name, answer) for name, answer in zip(names, answers, strict=False)]
+            ids = [block["id"] for block in content if block["type"] == "tool_use"]
+            lines = [tool_result(name, answer) for name, answer in zip(ids, answers, strict=False)]
             conversation.messages.append({"role": "user", "content": lines})
         elif not pauses:
-            conversation.messages.append(user_message(next(asked)))
+            conversation.messages.append(user_message(next(user_messages)))
     assert refusal(body_of(conversation.messages, mode, system=system), issued) is None
     assert refusal(body_of([user_message(case("polite", conversation))], mode, tools=ToolSet())) is None
 
@@ -367,8 +379,8 @@ def test_the_api_accepts_every_request(first: Any, said_: list[Any], system: str
     ),
     st.none() | anything,
 )
-def test_the_api_accepts_what_a_server_asks_of_the_model(asked: list[JsonObject], system: str | None) -> None:
-    """A sampling request is refused to the server, or the body is one that the API accepts."""
-    request = {"messages": asked}
+def test_sampling_requests_are_rejected_or_accepted_by_the_api(messages: list[JsonObject], system: str | None) -> None:
+    """A server's sampling request is either rejected, or becomes a body that the API accepts."""
+    request = {"messages": messages}
     if problem_of(request) is None:
         assert refusal(body_of(messages_of(request), tools=ToolSet(), system=system)) is None

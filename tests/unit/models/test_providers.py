@@ -1,4 +1,4 @@
-"""Requests to cloud providers: cache marks and tool names."""
+"""Requests to cloud providers: cache marks and model names."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ MESSAGES = st.lists(
 
 
 @given(MESSAGES)
-def test_the_mark_stands_on_the_last_block_of_the_user(messages: list[Any]) -> None:
-    """One block is marked, the last of the last user message; all else is sent as it was, and nothing is changed."""
+def test_the_last_user_block_has_the_cache_mark(messages: list[Any]) -> None:
+    """Only the last block of the last user message is marked. The messages passed in are not modified."""
     before = json.dumps(messages)
     sent = prompt_caching.cached(messages, (), "block")
     text = json.dumps(sent["messages"])
@@ -34,8 +34,8 @@ def test_the_mark_stands_on_the_last_block_of_the_user(messages: list[Any]) -> N
 
 
 @given(st.sampled_from(PROVIDERS), st.text())
-def test_names_reach_the_provider_untouched(kind: str, name: str) -> None:
-    """Only the first colon parts the provider from the model, whose own name may hold more of them."""
+def test_provider_and_model_are_split_at_the_first_colon(kind: str, name: str) -> None:
+    """The first colon separates the provider from the model, whose name may contain more of them."""
     assert split(f"{kind}:{name}") == (kind, name)
     assert split(f"x{kind}:{name}") == (None, f"x{kind}:{name}")
     assert re.match(kind, f"{kind}:{name}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from mcprun.models.script import resolve_pointer
 
 
-def test_pointers_of_the_rfc() -> None:
-    """The examples of RFC 6901, section 5."""
+def test_json_pointers_resolve_as_in_the_rfc() -> None:
+    """The examples of RFC 6901, section 5, resolve to the specified values."""
     document = {
         "foo": ["bar", "baz"],
         "": 0,

@@ -1,4 +1,4 @@
-"""When a Message Batch is sent: at once when all queries wait, at the API's bounds, never twice."""
+"""When a message batch is sent: as soon as all queries wait, within the API's limits, never twice."""
 
 from __future__ import annotations
 
@@ -19,142 +19,145 @@ from mcprun.runs.events import AttemptRef
 from tests.support import virtual_time
 
 
-def waiting(number: int, size: int = 1) -> QueuedRequest:
-    """Somebody's first turn."""
+def make_request(number: int, size: int = 1) -> QueuedRequest:
+    """Return a query's first request."""
     return QueuedRequest(AttemptRef(f"q{number}"), 0, {}, size, "digest", None)
 
 
 @given(st.integers(1, 20), st.integers(0, 20))
-def test_a_wave_goes_out_when_all_wait(queries: int, landing: int) -> None:
-    """Neither earlier nor later: the last one to join sends it, or the end of the last that does not."""
+def test_a_batch_is_sent_when_all_queries_wait(queries: int, finishing: int) -> None:
+    """A batch is sent when the last query joins or the last other query ends, not before."""
 
-    async def run() -> None:
+    async def main() -> None:
         sent: list[list[QueuedRequest]] = []
-        active_queries = ActiveQueryCount(queries + landing)
-        room = BatchQueue(active_queries, 600, sent.append)
+        active_queries = ActiveQueryCount(queries + finishing)
+        queue = BatchQueue(active_queries, 600, sent.append)
         for number in range(queries):
             assert sent == []
-            room.add(waiting(number))
+            queue.add(make_request(number))
             await asyncio.sleep(0)
-        for _ in range(landing):
+        for _ in range(finishing):
             assert sent == []
             active_queries.finish_one()
-        assert [len(wave) for wave in sent] == [queries]
-        room.close()
+        assert [len(batch) for batch in sent] == [queries]
+        queue.close()
 
-    asyncio.run(run())
+    asyncio.run(main())
 
 
-def test_a_wave_does_not_wait_for_ever_for_who_works() -> None:
-    """So many seconds after the last one has joined it goes out by itself; each that joins begins them anew."""
+def test_a_batch_is_sent_after_the_maximum_wait() -> None:
+    """A batch is sent `max_wait` seconds after the last request has joined, even if other queries are still active."""
 
-    async def run() -> None:
+    async def main() -> None:
         clock = asyncio.get_running_loop().time
         sent: list[tuple[float, list[QueuedRequest]]] = []
-        room = BatchQueue(ActiveQueryCount(9), 10, lambda wave: sent.append((clock(), wave)))
-        some = [waiting(number) for number in range(3)]
-        room.add(some[0])
+        queue = BatchQueue(ActiveQueryCount(9), 10, lambda batch: sent.append((clock(), batch)))
+        requests = [make_request(number) for number in range(3)]
+        queue.add(requests[0])
         await asyncio.sleep(9)
-        room.add(some[1])
+        queue.add(requests[1])
         await asyncio.sleep(30)
-        room.add(some[2])
+        queue.add(requests[2])
         await asyncio.sleep(30)
-        room.close()
-        assert sent == [(19, some[:2]), (49, some[2:])]
+        queue.close()
+        assert sent == [(19, requests[:2]), (49, requests[2:])]
 
-    virtual_time.run(run())
+    virtual_time.run(main())
 
 
-def test_those_whose_batch_is_out_count_as_waiting() -> None:
-    """A late one does not wait for them; when their batch has ended they are at work, and waited for."""
+def test_queries_of_a_batch_in_flight_count_as_waiting() -> None:
+    """A late query does not wait for queries whose batch is in flight. Once that batch has ended, it waits for them."""
 
-    async def run() -> None:
+    async def main() -> None:
         sent: list[list[QueuedRequest]] = []
-        room = BatchQueue(ActiveQueryCount(2), 600, sent.append)
-        first, late = waiting(0), waiting(1)
-        room.add(first)
-        room.send()
-        room.add(late)
+        queue = BatchQueue(ActiveQueryCount(2), 600, sent.append)
+        first, late = make_request(0), make_request(1)
+        queue.add(first)
+        queue.send()
+        queue.add(late)
         await asyncio.sleep(0)
         assert sent == [[first], [late]]
-        room.discard_waiting([first, late])
-        room.add(again := waiting(0))
+        queue.discard_waiting([first, late])
+        queue.add(next_request := make_request(0))
         await asyncio.sleep(0)
         assert len(sent) == 2
-        room.add(other := waiting(1))
+        queue.add(other := make_request(1))
         await asyncio.sleep(0)
-        assert sent[2:] == [[again, other]]
-        room.close()
+        assert sent[2:] == [[next_request, other]]
+        queue.close()
 
-    asyncio.run(run())
+    asyncio.run(main())
 
 
-def test_those_who_go_on_together_make_one_wave() -> None:
-    """The first one to join does not take the others, which are about to, for queries that wait for something else."""
+def test_queries_that_continue_together_join_one_batch() -> None:
+    """The first query to join waits for the others that are about to join in the same iteration of the event loop."""
 
-    async def run() -> None:
+    async def main() -> None:
         sent: list[list[QueuedRequest]] = []
-        room, free = BatchQueue(ActiveQueryCount(3), 600, sent.append), asyncio.Event()
+        queue, resume = BatchQueue(ActiveQueryCount(3), 600, sent.append), asyncio.Event()
 
-        async def one(number: int) -> None:
-            room.add_waiting(mine := object())
-            await free.wait()
-            room.discard_waiting([mine])
-            room.add(waiting(number))
+        async def run_query(number: int) -> None:
+            queue.add_waiting(token := object())
+            await resume.wait()
+            queue.discard_waiting([token])
+            queue.add(make_request(number))
 
-        tasks = [asyncio.create_task(one(number)) for number in range(3)]
+        tasks = [asyncio.create_task(run_query(number)) for number in range(3)]
         await asyncio.sleep(0)
-        free.set()
+        resume.set()
         await asyncio.gather(*tasks)
         await asyncio.sleep(0)
-        assert [len(wave) for wave in sent] == [3]
-        room.close()
+        assert [len(batch) for batch in sent] == [3]
+        queue.close()
 
-    asyncio.run(run())
+    asyncio.run(main())
 
 
-def test_who_does_not_wait_any_more_is_not_sent() -> None:
-    """What was cancelled while it waited is not paid for."""
+def test_cancelled_requests_are_not_sent() -> None:
+    """A request that is cancelled in the queue is not sent."""
 
-    async def run() -> None:
+    async def main() -> None:
         sent: list[list[QueuedRequest]] = []
-        room = BatchQueue(ActiveQueryCount(9), 600, sent.append)
-        gone, there = waiting(0), waiting(1)
-        room.add(gone)
-        gone.answer.cancel()
-        room.add(there)
-        room.send()
-        room.send()
-        assert sent == [[there]]
-        room.close()
+        queue = BatchQueue(ActiveQueryCount(9), 600, sent.append)
+        cancelled, active = make_request(0), make_request(1)
+        queue.add(cancelled)
+        cancelled.answer.cancel()
+        queue.add(active)
+        queue.send()
+        queue.send()
+        assert sent == [[active]]
+        queue.close()
 
-    asyncio.run(run())
+    asyncio.run(main())
 
 
 @given(st.lists(st.integers(1, 10), min_size=1, max_size=40))
-def test_no_batch_is_above_the_bounds(sizes: list[int]) -> None:
-    """Neither its bytes nor its requests; and each request is in one batch, in order."""
+def test_no_batch_exceeds_the_limits(sizes: list[int]) -> None:
+    """No batch exceeds the limits for bytes and requests. Each request is in one batch, in order."""
 
-    async def run() -> None:
+    async def main() -> None:
         sent: list[list[QueuedRequest]] = []
-        room = BatchQueue(ActiveQueryCount(len(sizes)), 600, sent.append)
-        those = [waiting(number, size) for number, size in enumerate(sizes)]
-        for one in those:
-            room.add(one)
+        queue = BatchQueue(ActiveQueryCount(len(sizes)), 600, sent.append)
+        requests = [make_request(number, size) for number, size in enumerate(sizes)]
+        for request in requests:
+            queue.add(request)
         await asyncio.sleep(0)
-        assert [one for wave in sent for one in wave] == those
-        assert all(len(wave) <= 5 and sum(one.size for one in wave) <= 20 for wave in sent)
-        room.close()
+        assert [request for batch in sent for request in batch] == requests
+        assert all(len(batch) <= 5 and sum(request.size for request in batch) <= 20 for batch in sent)
+        queue.close()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batch_queue, "BATCH_REQUESTS", 5)
         patch.setattr(batch_queue, "BATCH_BYTES", 20)
-        asyncio.run(run())
+        asyncio.run(main())
 
 
 @given(st.dictionaries(st.text(), st.text() | st.integers() | st.lists(st.text())))
-def test_no_request_takes_more_than_it_was_measured(body: dict[str, Any]) -> None:
-    """As it goes over the wire, with a `custom_id` of the API's 64 characters; digests leave room in it for the rest."""
+def test_measured_sizes_are_upper_bounds(body: dict[str, Any]) -> None:
+    """A request with a `custom_id` of 64 characters is no larger than measured.
+
+    The digest leaves room for the rest of the id.
+    """
     digest, size = measure(body)
     sent = json.dumps({"custom_id": "x" * 64, "params": body}, ensure_ascii=False, separators=(",", ":"))
     assert len(sent.encode(errors="surrogatepass")) + len(",") <= size
@@ -163,9 +166,11 @@ def test_no_request_takes_more_than_it_was_measured(body: dict[str, Any]) -> Non
 
 
 @given(st.floats(-2000, 2000), st.integers(0, 2))
-def test_a_lost_batch_is_known_by_time_and_size(seconds: float, size: int) -> None:
-    """One that was created while it was sent, as clocks may differ by ten minutes, and holds as many requests."""
-    lost = UnconfirmedBatch(datetime(2026, 1, 1, tzinfo=UTC), [{}])
-    created = lost.at + timedelta(seconds=seconds)
-    assert lost.may_match(created, size, 30) == (size == 1 and -600 <= (created - lost.at).total_seconds() <= 630)
-    assert not lost.may_match(created, size, 30) or created >= lost.earliest
+def test_an_unconfirmed_batch_is_recognised_by_time_and_size(seconds: float, size: int) -> None:
+    """A batch matches if it was created around the submission, with 10 min of clock skew, and has as many requests."""
+    unconfirmed = UnconfirmedBatch(datetime(2026, 1, 1, tzinfo=UTC), [{}])
+    created = unconfirmed.at + timedelta(seconds=seconds)
+    assert unconfirmed.may_match(created, size, 30) == (
+        size == 1 and -600 <= (created - unconfirmed.at).total_seconds() <= 630
+    )
+    assert not unconfirmed.may_match(created, size, 30) or created >= unconfirmed.earliest
