@@ -31,88 +31,88 @@ if sys.platform == "win32":
         ("missing.jsonl", None, "there is no prompts file missing.jsonl; . contains there.jsonl"),
     ],
 )
-def test_a_file_without_queries(
+def test_an_unusable_prompts_file_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes | None, message: str
 ) -> None:
-    """An empty file, a folder and a wrong path are told apart."""
+    """An empty file, a folder and a missing file have different messages."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.jsonl").write_text('"hi"')
     (tmp_path / "folder").mkdir()
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(UsageError) as error:
+    with pytest.raises(UsageError) as raised:
         read_prompts(name)
-    assert str(error.value) == message
+    assert str(raised.value) == message
 
 
-def test_the_same_prompt_twice_gets_numbered_ids(tmp_path: Path) -> None:
-    """Equal prompts without ids stay apart, and inserting a line renames none of the others."""
+def test_equal_prompts_get_numbered_ids(tmp_path: Path) -> None:
+    """Equal prompts without ids get numbered ids, and an inserted line does not change the other ids."""
     file = tmp_path / "p.jsonl"
     file.write_text('"a"\n"b"\n"a"\n')
-    with read_prompts(str(file)) as found:
-        before = list(found.digests)
+    with read_prompts(str(file)) as prompts:
+        before = list(prompts.digests)
     file.write_text('"new"\n"a"\n"b"\n"a"\n')
-    with read_prompts(str(file)) as found:
-        assert list(found.digests)[1:] == before
+    with read_prompts(str(file)) as prompts:
+        assert list(prompts.digests)[1:] == before
     assert before[2] == f"{before[0]}-2"
 
 
-def test_an_id_that_looks_made_is_still_the_users(tmp_path: Path) -> None:
-    """A repeated id that the user wrote is an error, with both lines."""
+def test_a_repeated_id_is_rejected_with_both_lines(tmp_path: Path) -> None:
+    """An id that the user set twice is an error that names both lines."""
     file = tmp_path / "p.jsonl"
     file.write_text('{"id": "x", "prompt": "a"}\n{"custom_id": "x", "prompt": "b"}\n')
-    with pytest.raises(PromptsError) as error:
+    with pytest.raises(PromptsError) as raised:
         read_prompts(str(file))
-    assert error.value.problems == (f"{file}:2: id: 'x' is already used on line 1",)
+    assert raised.value.problems == (f"{file}:2: id: 'x' is already used on line 1",)
 
 
 @given(st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=8), st.integers(1, 10))
-def test_the_stream_holds_what_was_checked(prompts: list[str], limit: int) -> None:
-    """The second reading gives the ids of the first, in order, and as many as were asked for."""
+def test_the_stream_yields_the_validated_queries(prompts: list[str], limit: int) -> None:
+    """The second reading yields the queries of the first with the same ids, in order, up to the limit."""
     with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
         file.write("\n".join(json.dumps(prompt) for prompt in prompts).encode())
         file.flush()
-        with read_prompts(file.name, QueryFilter(limit=limit)) as found:
-            queries = list(found.queries())
-    assert {query.id: query.digest for query in queries} == found.digests
-    assert [query.id for query in queries] == list(found.digests)
+        with read_prompts(file.name, QueryFilter(limit=limit)) as prompts_file:
+            queries = list(prompts_file.queries())
+    assert {query.id: query.digest for query in queries} == prompts_file.digests
+    assert [query.id for query in queries] == list(prompts_file.digests)
     assert [query.prompt for query in queries] == prompts[:limit]
-    assert found.total == len(prompts)
+    assert prompts_file.total == len(prompts)
 
 
-def test_the_hash_is_the_files(tmp_path: Path) -> None:
-    """`sha256` is that of all the file's bytes, whatever was selected."""
+def test_the_hash_covers_the_whole_file(tmp_path: Path) -> None:
+    """`sha256` is the hash of all bytes of the file, whatever the filter selects."""
     file = tmp_path / "p.jsonl"
     file.write_bytes(b'"a"\r\n"b"')
-    with read_prompts(str(file), QueryFilter(limit=1)) as found:
-        assert found.sha256 == hashlib.sha256(b'"a"\r\n"b"').hexdigest()
+    with read_prompts(str(file), QueryFilter(limit=1)) as prompts:
+        assert prompts.sha256 == hashlib.sha256(b'"a"\r\n"b"').hexdigest()
 
 
-def test_a_pipe_is_read_twice_all_the_same(tmp_path: Path) -> None:
-    """What can't be read again, such as a shell's `<(…)`, is kept for the second reading."""
+def test_a_pipe_is_stored_for_the_second_reading(tmp_path: Path) -> None:
+    """Input that cannot be reopened, such as a shell's `<(…)`, is stored for the second reading."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_text, args=('"a"\n"b"\n',))
     writer.start()
-    with read_prompts(str(pipe)) as found:
-        assert [query.prompt for query in found.queries()] == ["a", "b"]
+    with read_prompts(str(pipe)) as prompts:
+        assert [query.prompt for query in prompts.queries()] == ["a", "b"]
     writer.join()
 
 
 @pytest.mark.parametrize("after", ['"a"\n', '"a"\n"b"\n"c"\n', '"a"\n"x"\n', '"a"\n{bad\n'])
-def test_a_file_that_changes_while_it_is_run_is_noticed(tmp_path: Path, after: str) -> None:
-    """Only what was checked is run: a file that has become another is an error, not a shorter run."""
+def test_a_file_that_changes_during_the_run_is_an_error(tmp_path: Path, after: str) -> None:
+    """If the file has more, fewer, other or invalid lines in the second reading, an error is raised."""
     file = tmp_path / "p.jsonl"
     file.write_text('"a"\n"b"\n')
-    with read_prompts(str(file)) as found:
-        queries = found.queries()
+    with read_prompts(str(file)) as prompts:
+        queries = prompts.queries()
         file.write_text(after)
         with pytest.raises(UsageError, match="changed during the run"):
             list(queries)
 
 
-def test_a_line_of_a_hundred_megabytes(tmp_path: Path) -> None:
-    """It is refused by its number, without being read whole, and the lines around it are checked."""
+def test_a_line_of_100_megabytes_is_rejected_without_loading_it(tmp_path: Path) -> None:
+    """The line is reported by its number without being loaded, and the other lines are validated."""
     file = tmp_path / "p.jsonl"
     with file.open("wb") as stream:
         stream.write(b'"fine"\n"')
@@ -120,9 +120,9 @@ def test_a_line_of_a_hundred_megabytes(tmp_path: Path) -> None:
             stream.write(b"x" * 1_000_000)
         stream.write(b'"\n{"promt": "x"}\n')
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(PromptsError) as error:
+    with pytest.raises(PromptsError) as raised:
         read_prompts(str(file))
-    assert error.value.problems == (
+    assert raised.value.problems == (
         f"{file}:2: line: has more than 67,108,864 bytes",
         f"{file}:3: promt: unknown key; did you mean 'prompt'?",
     )
@@ -131,19 +131,19 @@ def test_a_line_of_a_hundred_megabytes(tmp_path: Path) -> None:
     )
 
 
-def test_prompts_that_change_while_they_are_run_are_noticed(tmp_path: Path) -> None:
-    """Also when every id stays: what was checked and written down is what is run, or nothing."""
+def test_a_changed_prompt_with_an_unchanged_id_is_an_error(tmp_path: Path) -> None:
+    """A prompt that changes during the run is an error even if its id stays the same."""
     file = tmp_path / "p.jsonl"
     file.write_text("".join(json.dumps({"id": f"q{n}", "prompt": "as it was"}) + "\n" for n in range(9)))
-    with read_prompts(str(file)) as found:
+    with read_prompts(str(file)) as prompts:
         with file.open("r+b") as stream:
             stream.write(file.read_bytes().replace(b"as it was", b"otherwise"))
         with pytest.raises(UsageError, match="changed during the run"):
-            list(found.queries())
+            list(prompts.queries())
 
 
-def test_lines_of_queries(tmp_path: Path) -> None:
-    """Each query stands on its line, blank lines counted; a file that has changed, or is none, tells nothing."""
+def test_line_numbers_of_queries(tmp_path: Path) -> None:
+    """Line numbers count blank lines. A changed file, a missing file and a folder have none."""
     file = tmp_path / "p.jsonl"
     file.write_text('{"id": "a", "prompt": "x"}\n\n"b"\n{"id": "c", "prompt": "x"}\n')
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()

@@ -15,32 +15,32 @@ from tests.support.json_strategies import JSON
 KEYS = st.sampled_from([*Query.model_fields, "messages", "params", "query", "expected_tool_calls", "target", "typo"])
 
 
-def problems(value: Any) -> list[tuple[str, str]]:
-    """Give what is wrong with a line, or nothing."""
+def problems_of(value: Any) -> list[tuple[str, str]]:
+    """Return the problems of a line, or an empty list."""
     try:
         parse_query(value)
-    except InvalidQuery as bad:
-        return bad.problems
+    except InvalidQuery as error:
+        return error.problems
     return []
 
 
 @given(JSON | st.dictionaries(KEYS, JSON, max_size=6))
 def test_any_json_value_is_a_query_or_has_problems(value: Any) -> None:
-    """Whatever a line holds, it is read or refused with reasons, and nothing else is raised."""
-    for field, problem in problems(value):
+    """Any JSON value is parsed or rejected with reasons. No other exception is raised."""
+    for field, problem in problems_of(value):
         assert field
         assert problem
 
 
 @given(st.text(min_size=1).filter(str.strip), st.dictionaries(st.text(), JSON, max_size=2))
-def test_a_made_id_depends_on_the_prompt_alone(prompt: str, metadata: dict[str, Any]) -> None:
-    """What else stands in the line does not rename the query."""
-    more = {"metadata": metadata, "system": "Be kind.", "script": [{"text": "hi"}]}
-    assert parse_query(prompt).id == parse_query({"prompt": prompt, **more}).id
+def test_a_generated_id_depends_only_on_the_prompt(prompt: str, metadata: dict[str, Any]) -> None:
+    """Other keys of the line do not change the generated id."""
+    other_keys = {"metadata": metadata, "system": "Be kind.", "script": [{"text": "hi"}]}
+    assert parse_query(prompt).id == parse_query({"prompt": prompt, **other_keys}).id
 
 
-def test_ids_differ_between_prompts() -> None:
-    """Two prompts make two ids, and so does what is taken from the server."""
+def test_generated_ids_differ_between_prompts() -> None:
+    """Different prompts, server prompts and resources have different generated ids."""
     queries: list[Any] = [
         "a",
         "b",
@@ -61,8 +61,8 @@ def test_ids_differ_between_prompts() -> None:
         {"server_prompt": {"name": "a", "args": {}}, "resources": [{"uri": "b:c"}]},
     ],
 )
-def test_short_forms_mean_the_same(line: dict[str, Any]) -> None:
-    """A bare name, a lone URI, and resources as a server lists them."""
+def test_short_forms_are_equivalent(line: dict[str, Any]) -> None:
+    """A bare prompt name, a single URI and resource objects are parsed like their long forms."""
     query = parse_query(line)
     assert query == parse_query({"server_prompt": {"name": "a", "arguments": {}}, "resources": ["b:c"]})
 
@@ -165,9 +165,9 @@ def test_short_forms_mean_the_same(line: dict[str, Any]) -> None:
         ),
     ],
 )  # fmt: skip
-def test_problems_name_the_field_and_what_is_wrong(value: Any, expected: list[tuple[str, str]]) -> None:
-    """Every problem of a line is told, by the field as the user wrote it."""
-    assert sorted(problems(value)) == sorted(expected)
+def test_problems_name_the_field_and_the_reason(value: Any, expected: list[tuple[str, str]]) -> None:
+    """Every problem of a line is reported, with the field's name as in the file."""
+    assert sorted(problems_of(value)) == sorted(expected)
 
 
 @pytest.mark.parametrize(
@@ -180,39 +180,39 @@ def test_problems_name_the_field_and_what_is_wrong(value: Any, expected: list[tu
         ({"$from": 0, "paht": "/a"}, "$from accepts only path and match, not paht"),
     ],
 )  # fmt: skip
-def test_references_are_checked_before_anything_runs(reference: dict[str, Any], problem: str) -> None:
-    """A `$from` that can't find anything is a bad line, not a surprise in the night."""
+def test_invalid_references_are_rejected_when_parsed(reference: dict[str, Any], problem: str) -> None:
+    """A `$from` that cannot resolve makes the line invalid, before any query runs."""
     script = [{"calls": [{"tool": "a"}]}, {"calls": [{"tool": "b", "input": {"deep": [reference]}}]}]
-    assert problems({"prompt": "x", "script": script}) == [("script", f"turn 1: {problem}")]
+    assert problems_of({"prompt": "x", "script": script}) == [("script", f"turn 1: {problem}")]
 
 
 @pytest.mark.parametrize(
     ("prompts", "script", "fits"),
     [
         (1, ["calls", "text"], True),
-        (1, ["calls"], True),  # the model says nothing after its last calls
+        (1, ["calls"], True),  # no text after the last calls
         (1, ["text"], True),
         (2, ["text", "calls", "text"], True),
         (2, ["calls", "text", "calls"], True),
-        (1, ["text", "calls"], False),  # the calls would never be made
+        (1, ["text", "calls"], False),  # the calls would never be sent
         (1, ["text", "text"], False),
         (2, ["text"], False),  # the second message would never be answered
         (3, ["calls", "text", "calls"], False),
     ],
 )
-def test_a_script_is_played_whole_and_answers_everything(prompts: int, script: list[str], fits: bool) -> None:
-    """Turns that would never be played, and messages that would never be answered, are a bad line."""
+def test_a_script_must_use_every_turn_and_answer_every_message(prompts: int, script: list[str], fits: bool) -> None:
+    """A script with a turn that would never be used, or without an answer to a message, makes the line invalid."""
     turns = {"calls": {"calls": [{"tool": "a"}]}, "text": {"text": "hi"}}
     value = {"prompts": ["x"] * prompts, "script": [turns[turn] for turn in script]}
-    reported = problems(value)
-    assert [field for field, _ in reported] == ([] if fits else ["script"])
+    found = problems_of(value)
+    assert [field for field, _ in found] == ([] if fits else ["script"])
 
 
-def test_a_reference_can_not_stand_for_a_whole_input() -> None:
-    """An input is an object, which a part of a result may not be."""
+def test_a_reference_cannot_replace_a_whole_input() -> None:
+    """`$from` cannot replace a whole input, which must be an object."""
     script = [{"calls": [{"tool": "a"}]}, {"calls": [{"tool": "b", "input": {"$from": 0}}]}]
     message = "turn 1: $from can replace a value in the input, not the whole input"
-    assert problems({"prompt": "x", "script": script}) == [("script", message)]
+    assert problems_of({"prompt": "x", "script": script}) == [("script", message)]
 
 
 @pytest.mark.parametrize(
@@ -228,24 +228,24 @@ def test_a_reference_can_not_stand_for_a_whole_input() -> None:
         ({"prompt": "x", "script": [{"calls": [{"tool": "a", "arguments": {}, "args": {}}]}]}, "script[0].calls[0].args"),
     ],
 )  # fmt: skip
-def test_fields_are_named_as_the_user_wrote_them(value: Any, field: str) -> None:
-    """A problem under an alias is told by the alias, with the index that the user sees."""
-    assert field in [name for name, _ in problems(value)]
+def test_problems_name_aliases_as_in_the_file(value: Any, field: str) -> None:
+    """A problem of an aliased field names the alias, with the index in the file."""
+    assert field in [name for name, _ in problems_of(value)]
 
 
-def test_a_reference_may_name_any_call_of_an_earlier_turn() -> None:
-    """Calls are counted over all turns."""
-    both = {"calls": [{"tool": "a"}, {"tool": "b"}]}
-    refers = {"calls": [{"tool": "c", "input": {"x": {"$from": 1}}}]}
-    assert problems({"prompt": "x", "script": [both, refers]}) == []
-    assert problems({"prompt": "x", "script": [refers, both]}) != []
+def test_a_reference_may_use_any_call_of_an_earlier_turn() -> None:
+    """`$from` counts calls over all turns, and accepts those of earlier turns only."""
+    calls_a_and_b = {"calls": [{"tool": "a"}, {"tool": "b"}]}
+    reference = {"calls": [{"tool": "c", "input": {"x": {"$from": 1}}}]}
+    assert problems_of({"prompt": "x", "script": [calls_a_and_b, reference]}) == []
+    assert problems_of({"prompt": "x", "script": [reference, calls_a_and_b]}) != []
 
 
 EMPTY: list[Any] = [None, False, 0, "", [], {}]
 
 
 @pytest.mark.parametrize(
-    ("place", "values"),
+    ("path", "values"),
     [
         (("expect", "calls", 0, "result"), [*EMPTY, [None], {"a": None}]),
         (("expect", "calls", 0, "input", "k"), EMPTY),
@@ -265,10 +265,10 @@ EMPTY: list[Any] = [None, False, 0, "", [], {}]
         (("expect", "pass_rate"), [1, 0.5]),
     ],
 )
-def test_an_empty_value_that_is_added_or_changed_alters_the_digest(place: tuple[Any, ...], values: list[Any]) -> None:
-    """A query with null, false, 0 or nothing for a value is another query than one without that key."""
-    whole: list[dict[str, Any]] = [LINE, *(put(LINE, place, value) for value in values)]
-    assert len({parse_query(line).digest for line in whole}) == len(whole)
+def test_adding_or_changing_an_empty_value_changes_the_digest(path: tuple[Any, ...], values: list[Any]) -> None:
+    """A key with null, false, 0 or an empty value gives another digest than no such key."""
+    lines: list[dict[str, Any]] = [LINE, *(set_value(LINE, path, value) for value in values)]
+    assert len({parse_query(line).digest for line in lines}) == len(lines)
 
 
 LINE: dict[str, Any] = {
@@ -280,10 +280,10 @@ LINE: dict[str, Any] = {
 }
 
 
-def put(line: Any, place: tuple[Any, ...], value: Any) -> Any:
-    """Return a copy of a line with a value at a place."""
-    if not place:
+def set_value(line: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """Return a copy of a line with a value at a path."""
+    if not path:
         return value
     if isinstance(line, list):
-        return [put(item, place[1:], value) if at == place[0] else item for at, item in enumerate(line)]
-    return {**line, place[0]: put(line.get(place[0], {}), place[1:], value)}
+        return [set_value(item, path[1:], value) if at == path[0] else item for at, item in enumerate(line)]
+    return {**line, path[0]: set_value(line.get(path[0], {}), path[1:], value)}

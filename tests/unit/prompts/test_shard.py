@@ -20,22 +20,25 @@ if sys.platform == "win32":
 
 
 @given(st.lists(st.integers()), st.integers(1, 9))
-def test_each_is_in_one_part_and_the_parts_make_the_whole(values: list[int], of: int) -> None:
-    """Nothing is lost or doubled, the order is kept, and no part is larger than another by more than one."""
+def test_shards_partition_the_values(values: list[int], of: int) -> None:
+    """Each value is in one shard, the order is kept, and the sizes of shards differ by at most one."""
     shards = [Shard(number, of) for number in range(1, of + 1)]
-    parts = [[value for place, value in enumerate(values) if shard.takes(place)] for shard in shards]
+    parts = [[value for index, value in enumerate(values) if shard.takes(index)] for shard in shards]
     assert list(merge_shards(parts)) == values
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
 @pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "-1/2", "1/0", "1/2/3", "a/b", "1 / 2", "٣/٤"])
-def test_what_is_no_shard(text: str) -> None:
-    """It is said what is taken."""
+def test_an_invalid_shard_is_rejected(text: str) -> None:
+    """The error of an invalid shard shows the expected format."""
     with pytest.raises(UsageError, match="I/N, the I-th of N parts, such as 2/4"):
         Shard.parse(text)
 
 
-def test_rules_are_options_with_their_own_defaults() -> None:
-    """Those of a run, and of one query the limits."""
+def test_verdict_rules_are_options_with_equal_defaults() -> None:
+    """The verdict rules of a run are fields of `Options` with the same defaults.
+
+    Those of a query are fields of `Limits`.
+    """
     assert {name: getattr(Options(), name) for name in RULES} == RULES
     assert LIMITS.keys() <= {field.name for field in fields(Limits)}

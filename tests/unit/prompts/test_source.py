@@ -1,4 +1,4 @@
-"""The prompts files that a pattern names, for `mcprun batch` and for pytest."""
+"""The prompts files that a pattern matches, for `mcprun batch` and for pytest."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ FILES = ("a.jsonl", "b.txt", "tests/a.jsonl", "tests/[x].jsonl", "tests/deep/a.j
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with prompts files and runs; it lies below a folder that is called `outputs` itself."""
+    """Create a project with prompts files and runs, below a folder called `outputs`."""
     folder = tmp_path / "outputs" / "project"
     for name in FILES:
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
     (folder / "run" / "run.json").touch()
-    (folder / "run.json").touch()  # the project's own
+    (folder / "run.json").touch()  # does not make the project's root a run directory
     monkeypatch.chdir(folder)
     return folder
 
@@ -50,25 +50,23 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("**/.git/*", ["tests/deep/.git/b.jsonl"]),
     ],
 )
-def test_a_pattern_names_the_same_files_everywhere(project: Path, pattern: str, expected: list[str]) -> None:
-    """Those that `batch` would choose from, from any folder, and those that pytest collects."""
+def test_a_pattern_matches_the_same_files_in_batch_and_pytest(project: Path, pattern: str, expected: list[str]) -> None:
+    """`mcprun batch` and pytest find the same files for a pattern, and an absolute pattern finds the same files."""
     assert expected == files_of(pattern)
     assert expected == sorted(name for name in FILES if fits(project / name, pattern, project))
     assert [str(project / name) for name in expected] == files_of(str(project / pattern))
 
 
-def test_a_pattern_may_lead_out_of_the_folder_that_it_is_seen_from(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As one of a configuration in the folder above does."""
+def test_a_pattern_may_refer_to_a_parent_folder(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pattern may start with `..`, like one from a project file in the parent folder."""
     monkeypatch.chdir(project / "run")
     assert files_of("../tests/*.jsonl") == ["../tests/[x].jsonl", "../tests/a.jsonl"]
     assert fits(project / "tests" / "a.jsonl", "../tests/*.jsonl", project / "run")
 
 
 @given(st.lists(st.sampled_from(["**", "*", "a", "?", "b"]), max_size=8), st.lists(st.sampled_from("ab"), max_size=8))
-def test_two_stars_are_any_number_of_folders(pattern: list[str], path: list[str]) -> None:
-    """Each other part is one name."""
+def test_two_stars_match_any_number_of_folders(pattern: list[str], path: list[str]) -> None:
+    """`**` matches any number of folders, and every other part matches one name."""
 
     def match(left: list[str], names: list[str]) -> bool:
         if not left:

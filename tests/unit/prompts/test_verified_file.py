@@ -19,39 +19,39 @@ PROMPTS = st.lists(st.sampled_from(["a", "b", "c\u2028", "é"]), min_size=1, max
 BLANK = st.lists(st.sampled_from(["", "\n", "\r\n", " \n", "\t\n"]), min_size=8, max_size=8)
 
 
-def written(prompts: list[str], blank: list[str]) -> bytes:
-    """A prompts file with blank lines here and there."""
+def encode_prompts(prompts: list[str], blank: list[str]) -> bytes:
+    """Return the bytes of a prompts file with blank lines after each prompt."""
     return "".join(f"{json.dumps(prompt)}\n{after}" for prompt, after in zip(prompts, blank, strict=False)).encode()
 
 
-def known_of(found: PromptsFile, source: IO[bytes]) -> VerifiedFile:
-    """What a run writes down of a file that it has checked."""
+def build_verified_file(prompts: PromptsFile, source: IO[bytes]) -> VerifiedFile:
+    """Return the `VerifiedFile` that a run records for a checked file."""
     digests = Digests()
-    for name, digest in found.digests.items():
+    for name, digest in prompts.digests.items():
         digests.add(name, digest)
     return VerifiedFile(hashlib.sha256(source.getvalue()).hexdigest(), digests, 0, 0)  # type: ignore[attr-defined]
 
 
 @given(PROMPTS, BLANK, st.sets(st.integers(0, 7)))
-def test_what_is_left_is_what_the_first_reading_gave(prompts: list[str], blank: list[str], over: set[int]) -> None:
-    """Ids, also those that were made and numbered, are the same whatever is passed over."""
-    source = io.BytesIO(written(prompts, blank))
-    found = read_prompts("-", stored_path=source)
-    names = list(found.digests)
-    gone = {names[number] for number in over if number < len(names)}
-    left = [query for query in found.queries() if query.id not in gone]
-    assert list(known_of(found, source).queries(source, gone.__contains__)) == left
+def test_skipping_queries_does_not_change_the_others(prompts: list[str], blank: list[str], skipped: set[int]) -> None:
+    """The remaining queries, and their generated and numbered ids, are the same whichever queries are skipped."""
+    source = io.BytesIO(encode_prompts(prompts, blank))
+    first_reading = read_prompts("-", stored_path=source)
+    ids = list(first_reading.digests)
+    skipped_ids = {ids[number] for number in skipped if number < len(ids)}
+    remaining = [query for query in first_reading.queries() if query.id not in skipped_ids]
+    assert list(build_verified_file(first_reading, source).queries(source, skipped_ids.__contains__)) == remaining
 
 
 @given(PROMPTS, BLANK, st.integers(0, 7), st.booleans())
-def test_another_line_ends_it(prompts: list[str], blank: list[str], place: int, is_gone: bool) -> None:
-    """A line that says something else, one more, or one less gives nothing from there on."""
-    source = io.BytesIO(written(prompts, blank))
-    known = known_of(read_prompts("-", stored_path=source), source)
-    place %= len(prompts)
-    changed = prompts[:place] + ([] if is_gone else ["something else"]) + prompts[place + 1 :]
-    *before, last = known.queries(io.BytesIO(written(changed, blank)), lambda _: False)
+def test_a_changed_line_ends_the_queries(prompts: list[str], blank: list[str], index: int, is_removed: bool) -> None:
+    """A changed or missing line ends the queries with None."""
+    source = io.BytesIO(encode_prompts(prompts, blank))
+    verified = build_verified_file(read_prompts("-", stored_path=source), source)
+    index %= len(prompts)
+    changed = prompts[:index] + ([] if is_removed else ["something else"]) + prompts[index + 1 :]
+    *before, last = verified.queries(io.BytesIO(encode_prompts(changed, blank)), lambda _: False)
     assert last is None
     assert [query.prompt for query in before if query] == changed[: len(before)]
-    assert len(before) >= place
+    assert len(before) >= index
     assert None not in before
