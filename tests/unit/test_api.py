@@ -28,7 +28,7 @@ SCRIPT = mcprun.Options(model="script")
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Runs are written below the working folder, and no key of ours is there."""
+    """Change to an empty folder, and unset the API key and the other variables that choose a model."""
     monkeypatch.chdir(tmp_path)
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL", "MCPRUN_MODEL"):
         monkeypatch.delenv(name, raising=False)
@@ -37,48 +37,50 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def server() -> MCPServer:
-    """A server in this process, which can add, wait for ever, and fail."""
-    made = MCPServer("adder", version="1.2.3")
+    """Return a server in this process with tools that add and fail."""
+    adder = MCPServer("adder", version="1.2.3")
 
-    @made.tool()
+    @adder.tool()
     def add(a: int, b: int) -> int:
         """Add two numbers."""
         return a + b
 
-    @made.tool()
+    @adder.tool()
     def fail() -> str:
         """Fail."""
         raise ValueError("on purpose")
 
-    return made
+    return adder
 
 
 class Wish(BaseModel):
-    """What a guest is asked for."""
+    """The form of the elicitation request."""
 
     dish: str = "bread"
 
 
-async def place() -> ListRoots:
+async def list_roots() -> ListRoots:
     return ListRoots()
 
 
-async def wish() -> Elicit[Wish]:
+async def elicit_wish() -> Elicit[Wish]:
     return Elicit("What will it be?", Wish)
 
 
-async def order(place: Annotated[ListRootsResult, Resolve(place)], wish: Annotated[Wish, Resolve(wish)]) -> list[str]:
+async def order(
+    roots: Annotated[ListRootsResult, Resolve(list_roots)], wish: Annotated[Wish, Resolve(elicit_wish)]
+) -> list[str]:
     """Take an order."""
-    return [wish.dish, *(root.name or "" for root in place.roots)]
+    return [wish.dish, *(root.name or "" for root in roots.roots)]
 
 
-def entries(folder: Path) -> list[str]:
-    """Name what a folder holds."""
+def list_entries(folder: Path) -> list[str]:
+    """Return the names of a folder's entries."""
     return [entry.name for entry in folder.iterdir()]
 
 
-async def test_a_server_in_this_process(server: MCPServer) -> None:
-    """Queries are values, the server is an object, and the run is on disk like any other."""
+async def test_run_batch_runs_an_in_process_server(server: MCPServer) -> None:
+    """`run_batch` accepts queries as values and a server object, and writes an ordinary run directory."""
     events: list[Event] = []
     run = await mcprun.run_batch([ADD, script(("fail", {}), id="bad")], server, SCRIPT, watch=events.append)
     assert [(one.id, one.verdict, one.calls[0].structured) for one in run.transcripts()] == [
@@ -92,21 +94,21 @@ async def test_a_server_in_this_process(server: MCPServer) -> None:
     assert [event.transcript.id for event in events if isinstance(event, QueryEnd)] in (["add", "bad"], ["bad", "add"])
 
 
-async def test_a_run_keeps_the_rules_that_it_was_judged_by(server: MCPServer) -> None:
-    """They are in `run.json` as those of a command are, and it can't go on by others."""
+async def test_a_run_records_its_rules_and_rejects_others_on_resume(server: MCPServer) -> None:
+    """The rules are recorded in `run.json` like those of a command, and a resumed run must have the same ones."""
     options = replace(SCRIPT, allow_tool_errors=True, deny_tool=["x*"], out="kept")
     run = await mcprun.run_batch([ADD], server, options)
     rules = {"allow_tool_errors": True, "deny_tool": ["x*"]}
     assert run.record.arguments == {"prompts": "-", "server": "adder (in this process)", **rules}
     with pytest.raises(mcprun.UsageError, match="--allow-tool-errors has changed since kept was started"):
         await mcprun.run_batch([ADD], server, replace(options, allow_tool_errors=False, out=None), resume=run)
-    again = await mcprun.run_batch([ADD], server, replace(options, out=None), resume=run)
-    assert again.counts.passed == 1
+    resumed = await mcprun.run_batch([ADD], server, replace(options, out=None), resume=run)
+    assert resumed.counts.passed == 1
 
 
 @pytest.mark.parametrize("protocol", ["legacy", "2026-07-28"])
-async def test_a_server_that_asks_in_this_process(server: MCPServer, folder: Path, protocol: str) -> None:
-    """The options of the command are there, and a query's own answers are, in both eras."""
+async def test_an_in_process_server_can_elicit_and_list_roots(server: MCPServer, folder: Path, protocol: str) -> None:
+    """Elicitation answers of the options and of a query, and roots, reach the server in both protocol eras."""
     server.add_tool(order)
     queries = [script(("order", {}), id="own", elicit=[{"dish": "soup"}]), script(("order", {}), id="default")]
     options = mcprun.Options(model="script", protocol=protocol, elicit="defaults", roots=[str(folder)])
@@ -117,8 +119,8 @@ async def test_a_server_that_asks_in_this_process(server: MCPServer, folder: Pat
     ]
 
 
-async def test_a_replay_against_a_changed_server(server: MCPServer) -> None:
-    """A recording is played back within the process, compared, and the difference is a value."""
+async def test_a_replay_against_a_changed_server_is_compared(server: MCPServer) -> None:
+    """A recording is replayed in this process, and `compare_runs` returns the changed result."""
     first = await mcprun.run_batch([ADD], server, SCRIPT)
     changed = MCPServer("adder")
 
@@ -135,8 +137,8 @@ async def test_a_replay_against_a_changed_server(server: MCPServer) -> None:
     assert mcprun.compare_runs(first.path, head.path, only).summary == mcprun.DiffSummary(same=1)
 
 
-async def test_a_run_is_ended_and_goes_on(server: MCPServer) -> None:
-    """Whoever holds the ending may stop a run; what is left of it is done when it is resumed."""
+async def test_a_run_can_be_stopped_and_resumed(server: MCPServer) -> None:
+    """A `RunStop` drains the run, and resuming it runs the remaining queries."""
     run_stop = mcprun.RunStop()
 
     def watch(event: Event) -> None:
@@ -147,22 +149,22 @@ async def test_a_run_is_ended_and_goes_on(server: MCPServer) -> None:
     options = mcprun.Options(model="script", limits=mcprun.Limits(concurrency=1))
     run = await mcprun.run_batch(queries, server, options, watch=watch, run_stop=run_stop)
     assert (run.record.state, len(list(run.transcripts()))) == ("interrupted", 1)
-    again = await mcprun.run_batch(queries, server, options, resume=run)
-    assert (again.path, again.record.state, len(list(again.transcripts()))) == (run.path, "finished", 5)
+    resumed = await mcprun.run_batch(queries, server, options, resume=run)
+    assert (resumed.path, resumed.record.state, len(list(resumed.transcripts()))) == (run.path, "finished", 5)
 
 
-async def test_runs_at_the_same_time_leave_this_process_as_it_was(server: MCPServer) -> None:
-    """The first to begin is the first to end; how Python looks for garbage and logs is as before when both are over."""
-    before, runs, both, alone = gc.get_threshold(), count(1), asyncio.Event(), asyncio.Event()
+async def test_concurrent_runs_restore_gc_and_logging_settings(server: MCPServer) -> None:
+    """Garbage collection and logging are as before after two overlapping runs, the first of which ends first."""
+    threshold, arrivals, both_started, first_ended = gc.get_threshold(), count(1), asyncio.Event(), asyncio.Event()
 
     @server.tool()
     async def meet() -> None:
         """Wait for the other run: to begin in the one that is first, to end in the other."""
-        if next(runs) == 1:
-            await both.wait()
+        if next(arrivals) == 1:
+            await both_started.wait()
         else:
-            both.set()
-            await alone.wait()
+            both_started.set()
+            await first_ended.wait()
 
     async def run(out: str) -> mcprun.Run:
         options = mcprun.Options(model="script", out=out)
@@ -170,9 +172,9 @@ async def test_runs_at_the_same_time_leave_this_process_as_it_was(server: MCPSer
 
     first, second = asyncio.create_task(run("a")), asyncio.create_task(run("b"))
     await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
-    alone.set()
+    first_ended.set()
     assert [one.record.exit_code for one in await asyncio.gather(first, second)] == [0, 0]
-    assert (gc.get_threshold(), gc.get_freeze_count(), gc.isenabled()) == (before, 0, True)
+    assert (gc.get_threshold(), gc.get_freeze_count(), gc.isenabled()) == (threshold, 0, True)
     loggers = [logging.getLogger(name) for name in ("mcp", "anthropic", "httpx2")]
     assert [(logger.propagate, logger.handlers) for logger in loggers] == [(True, [])] * 3
 
@@ -187,13 +189,13 @@ async def test_runs_at_the_same_time_leave_this_process_as_it_was(server: MCPSer
         ([ADD], mcprun.Options(model="script", scrub=["("]), "--scrub"),
     ],
 )
-async def test_wrong_usage(
+async def test_invalid_queries_and_options_are_usage_errors(
     folder: Path, server: MCPServer, queries: list[Any], options: mcprun.Options, message: str
 ) -> None:
-    """Nothing is run, and one error says what is wrong."""
+    """A usage error states the problem, and nothing is run or written."""
     with pytest.raises(mcprun.UsageError, match=re.escape(message)):
         await mcprun.run_batch(queries, server, options)
-    assert entries(folder) == []
+    assert list_entries(folder) == []
 
 
 @pytest.mark.parametrize(
@@ -211,27 +213,29 @@ async def test_wrong_usage(
         ([ADD], RAW, mcprun.Options(ray_actors=2), "--ray-actors needs --ray"),
     ],
 )
-async def test_wrong_arguments(folder: Path, queries: Any, server: Any, options: Any, message: str) -> None:
-    """None is misread: a query is no list of queries, and nothing stands for a server that is missing."""
+async def test_arguments_of_wrong_types_are_usage_errors(
+    folder: Path, queries: Any, server: Any, options: Any, message: str
+) -> None:
+    """Arguments of the wrong type, missing servers and contradicting options are usage errors. Nothing is written."""
     with pytest.raises(mcprun.UsageError, match=re.escape(message)):
         await mcprun.run_batch(queries, server, options)
-    assert entries(folder) == []
+    assert list_entries(folder) == []
 
 
-async def test_wrong_arguments_beside_the_options(server: MCPServer) -> None:
-    """They are refused before anything is read."""
-    for more, message in (
+async def test_keyword_arguments_of_wrong_types_are_usage_errors(server: MCPServer) -> None:
+    """Keyword arguments of the wrong type are rejected before anything is read."""
+    for keywords, message in (
         ({"resume": True}, "resume can't be a boolean"),
         ({"run_stop": "now"}, "run_stop can't be a string"),
         ({"watch": None}, "watch must be a function, not None"),
     ):
         with pytest.raises(mcprun.UsageError, match=message):
-            await mcprun.run_batch([ADD], server, SCRIPT, **cast("dict[str, Any]", more))
+            await mcprun.run_batch([ADD], server, SCRIPT, **cast("dict[str, Any]", keywords))
 
 
-def test_a_lens_that_would_compare_nothing() -> None:
-    """An aspect that is not known, or a string in place of a list, is refused."""
-    wrong: list[tuple[Any, str]] = [
+def test_invalid_compare_options_are_usage_errors() -> None:
+    """Unknown aspects, strings in place of lists, and an invalid `alpha` are rejected."""
+    cases: list[tuple[Any, str]] = [
         (lambda: mcprun.CompareOptions(cast("Any", "calls")), "aspects must be a set of strings, not a string"),
         (lambda: mcprun.CompareOptions(frozenset({"verdit"})), "not 'verdit'"),
         (
@@ -249,6 +253,6 @@ def test_a_lens_that_would_compare_nothing() -> None:
             for alpha in (0, 1.1, -1, True, "0.5", float("nan"))
         ),
     ]
-    for make, message in wrong:
+    for call, message in cases:
         with pytest.raises(mcprun.UsageError, match=re.escape(message)):
-            make()
+            call()
