@@ -1,4 +1,4 @@
-"""Configuration files of MCP clients: where servers are found, what entries mean, what is refused."""
+"""Configuration files of MCP clients: server lookup, entry formats, placeholders and error messages."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ KNOWN = Surroundings(
 ENTRY = {"command": "server", "args": ["-v"]}
 
 
-def read(folder: Path, config: Any, name: str = "", *args: str) -> StdioTarget | HttpTarget:
-    """Write a configuration, a string as it is, and read one of its servers."""
+def read_config(folder: Path, config: Any, name: str = "", *args: str) -> StdioTarget | HttpTarget:
+    """Write `config` to a file, a string verbatim and anything else as JSON, and read one of its servers."""
     file = folder / "mcp.json"
     file.write_text(config if isinstance(config, str) else json.dumps(config))
     return read_server(file, name, args, KNOWN)
 
 
-def refusal(folder: Path, config: Any, name: str = "", *args: str) -> str:
-    """Return the message by which a configuration is refused, without the folder."""
+def error_message(folder: Path, config: Any, name: str = "", *args: str) -> str:
+    """Return the error message for a configuration, without the folder."""
     with pytest.raises(UsageError) as raised:
-        read(folder, config, name, *args)
+        read_config(folder, config, name, *args)
     return str(raised.value).replace(f"{folder}/", "")
 
 
@@ -60,9 +60,9 @@ def refusal(folder: Path, config: Any, name: str = "", *args: str) -> str:
         {"mcpServers": {"it": {"type": "stdio", "url": "http://x/", **ENTRY}}},
     ],
 )  # fmt: skip
-def test_each_clients_servers_are_found(tmp_path: Path, config: Any) -> None:
-    """The same server, as seven clients write it."""
-    found = read(tmp_path, config)
+def test_server_is_found_in_the_format_of_each_client(tmp_path: Path, config: Any) -> None:
+    """The same server is read from the configuration format of each client."""
+    found = read_config(tmp_path, config)
     assert (found.command, found.args) == ("server", ("-v",))  # type: ignore[union-attr]
     assert found.warnings == ()
 
@@ -83,9 +83,9 @@ def test_each_clients_servers_are_found(tmp_path: Path, config: Any) -> None:
         ({"httpUrl": "http://x/mcp"}, "http"),
     ],
 )
-def test_urls_and_their_transports(tmp_path: Path, entry: dict[str, Any], transport: str) -> None:
-    """Whatever a client calls the URL, and however it names the transport."""
-    found = read(tmp_path, {"mcpServers": {"it": {**entry, "headers": {"X": "${SET}"}}}})
+def test_url_entries_select_a_transport(tmp_path: Path, entry: dict[str, Any], transport: str) -> None:
+    """Every key for the URL and every spelling of the transport is read."""
+    found = read_config(tmp_path, {"mcpServers": {"it": {**entry, "headers": {"X": "${SET}"}}}})
     assert HttpTarget("http://x/mcp", {"X": "yes"}, transport) == found  # type: ignore[arg-type]
 
 
@@ -108,8 +108,8 @@ def test_urls_and_their_transports(tmp_path: Path, entry: dict[str, Any], transp
         ("${userHome}${pathSeparator}${cwd}", "/home/me//home/me/proj"),
     ],
 )
-def test_what_placeholders_stand_for(text: str, expected: str) -> None:
-    """Variables, with their defaults, and the folders that mcprun knows; what a variable holds is not expanded."""
+def test_placeholders_are_expanded(text: str, expected: str) -> None:
+    """Variables, their defaults and known folders are expanded. The value of a variable is not expanded again."""
     assert expected == expand(text, KNOWN)
 
 
@@ -133,40 +133,42 @@ def test_what_placeholders_stand_for(text: str, expected: str) -> None:
         ("${UNSET:-${NOPE}}", "${NOPE} needs the environment variable NOPE, which is not set"),
     ],
 )  # fmt: skip
-def test_placeholders_that_stand_for_nothing(text: str, message: str) -> None:
-    """Each is named, with what to do; a default, which may be secret, is not."""
+def test_unresolvable_placeholders_raise_an_error(text: str, message: str) -> None:
+    """The message names the placeholder and the remedy. It omits the default, which may be secret."""
     with pytest.raises(UsageError) as raised:
         expand(text, KNOWN)
     assert message == str(raised.value)[: len(message)]
 
 
 @given(st.text(alphabet="${}:-/ abSET", max_size=30))
-def test_no_placeholder_is_ever_passed_on(text: str) -> None:
-    """Whatever the text, it comes out without a placeholder, or is refused by mcprun's own error."""
+def test_expanded_text_contains_no_placeholder(text: str) -> None:
+    """Any text either expands to one without `${` or raises `UsageError`."""
     with contextlib.suppress(UsageError):
         assert "${" not in expand(text, Surroundings({"SET": "yes"}, PurePosixPath("/"), PurePosixPath("/"), "/"))
 
 
 def test_placeholders_on_windows() -> None:
-    """Folders and separators are those of the system."""
+    """Folders and separators follow the operating system."""
     known = Surroundings({"ProgramFiles(x86)": "P"}, PureWindowsPath(r"C:\work"), PureWindowsPath(r"C:\Users\me"), "\\")
     assert expand("${workspaceFolder}${/}${userHome} ${env:ProgramFiles(x86)}", known) == r"C:\work\C:\Users\me P"
 
 
-def test_opencode_writes_variables_in_its_own_way(tmp_path: Path) -> None:
-    """`{env:NAME}` is expanded in its section and nowhere else; `{file:…}` is refused."""
+def test_opencode_placeholders_are_expanded_only_in_its_section(tmp_path: Path) -> None:
+    """`{env:NAME}` is expanded in OpenCode's `mcp` section and nowhere else. `{file:…}` is an error."""
     assert expand_opencode("{env:SET} ${env:SET} {x}", KNOWN) == "yes yes {x}"
     entry = {"type": "local", "command": ["s"], "environment": {"A": "{env:SET}"}}
-    assert read(tmp_path, {"mcp": {"it": entry}}).env == {"A": "yes"}  # type: ignore[union-attr]
-    assert read(tmp_path, {"mcpServers": {"it": entry}}).env == {"A": "{env:SET}"}  # type: ignore[union-attr]
+    assert read_config(tmp_path, {"mcp": {"it": entry}}).env == {"A": "yes"}  # type: ignore[union-attr]
+    assert read_config(tmp_path, {"mcpServers": {"it": entry}}).env == {"A": "{env:SET}"}  # type: ignore[union-attr]
     entry["environment"] = {"A": "{file:~/x}"}
-    assert refusal(tmp_path, {"mcp": {"it": entry}}).startswith("mcp.json: mcp.it.environment.A: {file:~/x} can't be")
+    assert error_message(tmp_path, {"mcp": {"it": entry}}).startswith(
+        "mcp.json: mcp.it.environment.A: {file:~/x} can't be"
+    )
 
 
-def test_placeholders_of_what_is_not_used_do_no_harm(tmp_path: Path) -> None:
-    """Another server's, and those of a description."""
+def test_unused_placeholders_are_ignored(tmp_path: Path) -> None:
+    """Placeholders of another server or in a description raise no error."""
     it = {**ENTRY, "description": "what ${input:x} is"}
-    found = read(tmp_path, {"mcpServers": {"it": it, "other": {"command": "${UNSET}"}}}, "it")
+    found = read_config(tmp_path, {"mcpServers": {"it": it, "other": {"command": "${UNSET}"}}}, "it")
     assert found.args == ("-v",)  # type: ignore[union-attr]
 
 
@@ -198,14 +200,14 @@ def test_placeholders_of_what_is_not_used_do_no_harm(tmp_path: Path) -> None:
         ({"url": "http://x", "oauth": {"clientId": "${UNSET}"}}, "oauth.clientId: ${UNSET} needs the environment variable"),
     ],
 )  # fmt: skip
-def test_a_value_of_the_wrong_kind_is_named_by_its_path(tmp_path: Path, entry: dict[str, Any], message: str) -> None:
-    """The path in the file, what was expected and what is there; never the value."""
-    reported = refusal(tmp_path, {"mcpServers": {"it": entry}})
+def test_invalid_value_is_reported_with_its_path(tmp_path: Path, entry: dict[str, Any], message: str) -> None:
+    """The message has the path in the file, the expected and the actual type, but never the value."""
+    reported = error_message(tmp_path, {"mcpServers": {"it": entry}})
     assert f"mcp.json: mcpServers.it.{message}" == reported[: len(message) + len("mcp.json: mcpServers.it.")]
     assert "s3cret" not in reported
 
 
-OF_ZED = (
+ZED_EXTENSION = (
     "has neither a command nor a url: an extension of Zed starts it; write the command, args and env that the"
     " extension runs"
 )
@@ -221,8 +223,8 @@ OF_ZED = (
         ({"mcpServers": {"it": {"cmd": "x"}}}, "", "mcp.json: mcpServers.it has neither a command nor a url; did you mean command instead of 'cmd'?"),
         ({"mcp": {"it": {"type": "local", "command": []}}}, "", "mcp.json: mcp.it has neither a command nor a url"),
         ({"mcp": {"it": {"type": "local", "command": [" "]}}}, "", "mcp.json: mcp.it has neither a command nor a url"),
-        ({"context_servers": {"it": {"source": "extension", "settings": {}}}}, "", f"mcp.json: context_servers.it {OF_ZED}"),
-        ({"context_servers": {"it": {"settings": {"url": "s3cret"}}}}, "", f"mcp.json: context_servers.it {OF_ZED}"),
+        ({"context_servers": {"it": {"source": "extension", "settings": {}}}}, "", f"mcp.json: context_servers.it {ZED_EXTENSION}"),
+        ({"context_servers": {"it": {"settings": {"url": "s3cret"}}}}, "", f"mcp.json: context_servers.it {ZED_EXTENSION}"),
         ({"mcpServers": {"it": {"type": "sse", "command": "x"}}}, "", "mcp.json: mcpServers.it has type sse but no url"),
         ({"mcpServers": {"it": {"type": "ws", "url": "ws://x"}}}, "", "mcp.json: mcpServers.it.type is 'ws'; expected stdio, http or sse"),
         ({"mcpServers": {"it": {"command": "x", "url": "http://x"}}}, "", "mcp.json: mcpServers.it has both command and url: remove one, or set type"),
@@ -241,13 +243,16 @@ OF_ZED = (
         ("", "", "mcp.json:1:1: not valid JSON: expecting value"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_configuration(tmp_path: Path, config: Any, name: str, message: str) -> None:
-    """One message, which says where and what to do."""
-    assert message == refusal(tmp_path, config, name)
+def test_invalid_configuration_is_one_message(tmp_path: Path, config: Any, name: str, message: str) -> None:
+    """The message says where the problem is and what to do."""
+    assert message == error_message(tmp_path, config, name)
 
 
-def test_the_home_folder_may_be_written_short(tmp_path: Path) -> None:
-    """As VS Code has it, in what names a file or a folder; a command with a space in its path is a path."""
+def test_tilde_is_expanded_in_paths(tmp_path: Path) -> None:
+    """`~` is expanded in the command, `cwd` and `envFile`, as in VS Code.
+
+    A command with a space in its path is one path.
+    """
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "e.env").write_text("A=1\n")
     known = Surroundings({}, tmp_path, tmp_path / "home")
@@ -260,15 +265,15 @@ def test_the_home_folder_may_be_written_short(tmp_path: Path) -> None:
     assert found.env == {"A": "1", "B": "~/y"}
 
 
-def test_arguments_go_to_a_command_only(tmp_path: Path) -> None:
-    """They come after its own."""
-    assert read(tmp_path, {"mcpServers": {"it": ENTRY}}, "", "-w").args == ("-v", "-w")  # type: ignore[union-attr]
-    reported = refusal(tmp_path, {"mcpServers": {"it": {"url": "http://x"}}}, "", "--key", "s3cret")
+def test_extra_arguments_are_appended_to_a_command(tmp_path: Path) -> None:
+    """Arguments follow the entry's own. For a URL they are an error."""
+    assert read_config(tmp_path, {"mcpServers": {"it": ENTRY}}, "", "-w").args == ("-v", "-w")  # type: ignore[union-attr]
+    reported = error_message(tmp_path, {"mcpServers": {"it": {"url": "http://x"}}}, "", "--key", "s3cret")
     assert reported == "mcp.json#it is a URL; arguments after -- apply only to a server that mcprun starts"
 
 
 @pytest.mark.parametrize(
-    ("more", "warning"),
+    ("extra", "warning"),
     [
         ({"disabled": True}, " is disabled (disabled: true), but used because it was selected by name"),
         ({"enabled": False}, " is disabled (enabled: false), but used because it was selected by name"),
@@ -280,9 +285,9 @@ def test_arguments_go_to_a_command_only(tmp_path: Path) -> None:
         ({"env": {"KEY": "$KEY"}}, ".env.KEY looks like a shell variable, which is not expanded; write ${NAME}"),
     ],
 )
-def test_what_is_not_honoured_is_warned_of(tmp_path: Path, more: dict[str, Any], warning: str) -> None:
-    """By its key; a server that is disabled can still be chosen by its name."""
-    found = read(tmp_path, {"mcpServers": {"it": {**ENTRY, **more}, "other": ENTRY}}, "it")
+def test_ignored_settings_produce_a_warning(tmp_path: Path, extra: dict[str, Any], warning: str) -> None:
+    """The warning names the key. A disabled server can still be selected by name."""
+    found = read_config(tmp_path, {"mcpServers": {"it": {**ENTRY, **extra}, "other": ENTRY}}, "it")
     assert (f"{tmp_path / 'mcp.json'}: mcpServers.it{warning}",) == found.warnings
 
 
@@ -296,8 +301,8 @@ def test_what_is_not_honoured_is_warned_of(tmp_path: Path, more: dict[str, Any],
         ("// a\r\n[]\r\n", []),
     ],
 )
-def test_comments_and_trailing_commas(text: str, expected: Any) -> None:
-    """They are passed over outside of strings, and a byte order mark is."""
+def test_comments_and_trailing_commas_are_ignored(text: str, expected: Any) -> None:
+    """Comments and trailing commas are skipped outside strings, and so is a byte order mark."""
     for encoding in ("utf-8", "utf-16"):
         assert expected == jsonc.parse(text.removeprefix("\ufeff" if encoding == "utf-16" else "").encode(encoding))
 
@@ -306,16 +311,16 @@ def test_comments_and_trailing_commas(text: str, expected: Any) -> None:
     ("text", "line", "column"),
     [("[,]", 1, 2), ("{,}", 1, 2), ("[1,,]", 1, 4), ("[1] /* x", 1, 5), ("[\n// x\n  1 2]", 3, 5), ('{"a":,}', 1, 6), ("[1", 1, 3), ("/", 1, 1)],
 )  # fmt: skip
-def test_places_of_errors(text: str, line: int, column: int) -> None:
-    """Line and column are those of the file, comments counted."""
+def test_error_position_counts_comments(text: str, line: int, column: int) -> None:
+    """Line and column refer to the file, including comments."""
     with pytest.raises(jsonc.JsoncError) as raised:
         jsonc.parse(text.encode())
     assert (line, column) == (raised.value.line, raised.value.column)
 
 
 @pytest.mark.parametrize("data", [b'{"a": ' + b"9" * 5000 + b"}", b"[" * 100_000, b"\xff\xfe\xfa", b'"\x80"'])
-def test_what_no_parser_takes(data: bytes) -> None:
-    """Bounds of Python's parser, and bytes that are no text, are errors of the file."""
+def test_unparsable_data_is_a_jsonc_error(data: bytes) -> None:
+    """Long integers, deep nesting and invalid encodings raise `JsoncError`."""
     with pytest.raises(jsonc.JsoncError):
         jsonc.parse(data)
 
@@ -327,5 +332,5 @@ json_values = st.recursive(
 
 @given(json_values, st.sampled_from([None, 1]))
 def test_json_is_jsonc(value: Any, indent: int | None) -> None:
-    """Whatever is JSON is read as it is."""
+    """Any JSON document parses to the same value."""
     assert value == jsonc.parse(json.dumps(value, indent=indent).encode())

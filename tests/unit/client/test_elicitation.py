@@ -1,4 +1,4 @@
-"""Forms that servers send are filled with their own defaults, never with values that do not fit."""
+"""Elicitation forms are filled with their own defaults, and never with values that do not fit."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ SCHEMAS = st.builds(
 
 
 @given(SCHEMAS)
-def test_defaults_fill_a_form_that_they_suffice_for(schema: dict[str, Any]) -> None:
-    """Either all defaults and nothing else, and that fits the schema, or there is a reason why not."""
+def test_form_defaults_are_complete_and_valid_or_an_error(schema: dict[str, Any]) -> None:
+    """The result is either all defaults, which match the schema, or a reason that names the missing fields."""
     content = form_defaults(schema)
-    defaults = {name: one["default"] for name, one in schema["properties"].items() if "default" in one}
+    defaults = {name: field["default"] for name, field in schema["properties"].items() if "default" in field}
     missing = [name for name in schema["required"] if name not in defaults]
     if isinstance(content, str):
-        plain = all(can_be_sent(value) for value in defaults.values())
-        assert missing or not plain or not jsonschema.Draft202012Validator(schema).is_valid(defaults)
+        sendable = all(is_sendable(value) for value in defaults.values())
+        assert missing or not sendable or not jsonschema.Draft202012Validator(schema).is_valid(defaults)
         assert all(repr(name) in content for name in missing)
     else:
         assert (content, missing) == (defaults, [])
-        assert all(can_be_sent(value) for value in content.values())
+        assert all(is_sendable(value) for value in content.values())
         jsonschema.Draft202012Validator(schema).validate(content)
 
 
-def can_be_sent(value: Any) -> bool:
-    """Ask the SDK's own type."""
+def is_sendable(value: Any) -> bool:
+    """Return whether the SDK's `ElicitResult` accepts the value."""
     try:
         ElicitResult.model_validate({"action": "accept", "content": {"field": value}}, strict=True)
     except ValidationError:
@@ -58,10 +58,10 @@ def can_be_sent(value: Any) -> bool:
 
 
 @given(SCHEMAS, st.sampled_from(["decline", "defaults", "script"]), st.booleans())
-def test_what_a_policy_answers(schema: dict[str, Any], policy: str, has_url: bool) -> None:
-    """Only `defaults` ever accepts, and only a form; whoever accepts sends what fits, and who declines, nothing."""
-    place = {"url": "https://a.example"} if has_url else {"requestedSchema": schema}
-    result, reason = answer_by_policy(policy, {"message": "?", **place})
+def test_policy_accepts_only_valid_forms(schema: dict[str, Any], policy: str, has_url: bool) -> None:
+    """Only `defaults` accepts, and only a form with valid content. Every other answer is a bare decline."""
+    target = {"url": "https://a.example"} if has_url else {"requestedSchema": schema}
+    result, reason = answer_by_policy(policy, {"message": "?", **target})
     if result["action"] == "accept":
         assert (policy, has_url, reason) == ("defaults", False, None)
         assert form_violation(result["content"], schema) is None
@@ -71,7 +71,7 @@ def test_what_a_policy_answers(schema: dict[str, Any], policy: str, has_url: boo
 
 
 @pytest.mark.parametrize(
-    ("written", "read"),
+    ("written", "expected"),
     [
         ("decline", {"action": "decline"}),
         ("accept", {"action": "accept"}),
@@ -82,6 +82,6 @@ def test_what_a_policy_answers(schema: dict[str, Any], policy: str, has_url: boo
         ({"action": "cancel", "match": "x"}, {"action": "cancel", "match": "x"}),
     ],
 )
-def test_how_answers_are_written(written: Any, read: dict[str, Any]) -> None:
-    """An action, a content, or both with a pattern."""
-    assert ElicitAnswer.model_validate(written).model_dump(exclude_none=True) == read
+def test_answer_shorthand_is_expanded(written: Any, expected: dict[str, Any]) -> None:
+    """An answer is written as an action, as content, or as either with a pattern."""
+    assert ElicitAnswer.model_validate(written).model_dump(exclude_none=True) == expected

@@ -1,4 +1,4 @@
-"""Lines of a server's stdout: split, bounded, and read without waiting in vain."""
+"""Lines of a server's stdout: splitting, size limits, and messages that cannot be read."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ MAX_BYTES = 2000
 
 
 @given(st.lists(st.binary(max_size=12)), st.integers(1, 7))
-def test_lines_are_what_stands_between_line_ends(parts: list[bytes], size: int) -> None:
-    """However the bytes come in, the same lines come out, and what has not ended is counted."""
+def test_lines_do_not_depend_on_chunk_size(parts: list[bytes], size: int) -> None:
+    """Chunks of any size produce the same lines, and `pending` counts the bytes of an unfinished line."""
     data = b"\n".join(parts)
     lines = LineSplitter(1_000_000)
     found = [line for at in range(0, len(data), size) for line in lines.feed(data[at : at + size])]
-    *ended, rest = data.split(b"\n")
-    assert found == ended
+    *complete, rest = data.split(b"\n")
+    assert found == complete
     assert lines.pending == len(rest)
 
 
 @given(st.integers(MAX_BYTES + 1, 3 * MAX_BYTES), st.integers(1, 900), st.integers(0, 5))
-def test_long_lines_keep_their_ends(length: int, size: int, short: int) -> None:
-    """Of a line above the bound both ends and its length are kept, and the next line is whole."""
+def test_long_line_keeps_its_head_tail_and_length(length: int, size: int, next_length: int) -> None:
+    """A line above the limit keeps 512 bytes of each end and its length. The next line is complete."""
     data = bytes(33 + number % 90 for number in range(length))
-    whole = data + b"\n" + b"x" * short + b"\n"
+    stream = data + b"\n" + b"x" * next_length + b"\n"
     lines = LineSplitter(MAX_BYTES)
-    first, second = (line for at in range(0, len(whole), size) for line in lines.feed(whole[at : at + size]))
+    first, second = (line for at in range(0, len(stream), size) for line in lines.feed(stream[at : at + size]))
     assert isinstance(first, LongLine)
-    assert (first.length, second) == (length, b"x" * short)
+    assert (first.length, second) == (length, b"x" * next_length)
     assert data.startswith(first.head)
     assert data.endswith(first.tail)
     assert len(first.head) == len(first.tail) == 512
@@ -58,8 +58,8 @@ results = st.dictionaries(
 
 
 @given(results, st.integers(0, 2**31))
-def test_messages_are_read(result: dict[str, Any], number: int) -> None:
-    """What the SDK's own reader takes is read as it reads it; halves of surrogate pairs are replaced."""
+def test_valid_response_is_read(result: dict[str, Any], number: int) -> None:
+    """A valid response has the ID and the result that were sent."""
     line = json.dumps({"jsonrpc": "2.0", "id": number, "result": result}).encode()
     message = read_message(line, MAX_BYTES)
     assert isinstance(message, mcp_types.JSONRPCResponse)
@@ -71,13 +71,13 @@ ANSWER = b'{"jsonrpc":"2.0","id":5,"result":{"a":"'
 NESTED = b'{"jsonrpc":"2.0","id":5,"result":{"a":' + b"[" * 5000 + b"]" * 5000 + b"}}"
 
 
-def long(head: bytes, tail: bytes) -> LongLine:
-    """Make a line that was too long."""
+def long_line(head: bytes, tail: bytes) -> LongLine:
+    """Return a line above the size limit."""
     return LongLine(head.ljust(512, b"x"), tail.rjust(512, b"x"), 5_000)
 
 
 @pytest.mark.parametrize(
-    ("line", "why"),
+    ("line", "reason"),
     [
         (b'{"jsonrpc":"2.0","id":5}', "the answer can't be read: it has neither a result nor an error"),
         (b'{"id": 5, "jsonrpc": "2.0", "result": {"n": 01}}', "the answer can't be read: Invalid JSON"),
@@ -85,20 +85,20 @@ def long(head: bytes, tail: bytes) -> LongLine:
         (NESTED, "the answer can't be read: it is nested more than 200 deep"),
         (b'{"jsonrpc":"2.0","id":5,"result":', "the answer can't be read: Invalid JSON: EOF"),
         (b'{"jsonrpc":"2.0","id":5,"result":"text"}', "the answer can't be read: "),
-        (long(ANSWER, b'"}}'), "the answer has 5,000 bytes, and --max-result-bytes allows 2,000"),
-        (long(b'{"result": {"a": "', b'"}, "id": 5}'), "the answer has 5,000 bytes"),
+        (long_line(ANSWER, b'"}}'), "the answer has 5,000 bytes, and --max-result-bytes allows 2,000"),
+        (long_line(b'{"result": {"a": "', b'"}, "id": 5}'), "the answer has 5,000 bytes"),
         (
-            long(b'{"jsonrpc":"2.0","error": {"message": "', b'"}, "id": 5 , "jsonrpc": "2.0"}  '),
+            long_line(b'{"jsonrpc":"2.0","error": {"message": "', b'"}, "id": 5 , "jsonrpc": "2.0"}  '),
             "the answer has 5,000",
         ),
     ],
 )
-def test_an_answer_that_can_not_be_taken_is_an_error_at_once(line: bytes | LongLine, why: str) -> None:
-    """Whoever waits for request 5 is told, and told why."""
+def test_unreadable_response_is_an_error_for_its_request(line: bytes | LongLine, reason: str) -> None:
+    """Request 5 gets an error that gives the reason."""
     message = read_message(line, MAX_BYTES)
     assert isinstance(message, mcp_types.JSONRPCError)
     assert (message.id, message.error.code) == (5, INVALID_ANSWER)
-    assert message.error.message.startswith(why)
+    assert message.error.message.startswith(reason)
 
 
 @pytest.mark.parametrize(
@@ -108,21 +108,21 @@ def test_an_answer_that_can_not_be_taken_is_an_error_at_once(line: bytes | LongL
         b"",
         b'{"jsonrpc":"2.0","id":null}',
         b"[]",
-        b'{"jsonrpc":"2.0","id":5,"method":"sampling/createMessage","params":',  # the server's own request
+        b'{"jsonrpc":"2.0","id":5,"method":"sampling/createMessage","params":',  # a request of the server
         b'{"jsonrpc":"2.0","method":"x","params":{"id":5,"result":',
-        long(b'{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"', b'"},"id":5}'),
-        long(b'{"jsonrpc":"2.0","id":5,"method":"sampling/createMessage"', b'"}}'),
-        long(b"garbage", b"garbage"),
+        long_line(b'{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"', b'"},"id":5}'),
+        long_line(b'{"jsonrpc":"2.0","id":5,"method":"sampling/createMessage"', b'"}}'),
+        long_line(b"garbage", b"garbage"),
     ],
 )
-def test_what_answers_nobody_is_no_message(line: bytes | LongLine) -> None:
-    """No request of ours is answered by what is none of its answers."""
+def test_line_that_is_not_a_response_is_rejected(line: bytes | LongLine) -> None:
+    """A line that cannot be a response to a client request raises `ValueError`."""
     with pytest.raises(ValueError, match="message"):
         read_message(line, MAX_BYTES)
 
 
-def test_broken_text_is_kept() -> None:
-    """Invalid UTF-8 and halves of surrogate pairs do not cost the answer."""
+def test_invalid_text_is_replaced() -> None:
+    """Invalid UTF-8 and lone surrogates become U+FFFD, and the response is kept."""
     messages: list[Message] = [
         read_message(ANSWER + b"caf\xe9" + b'"}}', MAX_BYTES),
         read_message(ANSWER + rb"\ud83d" + b'"}}', MAX_BYTES),
@@ -156,16 +156,16 @@ def test_broken_text_is_kept() -> None:
         (None, MALFORMED_ERROR, "an error without a message"),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("more", [{"jsonrpc": "2.0"}, {}, {"jsonrpc": "2.0", "result": None}])
-def test_an_error_keeps_all_that_the_server_sent(sent: Any, code: int, text: str, more: dict[str, Any]) -> None:
-    """An error of any form answers its request, with the server's own words and data."""
-    message = read_message(json.dumps({"id": 5, "error": sent, **more}).encode(), MAX_BYTES)
+@pytest.mark.parametrize("envelope", [{"jsonrpc": "2.0"}, {}, {"jsonrpc": "2.0", "result": None}])
+def test_error_text_keeps_message_and_data(sent: Any, code: int, text: str, envelope: dict[str, Any]) -> None:
+    """An error of any form answers its request, with the server's message and data."""
+    message = read_message(json.dumps({"id": 5, "error": sent, **envelope}).encode(), MAX_BYTES)
     assert isinstance(message, mcp_types.JSONRPCError)
     assert (5, code, text) == (message.id, message.error.code, error_text(message.error))
 
 
-def test_the_data_of_an_error_is_bounded() -> None:
-    """Of data without an end the beginning is repeated, with its length."""
+def test_error_data_is_truncated() -> None:
+    """Long error data is cut and followed by its length."""
     text = error_text(mcp_types.ErrorData(code=1, message="no", data="x" * 30_000))
     assert text.startswith("no (data: xxx")
     assert text.endswith("x… (30,000 characters))")
@@ -173,37 +173,37 @@ def test_the_data_of_an_error_is_bounded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "read"), [('"5"', "5"), ("5.0", 5), ("null", None), ("true", None), ("5.5", None), ("[5]", None), ("{}", None)]
+    ("sent", "expected"), [('"5"', "5"), ("5.0", 5), ("null", None), ("true", None), ("5.5", None), ("[5]", None), ("{}", None)]
 )  # fmt: skip
-def test_the_id_of_an_answer_is_read_as_a_request_may_have_it(sent: str, read: str | int | None) -> None:
-    """An id that no request can have is none."""
-    for what in ('"result": {}', '"error": {"code": 1, "message": "no"}'):
-        message = read_message(f'{{"jsonrpc": "2.0", "id": {sent}, {what}}}'.encode(), MAX_BYTES)
+def test_response_id_is_normalized(sent: str, expected: str | int | None) -> None:
+    """An ID is read as an integer or a string. Any other ID is read as None."""
+    for outcome in ('"result": {}', '"error": {"code": 1, "message": "no"}'):
+        message = read_message(f'{{"jsonrpc": "2.0", "id": {sent}, {outcome}}}'.encode(), MAX_BYTES)
         assert isinstance(message, mcp_types.JSONRPCResponse | mcp_types.JSONRPCError)
-        assert (type(read), read) == (type(message.id), message.id)
+        assert (type(expected), expected) == (type(message.id), message.id)
 
 
 @pytest.mark.parametrize(
     "line",
     [
         b'{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"caf\xe9"}}',
-        long(b'{"jsonrpc":"2.0","id":null,"error":{"message":"', b'"}}'),
-        long(b'{"error": {"message": "', b'"}, "id": null}'),
+        long_line(b'{"jsonrpc":"2.0","id":null,"error":{"message":"', b'"}}'),
+        long_line(b'{"error": {"message": "', b'"}, "id": null}'),
         b'{"error": {"message": "cut',
     ],
 )
-def test_an_answer_without_an_id_is_an_answer(line: bytes | LongLine) -> None:
-    """Nothing is lost of it: it may be the only answer that somebody waits for."""
+def test_error_without_an_id_is_a_message(line: bytes | LongLine) -> None:
+    """An error whose ID is null is returned, since it may answer a pending request."""
     message = read_message(line, MAX_BYTES)
     assert isinstance(message, mcp_types.JSONRPCError)
     assert message.id is None
 
 
 @pytest.mark.parametrize("result", ['{"n":01}', "{", "nil"])
-def test_why_an_answer_can_not_be_read_does_not_depend_on_its_id(result: str) -> None:
-    """Else the same server would give other bytes at another concurrency."""
-    answers = [f'{{"jsonrpc":"2.0","id":{number},"result":{result}}}'.encode() for number in (5, 12345)]
-    short, long = [read_message(answer, MAX_BYTES) for answer in answers]
-    assert isinstance(short, mcp_types.JSONRPCError)
-    assert isinstance(long, mcp_types.JSONRPCError)
-    assert short.error == long.error
+def test_reason_does_not_depend_on_the_request_id(result: str) -> None:
+    """Otherwise the output would vary with concurrency."""
+    lines = [f'{{"jsonrpc":"2.0","id":{number},"result":{result}}}'.encode() for number in (5, 12345)]
+    first, second = [read_message(line, MAX_BYTES) for line in lines]
+    assert isinstance(first, mcp_types.JSONRPCError)
+    assert isinstance(second, mcp_types.JSONRPCError)
+    assert first.error == second.error

@@ -1,4 +1,4 @@
-"""Servers in this process: an exception of their code is the error of one request."""
+"""In-process servers: an exception in server code is the error of one request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ERAS = ["legacy", "2026-07-28"]
 
 
 class Odd(BaseException):
-    """No `Exception`, as those of pytest are none."""
+    """A `BaseException` that is not an `Exception`, like the outcomes of pytest."""
 
 
 RAISED: dict[str, tuple[Callable[[], BaseException], str]] = {
@@ -43,14 +43,14 @@ RAISED: dict[str, tuple[Callable[[], BaseException], str]] = {
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Runs are written below the working folder."""
+def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Change to a temporary folder, because runs are written below the working folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def raising() -> MCPServer:
-    """Make a server that raises in all of its handlers, in a thread and in the event loop."""
+def raising_server() -> MCPServer:
+    """Return a server whose handlers all raise, in a thread and in the event loop."""
     server = MCPServer("raising")
     server.add_tool(lambda: "fine", name="ok", description="Do nothing.")
     for name, (make, _) in RAISED.items():
@@ -71,15 +71,15 @@ def raising() -> MCPServer:
 
 
 @pytest.fixture(autouse=True)
-def handled_interrupts() -> Iterator[None]:
-    """SIGINT has a handler, as under `asyncio.run`; older versions of pytest-asyncio leave Python's own."""
+def sigint_handler() -> Iterator[None]:
+    """Install a SIGINT handler, as `asyncio.run` does. Older versions of pytest-asyncio leave Python's own."""
     before = signal.signal(signal.SIGINT, lambda *_: None)
     yield
     signal.signal(signal.SIGINT, before)
 
 
 def _without_parameters(function: Callable[[], Any]) -> Callable[[], Any]:
-    """Wrap a function such that the server takes its default for no parameter."""
+    """Wrap a function so that the server does not see its default as a tool parameter."""
     if asyncio.iscoroutinefunction(function):
 
         async def called() -> Any:
@@ -89,58 +89,58 @@ def _without_parameters(function: Callable[[], Any]) -> Callable[[], Any]:
     return lambda: function()
 
 
-async def run(server: Any, *queries: dict[str, Any], **options: Any) -> dict[str, mcprun.Transcript]:
-    """Run queries against a server in this process."""
-    done = await mcprun.run_batch(queries, server, mcprun.Options(model="script", **options))
-    return {one.id: one for one in done.transcripts()}
+async def run_queries(server: Any, *queries: dict[str, Any], **options: Any) -> dict[str, mcprun.Transcript]:
+    """Run queries against an in-process server."""
+    batch = await mcprun.run_batch(queries, server, mcprun.Options(model="script", **options))
+    return {transcript.id: transcript for transcript in batch.transcripts()}
 
 
 @pytest.mark.parametrize("protocol", ERAS)
-async def test_whatever_a_handler_raises_is_the_error_of_its_request(protocol: str) -> None:
-    """A call is answered with an error, a prompt or a resource fails its query, and the others pass."""
+async def test_handler_exception_fails_only_its_request(protocol: str) -> None:
+    """A tool call returns an error. A prompt or a resource fails its query. Other queries pass."""
     names = [f"{kind}-{name}" for kind in ("sync", "async") for name in RAISED]
-    permitted: dict[str, Any] = {"expect": {"tool_errors": "allow"}}
-    queries = [script((name, {}), ("ok", {}), id=f"call {name}", **permitted) for name in names]
+    options: dict[str, Any] = {"expect": {"tool_errors": "allow"}}
+    queries = [script((name, {}), ("ok", {}), id=f"call {name}", **options) for name in names]
     queries += [{"id": f"prompt {name}", "server_prompt": name, "script": [{"text": "ok"}]} for name in names]
     queries += [
         {"id": f"resource {name}", "prompt": "x", "resources": [f"x:{name}"], "script": [{"text": "ok"}]}
         for name in names
     ]
-    done = await run(raising(), *queries, OK, protocol=protocol)
-    assert done["ok"].verdict == "passed"
+    transcripts = await run_queries(raising_server(), *queries, OK, protocol=protocol)
+    assert transcripts["ok"].verdict == "passed"
     for name in names:
         reason = RAISED[name.partition("-")[2]][1]
-        one = done[f"call {name}"]
-        result_text = [(call.is_error, call.content[0]["text"]) for call in one.calls]
-        assert result_text == [(True, f"the server's handler of tools/call raised {reason}"), (False, "fine")]
-        assert one.verdict == "passed"
-        for what, method in (("prompt", "prompts/get"), ("resource", "resources/read")):
-            error = done[f"{what} {name}"].error
+        transcript = transcripts[f"call {name}"]
+        results = [(call.is_error, call.content[0]["text"]) for call in transcript.calls]
+        assert results == [(True, f"the server's handler of tools/call raised {reason}"), (False, "fine")]
+        assert transcript.verdict == "passed"
+        for prefix, method in (("prompt", "prompts/get"), ("resource", "resources/read")):
+            error = transcripts[f"{prefix} {name}"].error
             assert error
             assert error.kind == "prompts"
             assert f"the server's handler of {method} raised {reason}"[:300] in error.message
 
 
 @pytest.mark.parametrize("protocol", ERAS)
-async def test_tasks_that_a_tool_starts_are_contained_as_well(protocol: str) -> None:
-    """asyncio would let the exit of any task out of the event loop, which is as it was when the run is over."""
+async def test_exit_of_a_tools_task_does_not_end_the_run(protocol: str) -> None:
+    """A task that calls `sys.exit` does not stop the event loop. The run restores the loop's task factory."""
     server = MCPServer("tasks")
     server.add_tool(lambda: "fine", name="ok", description="Do nothing.")
 
-    async def leave() -> None:
+    async def exit_process() -> None:
         await asyncio.sleep(0)
         sys.exit(3)
 
     async def awaits() -> str:
         try:
-            await asyncio.gather(leave())
+            await asyncio.gather(exit_process())
         except RuntimeError as error:
             return str(error)
         return "?"
 
     async def groups() -> str:
         async with asyncio.TaskGroup() as group:
-            group.create_task(leave())
+            group.create_task(exit_process())
         return "?"
 
     server.add_tool(awaits)
@@ -148,65 +148,67 @@ async def test_tasks_that_a_tool_starts_are_contained_as_well(protocol: str) -> 
     queries = [script((name, {}), id=name, expect={"tool_errors": "allow"}) for name in ("awaits", "groups")]
     loop = asyncio.get_running_loop()
     before = loop.get_task_factory()
-    done = await run(server, *queries, OK, protocol=protocol, servers=2)
+    transcripts = await run_queries(server, *queries, OK, protocol=protocol, servers=2)
     assert loop.get_task_factory() is before
-    assert [one.verdict for one in done.values()] == ["passed"] * 3
-    assert done["awaits"].calls[0].content[0]["text"] == "a task of the server raised SystemExit: 3"
-    assert done["groups"].calls[0].is_error
+    assert [transcript.verdict for transcript in transcripts.values()] == ["passed"] * 3
+    assert transcripts["awaits"].calls[0].content[0]["text"] == "a task of the server raised SystemExit: 3"
+    assert transcripts["groups"].calls[0].is_error
 
 
-async def test_a_task_factory_that_was_there_makes_the_tasks() -> None:
-    """One that is set meanwhile stays, too."""
+async def test_existing_task_factory_is_used() -> None:
+    """An existing factory creates the tasks. A factory that is set during the context stays."""
     loop = asyncio.get_running_loop()
-    made: list[object] = []
+    created: list[object] = []
 
-    def own(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Task[Any]:
-        made.append(coroutine)
+    def custom_factory(
+        loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any
+    ) -> asyncio.Task[Any]:
+        created.append(coroutine)
         return asyncio.Task(coroutine, loop=loop, **options)
 
-    loop.set_task_factory(cast("Any", own))
+    loop.set_task_factory(cast("Any", custom_factory))
     try:
         with in_process.contain_tasks():
             await asyncio.create_task(asyncio.sleep(0))
-            ours = loop.get_task_factory()
+            containing_factory = loop.get_task_factory()
             loop.set_task_factory(None)
-        assert (loop.get_task_factory(), len(made)) == (None, 1)
-        loop.set_task_factory(ours)
+        assert (loop.get_task_factory(), len(created)) == (None, 1)
+        loop.set_task_factory(containing_factory)
         with in_process.contain_tasks(), in_process.contain_tasks():
             await asyncio.create_task(asyncio.sleep(0))
-        assert len(made) == 2
+        assert len(created) == 2
     finally:
         loop.set_task_factory(None)
 
 
 @pytest.mark.parametrize("protocol", ERAS)
 @pytest.mark.parametrize("error", [SystemExit(0), KeyboardInterrupt(), asyncio.CancelledError()])
-async def test_a_server_that_exits_when_it_is_started_is_not_reached(protocol: str, error: BaseException) -> None:
-    """The run has an error that names it, whether its lifespan or its list of tools raised."""
+async def test_server_that_exits_during_startup_is_a_start_error(protocol: str, error: BaseException) -> None:
+    """The run's error names the lifespan or the `tools/list` handler, whichever raised."""
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         raise error
         yield
 
-    async def listed(context: Any, params: PaginatedRequestParams | None) -> Any:
+    async def list_tools(context: Any, params: PaginatedRequestParams | None) -> Any:
         raise error
 
     servers: dict[str, Any] = {
         "lifespan": MCPServer("lifespan", lifespan=lifespan),
-        "handler of tools/list": Server("list", on_list_tools=listed),
+        "handler of tools/list": Server("list", on_list_tools=list_tools),
     }
-    for what, server in servers.items():
+    for source, server in servers.items():
         options = mcprun.Options(model="script", protocol=protocol)
-        done = await mcprun.run_batch([OK], server, options)
-        assert done.record.error
-        assert done.record.error.kind == "server_start"
-        assert f"the server's {what} raised {type(error).__name__}" in done.record.error.message
+        batch = await mcprun.run_batch([OK], server, options)
+        assert batch.record.error
+        assert batch.record.error.kind == "server_start"
+        assert f"the server's {source} raised {type(error).__name__}" in batch.record.error.message
 
 
 @pytest.mark.parametrize("protocol", ERAS)
-async def test_a_server_that_exits_when_it_is_stopped_has_been_run(protocol: str) -> None:
-    """How a server misbehaves while it goes changes nothing."""
+async def test_exit_during_shutdown_does_not_fail_the_run(protocol: str) -> None:
+    """A lifespan that exits during shutdown does not change the verdict."""
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
@@ -215,12 +217,12 @@ async def test_a_server_that_exits_when_it_is_stopped_has_been_run(protocol: str
 
     server = MCPServer("goes", lifespan=lifespan)
     server.add_tool(lambda: "fine", name="ok", description="Do nothing.")
-    assert (await run(server, OK, protocol=protocol))["ok"].verdict == "passed"
+    assert (await run_queries(server, OK, protocol=protocol))["ok"].verdict == "passed"
 
 
 @pytest.mark.parametrize("protocol", ERAS)
-async def test_a_tool_that_is_cancelled_stays_so(protocol: str) -> None:
-    """A deadline of mcprun is what it was, also where the tool exits instead of being cancelled."""
+async def test_deadline_cancels_a_tool_that_exits(protocol: str) -> None:
+    """A call or query timeout is reported as such, even if the tool calls `sys.exit` when it is cancelled."""
     server = MCPServer("waits")
 
     async def waits() -> str:
@@ -236,15 +238,18 @@ async def test_a_tool_that_is_cancelled_stays_so(protocol: str) -> None:
     server.add_tool(waits)
     server.add_tool(exits)
     queries = [script((name, {}), id=name) for name in ("waits", "exits")]
-    late = await run(server, *queries, protocol=protocol, limits=mcprun.Limits(call_seconds=0.2))
+    call_timeouts = await run_queries(server, *queries, protocol=protocol, limits=mcprun.Limits(call_seconds=0.2))
     for name in ("waits", "exits"):
-        assert late[name].calls[0].content[0]["text"] == f"No answer from {name} within 0.2 s."
-    over = await run(server, *queries, protocol=protocol, limits=mcprun.Limits(query_seconds=0.2))
-    assert [one.error and one.error.kind for one in over.values()] == ["query_timeout"] * 2
+        assert call_timeouts[name].calls[0].content[0]["text"] == f"No answer from {name} within 0.2 s."
+    query_timeouts = await run_queries(server, *queries, protocol=protocol, limits=mcprun.Limits(query_seconds=0.2))
+    assert [result.error and result.error.kind for result in query_timeouts.values()] == ["query_timeout"] * 2
 
 
-async def test_ctrl_c_is_a_person_s() -> None:
-    """Where the handler of SIGINT raises `KeyboardInterrupt` it is let through; `asyncio.run` has another one."""
+async def test_keyboard_interrupt_propagates_with_the_default_handler() -> None:
+    """`KeyboardInterrupt` propagates if Python's default SIGINT handler is installed.
+
+    `asyncio.run` installs its own.
+    """
     with pytest.raises(MCPError, match="it raised KeyboardInterrupt"), in_process._errors_only("it"):
         raise KeyboardInterrupt
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -255,17 +260,17 @@ async def test_ctrl_c_is_a_person_s() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-async def test_a_server_is_not_changed() -> None:
-    """The server that a program holds has the handlers and the middleware that it had."""
-    server = raising()
+async def test_run_does_not_change_the_server() -> None:
+    """A run leaves the server's middleware as it was."""
+    server = raising_server()
     before = list(server.middleware)
-    await run(server, OK)
+    await run_queries(server, OK)
     assert list(server.middleware) == before
 
 
 @pytest.mark.parametrize("protocol", ERAS)
-async def test_a_number_that_no_file_could_hold_is_the_error_of_its_call(protocol: str) -> None:
-    """Over a wire such an answer can't be read either."""
+async def test_integer_above_the_digit_limit_is_the_error_of_its_call(protocol: str) -> None:
+    """An integer with more than 4300 digits fails its call, as it does over stdio and HTTP."""
     server = MCPServer("large")
 
     def large() -> int:
@@ -273,6 +278,6 @@ async def test_a_number_that_no_file_could_hold_is_the_error_of_its_call(protoco
 
     server.add_tool(large)
     server.add_tool(lambda: "fine", name="ok", description="Do nothing.")
-    done = await run(server, script(("large", {}), id="large"), OK, protocol=protocol)
-    assert (done["large"].verdict, done["ok"].verdict) == ("failed", "passed")
-    assert "Exceeds the limit (4300 digits)" in done["large"].calls[0].content[0]["text"]
+    transcripts = await run_queries(server, script(("large", {}), id="large"), OK, protocol=protocol)
+    assert (transcripts["large"].verdict, transcripts["ok"].verdict) == ("failed", "passed")
+    assert "Exceeds the limit (4300 digits)" in transcripts["large"].calls[0].content[0]["text"]

@@ -1,4 +1,4 @@
-"""Pending calls: late answers, and the clock that stands still while a server waits for an answer."""
+"""Pending calls: late responses, and deadlines that pause while the server waits for an answer."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from mcprun.runs.events import AttemptRef, Event, ServerRequest
 from tests.support import virtual_time
 
 
-class Someone:
-    """A query that answers nothing."""
+class FakeQuery:
+    """A query that must not receive a request."""
 
     def __init__(self, name: str) -> None:
         self.where = AttemptRef(name)
@@ -26,12 +26,12 @@ class Someone:
         raise AssertionError
 
 
-def test_a_call_that_was_given_up_may_still_ask() -> None:
-    """A query that is alone with a server is asked, unless another one's call was given up and not answered since."""
-    active_queries, one, other = ActiveQueries(), Someone("one"), Someone("other")
+def test_abandoned_call_makes_attribution_ambiguous() -> None:
+    """A request belongs to the only active query, unless an abandoned call of another query is still unanswered."""
+    active_queries, first, other = ActiveQueries(), FakeQuery("one"), FakeQuery("other")
     assert active_queries.attribute().handler is None
-    with active_queries.register(one):
-        assert active_queries.attribute().handler is one
+    with active_queries.register(first):
+        assert active_queries.attribute().handler is first
         with active_queries.register(other):
             assert active_queries.attribute().handler is None
             caller = PendingCall(other, 0, 0, Deadline(1))
@@ -44,53 +44,53 @@ def test_a_call_that_was_given_up_may_still_ask() -> None:
                 active_queries.mark_abandoned(7)
                 active_queries.mark_abandoned(8)
             assert active_queries.attribute().handler is None
-        assert active_queries.attribute().handler is None  # it may be the other's, who is gone
+        assert active_queries.attribute().handler is None  # it may belong to `other`, which has ended
         active_queries.mark_answered(7)
-        assert (active_queries.attribute().handler, active_queries.has_abandoned(one.where)) == (None, True)
+        assert (active_queries.attribute().handler, active_queries.has_abandoned(first.where)) == (None, True)
     with active_queries.register(other):
         assert (active_queries.attribute().handler, active_queries.has_abandoned(other.where)) == (other, False)
-    with active_queries.register(one):
+    with active_queries.register(first):
         active_queries.mark_answered(8)
-        assert (active_queries.attribute().handler, active_queries.has_abandoned(one.where)) == (one, False)
+        assert (active_queries.attribute().handler, active_queries.has_abandoned(first.where)) == (first, False)
         with active_queries.calling(PendingCall(other, 0, 0, Deadline(1))):
             active_queries.mark_abandoned(9)
         active_queries.forget_session()
-        assert active_queries.attribute().handler is one
+        assert active_queries.attribute().handler is first
 
 
-def test_late_answers_are_waited_for_briefly() -> None:
-    """A server that answers what was cancelled is done with it; one that does not is waited for no longer."""
+def test_wait_for_late_responses_is_bounded() -> None:
+    """The wait ends when the server answers the abandoned calls, or after the time limit."""
 
     async def main() -> tuple[bool, bool, float]:
-        active_queries, one, other = ActiveQueries(), Someone("one"), Someone("other")
+        active_queries, first, other = ActiveQueries(), FakeQuery("one"), FakeQuery("other")
         with active_queries.register(other), active_queries.calling(PendingCall(other, 0, 0, Deadline(1))):
             active_queries.mark_abandoned(7)
             active_queries.mark_abandoned("8")
         loop = asyncio.get_running_loop()
         loop.call_later(0.1, active_queries.mark_answered, 7)
         loop.call_later(0.2, active_queries.mark_answered, "8")
-        is_left = await active_queries.wait_for_abandoned(one.where, 1)
+        is_left = await active_queries.wait_for_abandoned(first.where, 1)
         with active_queries.register(other), active_queries.calling(PendingCall(other, 0, 0, Deadline(1))):
             active_queries.mark_abandoned(9)
-        return is_left, await active_queries.wait_for_abandoned(one.where, 1), loop.time()
+        return is_left, await active_queries.wait_for_abandoned(first.where, 1), loop.time()
 
     assert virtual_time.run(main()) == (False, True, 1.2)
 
 
-class Slow(Someone):
-    """A query whose model takes fifty seconds."""
+class SlowQuery(FakeQuery):
+    """A query that answers after 50 seconds."""
 
     async def answer(self, *args: Any, **more: Any) -> ClientResponse:
         await asyncio.sleep(50)
         return ClientResponse(result={"action": "cancel"})
 
 
-def test_a_calls_clock_stands_still_while_its_server_waits() -> None:
-    """What takes its time is the answer, and not the server; and who is gone answers nothing more."""
+def test_deadline_pauses_while_the_server_waits_for_an_answer() -> None:
+    """The 50 seconds for the answer do not count. A query that has ended answers no further request."""
 
     async def main() -> tuple[float, str | None]:
         received: list[Event] = []
-        callbacks, slow = ClientCallbacks(1, ClientFeatures(), received.append, str, Counter()), Slow("q")
+        callbacks, slow = ClientCallbacks(1, ClientFeatures(), received.append, str, Counter()), SlowQuery("q")
         params = ElicitRequestURLParams(message="?", url="https://a.example")
         caller = PendingCall(slow, 0, 0, Deadline(10))
         with callbacks.active_queries.register(slow), callbacks.active_queries.calling(caller):
@@ -106,8 +106,8 @@ def test_a_calls_clock_stands_still_while_its_server_waits() -> None:
     assert virtual_time.run(main()) == (50, "the query ended first")
 
 
-def test_pauses_overlap_and_outlast() -> None:
-    """Their time counts once, and a pause that ends when all is over changes nothing."""
+def test_overlapping_pauses_count_once() -> None:
+    """A pause that ends after the deadline has no effect."""
 
     async def main() -> tuple[float, float]:
         async with Deadline(10) as clock:
@@ -116,11 +116,11 @@ def test_pauses_overlap_and_outlast() -> None:
                 with clock.pause():
                     await asyncio.sleep(50)
             await asyncio.sleep(9)
-        over = Deadline(10)
+        expired = Deadline(10)
         with pytest.raises(TimeoutError):
-            async with over:
+            async with expired:
                 await asyncio.sleep(11)
-        with over.pause():
+        with expired.pause():
             pass
         return clock.waited, asyncio.get_running_loop().time()
 

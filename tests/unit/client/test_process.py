@@ -1,4 +1,4 @@
-"""Arguments and environment of a server's process."""
+"""Arguments and environment of a server process."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ if sys.platform == "win32":
     pytest.skip("signals and files of POSIX systems", allow_module_level=True)
 
 
-def test_a_server_gets_what_the_sdk_would_give_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No variable more and none less, and no function of a shell."""
+def test_environment_matches_the_sdk_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment has the same variables as the SDK's default, and no shell functions."""
     monkeypatch.setenv("USER", "() { :; }")
     monkeypatch.setenv("SECRET", "s3cret")
     assert bare_environment() == get_default_environment()
     assert "USER" not in bare_environment()
 
 
-def open_files() -> int:
-    """Count what this process holds open."""
+def count_open_files() -> int:
+    """Return the number of open file descriptors of this process."""
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def log_in(folder: Path) -> ServerLog:
-    """Make a log of servers."""
+def create_log(folder: Path) -> ServerLog:
+    """Return a server log in `folder`."""
     return ServerLog(folder / "server.log", Redactor(), 1000)
 
 
 @pytest.mark.parametrize("target", [StdioTarget("nope", "./nope"), HttpTarget("http://127.0.0.1:9/mcp")])
-async def test_what_cannot_be_started_is_left_to_others(tmp_path: Path, target: Target) -> None:
-    """A command that is not there is no reason to fail here, and a URL needs no process."""
-    before = open_files()
-    async with PrestartedServer(target, log_in(tmp_path)) as prestarted:
+async def test_prestart_ignores_a_missing_command_and_a_url(tmp_path: Path, target: Target) -> None:
+    """A missing command raises no error yet, and a URL needs no process. No file stays open."""
+    before = count_open_files()
+    async with PrestartedServer(target, create_log(tmp_path)) as prestarted:
         assert not prestarted.is_there
-        assert open_files() == before
+        assert count_open_files() == before

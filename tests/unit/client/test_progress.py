@@ -44,18 +44,18 @@ RESULTS: dict[str, dict[str, Any]] = {
 }
 
 
-class Silent:
-    """Somebody who answers nothing."""
+class SilentQuery:
+    """A query that must not receive a request."""
 
     where = AttemptRef("q")
 
     async def answer(self, kind: str, request: Any, caller: PendingCall | None, *, is_sure: bool) -> ClientResponse:
-        """Answer nothing."""
+        """Raise an error."""
         raise NotImplementedError
 
 
 async def serve(line: Line, progress: Iterable[tuple[float, float | None]], era: str) -> None:
-    """Report progress on each request, a second apart, and then give its result; each item is progress and total."""
+    """Send each progress item, one second apart, before the response to each request. An item is (progress, total)."""
     while True:
         request = await line.receive()
         if not isinstance(request, mcp_types.JSONRPCRequest):
@@ -75,21 +75,19 @@ async def serve(line: Line, progress: Iterable[tuple[float, float | None]], era:
             )
 
 
-def asked(
-    ask: Callable[[ServerSession, PendingCall], Awaitable[T]],
+def measure_request(
+    send: Callable[[ServerSession, PendingCall], Awaitable[T]],
     progress: Iterable[tuple[float, float | None]],
     era: str = "legacy",
     limits: tuple[float, float] = (2, 10),
-    events_: list[Event] | None = None,
+    events: list[Event] | None = None,
 ) -> tuple[T, float]:
-    """Ask a server that reports progress, with time limits for a call and for all of it; give the seconds, too."""
+    """Send a request to a server that reports progress. Return its result and its duration in seconds."""
 
     async def main() -> tuple[T, float]:
         line = Line()
         serving = asyncio.create_task(serve(line, progress, era))
-        callbacks = ClientCallbacks(
-            1, ClientFeatures(), (events_ if events_ is not None else []).append, str, Counter()
-        )
+        callbacks = ClientCallbacks(1, ClientFeatures(), (events if events is not None else []).append, str, Counter())
         traffic = Traffic(1000).wrap(line.open(), lambda: None)
         async with Client(traffic, mode="auto", cache=None) as client:
             server = ServerSession(
@@ -101,7 +99,7 @@ def asked(
             )
             loop = asyncio.get_running_loop()
             started = loop.time()
-            found = await ask(server, PendingCall(cast("RequestHandler", Silent()), 0, 0, Deadline(*limits)))
+            found = await send(server, PendingCall(cast("RequestHandler", SilentQuery()), 0, 0, Deadline(*limits)))
             took = loop.time() - started
             serving.cancel()
             line.to_client.close()
@@ -110,63 +108,61 @@ def asked(
     return virtual_time.run(main())
 
 
-async def call(server: ServerSession, caller: PendingCall) -> str:
-    """Call a tool; give what the model is told."""
-    answer = await server.call("slow", {}, caller.clock.limit_s, caller)
-    return answer.result["content"][0]["text"] if answer.is_error else "done"
+async def call_tool(server: ServerSession, caller: PendingCall) -> str:
+    """Call a tool, and return the error text or "done"."""
+    response = await server.call("slow", {}, caller.clock.limit_s, caller)
+    return response.result["content"][0]["text"] if response.is_error else "done"
 
 
-async def request(server: ServerSession, caller: PendingCall | None, sent: mcp_types.Request[Any, Any]) -> str:
-    """Send another request; give why there is no result of it."""
+async def send_request(server: ServerSession, caller: PendingCall | None, message: mcp_types.Request[Any, Any]) -> str:
+    """Send a request, and return the error text or "done"."""
     try:
-        await server.request(sent, "it", 2, caller)
+        await server.request(message, "it", 2, caller)
     except RequestFailed as error:
         return str(error)
     return "done"
 
 
 def get_prompt(server: ServerSession, caller: PendingCall) -> Awaitable[str]:
-    """Get a prompt."""
-    return request(server, caller, mcp_types.GetPromptRequest(params=mcp_types.GetPromptRequestParams(name="x")))
+    return send_request(server, caller, mcp_types.GetPromptRequest(params=mcp_types.GetPromptRequestParams(name="x")))
 
 
 def read_resource(server: ServerSession, caller: PendingCall) -> Awaitable[str]:
-    """Read a resource."""
     params = mcp_types.ReadResourceRequestParams(uri="x://y")
-    return request(server, caller, mcp_types.ReadResourceRequest(params=params))
+    return send_request(server, caller, mcp_types.ReadResourceRequest(params=params))
 
 
 def list_prompts(server: ServerSession, _: PendingCall) -> Awaitable[str]:
-    """List prompts, on behalf of no call."""
-    return request(server, None, mcp_types.ListPromptsRequest(params=mcp_types.PaginatedRequestParams()))
+    """List prompts without a pending call."""
+    return send_request(server, None, mcp_types.ListPromptsRequest(params=mcp_types.PaginatedRequestParams()))
 
 
-def counted(*numbers: float) -> Iterator[tuple[float, float | None]]:
-    """Make progress of numbers, of ten."""
+def progress_of_ten(*numbers: float) -> Iterator[tuple[float, float | None]]:
+    """Return progress items with a total of ten."""
     return ((number, 10) for number in numbers)
 
 
 async def list_everything(server: ServerSession, _: PendingCall) -> str:
-    """List what a server offers besides tools; give what failed."""
+    """List prompts and resources, and return the errors or "done"."""
     return ", ".join((await list_catalog(server, 2, print)).failed.values()) or "done"
 
 
-KINDS = [call, get_prompt, read_resource, list_prompts]
+REQUESTS = [call_tool, get_prompt, read_resource, list_prompts]
 
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])
-@pytest.mark.parametrize("ask", [*KINDS, list_everything])
-def test_progress_starts_the_time_limit_anew(ask: Any, era: str) -> None:
-    """A request of six seconds comes to its end with a limit of two, when it reports progress each second."""
-    assert asked(ask, counted(1, 2, 3, 4, 5), era) == ("done", 6)
+@pytest.mark.parametrize("send", [*REQUESTS, list_everything])
+def test_progress_restarts_the_time_limit(send: Any, era: str) -> None:
+    """A request of six seconds completes with a limit of two seconds if it reports progress each second."""
+    assert measure_request(send, progress_of_ten(1, 2, 3, 4, 5), era) == ("done", 6)
 
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])
-@pytest.mark.parametrize("ask", KINDS)
-def test_no_progress_goes_on_for_ever(ask: Any, era: str) -> None:
-    """The limit for all of it holds, and the message names it and says how far it had come."""
+@pytest.mark.parametrize("send", REQUESTS)
+def test_progress_does_not_extend_the_total_limit(send: Any, era: str) -> None:
+    """The total limit ends the request, and the message names the limit and the last progress."""
     endless = ((number, None) for number in itertools.count())
-    message, took = asked(ask, endless, era, (2, 4.5))
+    message, took = measure_request(send, endless, era, (2, 4.5))
     text = "within 4.5 s in all (--max-call-timeout); last progress less than 2 s earlier (3)"
     assert message in (f"No answer from slow {text}.", f"no response to it {text}")
     assert took == 4.5
@@ -183,21 +179,24 @@ def test_no_progress_goes_on_for_ever(ask: Any, era: str) -> None:
         ((-5, -4, -4, -4), "within 2 s; last progress 2 s earlier (-4 of 10)", 4),
     ],
 )
-def test_only_progress_that_increases_counts(progress: tuple[float, ...], message: str, took: float) -> None:
-    """Two seconds after the last that did, the call is over."""
-    still = counted(*[float("nan")] * 10)
-    assert asked(call, [*counted(*progress), *still], limits=(2, 60)) == (f"No answer from slow {message}.", took)
+def test_only_increasing_progress_extends_the_limit(progress: tuple[float, ...], message: str, took: float) -> None:
+    """The call ends two seconds after the last increase."""
+    unchanging = progress_of_ten(*[float("nan")] * 10)
+    assert measure_request(call_tool, [*progress_of_ten(*progress), *unchanging], limits=(2, 60)) == (
+        f"No answer from slow {message}.",
+        took,
+    )
 
 
-def test_the_trace_has_the_first_of_many_notifications() -> None:
-    """A flood of them extends nothing that does not increase, and is counted."""
+def test_number_of_progress_events_is_bounded() -> None:
+    """All 39 notifications extend the limit, but only 20 events are emitted."""
     events: list[Event] = []
-    assert asked(call, counted(*range(1, 40)), limits=(2, 60), events_=events) == ("done", 40)
+    assert measure_request(call_tool, progress_of_ten(*range(1, 40)), limits=(2, 60), events=events) == ("done", 40)
     assert len(events) == 20
 
 
-def test_progress_while_the_clock_stands_still() -> None:
-    """What waits for an answer of ours is not counted, and progress made meanwhile counts from its end."""
+def test_progress_during_a_pause_counts_from_its_end() -> None:
+    """A pause does not count, and progress during it restarts the limit at the end of the pause."""
 
     clock = Deadline(2, 5)
 

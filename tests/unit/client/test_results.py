@@ -1,4 +1,4 @@
-"""Results that MCP does not allow: each fault is named by type and key, and valid parts are kept."""
+"""Invalid results: each problem is reported with type and key, and valid parts are kept."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BLOB = {"type": "resource", "resource": {"uri": "x://y", "blob": "AAAA"}}
 
 
 def without(block: dict[str, Any], key: str) -> dict[str, Any]:
-    """Leave a key out."""
+    """Return the block without a key."""
     return {name: value for name, value in block.items() if name != key}
 
 
@@ -76,8 +76,8 @@ WRONG_LISTS: tuple[tuple[dict[str, Any], str], ...] = (
 
 @pytest.mark.parametrize("is_modern", [False, True])
 @pytest.mark.parametrize(("block", "problem"), UNREADABLE, ids=str)
-def test_a_malformed_block_is_named_and_the_others_are_kept(*, is_modern: bool, block: Any, problem: str) -> None:
-    """By its own type and key; the result is an error, and its last text says why."""
+def test_malformed_block_is_reported_and_the_others_are_kept(*, is_modern: bool, block: Any, problem: str) -> None:
+    """The problem has the block's type and key. The result becomes an error whose last text gives the reason."""
     reading = read_call({"content": [FINE, block, PNG]}, is_modern=is_modern)
     assert len(reading.problems) == 1
     assert reading.problems[0].startswith(problem)
@@ -87,8 +87,8 @@ def test_a_malformed_block_is_named_and_the_others_are_kept(*, is_modern: bool, 
 
 
 @pytest.mark.parametrize(("block", "key", "problem"), USABLE, ids=str)
-def test_a_block_is_kept_without_a_malformed_key_that_it_does_not_need(block: Any, key: str, problem: str) -> None:
-    """It is named all the same, and the result is an error."""
+def test_malformed_optional_key_is_dropped(block: Any, key: str, problem: str) -> None:
+    """The block is kept, the problem is reported, and the result becomes an error."""
     reading = read_call({"content": [FINE, {**block, key: "odd"}]}, is_modern=True)
     assert (reading.result["content"][:2], reading.problems) == ([FINE, block], (problem,))
     assert reading.result["isError"] is True
@@ -96,26 +96,26 @@ def test_a_block_is_kept_without_a_malformed_key_that_it_does_not_need(block: An
 
 @pytest.mark.parametrize("is_modern", [False, True])
 @pytest.mark.parametrize(("result", "problem"), WRONG_LISTS, ids=str)
-def test_a_malformed_result_is_named(*, is_modern: bool, result: dict[str, Any], problem: str) -> None:
-    """By the key and what stands there."""
+def test_malformed_result_is_reported(*, is_modern: bool, result: dict[str, Any], problem: str) -> None:
+    """The problem has the key and the actual type."""
     reading = read_call(result, is_modern=is_modern)
     assert reading.problems == (problem,)
     assert reading.result["content"] == [{"type": "text", "text": f"The server sent an invalid result: {problem}."}]
 
 
 @pytest.mark.parametrize("is_modern", [False, True])
-def test_whatever_mcp_allows_is_read_as_it_is(*, is_modern: bool) -> None:
-    """All types of content, keys that nobody knows, and structured content alone."""
+def test_valid_result_is_unchanged(*, is_modern: bool) -> None:
+    """All content types, unknown keys, and structured content alone are valid."""
     content = [{**FINE, "new": 1}, PNG, AUDIO, LINK, RESOURCE, BLOB]
-    whole = {"content": content, "isError": False, "structuredContent": {"a": 1}, "_meta": {"b": 2}}
-    assert (read_call(whole, is_modern=is_modern).problems, read_call(whole, is_modern=is_modern).result) == ((), whole)
-    alone = read_call({"structuredContent": {"a": 1}}, is_modern=is_modern)
-    assert (alone.problems, alone.result) == ((), {"structuredContent": {"a": 1}, "content": []})
+    valid = {"content": content, "isError": False, "structuredContent": {"a": 1}, "_meta": {"b": 2}}
+    assert (read_call(valid, is_modern=is_modern).problems, read_call(valid, is_modern=is_modern).result) == ((), valid)
+    structured_only = read_call({"structuredContent": {"a": 1}}, is_modern=is_modern)
+    assert (structured_only.problems, structured_only.result) == ((), {"structuredContent": {"a": 1}, "content": []})
 
 
 @pytest.mark.parametrize("value", [[1], "text", 5, False])
-def test_structured_content_is_any_value_since_2026(value: Any) -> None:
-    """It had to be an object before (MCP 2025-11-25, "Structured Content")."""
+def test_structured_content_may_be_any_value_since_2026(value: Any) -> None:
+    """Before, it had to be an object (MCP 2025-11-25, "Structured Content")."""
     result = {"content": [FINE], "structuredContent": value}
     assert read_call(result, is_modern=True).problems == ()
     (problem,) = read_call(result, is_modern=False).problems
@@ -137,8 +137,8 @@ def test_structured_content_is_any_value_since_2026(value: Any) -> None:
         ("hi", "messages[1] is text, not an object"),
     ],
 )
-def test_a_malformed_message_of_a_prompt_is_named(message: Any, problem: str) -> None:
-    """The others are kept; where its role is known, a text stands in its place."""
+def test_malformed_prompt_message_is_reported(message: Any, problem: str) -> None:
+    """The other messages are kept. A text replaces malformed content if the role is valid."""
     good = {"role": "user", "content": FINE}
     reading = read_prompt({"messages": [good, message, good]})
     assert len(reading.problems) == 1
@@ -149,8 +149,8 @@ def test_a_malformed_message_of_a_prompt_is_named(message: Any, problem: str) ->
 
 
 @pytest.mark.parametrize("value", [None, "x", {}, 5])
-def test_lists_that_are_none_are_named(value: Any) -> None:
-    """Messages of prompts and contents of resources."""
+def test_missing_or_invalid_lists_are_reported(value: Any) -> None:
+    """`messages` of prompts and `contents` of resources must be lists."""
     assert read_prompt({}).problems == ("messages is missing",)
     assert read_resource({}).problems == ("contents is missing",)
     assert read_prompt({"messages": value}).problems[0].startswith("messages is ")

@@ -1,4 +1,4 @@
-"""Log records of the SDKs become events."""
+"""Log records and warnings of the SDKs become events."""
 
 from __future__ import annotations
 
@@ -18,17 +18,20 @@ from tests.support.sdk_loggers import records, state
 __all__ = ["records"]
 
 
-def code_of(package: Any, source: str) -> Any:
-    """Compile a function that seems to be a package's own."""
+def compile_as(package: Any, source: str) -> Any:
+    """Compile `source` with the file name of a package, and return its function `made`."""
     names: dict[str, Any] = {}
     exec(compile(source, package.__file__, "exec"), names)
     return names["made"]
 
 
-def test_each_of_the_sdks_loggers_is_heard(records: list[str]) -> None:
-    """Also the one whose name is anybody's; what others log is theirs, and goes where it went."""
+def test_records_of_sdk_loggers_become_events(records: list[str]) -> None:
+    """A record counts by its caller, even under a common logger name.
+
+    Records of the application reach its own handlers.
+    """
     before, events = state(), list[Event]()
-    log = code_of(mcp, "def made(logger, text):\n    logger.warning(text)")
+    log = compile_as(mcp, "def made(logger, text):\n    logger.warning(text)")
     with sdk_logs(events.append, Redactor(["xyzzy-1"])):
         for name in ("mcp.client.sse", "anthropic._base_client", "httpx2", "httpcore2.http2", "anyio", "client"):
             log(logging.getLogger(name), f"{name} says xyzzy-1")
@@ -43,17 +46,17 @@ def test_each_of_the_sdks_loggers_is_heard(records: list[str]) -> None:
     assert state() == before
 
 
-def test_a_task_of_an_sdk_that_fails_unseen(records: list[str]) -> None:
-    """asyncio tells of it when it is freed; an application's own tasks are not ours to hide."""
+def test_unretrieved_exception_of_an_sdk_task_is_an_event(records: list[str]) -> None:
+    """asyncio logs the exception when the task is freed. That of an application's task is logged as usual."""
     events: list[Event] = []
-    theirs = code_of(mcp, "async def made():\n    raise ValueError('lost xyzzy-1')")
+    sdk_coroutine = compile_as(mcp, "async def made():\n    raise ValueError('lost xyzzy-1')")
 
     async def own() -> None:
         raise ValueError("the application's")
 
     async def main() -> None:
-        for coroutine in (theirs(), own()):
-            asyncio.ensure_future(coroutine)  # noqa: RUF006  that nobody awaits it is the point
+        for coroutine in (sdk_coroutine(), own()):
+            asyncio.ensure_future(coroutine)  # noqa: RUF006  the exception must stay unretrieved
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         gc.collect()
@@ -69,10 +72,10 @@ def test_a_task_of_an_sdk_that_fails_unseen(records: list[str]) -> None:
     assert "own" in records[0]
 
 
-def test_warnings_of_the_sdks() -> None:
-    """They are events, once taken; an application's own are shown as they were."""
+def test_sdk_warnings_become_events() -> None:
+    """Warnings of an SDK become events and are not shown. Warnings of the application are shown."""
     events: list[Event] = []
-    warn = code_of(mcp, "def made(text):\n    import warnings\n    warnings.warn(text, UserWarning, stacklevel=1)")
+    warn = compile_as(mcp, "def made(text):\n    import warnings\n    warnings.warn(text, UserWarning, stacklevel=1)")
     shown: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -85,17 +88,17 @@ def test_warnings_of_the_sdks() -> None:
     assert shown == ["ours", "later"]
 
 
-def test_runs_side_by_side_and_many_records() -> None:
-    """Each run is told, up to a bound; what a run makes of it is no concern of the code that logs."""
-    one, other, before = list[Event](), list[Event](), state()
-    with sdk_logs(one.append, Redactor()), sdk_logs(_broken, Redactor()):
-        with sdk_logs(other.append, Redactor()):
+def test_concurrent_runs_receive_a_bounded_number_of_records() -> None:
+    """Each run receives at most 100 records. An error in a run's callback does not reach the logging code."""
+    first, second, before = list[Event](), list[Event](), state()
+    with sdk_logs(first.append, Redactor()), sdk_logs(_raise_error, Redactor()):
+        with sdk_logs(second.append, Redactor()):
             logging.getLogger("mcp.x").error("first")
         for number in range(300):
             logging.getLogger("mcp.x").warning("%d", number)
-    assert (len(one), len(other)) == (100, 1)
+    assert (len(first), len(second)) == (100, 1)
     assert state() == before
 
 
-def _broken(event: Event) -> None:
+def _raise_error(event: Event) -> None:
     raise RuntimeError(event)

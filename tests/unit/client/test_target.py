@@ -17,14 +17,14 @@ from mcprun.errors import UsageError
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working folder."""
+def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Change to an empty working folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def started(server: str, *, is_windows: bool = False) -> list[str]:
-    """Return the words of what SERVER starts."""
+def command_of(server: str, *, is_windows: bool = False) -> list[str]:
+    """Return the command and arguments that SERVER starts."""
     found = parse_target(server, is_windows=is_windows)
     assert isinstance(found, StdioTarget)
     return [found.command, *found.args]
@@ -43,22 +43,22 @@ def started(server: str, *, is_windows: bool = False) -> list[str]:
         ("'my cmd' x.json", ["my cmd", "x.json"]),
     ],
 )
-def test_a_command_line_may_end_in_json(here: Path, server: str, words: list[str]) -> None:
-    """It is one because it has several words, whether the file is there or not."""
-    assert words == started(server)
-    (here / "data.json").write_text("{}")
-    (here / "x.json").write_text("{}")
-    assert words == started(server)
+def test_command_line_may_end_in_a_json_file(working_folder: Path, server: str, words: list[str]) -> None:
+    """SERVER with several words is a command line, whether or not the file exists."""
+    assert words == command_of(server)
+    (working_folder / "data.json").write_text("{}")
+    (working_folder / "x.json").write_text("{}")
+    assert words == command_of(server)
 
 
 @pytest.mark.parametrize(
     "name", ["mcp.json", "my mcp.json", "it's.json", "a#b.json", "x.jsonc", "MCP.JSON", "node s.json", "a\\b.json"]
 )
-def test_a_file_that_is_there_is_a_configuration(here: Path, name: str) -> None:
-    """Whatever its name holds, with the name of a server behind it or without."""
-    (here / name).write_text(json.dumps({"mcpServers": {"a#b c": {"command": "it"}}}))
+def test_existing_json_file_is_a_configuration(working_folder: Path, name: str) -> None:
+    """The file name may contain spaces, quotes, `#` and backslashes, with or without a server name after it."""
+    (working_folder / name).write_text(json.dumps({"mcpServers": {"a#b c": {"command": "it"}}}))
     for server in (name, f"{name}#a#b c", f"./{name}", *([f'"{name}"'] if "\\" not in name else [])):
-        assert started(server) == ["it"]
+        assert command_of(server) == ["it"]
 
 
 @pytest.mark.parametrize(
@@ -76,9 +76,9 @@ def test_a_file_that_is_there_is_a_configuration(here: Path, name: str) -> None:
         ("''", "SERVER contains no command; pass a server file, a command line, a URL or FILE.json#name"),
     ],
 )
-def test_a_file_that_is_not_there_is_named(here: Path, server: str, message: str) -> None:
-    """As it was written, backslashes included; what else is in the folder may be meant."""
-    (here / "mcp.json").write_text("{}")
+def test_missing_file_is_reported(working_folder: Path, server: str, message: str) -> None:
+    """The message has the path as written, including backslashes, and suggests a similar file."""
+    (working_folder / "mcp.json").write_text("{}")
     with pytest.raises(UsageError) as raised:
         parse_target(server)
     assert message == str(raised.value).removesuffix("; did you mean mcp.json?" if "mpc" not in server else "")
@@ -87,16 +87,16 @@ def test_a_file_that_is_not_there_is_named(here: Path, server: str, message: str
 @pytest.mark.parametrize(
     "path", [r"C:\dir\server.py", r"C:\my dir\server.py", "C:/dir/server.py", r"\\share\x\server.py"]
 )
-def test_windows_paths_are_server_files(here: Path, path: str) -> None:
-    """With backslashes and with slashes, with a drive and on a share; in quotes too, and as part of a command line."""
-    file = here / path
+def test_windows_paths_are_server_files(working_folder: Path, path: str) -> None:
+    """Paths may have backslashes or slashes, a drive or a share, and quotes, and may be part of a command line."""
+    file = working_folder / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch()
     expected = [sys.executable, path]
     for is_windows in (True, False):
-        assert expected[1:] == started(path, is_windows=is_windows)[1:]
-        assert expected[1:] == started(f'"{path}"', is_windows=is_windows)[1:]
-    assert ["py", "-3", path] == started(f'py -3 "{path}"', is_windows=True)
+        assert expected[1:] == command_of(path, is_windows=is_windows)[1:]
+        assert expected[1:] == command_of(f'"{path}"', is_windows=is_windows)[1:]
+    assert ["py", "-3", path] == command_of(f'py -3 "{path}"', is_windows=True)
 
 
 @pytest.mark.parametrize(
@@ -113,13 +113,13 @@ def test_windows_paths_are_server_files(here: Path, path: str) -> None:
     ],
 )
 def test_windows_command_lines_keep_their_backslashes(text: str, words: list[str]) -> None:
-    """They are split as Windows splits them: there, and wherever a drive or a share is named."""
+    """Windows rules apply on Windows, and wherever a drive or a share is named."""
     assert words == split_command_line(text, is_windows=True)
     assert words == split_command_line(text, is_windows=False)
 
 
-def test_other_command_lines_are_split_as_a_shell_does() -> None:
-    """A backslash quotes there, and on Windows it does not."""
+def test_other_command_lines_are_split_like_a_shell() -> None:
+    """A backslash escapes on POSIX, and is literal on Windows."""
     assert split_command_line(r'''sh -c "echo 'a' \\n"''', is_windows=False) == ["sh", "-c", "echo 'a' \\n"]
     assert split_command_line(r"a\ b", is_windows=False) == ["a b"]
     assert split_command_line(r"a\ b", is_windows=True) == ["a\\", "b"]
@@ -128,14 +128,14 @@ def test_other_command_lines_are_split_as_a_shell_does() -> None:
 
 
 @given(st.lists(st.text(alphabet="ab \\\"'", max_size=8), max_size=4))
-def test_what_windows_quotes_it_splits(words: list[str]) -> None:
-    """The standard library quotes for Windows; splitting is the way back."""
+def test_windows_split_inverts_list2cmdline(words: list[str]) -> None:
+    """Words quoted by `subprocess.list2cmdline` are split into the same words."""
     from subprocess import list2cmdline
 
     assert words == split_command_line(list2cmdline(words), is_windows=True)
 
 
-def test_a_very_long_command_line_is_no_path(here: Path) -> None:
-    """It may be longer than any name of a file."""
-    assert len(started(f"python {'x' * 5000}")) == 2
-    assert started("x" * 5000) == ["x" * 5000]
+def test_long_command_line_is_not_a_path(working_folder: Path) -> None:
+    """A command line may exceed the maximum length of a file name."""
+    assert len(command_of(f"python {'x' * 5000}")) == 2
+    assert command_of("x" * 5000) == ["x" * 5000]

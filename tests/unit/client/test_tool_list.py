@@ -1,4 +1,4 @@
-"""Tools that MCP does not allow, in a list."""
+"""Invalid entries in a list of tools."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ IGNORED: tuple[tuple[dict[str, Any], str], ...] = (
 )
 
 
-@pytest.mark.parametrize(("more", "problem"), IGNORED, ids=str)
-def test_a_tool_is_used_without_a_malformed_field_that_it_does_not_need(more: dict[str, Any], problem: str) -> None:
-    """The field is dropped, and named."""
-    page = read_page(TOOLS, {"tools": [{**TOOL, **more}]})
+@pytest.mark.parametrize(("extra", "problem"), IGNORED, ids=str)
+def test_malformed_optional_field_is_dropped(extra: dict[str, Any], problem: str) -> None:
+    """The tool is kept without the field, and a warning and a lint finding name it."""
+    page = read_page(TOOLS, {"tools": [{**TOOL, **extra}]})
     assert page.items == [TOOL]
-    found = ToolSet.of(page.items, page.malformed)
-    assert found.warnings == (f"tool 't': {problem}; that is ignored",)
-    assert [(one.tool, one.rule, one.severity) for one in lint(found)] == [("t", "ignored", "error")]
+    toolset = ToolSet.of(page.items, page.malformed)
+    assert toolset.warnings == (f"tool 't': {problem}; that is ignored",)
+    assert [(finding.tool, finding.rule, finding.severity) for finding in lint(toolset)] == [("t", "ignored", "error")]
 
 
-def test_a_list_that_ends_in_the_middle_is_told() -> None:
-    """A cursor that is no text can't be followed."""
+def test_invalid_cursor_is_reported() -> None:
+    """A cursor that is not a string ends the list with a warning."""
     page = read_page(TOOLS, {"tools": [TOOL], "nextCursor": 5})
     assert (page.items, page.cursor) == ([TOOL], None)
     assert ToolSet.of(page.items, page.malformed).warnings == (

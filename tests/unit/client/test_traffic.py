@@ -1,4 +1,4 @@
-"""Messages between a transport and the SDK's session: matched, paced, never waited for in vain."""
+"""Messages between a transport and the SDK's session: matching, flow control and time limits."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ from tests.support.lines import Line
 
 
 def request(number: int | str, method: str = "tools/call") -> JSONRPCRequest:
-    """Make a request."""
+    """Return a request."""
     return JSONRPCRequest(jsonrpc="2.0", id=number, method=method)
 
 
-def result(number: Any, **more: Any) -> JSONRPCResponse:
-    """Make a result, also with an id that it may not have."""
-    return JSONRPCResponse.model_construct(None, jsonrpc="2.0", id=number, result=more)
+def result(number: Any, **fields: Any) -> JSONRPCResponse:
+    """Return a result, even with an invalid ID."""
+    return JSONRPCResponse.model_construct(None, jsonrpc="2.0", id=number, result=fields)
 
 
 def error(number: int | str | None) -> JSONRPCError:
-    """Make an error."""
+    """Return an error response."""
     return JSONRPCError(jsonrpc="2.0", id=number, error=ErrorData(code=1, message="no"))
 
 
-def cancelled(number: int | str) -> JSONRPCNotification:
-    """Make the notification that a request was given up."""
+def cancellation(number: int | str) -> JSONRPCNotification:
+    """Return the notification that cancels a request."""
     return JSONRPCNotification(jsonrpc="2.0", method="notifications/cancelled", params={"requestId": number})
 
 
-class Reports:
-    """What the traffic tells of."""
+class Recorder:
+    """Record the callbacks of the traffic."""
 
     def __init__(self) -> None:
         self.strays: list[tuple[str, bool]] = []
@@ -55,7 +55,7 @@ class Reports:
         self.unprobed: list[float] = []
 
     def traffic(self, probe_s: float | None = None) -> Traffic:
-        """Make the traffic of a connection."""
+        """Return the traffic of a connection."""
         observer = TrafficObserver(
             sending=self.sent.append,
             unprobed=self.unprobed.append,
@@ -65,71 +65,71 @@ class Reports:
 
 
 @pytest.mark.parametrize(
-    ("sent", "answer", "arrives"),
+    ("sent", "answer", "expected_id"),
     [
         ([request(1)], error(None), 1),
         ([request(1)], error("x"), 1),
         ([request(1)], error("1"), 1),
-        ([request(1), cancelled(1)], error(1), 1),  # late: the SDK drops it
+        ([request(1), cancellation(1)], error(1), 1),  # late; the SDK drops it
         ([request(1), request("listen-0", "subscriptions/listen")], error(None), 1),
         ([request(1), request(2)], error(None), None),
-        ([request(1), cancelled(1), request(2)], error(None), None),
-        ([request(1)], error(7), None),  # of the right type, and of no request
+        ([request(1), cancellation(1), request(2)], error(None), None),
+        ([request(1)], error(7), None),  # an integer that no request has
         ([], error(None), None),
         ([request("listen-0", "subscriptions/listen")], error(None), None),
     ],
 )
-def test_an_answer_is_for_the_only_request_that_it_can_be_for(
-    sent: list[JSONRPCMessage], answer: JSONRPCError, arrives: int | str | None
+def test_unmatched_error_goes_to_the_only_candidate(
+    sent: list[JSONRPCMessage], answer: JSONRPCError, expected_id: int | str | None
 ) -> None:
-    """It arrives with the id of that; where it may be for several, or for none, it is told of."""
-    reports = Reports()
-    traffic = reports.traffic()
+    """The error gets the ID of the only pending request. With several candidates or none, it is reported as a stray."""
+    recorder = Recorder()
+    traffic = recorder.traffic()
     for message in sent:
         traffic.begin(message)
     item = traffic.match_incoming(SessionMessage(answer))
-    assert (item.message.id if isinstance(item, SessionMessage) else None) == arrives  # type: ignore[union-attr]
-    assert len(reports.strays) == (arrives is None)
+    assert (item.message.id if isinstance(item, SessionMessage) else None) == expected_id  # type: ignore[union-attr]
+    assert len(recorder.strays) == (expected_id is None)
 
 
-def test_a_request_that_was_answered_is_no_candidate() -> None:
-    """Of two requests, the one that is left is meant."""
-    reports = Reports()
-    traffic = reports.traffic()
+def test_answered_request_is_not_a_candidate() -> None:
+    """Of two requests, the unanswered one gets a result without an ID."""
+    recorder = Recorder()
+    traffic = recorder.traffic()
     traffic.begin(request(1))
     traffic.begin(request(2))
     traffic.match_incoming(SessionMessage(result(1)))
     item = traffic.match_incoming(SessionMessage(result(None, a=1)))
     assert isinstance(item, SessionMessage)
     assert item.message == result(2, a=1)
-    assert reports.strays == [('a result without an id while one request was pending: {"a": 1}', True)]
+    assert recorder.strays == [('a result without an id while one request was pending: {"a": 1}', True)]
 
 
-async def test_a_request_that_could_not_be_sent_waits_for_nothing() -> None:
-    """Neither does the probe: another answer is not for it, and its time limit is not to blame."""
-    reports = Reports()
-    traffic = reports.traffic(1.0)
+async def test_unsent_request_is_not_a_candidate() -> None:
+    """A forgotten probe receives no response, and its time limit is not reported."""
+    recorder = Recorder()
+    traffic = recorder.traffic(1.0)
     traffic.begin(request(1, "server/discover"))
     traffic.forget(request(1, "server/discover"))
     traffic.begin(request(2, "initialize"))
     item = traffic.match_incoming(SessionMessage(error(None)))
     assert isinstance(item, SessionMessage)
     assert item.message == error(2)
-    assert (traffic.no_probe(), reports.unprobed) == (None, [])
+    assert (traffic.no_probe(), recorder.unprobed) == (None, [])
 
 
-def test_the_last_message_of_the_server_is_known_if_it_is_an_error() -> None:
-    """So that nothing that the server said is taken for the end of the connection."""
-    traffic = Reports().traffic()
+def test_last_error_is_cleared_by_the_next_message() -> None:
+    """`last_error` is set only while the server's last message is an error."""
+    traffic = Recorder().traffic()
     traffic.begin(request(1))
     traffic.match_incoming(SessionMessage(error(1)))
     assert traffic.last_error == ErrorData(code=1, message="no")
-    traffic.match_incoming(SessionMessage(cancelled("a")))
+    traffic.match_incoming(SessionMessage(cancellation("a")))
     assert traffic.last_error is None
 
 
 @pytest.mark.parametrize(
-    ("sent", "arrives"),
+    ("sent", "expected"),
     [
         ('{"jsonrpc": "2.0", "id": 1, "error": "full"}', "full"),
         ('{"jsonrpc": "2.0", "id": null, "error": "full"}', "full"),
@@ -138,18 +138,21 @@ def test_the_last_message_of_the_server_is_known_if_it_is_an_error() -> None:
         ('{"jsonrpc": "2.0", "method": 7}', None),
     ],
 )
-def test_what_the_sdk_can_not_read_of_an_event_stream_is_read(sent: str, arrives: str | None) -> None:
-    """Its SSE transport hands on the error in place of the message; what answers nothing is told of."""
-    reports = Reports()
-    traffic = reports.traffic()
+def test_invalid_sse_message_is_matched_or_reported(sent: str, expected: str | None) -> None:
+    """The SDK's SSE transport passes the validation error instead of the message.
+
+    One that answers no request is a stray.
+    """
+    recorder = Recorder()
+    traffic = recorder.traffic()
     traffic.begin(request(1))
     with pytest.raises(ValidationError) as caught:
         jsonrpc_message_adapter.validate_json(sent, by_name=False)
     item = traffic.match_incoming(caught.value)
-    assert (item is None) == (arrives is None) == bool(reports.strays)
-    if arrives and isinstance(item, SessionMessage) and isinstance(item.message, JSONRPCError):
+    assert (item is None) == (expected is None) == bool(recorder.strays)
+    if expected and isinstance(item, SessionMessage) and isinstance(item.message, JSONRPCError):
         assert item.message.id == 1
-        assert item.message.error.message.startswith(arrives)
+        assert item.message.error.message.startswith(expected)
 
 
 INITIALIZED = {"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {"name": "s", "version": "1"}}
@@ -160,13 +163,13 @@ DISCOVERED = {
 }  # fmt: skip
 
 
-def connected(reports: Reports, probe_s: float, server: Coroutine[Any, Any, None], line: Line) -> tuple[str, float]:
-    """Connect to a server on virtual time; give the protocol that was agreed on, and the seconds that it took."""
+def connect(recorder: Recorder, probe_s: float, server: Coroutine[Any, Any, None], line: Line) -> tuple[str, float]:
+    """Connect to a server on virtual time. Return the negotiated protocol and the duration in seconds."""
 
     async def main() -> tuple[str, float]:
         serving = asyncio.create_task(server)
         loop = asyncio.get_running_loop()
-        async with Client(reports.traffic(probe_s).wrap(line.open(), lambda: None), mode="auto", cache=None) as client:
+        async with Client(recorder.traffic(probe_s).wrap(line.open(), lambda: None), mode="auto", cache=None) as client:
             took = loop.time()
             await serving
             line.to_client.close()
@@ -175,23 +178,26 @@ def connected(reports: Reports, probe_s: float, server: Coroutine[Any, Any, None
     return virtual_time.run(main())
 
 
-def test_a_probe_that_is_not_answered_has_a_limit_of_its_own() -> None:
-    """Then the older handshake is sent; an answer to the probe that comes late after all confuses nobody."""
-    reports, line = Reports(), Line()
+def test_unanswered_probe_falls_back_to_initialize() -> None:
+    """The probe has its own time limit, after which `initialize` is sent.
+
+    A late response to the probe has no effect.
+    """
+    recorder, line = Recorder(), Line()
 
     async def server() -> None:
         probe, initialize = await line.receive(), await line.receive()
         line.say(result(probe.id, **DISCOVERED))
         line.say(result(initialize.id, **INITIALIZED))
 
-    assert connected(reports, 2, server(), line) == ("2025-11-25", 2)
-    assert (reports.unprobed, reports.strays) == ([2], [])
-    assert reports.sent == ["server/discover", "initialize"]
+    assert connect(recorder, 2, server(), line) == ("2025-11-25", 2)
+    assert (recorder.unprobed, recorder.strays) == ([2], [])
+    assert recorder.sent == ["server/discover", "initialize"]
 
 
-def test_a_probe_that_is_answered_in_time_is_used() -> None:
-    """Other messages may come before, and no time limit is left."""
-    reports, line = Reports(), Line()
+def test_probe_answered_in_time_is_used() -> None:
+    """Other messages may arrive first. The connection keeps no time limit afterwards."""
+    recorder, line = Recorder(), Line()
 
     async def server() -> None:
         probe = await line.receive()
@@ -202,13 +208,13 @@ def test_a_probe_that_is_answered_in_time_is_used() -> None:
         line.say(result(probe.id, **DISCOVERED))
         await asyncio.sleep(20)
 
-    assert connected(reports, 2, server(), line) == ("2026-07-28", 1.5)
-    assert reports.unprobed == []
+    assert connect(recorder, 2, server(), line) == ("2026-07-28", 1.5)
+    assert recorder.unprobed == []
 
 
 def test_an_error_without_an_id_answers_the_probe() -> None:
-    """And then `initialize`, which is the only request that waits by then."""
-    reports, line = Reports(), Line()
+    """A result with an unknown ID then answers `initialize`, the only pending request."""
+    recorder, line = Recorder(), Line()
 
     async def server() -> None:
         await line.receive()
@@ -216,62 +222,62 @@ def test_an_error_without_an_id_answers_the_probe() -> None:
         await line.receive()
         line.say(result("?", **INITIALIZED))
 
-    assert connected(reports, 2, server(), line) == ("2025-11-25", 0)
-    assert reports.unprobed == []
+    assert connect(recorder, 2, server(), line) == ("2025-11-25", 0)
+    assert recorder.unprobed == []
 
 
-async def test_a_flood_leaves_time_for_others() -> None:
-    """However much is there to be taken, other tasks get their turns in between."""
-    line, turns, taken = Line(), 0, 0
+async def test_flood_of_messages_does_not_starve_other_tasks() -> None:
+    """Other tasks run while 6400 queued messages are read."""
+    line, turns, received = Line(), 0, 0
 
-    async def other() -> None:
+    async def count_turns() -> None:
         nonlocal turns
         while True:
             turns += 1
             await asyncio.sleep(0)
 
-    counting = asyncio.create_task(other())
+    counting = asyncio.create_task(count_turns())
     for _ in range(6400):
         line.say(JSONRPCNotification(jsonrpc="2.0", method="notifications/progress"))
     line.to_client.close()
-    async with Reports().traffic().wrap(line.open(), lambda: None) as (read, _), read:
-        taken = len([message async for message in read])
+    async with Recorder().traffic().wrap(line.open(), lambda: None) as (read, _), read:
+        received = len([message async for message in read])
     counting.cancel()
-    assert taken == 6400
+    assert received == 6400
     assert turns >= 200
 
 
-async def test_a_server_that_asks_without_end_is_read_no_further() -> None:
-    """So many of its requests are handed on at once, and more when some were answered or withdrawn."""
+async def test_number_of_unanswered_server_requests_is_bounded() -> None:
+    """At most 500 requests of the server are delivered until some are answered."""
     line = Line()
     for number in range(2000):
         line.say(request(number, "ping"))
-    async with Reports().traffic().wrap(line.open(), lambda: None) as (read, write), read, write:
-        taken: list[Any] = []
+    async with Recorder().traffic().wrap(line.open(), lambda: None) as (read, write), read, write:
+        received: list[Any] = []
 
         async def settle() -> int:
             for _ in range(2000):
                 await asyncio.sleep(0)
-            return len(taken)
+            return len(received)
 
-        taking = asyncio.create_task(_collect(read, taken))
+        collecting = asyncio.create_task(_collect(read, received))
         assert await settle() == 500
         for number in range(100):
             await write.send(SessionMessage(result(number)))
         assert await settle() == 600
-        taking.cancel()
+        collecting.cancel()
 
 
-async def _collect(read: Any, taken: list[Any]) -> None:
+async def _collect(read: Any, received: list[Any]) -> None:
     async for message in read:
-        taken.append(message)  # noqa: PERF401  what was taken so far is looked at meanwhile
+        received.append(message)  # noqa: PERF401  the test reads the list while it grows
 
 
-def test_a_cancellation_that_is_held_up_holds_nobody_up() -> None:
-    """A server that reads nothing may be given up all the same; what was not sent by the end is dropped."""
+def test_blocked_cancellation_does_not_delay_the_caller() -> None:
+    """A cancellation that the server does not read is dropped when the connection closes."""
 
-    class Full:
-        """The writing end of a transport that nobody reads."""
+    class BlockedStream:
+        """The write stream of a transport that is never read."""
 
         async def send(self, item: SessionMessage) -> None:
             await asyncio.Event().wait()
@@ -283,31 +289,31 @@ def test_a_cancellation_that_is_held_up_holds_nobody_up() -> None:
             return
 
     @asynccontextmanager
-    async def open_full() -> AsyncIterator[tuple[Any, Any]]:
-        yield None, Full()
+    async def open_blocked() -> AsyncIterator[tuple[Any, Any]]:
+        yield None, BlockedStream()
 
     async def main() -> float:
-        async with Reports().traffic().wrap(open_full(), lambda: None) as (_, write), write:
-            await write.send(SessionMessage(cancelled(1)))
+        async with Recorder().traffic().wrap(open_blocked(), lambda: None) as (_, write), write:
+            await write.send(SessionMessage(cancellation(1)))
             return asyncio.get_running_loop().time()
 
     assert virtual_time.run(main()) == 0.25
 
 
-@pytest.mark.parametrize(("steps", "took"), [([1, 2, 3], [1.0, 2.0, 3.0]), ([1, 1, 0, 2], [1.0, 2.0])])
-def test_a_list_of_tools_reports_progress(steps: list[float], took: list[float]) -> None:
-    """It has a token of its own, since the SDK's client gives it none; what increases is told."""
+@pytest.mark.parametrize(("steps", "expected"), [([1, 2, 3], [1.0, 2.0, 3.0]), ([1, 1, 0, 2], [1.0, 2.0])])
+def test_tool_list_reports_increasing_progress(steps: list[float], expected: list[float]) -> None:
+    """`tools/list` has its own progress token, since the SDK's client adds none. Only increases are reported."""
     line, progressed = Line(), list[float]()
 
     async def serve() -> None:
-        asked = await line.receive()
-        line.answer(asked.id, INITIALIZED)
+        message = await line.receive()
+        line.answer(message.id, INITIALIZED)
         await line.receive()
-        asked = await line.receive()
+        message = await line.receive()
         for step in steps:
-            token = asked.params["_meta"]["progressToken"]
+            token = message.params["_meta"]["progressToken"]
             line.notify("notifications/progress", {"progressToken": token, "progress": step, "total": "many"})
-        line.answer(asked.id, {"tools": []})
+        line.answer(message.id, {"tools": []})
 
     async def main() -> None:
         serving = asyncio.create_task(serve())
@@ -318,4 +324,4 @@ def test_a_list_of_tools_reports_progress(steps: list[float], took: list[float])
             line.to_client.close()
 
     virtual_time.run(main())
-    assert progressed == took
+    assert progressed == expected

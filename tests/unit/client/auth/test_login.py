@@ -1,4 +1,4 @@
-"""Logging in: callback parameters, refusals, and the identity of a server."""
+"""Logging in: callback parameters, challenges, and the identity of a server."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from mcprun.errors import UsageError
 
 
 @given(query=st.text(max_size=20), state=st.text(st.characters(min_codepoint=48, max_codepoint=122), min_size=8))
-def test_no_query_is_an_answer_without_the_state(query: str, state: str) -> None:
-    """Whatever a stranger sends, it is passed over."""
+def test_callback_without_the_state_is_ignored(query: str, state: str) -> None:
+    """Any query string without the expected `state` returns None."""
     assert answer_of(query, state) is None
 
 
-def test_what_an_answer_says() -> None:
-    """A code with the state is the answer, with the issuer where it is named (RFC 9207); an error is raised."""
+def test_callback_returns_the_code_or_raises_the_error() -> None:
+    """The answer has the code, the state and the issuer (RFC 9207). An error response raises `OAuthFlowError`."""
     answer = answer_of("code=a%2Bb&state=s&iss=https%3A%2F%2Fx", "s")
     assert answer
     assert (answer.code, answer.state, answer.iss) == ("a+b", "s", "https://x")
@@ -43,34 +43,34 @@ def test_what_an_answer_says() -> None:
         (403, "Bearer error=insufficient_scope, scope=a", None, (403, "a", None)),
     ],
 )
-def test_the_refusal_that_the_sdk_is_shown(
+def test_challenge_for_the_sdk_has_the_requested_scope(
     status: int | None, header: str, scope: str | None, expected: tuple[int, str | None, str | None]
 ) -> None:
-    """Scopes that somebody asks for take the place of the server's, and are added to for a call that needs more."""
+    """A requested scope replaces the server's scope on 401, and is extended by it on 403."""
     request = httpx2.Request("POST", "http://x")
-    refusal = httpx2.Response(status, headers={"www-authenticate": header}, request=request) if status else None
-    shown = challenge_for("http://x", refusal, scope)
-    found = [extract_field_from_www_auth(shown, name) for name in ("scope", "resource_metadata")]
-    assert (shown.status_code, *found) == expected
+    response = httpx2.Response(status, headers={"www-authenticate": header}, request=request) if status else None
+    challenge = challenge_for("http://x", response, scope)
+    found = [extract_field_from_www_auth(challenge, name) for name in ("scope", "resource_metadata")]
+    assert (challenge.status_code, *found) == expected
 
 
-def test_entries_of_configurations() -> None:
-    """What is no client is none; what is one, but of other types, is refused."""
+def test_oauth_entry_is_read_and_validated() -> None:
+    """An entry without a client is None. A client with values of the wrong type is an error."""
     assert registered_client({"url": "x"}, "f") is None
     assert registered_client({"oauth": True}, "f") is None
     assert registered_client({"oauth": {"clientId": "a"}}, "f") == OAuthClient(client_id="a")
-    wrongs: tuple[dict[str, Any], ...] = (
+    invalid_entries: tuple[dict[str, Any], ...] = (
         {"clientId": 1},
         {"clientSecret": []},
         {"callbackPort": "x"},
         {"callbackPort": 0},
     )
-    for wrong in wrongs:
+    for entry in invalid_entries:
         with pytest.raises(UsageError, match=r"^f: "):
-            registered_client({"oauth": wrong}, "f")
+            registered_client({"oauth": entry}, "f")
 
 
-def test_a_server_is_the_same_however_it_is_written() -> None:
-    """Case of scheme and host, a fragment and a user make no other server; a path and a query do."""
+def test_server_key_is_normalized() -> None:
+    """Case of scheme and host, a fragment and user information are ignored. Path and query are not."""
     assert Key.of("HTTP://u:p@Example.COM/MCP?a#b") == Key.of("http://example.com/MCP?a")
     assert len({Key.of(f"http://x/{path}") for path in ("", "a", "A", "a?b")}) == 4
