@@ -1,4 +1,4 @@
-"""Differences that look alike are shown by code points."""
+"""Differences between texts that look alike are shown as code points."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mcprun.report.html.side_by_side import side_by_side
 from mcprun.tools.format import ValueFormatter
 from tests.support.runs import call
 
-UNSEEN = [
+LOOK_ALIKE = [
     ("caf\u00e9!", "cafe\u0301!", "caf<U+00E9>!", "cafe<U+0301>!"),
     ("\ud55c", "\u1112\u1161\u11ab", "<U+D55C>", "<U+1112><U+1161><U+11AB>"),
     ("ab", "a\u200bb", "ab", "a<U+200B>b"),
@@ -39,41 +39,41 @@ UNSEEN = [
     ("\u00e9?", "e\u0301!", "<U+00E9>?", "e<U+0301>!"),
 ]
 
-SEEN = [("naive", "na\u00efve"), ("ab", "a b"), ("\u4f60", "\u518d"), ("a one", "a two"), ("a", "\u00e9")]
+DISTINCT = [("naive", "na\u00efve"), ("ab", "a b"), ("\u4f60", "\u518d"), ("a one", "a two"), ("a", "\u00e9")]
 
 
-@pytest.mark.parametrize(("one", "other", "shown", "other_shown"), UNSEEN)
-def test_what_hides_a_difference_is_shown(one: str, other: str, shown: str, other_shown: str) -> None:
-    """On both sides, and nowhere else."""
+@pytest.mark.parametrize(("one", "other", "shown", "other_shown"), LOOK_ALIKE)
+def test_invisible_difference_is_shown_as_code_points(one: str, other: str, shown: str, other_shown: str) -> None:
+    """Only the characters that differ are replaced, on both sides."""
     assert reveal(one, other) == (shown, other_shown)
     assert reveal(other, one) == (other_shown, shown)
     assert reveal(f"\u00e9 {one} x", f"\u00e9 {other} x")[0][:2] == "\u00e9 "
 
 
-@pytest.mark.parametrize(("one", "other"), SEEN)
-def test_what_can_be_seen_stays(one: str, other: str) -> None:
+@pytest.mark.parametrize(("one", "other"), DISTINCT)
+def test_visible_difference_is_unchanged(one: str, other: str) -> None:
     """Texts of any script stay readable."""
     assert reveal(one, other) == (one, other)
 
 
 @given(st.text(max_size=8), st.text(max_size=8))
-def test_two_texts_that_differ_are_shown_apart(one: str, other: str) -> None:
-    """Whatever they hold, they are still apart when what looks the same is taken for the same."""
+def test_different_texts_stay_different_after_normalization(one: str, other: str) -> None:
+    """The shown texts are equal only if the texts are, even after NFC normalization and without surrounding space."""
     shown, other_shown = reveal(one, other)
     assert (shown == other_shown) == (one == other)
     normal = [unicodedata.normalize("NFC", text).strip() for text in (shown, other_shown)]
     assert (normal[0] == normal[1]) == (one == other)
 
 
-def test_a_name_in_another_normal_form_is_shown() -> None:
-    """One that is gone and one that is new may look the same."""
+def test_name_in_another_normal_form_shows_code_points() -> None:
+    """A removed name and an added name may look the same."""
     assert (reveal_name("caf\u00e9"), reveal_name("cafe\u0301")) == ("caf\u00e9", "cafe<U+0301>")
 
 
-def test_messages_of_calls() -> None:
-    """Inputs, results and names of tools."""
-    made = call("get", "cafe\u0301", input={"k": "a\u200bb"})
-    for wanted, message in (
+def test_call_mismatch_shows_code_points() -> None:
+    """The message shows code points in inputs, results and tool names."""
+    actual = call("get", "cafe\u0301", input={"k": "a\u200bb"})
+    for expected, message in (
         ({"tool": "get", "input": {"k": "ab"}}, 'expected get{k: "ab"}, got get{k: "a<U+200B>b"}'),
         (
             {"tool": "get", "result": "caf\u00e9"},
@@ -81,12 +81,12 @@ def test_messages_of_calls() -> None:
         ),
         ({"tool": "g\u0435t"}, 'expected g<U+0435>t{}, got get{k: "a<U+200B>b"}'),
     ):
-        assert mismatch(ExpectedCall.model_validate(wanted), made, ValueFormatter()) == message
+        assert mismatch(ExpectedCall.model_validate(expected), actual, ValueFormatter()) == message
 
 
-@pytest.mark.parametrize(("one", "other", "shown", "other_shown"), UNSEEN)
-def test_differences_of_values(one: str, other: str, shown: str, other_shown: str) -> None:
-    """In a value, in a text of several lines, and in the key of an object; also side by side."""
+@pytest.mark.parametrize(("one", "other", "shown", "other_shown"), LOOK_ALIKE)
+def test_value_difference_shows_code_points(one: str, other: str, shown: str, other_shown: str) -> None:
+    """Code points are shown in a value, in a multi-line text and in an object key, also side by side."""
 
     def lines(before: Any, after: Any) -> list[str]:
         return [f"{sign} {text}" for sign, text in value_pairs(Change("result", before, after)) if sign != " "]
@@ -97,18 +97,18 @@ def test_differences_of_values(one: str, other: str, shown: str, other_shown: st
         assert lines(f"x\n{one}", f"x\n{other}") == [f"- {shown}", f"+ {other_shown}"]
         assert look_alike(one, other) == (lines({one: 1}, {other: 1}) == [f"- {shown}: 1", f"+ {other_shown}: 1"])
     sides = side_by_side({"a": one}, {"a": other})
-    assert [marked(side) for side in sides] == [[f'  "a": "{shown}"'], [f'  "a": "{other_shown}"']]
+    assert [marked_lines(side) for side in sides] == [[f'  "a": "{shown}"'], [f'  "a": "{other_shown}"']]
     sides = side_by_side(f"x\n{one}.", f"x\n{other}.")
-    assert marked(sides[0]) != marked(sides[1])
+    assert marked_lines(sides[0]) != marked_lines(sides[1])
 
 
-def marked(side: list[tuple[str, bool]]) -> list[str]:
-    """Return the lines that are marked."""
+def marked_lines(side: list[tuple[str, bool]]) -> list[str]:
+    """Return the marked lines."""
     return [line for line, is_marked in side if is_marked]
 
 
-def test_ends_of_lines_differ_side_by_side() -> None:
-    """A line feed in place of a carriage return and one, and a last line without."""
+def test_side_by_side_shows_line_ending_differences() -> None:
+    """A carriage return and a missing final newline are marked."""
     before, after = side_by_side("a\r\nb\n", "a\nb")
     assert before == [("a<U+000D>", True), ("b", True)]
     assert after == [("a", True), ("b  (no newline at the end)", True)]

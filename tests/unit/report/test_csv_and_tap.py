@@ -26,7 +26,7 @@ if sys.platform == "win32":
 @given(st.text() | st.just(EVIL) | st.just("=1+1"))
 @settings(deadline=None)
 def test_csv_holds_any_text(text: str) -> None:
-    """A row stays a row, nothing is a control or a formula."""
+    """A transcript is one row, and no cell holds a control character or starts like a formula."""
     rows = list(
         csv.reader(
             io.StringIO(
@@ -45,23 +45,23 @@ def test_csv_holds_any_text(text: str) -> None:
 @given(runs())
 @example(EXCUSED)
 @settings(deadline=None)
-def test_tap_is_red_when_the_exit_code_is(run: RunData) -> None:
-    """Each test point has a line, in order; those that are not ok, but for what is excused, make the exit code."""
+def test_tap_fails_exactly_if_the_exit_code_does(run: RunData) -> None:
+    """Test points are numbered in order. The exit code is not 0 exactly if a `not ok` has no `# TODO`."""
     version, plan, *lines = tap(run).split("\n")
     points = [line for line in lines if re.match(r"(not )?ok \d", line)]
     assert (version, plan) == ("TAP version 14", f"1..{len(points)}")
     assert [int(re.findall(r"ok (\d+)", line)[0]) for line in points] == list(range(1, len(points) + 1))
-    is_red = any(line.startswith("not ok") and " # TODO " not in line for line in points)
-    assert is_red == (run.code is not ExitCode.PASSED)
+    has_failed = any(line.startswith("not ok") and " # TODO " not in line for line in points)
+    assert has_failed == (run.code is not ExitCode.PASSED)
 
 
 @given(st.text() | st.just("#TODO") | st.just(EVIL))
 @settings(deadline=None)
 def test_tap_holds_any_text(text: str) -> None:
-    """No text is a directive, a test point or a line of its own; the diagnostics are YAML whose values are JSON."""
+    """No text becomes a directive, a test point or a line of its own. Diagnostics are YAML with JSON values."""
     lines = tap(facts(transcript(text, Verdict.FAILED, text=text))).splitlines()
     assert lines[2].startswith("not ok 1 - ")
     assert not re.search(r"(?<!\\)#", lines[2])
     assert (lines[3], lines[-1]) == ("  ---", "  ...")
-    reported = dict(line.strip().split(": ", 1) for line in lines[4:-1])
-    assert json.loads(reported["verdict"]) == "failed"
+    diagnostics = dict(line.strip().split(": ", 1) for line in lines[4:-1])
+    assert json.loads(diagnostics["verdict"]) == "failed"

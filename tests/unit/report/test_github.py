@@ -1,4 +1,4 @@
-"""GitHub annotations and log commands."""
+"""GitHub annotations and workflow commands."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tests.support.workflow_commands import taken
 @given(
     st.text(st.characters(exclude_characters="\0"), min_size=1) | st.sampled_from(["a\nx=1", "<<", "a\r", "\nEOF\n"])
 )
-def test_no_folder_is_another_output(name: str) -> None:
-    """Whatever the folder of a run is called, each output is set once."""
+def test_folder_name_cannot_set_another_output(name: str) -> None:
+    """Each output is set once, whatever the name of the run's folder."""
     run = Run(Path(name), facts().record)
     outputs = outputs_of(step_outputs(run))
     assert {"run": str(Path(name)), "passed": "0", "failed": "0", "error": "0", "skipped": "0"} == outputs
@@ -61,8 +61,10 @@ def test_no_folder_is_another_output(name: str) -> None:
         ("repo", "repo", "a\0b", "a\0b"),
     ],
 )
-def test_the_file_of_an_annotation(tmp_path: Path, workspace: str, folder: str, name: str, file: str) -> None:
-    """It is the path of the file itself in the checkout, however it was called; there is none for one outside of it."""
+def test_annotation_has_the_path_in_the_checkout(
+    tmp_path: Path, workspace: str, folder: str, name: str, file: str
+) -> None:
+    """The path is that of the file itself, relative to the checkout. A file outside the checkout has none."""
     (tmp_path / "repo" / "sub").mkdir(parents=True)
     (tmp_path / "other").mkdir()
     for one in ("repo/p.jsonl", "repo/sub/q.jsonl", "other/p.jsonl"):
@@ -79,10 +81,10 @@ def test_the_file_of_an_annotation(tmp_path: Path, workspace: str, folder: str, 
 
 
 @pytest.mark.parametrize("count", [0, SHOWN, SHOWN + 1, 500])
-def test_there_are_never_more_than_are_shown(count: int) -> None:
-    """The last one counts the rest, and what ended the run comes first."""
+def test_number_of_annotations_is_bounded(count: int) -> None:
+    """The run's error comes first. The last annotation counts the omitted ones."""
     error = ErrorInfo(kind=ErrorKind.BUDGET, message="spent")
-    items = [transcript(f"q{at}", Verdict.FAILED) for at in range(count)]
+    items = [transcript(f"q{number}", Verdict.FAILED) for number in range(count)]
     lines = list(commands(facts(*items, error=error, state="interrupted")))
     assert lines[0] == "::error title=mcprun::budget: spent"
     assert len(lines) == min(count + 1, SHOWN)
@@ -92,8 +94,8 @@ def test_there_are_never_more_than_are_shown(count: int) -> None:
 
 @given(st.text() | st.just(EVIL), st.text(min_size=1) | st.just(EVIL))
 @settings(deadline=None)
-def test_a_command_is_one_line(text: str, name: str) -> None:
-    """Whatever a query is called and a server says, the runner takes one error, with our properties."""
+def test_annotation_is_one_command_on_one_line(text: str, name: str) -> None:
+    """The runner parses one error with mcprun's properties, whatever the texts contain."""
     (line,) = commands(facts(transcript(name, Verdict.FAILED, text=text)))
     assert not set("\r\n\x1b\u202e") & set(line)
     command = taken(line)
@@ -103,11 +105,11 @@ def test_a_command_is_one_line(text: str, name: str) -> None:
 
 @given(st.lists(st.text() | st.sampled_from(["::", "##[", "error", "]", " ", "\n", "\u3000", "#", ":"])).map("".join))
 @settings(deadline=None)
-def test_no_text_is_a_command(text: str) -> None:
-    """Neither form is left, wherever a line begins, and taking the spaces out gives the text back."""
-    reported = without_commands(text)
-    assert not re.search(r"(?m)^\s*::|##\[", reported)
-    assert "".join(reported.split()) == "".join(text.split())
+def test_text_contains_no_workflow_command(text: str) -> None:
+    """Neither command syntax remains. Without whitespace, the text is unchanged."""
+    escaped = without_commands(text)
+    assert not re.search(r"(?m)^\s*::|##\[", escaped)
+    assert "".join(escaped.split()) == "".join(text.split())
 
 
 COMMANDS = ["::", ":", "##[", "#", "[", "##vso[", "vso", "error", "]", " ", "\n", "\r", "\u3000", "\x1b[31m", "x"]
@@ -115,18 +117,18 @@ COMMANDS = ["::", ":", "##[", "#", "[", "##vso[", "vso", "error", "]", " ", "\n"
 
 @given(st.lists(st.sampled_from(COMMANDS)).map("".join), st.data())
 @example("\n:" + ":error::x", None)
-def test_no_pieces_make_a_command(text: str, data: st.DataObject | None) -> None:
-    """However a text is cut, what is written has none, and all of the text."""
-    breaker, reported, rest = Breaker(), "", text
+def test_chunked_text_contains_no_workflow_command(text: str, data: st.DataObject | None) -> None:
+    """The output has no command and all of the text, however the text is split."""
+    breaker, escaped, rest = Breaker(), "", text
     while rest:
         size = data.draw(st.integers(1, len(rest))) if data else 2
-        reported += breaker.take(rest[:size])
+        escaped += breaker.take(rest[:size])
         rest = rest[size:]
-    assert not re.search(r"(?:\A|[\r\n])(?:\s|\x1b\[31m)*::|##\w*\[", reported)
-    assert "".join(reported.split()) == "".join(text.split())
+    assert not re.search(r"(?:\A|[\r\n])(?:\s|\x1b\[31m)*::|##\w*\[", escaped)
+    assert "".join(escaped.split()) == "".join(text.split())
 
 
-def test_line_breaks_without_end_are_no_work() -> None:
-    """A text is looked through once."""
+def test_commands_are_escaped_in_linear_time() -> None:
+    """Half a million line breaks or `#` are scanned once."""
     assert without_commands("\n" * 500_000 + "::error::x").endswith("\n: :error::x")
     assert without_commands("#" * 500_000 + "a" * 500_000).count(" ") == 0

@@ -1,4 +1,4 @@
-"""JUnit files: when they are red, and hostile text."""
+"""JUnit files: failures, and hostile text."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if sys.platform == "win32":
 @given(runs())
 @example(EXCUSED)
 @settings(deadline=None)
-def test_a_file_is_red_when_the_exit_code_is(run: RunData) -> None:
-    """It holds a failure or an error exactly when the exit code is not 0, and its counts are those of its testcases."""
+def test_junit_fails_exactly_if_the_exit_code_does(run: RunData) -> None:
+    """A failure or an error is present exactly if the exit code is not 0. The counts match the test cases."""
     suite = ET.fromstring(junit(run))[0]
     marks = [child.tag for case in suite.iter("testcase") for child in case]
     assert (run.code is not ExitCode.PASSED) == ("failure" in marks or "error" in marks)
@@ -38,7 +38,7 @@ def test_a_file_is_red_when_the_exit_code_is(run: RunData) -> None:
 
 
 def test_hostile_text_stays_text() -> None:
-    """Tags are escaped, controls and what XML can't hold are made visible."""
+    """Tags are escaped. Control characters, and characters that XML forbids, are made visible."""
     text = junit(
         facts(transcript("q", Verdict.FAILED, text=EVIL), log=EVIL, against=BaselineData(EVIL, 1, "", (EVIL,)))
     )
@@ -50,9 +50,9 @@ def test_hostile_text_stays_text() -> None:
     assert r"\u202e\ufffe" in (failure.text or "")
 
 
-def test_a_run_in_which_everything_fails_is_not_too_long() -> None:
-    """Beyond some hundreds, failures are told without their calls, and none without its causes."""
-    text = junit(facts(*(transcript(f"q{at}", Verdict.FAILED, text=f"why {at}") for at in range(600))))
+def test_calls_are_listed_for_a_bounded_number_of_failures() -> None:
+    """All 600 failures have a message, but only the first 500 list their calls."""
+    text = junit(facts(*(transcript(f"q{number}", Verdict.FAILED, text=f"why {number}") for number in range(600))))
     lines = [failure.text or "" for failure in ET.fromstring(text).iter("failure")]
-    assert (len(lines), sum("call 0   add{a: 2}" in one for one in lines)) == (600, 500)
+    assert (len(lines), sum("call 0   add{a: 2}" in line for line in lines)) == (600, 500)
     assert lines[-1] == "why 599\n\n(run mcprun show to see the conversation)"

@@ -1,4 +1,4 @@
-"""Markdown reports: bounds, and text that stays text."""
+"""Markdown reports: length limits and escaping."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from tests.support.examples import examples
 from tests.support.facts import EVIL, facts, runs, transcript
 from tests.support.markdown_text import tokens
 
-OURS = re.compile(r"<(/?(code|summary)|/?details)>|<details><summary>|<!-- mcprun:[\w.-]+ -->\n?")
-"""The only HTML that a report brings."""
+REPORT_HTML = re.compile(r"<(/?(code|summary)|/?details)>|<details><summary>|<!-- mcprun:[\w.-]+ -->\n?")
+"""The only HTML in a report."""
 
 
-def test_all_passed() -> None:
-    """There is no table of what did not pass, nothing folded, and no command."""
+def test_report_of_a_passed_run_is_brief() -> None:
+    """The report has no table of failures, no folded section and no command."""
     text = markdown(facts(transcript("q")))
     assert text.startswith("<!-- mcprun:p -->\n### ✓ Passed: p, 1 passed\n")
     assert not any(word in text for word in ("Cause", "details", "```", "95% CI"))
 
 
-def test_a_run_that_is_not_whole() -> None:
-    """Why it ended stands at the top, and what differs from the baseline is shown."""
+def test_incomplete_run_shows_its_error_and_regressions() -> None:
+    """The report starts with the reason, and shows the differences from the baseline."""
     error = ErrorInfo(kind=ErrorKind.BUDGET, message="the budget is *spent*")
     against = BaselineData("base", 1, "1 changed, 2 unchanged", ("~ add  passed", "      - 5", "      + 6"))
     text = markdown(facts(transcript("q", Verdict.SKIPPED), error=error, state="interrupted", against=against))
@@ -42,9 +42,9 @@ def test_a_run_that_is_not_whole() -> None:
 @given(st.integers(0, 120), st.integers(LEAST_BYTES, COMMENT_BYTES), st.sampled_from(["x", "`", "😀", "\n"]))
 @settings(max_examples=examples(30), deadline=None)
 @example(13, 18_933, "`")
-def test_no_run_is_too_long(count: int, limit: int, letter: str) -> None:
-    """Whatever failed and whatever was said, the text keeps within its bytes, and counts what it leaves out."""
-    run = facts(*(transcript(f"q{at}", Verdict.FAILED, text=letter * 3000) for at in range(count)))
+def test_report_is_bounded(count: int, limit: int, letter: str) -> None:
+    """The report stays within its byte limit and counts what it omits."""
+    run = facts(*(transcript(f"q{number}", Verdict.FAILED, text=letter * 3000) for number in range(count)))
     text = markdown(run, limit)
     assert len(text.encode()) <= limit
     folded = text.count("<details>")
@@ -62,7 +62,7 @@ def test_no_run_is_too_long(count: int, limit: int, letter: str) -> None:
 ), st.text() | st.sampled_from([EVIL, "```\n# x", "x\n```\n<b>y</b>"]) | st.text(alphabet="`|<>@[]()*_~#-:/\\!&\n.wh")))  # fmt: skip
 @settings(deadline=None)
 def test_hostile_text_stays_text(run: RunData) -> None:
-    """Nothing that was said becomes a link, an image, emphasis, HTML, a mention, or leaves its cell or its fence."""
+    """No text becomes a link, an image, emphasis, HTML or a mention, or leaves its table cell or code block."""
     text = markdown(run)
     found = tokens(text)
     kinds = {token.type for token in found}
@@ -72,7 +72,7 @@ def test_hostile_text_stays_text(run: RunData) -> None:
     )
     for token in found:
         if token.type in ("html_inline", "html_block"):
-            assert OURS.match(token.content), token.content
+            assert REPORT_HTML.match(token.content), token.content
     outside = re.sub(r"(?ms)^(`{3,})\w+$.*?^\1$", "", text)
     assert not set("@`\x1b\u202e\r") & set(outside)
     for row in re.findall(r"^\| .*$", outside, re.MULTILINE):
@@ -80,8 +80,8 @@ def test_hostile_text_stays_text(run: RunData) -> None:
 
 
 @pytest.mark.parametrize("name", ["a b/ü.jsonl", "-->.jsonl", "-"])
-def test_the_mark_is_a_comment(name: str) -> None:
-    """Whatever the prompts are called, the first line is one comment."""
+def test_first_line_is_a_comment(name: str) -> None:
+    """The first line is one HTML comment, whatever the name of the prompts file."""
     run = facts(transcript("q"))
     named = run.record.prompts.model_copy(update={"file": name})
     first = markdown(facts(transcript("q"), prompts=named)).splitlines()[0]

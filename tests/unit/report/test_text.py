@@ -1,4 +1,4 @@
-"""Text for the terminal: visible characters and differences."""
+"""Terminal text: escaping of invisible characters, and differences."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from mcprun.tools.format import ValueFormatter
 
 
 @given(st.text())
-def test_visible_text_keeps_to_its_place(text: str) -> None:
-    """Whatever the text, only printable characters, line breaks and tabs are left."""
-    unseen = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-    left = {character for character in visible(text) if unicodedata.category(character) in unseen}
-    assert left <= {"\n", "\t"}
+def test_visible_text_has_no_control_characters(text: str) -> None:
+    """Only printable characters, line breaks and tabs remain."""
+    invisible = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    found = {character for character in visible(text) if unicodedata.category(character) in invisible}
+    assert found <= {"\n", "\t"}
 
 
 @given(st.text() | st.text(alphabet="ab \n", max_size=400), st.text(max_size=3), st.text(max_size=3))
-def test_what_differs_is_shown_to_differ(alike: str, one: str, other: str) -> None:
-    """Two texts, or two values, that are not the same are never shown as the same, however long, and bounded."""
-    for text in (alike, alike * 50):
+def test_different_values_are_shown_differently(common: str, one: str, other: str) -> None:
+    """Values of any length are shown as equal only if they are, and in bounded length."""
+    for text in (common, common * 50):
         before, after = f"{text}{one}{text}", f"{text}{other}{text}"
         for expected in (
             ValueFormatter().texts(before, after),
