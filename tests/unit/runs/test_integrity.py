@@ -59,17 +59,17 @@ def change_verdict(path: Path) -> None:
     write_lines(path, first.replace(b'"verdict":"passed"', b'"verdict":"failed"'), second, third)
 
 
-def folder_in_place(path: Path) -> None:
+def replace_with_folder(path: Path) -> None:
     (path / TRANSCRIPTS).unlink()
     (path / TRANSCRIPTS).mkdir()
 
 
-def no_counts(path: Path) -> None:
+def drop_counts(path: Path) -> None:
     edit_record(path, counts=None)
 
 
 @pytest.mark.parametrize(
-    ("harm", "expected"),
+    ("damage", "expected"),
     [
         (lambda path: write_lines(path), "run.json counts 3 transcripts, but the file has 0 complete lines"),
         (tear_last, "run.json counts 3 transcripts, but the file has 2 complete lines"),
@@ -80,8 +80,8 @@ def no_counts(path: Path) -> None:
         (replace_line, "lines 1 and 3 are both 'a', repeat 1"),
         (stray_line, "line 3 is 'z', which is not a query of the run"),
         (change_verdict, "run.json counts 2 that passed, but the file has 1"),
-        (no_counts, "run.json says that the run has ended, but has no counts"),
-        (folder_in_place, f"{TRANSCRIPTS} is a folder, not a regular file"),
+        (drop_counts, "run.json says that the run has ended, but has no counts"),
+        (replace_with_folder, f"{TRANSCRIPTS} is a folder, not a regular file"),
         (lambda path: (path / TRANSCRIPTS).unlink(), f"{TRANSCRIPTS}: No such file"),
         (
             lambda path: (path / QUERIES).write_bytes(b""),
@@ -111,41 +111,41 @@ def no_counts(path: Path) -> None:
         (lambda path: write_jsonl(path / QUERIES, {"id": "a"}), f"can't read .*{QUERIES}: digest is missing$"),
     ],
 )
-def test_each_damage_is_named_with_its_file(run: Path, harm: Callable[[Path], None], expected: str) -> None:
-    """Whatever was lost, added or changed; an untouched run is read."""
+def test_damage_is_reported_with_its_file(run: Path, damage: Callable[[Path], None], expected: str) -> None:
+    """Lost, added and changed data are errors. An intact run is read."""
     assert len(list(Run.read(str(run)).transcripts())) == 3
-    harm(run)
+    damage(run)
     with pytest.raises(UsageError, match=expected):
         Run.read(str(run))
 
 
-@pytest.mark.parametrize("harm", [tear_last, repeat_line, change_verdict])
-def test_a_run_that_was_interrupted_is_counted_too(run: Path, harm: Callable[[Path], None]) -> None:
-    """It is read as it is, unless something was lost since it ended."""
+@pytest.mark.parametrize("damage", [tear_last, repeat_line, change_verdict])
+def test_interrupted_run_is_checked_against_its_counts(run: Path, damage: Callable[[Path], None]) -> None:
+    """An interrupted run is read, unless its transcripts no longer match its counts."""
     edit_record(run, state="interrupted")
     assert len(list(Run.read(str(run)).transcripts())) == 3
-    harm(run)
+    damage(run)
     with pytest.raises(UsageError, match="is damaged"):
         Run.read(str(run))
 
 
-def test_a_file_of_transcripts_is_compared_whole_or_not_at_all(run: Path) -> None:
-    """Without a run around it, only its end tells that something is missing."""
-    alone = run.parent / "alone.jsonl"
-    shutil.copy(run / TRANSCRIPTS, alone)
-    assert compare_runs(run, alone).summary.same == 3
-    alone.write_bytes(alone.read_bytes()[:-30])
+def test_truncated_transcripts_file_is_not_compared(run: Path) -> None:
+    """Without a run, only an incomplete last line reveals missing data."""
+    copied = run.parent / "alone.jsonl"
+    shutil.copy(run / TRANSCRIPTS, copied)
+    assert compare_runs(run, copied).summary.same == 3
+    copied.write_bytes(copied.read_bytes()[:-30])
     with pytest.raises(UsageError, match=r"alone\.jsonl is damaged: its last line is incomplete"):
-        compare_runs(run, alone)
+        compare_runs(run, copied)
 
 
 @pytest.mark.parametrize(
     "line", ['{"event":"query_end","at":"2026-01-01T00:00:00Z","seconds":' + "9" * 400 + "}", "[]", '"x"']
 )
-def test_a_damaged_trace_is_one_message(run: Path, line: str) -> None:
-    """All that reads it names it."""
-    good = json.dumps(event("run_start", 0, queries=1, done=0, model="script", chosen="x"))
-    (run / "trace.jsonl").write_text(f"{good}\n{line}\n")
+def test_damaged_trace_is_reported(run: Path, line: str) -> None:
+    """A line that is not an event raises an error with the name of the file."""
+    valid_line = json.dumps(event("run_start", 0, queries=1, done=0, model="script", chosen="x"))
+    (run / "trace.jsonl").write_text(f"{valid_line}\n{line}\n")
     with pytest.raises(UsageError, match=r"trace\.jsonl has a line that is not an event"):
         list(Run.read(str(run)).events())
 
@@ -159,10 +159,10 @@ def test_a_damaged_trace_is_one_message(run: Path, line: str) -> None:
     ],
     ids=["run", "chat", "baseline"],
 )
-def test_what_is_damaged_says_how_to_get_it_back(
+def test_damage_message_has_a_remedy(
     run: Path, monkeypatch: pytest.MonkeyPatch, has_queries: bool, arguments: dict[str, str], remedy: str
 ) -> None:
-    """A baseline and a chat can't be resumed, so that is not the advice."""
+    """Only a run is repaired with `--resume`, since a baseline and a chat cannot be resumed."""
     monkeypatch.chdir(run.parent)
     edit_record(run, arguments=arguments)
     if not has_queries:

@@ -1,4 +1,4 @@
-"""Links, pipes and folders in place of a run's files: nothing is written through them."""
+"""Links, pipes and folders in place of a run's files: mcprun never writes through them."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ NAMES = (
 )
 
 
-def place(kind: str, file: Path, victim: Path) -> None:
-    """Put something in place of a file."""
+def create(kind: str, file: Path, victim: Path) -> None:
+    """Create a link, a folder or a pipe in place of a file."""
     match kind:
         case "a link":
             file.symlink_to(victim)
@@ -48,12 +48,12 @@ KINDS = ("a link", "a hard link", "a dangling link", "a link to a folder", "a fo
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", [*NAMES, "run.json.new", "transcripts.jsonl.new"])
-def test_each_is_refused_before_anything_is_written(tmp_path: Path, name: str, kind: str) -> None:
-    """For a new run and for one that goes on, with its name."""
+def test_irregular_file_is_refused_before_writing(tmp_path: Path, name: str, kind: str) -> None:
+    """A new run and a resumed run are refused with the name of the file."""
     victim, out = tmp_path / "victim", tmp_path / "out"
     victim.write_text("mine")
     out.mkdir()
-    place(kind, out / name, victim)
+    create(kind, out / name, victim)
     message = rf"{name} is (a (hard )?link|a folder|a pipe), and mcprun writes a run only to regular files of its own: remove it"
     with pytest.raises(UsageError, match=message):
         new_directory("p", str(out))
@@ -63,8 +63,8 @@ def test_each_is_refused_before_anything_is_written(tmp_path: Path, name: str, k
     assert not victim.with_name("nowhere").exists()
 
 
-def test_a_file_that_is_replaced_does_not_follow_a_link(tmp_path: Path) -> None:
-    """Neither the file itself, nor what is written before it takes its place."""
+def test_write_file_replaces_links(tmp_path: Path) -> None:
+    """Neither the file nor its temporary file is written through a link."""
     victim, file = tmp_path / "victim", tmp_path / "file"
     victim.write_text("mine")
     for link in (file, tmp_path / "file.new"):

@@ -1,4 +1,4 @@
-"""Redaction: which texts are secrets, and where they are found."""
+"""Redaction: which texts are secrets, and where they are replaced."""
 
 from __future__ import annotations
 
@@ -30,44 +30,44 @@ json_values = st.recursive(
 
 
 @given(json_values, st.text(min_size=LEAST, max_size=20).filter(lambda text: text not in REDACTED))
-def test_no_text_of_a_value_holds_a_secret(value: Any, secret: str) -> None:
-    """Wherever a secret stands, as key or value or part of one, it does not afterwards; nothing else changes."""
+def test_secret_is_redacted_in_keys_and_values(value: Any, secret: str) -> None:
+    """Keys, values and parts of them are redacted. Nothing else changes."""
     redactor = Redactor([secret])
     holder = {"a": [value, f"x{secret}y", {secret: json.dumps(secret)}]}
-    assert all(secret not in string for string in strings(redactor.value(holder)))
-    if all(redactor.text(string) is string for string in strings(value)):
+    assert all(secret not in string for string in find_strings(redactor.value(holder)))
+    if all(redactor.text(string) is string for string in find_strings(value)):
         assert redactor.value(value) is value
         assert redactor.value(holder)["a"][1] == f"x{REDACTED}y"
 
 
-def strings(value: Any) -> list[str]:
-    """Find all strings of a JSON value."""
+def find_strings(value: Any) -> list[str]:
+    """Return all strings of a JSON value."""
     if isinstance(value, dict):
-        return [found for pair in value.items() for item in pair for found in strings(item)]
+        return [found for pair in value.items() for item in pair for found in find_strings(item)]
     if isinstance(value, list):
-        return [found for item in value for found in strings(item)]
+        return [found for item in value for found in find_strings(item)]
     return [value] if isinstance(value, str) else []
 
 
-def test_what_is_short_is_no_secret() -> None:
-    """`true` as the value of a variable must not blacken every `true`."""
+def test_short_value_is_not_a_secret() -> None:
+    """Otherwise every `true` would be redacted."""
     assert Redactor(["true", "8080"]).text("true 8080") == "true 8080"
 
 
-def test_a_secret_of_several_lines_is_found_line_by_line() -> None:
-    """A private key is printed a line at a time."""
+def test_each_line_of_a_secret_is_redacted() -> None:
+    """A private key may be printed line by line."""
     redactor = Redactor(["-----BEGIN KEY-----\nabcdefgh\n-----END KEY-----"])
     assert redactor.text("key: abcdefgh") == f"key: {REDACTED}"
 
 
 @pytest.mark.parametrize("secret", ["abcdefgh\n", " abcdefgh", "  abcdefgh\n  ijklmnop\n"])
-def test_the_space_around_a_secret_is_none_of_it(secret: str) -> None:
-    """What was read from a file ends with a newline, and is printed without."""
+def test_surrounding_whitespace_is_not_part_of_a_secret(secret: str) -> None:
+    """A secret read from a file ends with a newline, but is printed without it."""
     assert Redactor([secret]).text("key=abcdefgh.") == f"key={REDACTED}."
 
 
-def test_what_headers_are_made_of_is_secret() -> None:
-    """Who decodes a user and password, or takes a cookie apart, does not get it shown either."""
+def test_parts_of_headers_are_secrets() -> None:
+    """The decoded user and password of basic authentication and the values of cookies are redacted."""
     basic = b64encode(b"somebody:sekret:token").decode()
     for value in (f"Basic {basic}", f"basic  {basic} "):
         redactor = Redactor(secrets_of(HttpTarget("https://h/mcp", {"Authorization": value})))
@@ -76,8 +76,8 @@ def test_what_headers_are_made_of_is_secret() -> None:
     assert Redactor(secrets_of(cookie)).text("no session sekret==") == f"no session {REDACTED}"
 
 
-async def test_a_secret_that_is_written_in_two_parts(tmp_path: Path) -> None:
-    """On stderr, within a line that is longer than what is read at once."""
+async def test_secret_split_across_writes_is_redacted(tmp_path: Path) -> None:
+    """The secret is split on stderr, in a line that is longer than one read."""
     secret = "sup3r-s3cret-value"
     log = ServerLog(tmp_path / "server.log", Redactor([secret]), 1_000_000)
     with log.stderr() as stderr:
@@ -92,15 +92,16 @@ async def test_a_secret_that_is_written_in_two_parts(tmp_path: Path) -> None:
 
 
 PARTS = ("sécret", "hunter2\nhunter", "aaaaaa", "aaaab", "ter2\nh")
-"""Secrets that JSON and URLs write differently, that lie over each other, and that go over two lines; and none."""
+"""Secrets that are escaped in JSON and URLs, overlap, or span two lines."""
 
 pieces = st.lists(st.sampled_from([*PARTS, "sé", "hunter2", "\n", "a", "xyz\n", "ü", "\U0001f600"]), max_size=12)
 
 
 @given(st.sets(st.sampled_from(PARTS) | st.text("asxé\n", min_size=LEAST)), pieces, st.integers(0, 9), st.data())
-def test_no_cut_parts_a_secret(secrets: set[str], parts: list[str], limit: int, data: st.DataObject) -> None:
-    """Whatever comes in which pieces, what is written part by part is what the whole is cleaned to: no secret, and
-    all of the rest."""
+def test_streamed_redaction_equals_redaction_of_the_text(
+    secrets: set[str], parts: list[str], limit: int, data: st.DataObject
+) -> None:
+    """The output does not depend on how the text is split, and contains no secret."""
     redactor, text = Redactor(secrets), "".join(parts)
     lines, rest, written = LineRedactor(redactor, limit), text, ""
     while rest:
@@ -114,25 +115,27 @@ def test_no_cut_parts_a_secret(secrets: set[str], parts: list[str], limit: int, 
 
 @given(pieces, st.lists(st.integers(0, 3), max_size=12), st.data())
 @settings(deadline=None, max_examples=examples(50))
-def test_no_read_parts_a_secret(parts: list[str], long: list[int], data: st.DataObject) -> None:
-    """The same of a server's stderr: bytes, of which a read may end within a character, and lines of any length."""
+def test_stderr_redaction_equals_redaction_of_the_text(
+    parts: list[str], paddings: list[int], data: st.DataObject
+) -> None:
+    """A read may end within a character, and lines have any length."""
     redactor = Redactor(PARTS)
-    text = "".join(part + "x" * 40_000 * times for part, times in zip(parts, [*long, *[0] * 12], strict=False))
+    text = "".join(part + "x" * 40_000 * times for part, times in zip(parts, [*paddings, *[0] * 12], strict=False))
     outbox = EventBuffer(redactor)
 
-    async def say(left: bytes) -> None:
+    async def write(rest: bytes) -> None:
         with outbox.log.stderr() as stderr:
-            while left:
-                size = data.draw(st.integers(1, min(len(left), 60_000)))
-                os.write(stderr.writer, left[:size])
+            while rest:
+                size = data.draw(st.integers(1, min(len(rest), 60_000)))
+                os.write(stderr.writer, rest[:size])
                 stderr.read()
-                left = left[size:]
+                rest = rest[size:]
 
-    asyncio.run(say(text.encode()))
+    asyncio.run(write(text.encode()))
     assert b"".join(outbox.pack().events).decode() == redactor.text(text)  # type: ignore[arg-type]  # all is text
 
 
-SPELT_OUT = [
+LITERALS = [
     "hunter2", "1234", r"\bhunter2\b", r"s3cr3t\$word\.", "(?i)hunter2", "[Hh]unter2", "hunter2|sk-\\w+", "^(?:abc|hunter2)$",
     "pass(?:word)?", "((hunter2))", "(?P<x>hunter2)", "[.]hunter2", r"(?<=key: )hunter2", "a|b{2}|hunter2",
 ]  # fmt: skip
@@ -143,7 +146,7 @@ FORMS = [
 ]  # fmt: skip
 
 
-def test_patterns_that_spell_out_a_value_are_told_from_forms() -> None:
-    """A value may be varied, anchored, grouped, or one of several; a form holds a class or a repetition."""
-    assert [pattern for pattern in [*SPELT_OUT, *FORMS] if spells_out(pattern)] == SPELT_OUT
+def test_literal_patterns_are_redacted() -> None:
+    """A literal may be varied, anchored, grouped or one of several. A form has a character class or a repetition."""
+    assert [pattern for pattern in [*LITERALS, *FORMS] if spells_out(pattern)] == LITERALS
     assert [shown_pattern(pattern) for pattern in ("hunter2", r"sk-\w+")] == [REDACTED, r"sk-\w+"]
