@@ -1,4 +1,4 @@
-"""Changes of prompts and their arguments."""
+"""Changes of prompts, their arguments and resources."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from mcprun.tools.snapshot import Catalog
 
 
 def catalog(**lists: list[dict[str, Any]]) -> Catalog:
-    """Make what a server offers, of the lists that are given."""
+    """Return a catalog with the given lists, and empty ones otherwise."""
     return Catalog(**{"prompts": [], "resources": [], "resource_templates": [], **lists})
 
 
-def test_arguments_of_prompts_are_compared() -> None:
-    """A new one that is required breaks who plays the prompt; what varies with a resource's content does not count."""
+def test_required_prompt_argument_is_a_breaking_change() -> None:
+    """A new required argument breaks callers of the prompt. The size of a resource is ignored."""
     before = catalog(
         prompts=[{"name": "p", "arguments": [{"name": "a"}]}], resources=[{"uri": "u:v", "name": "n", "size": 1}]
     )
@@ -28,7 +28,7 @@ def test_arguments_of_prompts_are_compared() -> None:
     assert compare_catalogs(after, after) == []
 
 
-def test_names_are_bounded() -> None:
-    """So many are told, each cut; of none it is said."""
+def test_list_of_names_is_bounded() -> None:
+    """Ten names are listed, each of them cut. An empty list is shown as "none"."""
     assert names([], "name") == "none"
     assert names([{"name": f"{number}{'x' * 100}"} for number in range(12)], "name").endswith("x and 2 more")

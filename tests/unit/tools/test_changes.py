@@ -1,4 +1,4 @@
-"""Comparing tool lists: what is reported, and what breaks callers."""
+"""Comparing tool lists: which changes are reported, and which break callers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.support.tool_lists import lists, tool
 
 @given(lists, lists, st.randoms())
 @settings(deadline=None)
-def test_there_is_no_change_only_if_the_tools_are_the_same(
-    before: list[dict[str, Any]], after: list[dict[str, Any]], chance: Any
+def test_only_different_tools_have_changes(
+    before: list[dict[str, Any]], after: list[dict[str, Any]], random: Any
 ) -> None:
-    """Whatever a server lists, in whatever order: the same tools have no change, and others have one."""
-    again = copy.deepcopy(before)
-    chance.shuffle(again)
-    assert compare_tools(before, again) == []
+    """Equal tools have no change, in any order. Each different tool has at least one."""
+    shuffled = copy.deepcopy(before)
+    random.shuffle(shuffled)
+    assert compare_tools(before, shuffled) == []
     old, new = ({tool["name"]: tool for tool in one} for one in (before, after))
     found = compare_tools(before, after)
     differ = {name for name in old.keys() | new.keys() if not json_equal(old.get(name), new.get(name))}
@@ -33,8 +33,8 @@ def test_there_is_no_change_only_if_the_tools_are_the_same(
     assert [change.tool for change in found] == sorted(change.tool for change in found)
 
 
-def change_rows(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, bool, str]]:
-    """Compare two tools; give each change's kind, whether it breaks, and its message."""
+def list_changes(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, bool, str]]:
+    """Compare two tools, and return the kind, the breaking flag and the message of each change."""
     return [(one.kind, one.breaking, one.message) for one in compare_tools([before], [after])]
 
 
@@ -42,7 +42,7 @@ ROOT = {"type": "object"}
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "sends", "reads", "words"),
+    ("before", "after", "breaks_senders", "breaks_readers", "words"),
     [
         (of(), of(b={"type": "null"}), False, False, '.b: new optional {noun} {{"type": "null"}}'),
         (of(), {**of(b=True), "required": ["b"]}, True, False, ".b: new required {noun} true"),
@@ -62,13 +62,15 @@ ROOT = {"type": "object"}
         (of(b={"description": "x"}), of(b={"description": "y"}), False, False, ".b: description x → y"),
     ],
 )  # fmt: skip
-def test_a_schema_breaks_who_sends_or_who_reads(before: Any, after: Any, sends: bool, reads: bool, words: str) -> None:
-    """An input schema that takes less is breaking, and an output schema that promises less; each change says where."""
-    ((kind, breaking, message),) = change_rows(tool(schema=before), tool(schema=after))
-    assert (kind[:6], breaking, message) == ("input_", sends, "input" + words.format(noun="argument"))
+def test_schema_change_breaks_senders_or_readers(
+    before: Any, after: Any, breaks_senders: bool, breaks_readers: bool, words: str
+) -> None:
+    """An input schema that accepts less breaks senders, and an output schema that promises less breaks readers."""
+    ((kind, breaking, message),) = list_changes(tool(schema=before), tool(schema=after))
+    assert (kind[:6], breaking, message) == ("input_", breaks_senders, "input" + words.format(noun="argument"))
     plain = tool(schema=ROOT)
-    ((kind, breaking, message),) = change_rows(plain | {"outputSchema": before}, plain | {"outputSchema": after})
-    assert (kind[:7], breaking, message) == ("output_", reads, "output" + words.format(noun="property"))
+    ((kind, breaking, message),) = list_changes(plain | {"outputSchema": before}, plain | {"outputSchema": after})
+    assert (kind[:7], breaking, message) == ("output_", breaks_readers, "output" + words.format(noun="property"))
 
 
 @pytest.mark.parametrize(
@@ -85,20 +87,20 @@ def test_a_schema_breaks_who_sends_or_who_reads(before: Any, after: Any, sends: 
         ({"title": "A"}, {"title": "B"}, [False]),
     ],
 )
-def test_annotations_that_ask_for_more_care_are_breaking(before: Any, after: Any, breaking: list[bool]) -> None:
-    """With the specification's defaults; between writes nothing else counts once a tool is read-only."""
+def test_less_safe_annotations_are_breaking(before: Any, after: Any, breaking: list[bool]) -> None:
+    """Absent hints have the specification's defaults. A change to read-only makes the hints about writes irrelevant."""
     found = compare_tools([tool(annotations=before)], [tool(annotations=after)])
     assert [(change.kind, change.breaking) for change in found] == [("annotation", one) for one in breaking]
 
 
-def test_what_is_said_without_words_is_a_change_too() -> None:
-    """A default that is written out, and what mcprun knows nothing about."""
+def test_change_without_effect_on_meaning_is_reported() -> None:
+    """A default that is written out, and a change of an unknown field, are not breaking."""
     plain = tool()
-    assert change_rows(plain, plain | {"annotations": {"openWorldHint": True}}) == [
+    assert list_changes(plain, plain | {"annotations": {"openWorldHint": True}}) == [
         ("other", False, "written differently, but with the same meaning")
     ]
-    assert change_rows(plain, plain | {"_meta": {"a": 1}}) == [("other", False, '_meta: none → {"a": 1}')]
-    assert change_rows(plain | {"title": "A"}, plain) == [("title", False, "title: A → none")]
+    assert list_changes(plain, plain | {"_meta": {"a": 1}}) == [("other", False, '_meta: none → {"a": 1}')]
+    assert list_changes(plain | {"title": "A"}, plain) == [("title", False, "title: A → none")]
 
 
 @pytest.mark.parametrize(
@@ -114,36 +116,36 @@ def test_what_is_said_without_words_is_a_change_too() -> None:
     ],
 )
 def test_one_is_not_true(before: Any, after: Any, kinds: list[tuple[str, bool]]) -> None:
-    """Values are compared as JSON, wherever they stand; 1 and 1.0 are the same number."""
-    assert [(kind, breaking) for kind, breaking, _ in change_rows(before, after)] == kinds
+    """Values are compared as JSON: 1 differs from true, and equals 1.0."""
+    assert [(kind, breaking) for kind, breaking, _ in list_changes(before, after)] == kinds
 
 
-def test_an_output_schema_may_come_and_not_go() -> None:
-    """Who reads relies on it."""
+def test_removed_output_schema_is_breaking() -> None:
+    """A new output schema is compatible. Readers depend on an existing one."""
     plain, with_output = tool(), tool(outputSchema={"type": "object"})
-    assert change_rows(plain, with_output) == [
+    assert list_changes(plain, with_output) == [
         ("output_schema_added", False, 'output: schema added, {"type": "object"}')
     ]
-    assert change_rows(with_output, plain) == [("output_schema_removed", True, "output: schema removed")]
+    assert list_changes(with_output, plain) == [("output_schema_removed", True, "output: schema removed")]
 
 
-def test_long_texts_are_shown_where_they_differ() -> None:
-    """What they begin with alike is left out, but for its end."""
+def test_long_texts_are_shown_from_their_first_difference() -> None:
+    """Only the end of the common prefix is shown."""
     before, after = tool(description="word " * 100 + "one"), tool(description="word " * 100 + "other")
-    assert change_rows(before, after) == [
+    assert list_changes(before, after) == [
         ("description", False, 'description: "…ord word word word one" → "…ord word word word other"')
     ]
     longer = tool(description="word " * 101)
-    assert change_rows(tool(description="word " * 100), longer)[0][2] == (
+    assert list_changes(tool(description="word " * 100), longer)[0][2] == (
         'description: "…word word word word " → "…word word word word word "'
     )
     many = [f"value {number}" for number in range(100)]
-    ((_, _, message),) = change_rows(tool(schema=of(a={"enum": many})), tool(schema=of(a={"enum": [*many, "new"]})))
+    ((_, _, message),) = list_changes(tool(schema=of(a={"enum": many})), tool(schema=of(a={"enum": [*many, "new"]})))
     assert message.endswith('"value 99"] → …alue 98", "value 99", "new"]')
 
 
-def test_tools_that_are_gone_new_or_renamed() -> None:
-    """A tool that is gone is breaking, and so is one that looks renamed; two that look the same are not told apart."""
+def test_removed_and_renamed_tools_are_breaking() -> None:
+    """A removed tool that resembles one new tool is reported as renamed. With two candidates, it is only removed."""
     price = tool("price", description="Tell a price.")
     renamed = tool(
         "unit_price", {**of(a={"type": "string"}), "title": "unit_priceArguments"}, description="Tell a price."

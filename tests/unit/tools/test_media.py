@@ -19,15 +19,15 @@ PICTURES: dict[str, Callable[..., str]] = {
 }  # fmt: skip
 
 
-def source(data: str, declared: str = "image/png") -> tuple[str, str]:
-    """The media type and the data of the block that is made."""
+def sent_source(data: str, declared: str = "image/png") -> tuple[str, str]:
+    """Return the media type and the data of the block."""
     block = media_block(data, declared, "image")
     assert not isinstance(block, Unsendable), block
     return block["source"]["media_type"], block["source"]["data"]
 
 
-def reason(data: str, declared: str = "image/png") -> str:
-    """The words in place of a block."""
+def rejection_text(data: str, declared: str = "image/png") -> str:
+    """Return the text that replaces the block."""
     block = media_block(data, declared, "image")
     assert isinstance(block, Unsendable), block
     return block.text
@@ -35,15 +35,15 @@ def reason(data: str, declared: str = "image/png") -> str:
 
 @pytest.mark.parametrize("declared", ["image/png", "image/svg+xml", "", "application/pdf", "text/plain"])
 @pytest.mark.parametrize("mime", PICTURES)
-def test_the_bytes_decide_on_the_type(mime: str, declared: str) -> None:
-    """Whatever a server declares, the block has the type that the bytes tell."""
-    assert source(PICTURES[mime](), declared) == (mime, PICTURES[mime]())
+def test_media_type_is_detected_from_the_bytes(mime: str, declared: str) -> None:
+    """The type that the server declares is ignored."""
+    assert sent_source(PICTURES[mime](), declared) == (mime, PICTURES[mime]())
 
 
 @pytest.mark.parametrize("declared", ["image/jpg", "IMAGE/JPEG", "image/jpeg; charset=binary", " image/jpeg ", "jpg"])
-def test_how_a_type_is_written_does_not_matter(declared: str) -> None:
-    """Other spellings of a media type are the same type."""
-    assert source(jpeg(), declared) == ("image/jpeg", jpeg())
+def test_spelling_of_a_declared_type_is_ignored(declared: str) -> None:
+    """Other spellings of a media type do not change the block."""
+    assert sent_source(jpeg(), declared) == ("image/jpeg", jpeg())
 
 
 BYTES = base64.b64decode(png(251, 62)) + b"\xfb\xef\xff"
@@ -61,9 +61,9 @@ BYTES = base64.b64decode(png(251, 62)) + b"\xfb\xef\xff"
         "DATA:;base64," + base64.b64encode(BYTES).decode(),
     ],
 )
-def test_base64_is_sent_in_its_strict_form(written: str) -> None:
-    """Line breaks, the URL-safe alphabet, missing padding and data URLs are what servers write."""
-    mime, data = source(written)
+def test_base64_is_normalized(written: str) -> None:
+    """Line breaks, the URL-safe alphabet, missing padding and data URLs are accepted."""
+    mime, data = sent_source(written)
     assert (mime, base64.b64decode(data, validate=True)) == ("image/png", BYTES)
 
 
@@ -96,37 +96,35 @@ def test_base64_is_sent_in_its_strict_form(written: str) -> None:
     ],
     ids=itertools.count(),
 )
-def test_what_the_api_refuses_is_described(data: str, expected: str | None) -> None:
-    """The words say the type, the size, and which limit is in the way; at the limit itself it is sent."""
+def test_media_that_the_api_rejects_is_described(data: str, expected: str | None) -> None:
+    """The text has the type, the size and the violated limit. Media exactly at a limit is sent."""
     if expected is None:
-        assert source(data)[0] == "image/png"
+        assert sent_source(data)[0] == "image/png"
     else:
-        assert expected in reason(data, "image/bmp")
+        assert expected in rejection_text(data, "image/bmp")
 
 
 @pytest.mark.parametrize(
     ("size", "text"), [(0, "0 bytes"), (999, "999 bytes"), (3400, "3.4 kB"), (5_200_000, "5.2 MB")]
 )
-def test_sizes_are_written_for_people(size: int, text: str) -> None:
-    """Bytes, kilobytes and megabytes, in decimal units."""
+def test_sizes_have_decimal_units(size: int, text: str) -> None:
+    """Sizes are in bytes, kilobytes and megabytes."""
     assert size_text(size) == text
 
 
-BEGINNINGS = [base64.b64decode(make())[:length] for make in PICTURES.values() for length in (4, 12, 20, 100)]
+PREFIXES = [base64.b64decode(make())[:length] for make in PICTURES.values() for length in (4, 12, 20, 100)]
 
 
-@given(st.sampled_from(BEGINNINGS), st.binary(max_size=40), st.text(max_size=12))
-def test_whatever_stands_behind_a_signature_the_api_takes_what_is_sent(
-    begin: bytes, rest: bytes, declared: str
-) -> None:
-    """No bytes and no declared type make a block that the API refuses, or raise."""
-    block = media_block(base64.b64encode(begin + rest).decode(), declared, "image")
+@given(st.sampled_from(PREFIXES), st.binary(max_size=40), st.text(max_size=12))
+def test_api_accepts_media_with_any_bytes_after_the_signature(prefix: bytes, rest: bytes, declared: str) -> None:
+    """Arbitrary bytes after a signature raise no error and produce no block that the API rejects."""
+    block = media_block(base64.b64encode(prefix + rest).decode(), declared, "image")
     if not isinstance(block, Unsendable):
         body = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": [block]}]}
         assert refusal(body) is None
 
 
 @given(st.text(), st.text())
-def test_no_data_raises(data: str, declared: str) -> None:
-    """Text that is no base64 is described, whatever it holds."""
+def test_any_data_is_sent_or_described(data: str, declared: str) -> None:
+    """Text that is not base64 is described."""
     assert media_block(data, declared, "image")

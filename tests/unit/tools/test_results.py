@@ -21,8 +21,8 @@ results = st.fixed_dictionaries(
 
 
 @given(results)
-def test_the_api_takes_every_result(result: dict[str, Any]) -> None:
-    """Whatever a tool answers, the block that tells it is one that the API does not refuse."""
+def test_api_accepts_every_result(result: dict[str, Any]) -> None:
+    """The API accepts the `tool_result` block for any result."""
     use = {"type": "tool_use", "id": "toolu_1", "name": "t", "input": {}}
     messages = [
         {"role": "user", "content": "hi"},
@@ -33,19 +33,19 @@ def test_the_api_takes_every_result(result: dict[str, Any]) -> None:
 
 
 @given(results)
-def test_nothing_but_blank_text_is_dropped(result: dict[str, Any]) -> None:
-    """Each block of a result is told as one block; what has no block of its own is told in words."""
+def test_only_blank_text_is_dropped(result: dict[str, Any]) -> None:
+    """Each other block of a result becomes one block. Content without an equivalent is described in text."""
     expected = [item for item in result["content"] if not (item["type"] == "text" and not item["text"].strip())]
-    reported = tool_result("t", result).get("content", [])
-    made_up = not expected and (result.get("structuredContent") is not None or result.get("isError", False))
-    assert len(reported) == len(expected) + made_up
+    converted = tool_result("t", result).get("content", [])
+    is_substituted = not expected and (result.get("structuredContent") is not None or result.get("isError", False))
+    assert len(converted) == len(expected) + is_substituted
 
 
 PDF = pdf()
 
 SVG = base64.b64encode(b"<svg/>  ").decode()
 
-ONLY = "not shown: the API accepts only JPEG, PNG, GIF, WebP and PDF"
+WRONG_FORMAT = "not shown: the API accepts only JPEG, PNG, GIF, WebP and PDF"
 
 NO_BLOCK = "not shown: the API has no block for it"
 
@@ -64,7 +64,7 @@ NO_BLOCK = "not shown: the API has no block for it"
         ),
         (
             {"type": "image", "data": SVG, "mimeType": "image/svg+xml"},
-            {"type": "text", "text": f"[image: image/svg+xml, 8 bytes; {ONLY}]"},
+            {"type": "text", "text": f"[image: image/svg+xml, 8 bytes; {WRONG_FORMAT}]"},
         ),
         (
             {"type": "audio", "data": SVG, "mimeType": "audio/wav"},
@@ -100,17 +100,17 @@ NO_BLOCK = "not shown: the API has no block for it"
         ),
         (
             {"type": "resource", "resource": {"uri": "a://b", "blob": SVG, "mimeType": "image/svg+xml"}},
-            {"type": "text", "text": f"[resource a://b: image/svg+xml, 8 bytes; {ONLY}]"},
+            {"type": "text", "text": f"[resource a://b: image/svg+xml, 8 bytes; {WRONG_FORMAT}]"},
         ),
     ],
 )  # fmt: skip
-def test_each_kind_of_content(item: dict[str, Any], block: dict[str, Any]) -> None:
-    """Text, images and documents are shown, everything else is told in words."""
+def test_content_is_converted_by_type(item: dict[str, Any], block: dict[str, Any]) -> None:
+    """Text, images and documents are sent. Other content is described in text."""
     assert tool_result("t", {"content": [item]})["content"] == [block]
 
 
-def test_an_error_result_is_text_alone() -> None:
-    """Pictures and documents of an error are described, and everything else stands as it does in any result."""
+def test_error_result_has_only_text() -> None:
+    """Images and documents of an error are described. Other content is converted as in any result."""
     content = [
         {"type": "text", "text": "no element"},
         {"type": "image", "data": png(), "mimeType": "image/png"},
@@ -118,8 +118,8 @@ def test_an_error_result_is_text_alone() -> None:
         {"type": "audio", "data": SVG, "mimeType": "audio/wav"},
     ]
     warnings: list[str] = []
-    case = tool_result("t", {"content": content, "isError": True}, lambda key, _: warnings.append(key))
-    assert [block["text"] for block in case["content"]] == [
+    converted = tool_result("t", {"content": content, "isError": True}, lambda key, _: warnings.append(key))
+    assert [block["text"] for block in converted["content"]] == [
         "no element",
         "[image: image/png, 33 bytes; not shown: an error result may hold only text]",
         "[document: application/pdf, 15 bytes; not shown: an error result may hold only text]",
@@ -128,18 +128,18 @@ def test_an_error_result_is_text_alone() -> None:
     assert warnings == ["error", "error"]
 
 
-def test_structured_content_is_told_only_where_there_is_no_other() -> None:
-    """Servers repeat structured content as text: the model reads it once."""
+def test_structured_content_is_sent_only_without_other_content() -> None:
+    """Servers repeat structured content as text, so the model reads it once."""
     both = {"content": [{"type": "text", "text": '{"a": 1}'}], "structuredContent": {"a": 1}}
     assert tool_result("t", both)["content"] == [{"type": "text", "text": '{"a": 1}'}]
-    alone = {"content": [], "structuredContent": {"a": "é"}}
-    assert tool_result("t", alone)["content"] == [{"type": "text", "text": '{"a": "é"}'}]
+    structured_only = {"content": [], "structuredContent": {"a": "é"}}
+    assert tool_result("t", structured_only)["content"] == [{"type": "text", "text": '{"a": "é"}'}]
 
 
-def test_errors_are_marked() -> None:
-    """An error result is an error to the model, and any other has no mark at all."""
+def test_error_results_have_is_error() -> None:
+    """Only an error result has `is_error`. An error without text gets a placeholder."""
     content = [{"type": "text", "text": "no"}]
     assert tool_result("t", {"content": content, "isError": True})["is_error"] is True
-    silent = tool_result("t", {"content": [], "isError": True})
-    assert silent["content"] == [{"type": "text", "text": "(the tool gave no reason)"}]
+    empty = tool_result("t", {"content": [], "isError": True})
+    assert empty["content"] == [{"type": "text", "text": "(the tool gave no reason)"}]
     assert "is_error" not in tool_result("t", {"content": content, "isError": False})

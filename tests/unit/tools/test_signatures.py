@@ -17,15 +17,15 @@ if sys.platform == "win32":
 
 @given(lists)
 @settings(deadline=None)
-def test_any_schema_has_a_signature(listed: list[dict[str, Any]]) -> None:
-    """However odd, on one line."""
+def test_signature_of_any_schema_is_one_line(listed: list[dict[str, Any]]) -> None:
+    """The signature never contains a line break."""
     for tool in listed:
         assert "\n" not in "".join(signature(tool))
 
 
-def test_types_in_a_few_words() -> None:
-    """References in circles end, and long lists are cut."""
-    circle = {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}
-    assert type_text(circle, circle) == "a"
+def test_type_text_is_brief() -> None:
+    """Circular references end, and long lists are cut."""
+    circular = {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}
+    assert type_text(circular, circular) == "a"
     assert type_text({}, {"type": "array", "items": {"type": ["string", "null"]}}) == "(string | null)[]"
     assert type_text({}, {"enum": [1, 2, 3, 4, 5]}) == "1 | 2 | 3 | 4 | …"

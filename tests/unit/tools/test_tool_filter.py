@@ -1,4 +1,4 @@
-"""Every condition of a tool filter permits less."""
+"""Each condition of a tool filter restricts it further."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from mcprun.tools.toolset import ToolFilter, ToolSet
     st.lists(st.sampled_from(["a*", "*b", "b"])),
     st.booleans(),
 )
-def test_less_is_permitted_with_each_condition(names: list[str], deny: list[str], read_only: bool) -> None:
-    """Conditions only ever take away, and what stays fits all of them."""
+def test_filter_only_removes_tools(names: list[str], deny: list[str], read_only: bool) -> None:
+    """The remaining tools are a subset, and each of them fulfils all conditions."""
     listed: list[dict[str, Any]] = [
         {"name": name, "inputSchema": {"type": "object"}, "annotations": {"readOnlyHint": len(name) > 1}}
         for name in names
     ]
-    whole = ToolSet.of(json.loads(json.dumps(listed)))
-    permit = ToolFilter(allow=("a*", "b*"), deny=tuple(deny), read_only=read_only)
-    kept = whole.only(permit)
-    assert set(kept.names.values()) == {tool["name"] for tool in listed if permit.permits(tool)}
-    assert set(kept.names) <= set(whole.names)
-    assert [one["name"] for one in kept.definitions] == [
-        one["name"] for one in whole.definitions if one["name"] in kept.names
+    complete = ToolSet.of(json.loads(json.dumps(listed)))
+    tool_filter = ToolFilter(allow=("a*", "b*"), deny=tuple(deny), read_only=read_only)
+    filtered = complete.only(tool_filter)
+    assert set(filtered.names.values()) == {tool["name"] for tool in listed if tool_filter.permits(tool)}
+    assert set(filtered.names) <= set(complete.names)
+    assert [definition["name"] for definition in filtered.definitions] == [
+        definition["name"] for definition in complete.definitions if definition["name"] in filtered.names
     ]

@@ -15,9 +15,9 @@ from tests.support.input_schemas import body, keys, tools
 from tests.support.messages_rules import refusal
 
 
-def nested(levels: int) -> dict[str, Any]:
-    """Make a schema of arrays in arrays."""
-    return {"type": "array", "items": nested(levels - 1)} if levels else {}
+def nest_arrays(levels: int) -> dict[str, Any]:
+    """Return a schema of nested arrays."""
+    return {"type": "array", "items": nest_arrays(levels - 1)} if levels else {}
 
 
 values = st.recursive(
@@ -28,14 +28,14 @@ values = st.recursive(
 
 
 @given(st.lists(tools, max_size=5))
-def test_the_api_takes_whatever_is_sent(listed: list[dict[str, Any]]) -> None:
-    """However odd the tools of a server, the list that is sent is one that the API does not refuse."""
+def test_api_accepts_the_tools_of_any_server(listed: list[dict[str, Any]]) -> None:
+    """The API accepts the list of tools that is sent for any list of a server."""
     assert refusal(body(ToolSet.of(listed))) is None
 
 
 @given(st.lists(tools, min_size=1, max_size=5), st.data())
-def test_a_call_comes_back_as_it_was_meant(listed: list[dict[str, Any]], data: st.DataObject) -> None:
-    """Mapped to the API and back, a call has the server's own name and keys again."""
+def test_call_is_mapped_to_the_api_and_back(listed: list[dict[str, Any]], data: st.DataObject) -> None:
+    """A call has the server's own name and keys after both mappings."""
     found = ToolSet.of(listed)
     for name in found.names.values():
         properties = next(tool for tool in listed if tool["name"] == name)["inputSchema"]["properties"]
@@ -55,35 +55,37 @@ def test_a_call_comes_back_as_it_was_meant(listed: list[dict[str, Any]], data: s
     }),
     st.dictionaries(st.sampled_from("abc"), st.sampled_from(["x", 1]), max_size=3),
 )  # fmt: skip
-def test_rewriting_keeps_the_meaning(keywords: dict[str, Any], instance: dict[str, Any]) -> None:
-    """What the server's schema holds valid, the sent one does, and nothing else."""
+def test_rewritten_schema_accepts_the_same_values(keywords: dict[str, Any], instance: dict[str, Any]) -> None:
+    """An instance is valid against the sent schema exactly if it is valid against the server's."""
     schema = {"properties": {"a": {}}, **keywords}
     (sent,) = ToolSet.of([{"name": "t", "inputSchema": schema}]).definitions
-    theirs, ours = (jsonschema.Draft202012Validator(one).is_valid(instance) for one in (schema, sent["input_schema"]))
-    assert theirs == ours
+    is_valid_before, is_valid_after = (
+        jsonschema.Draft202012Validator(one).is_valid(instance) for one in (schema, sent["input_schema"])
+    )
+    assert is_valid_before == is_valid_after
 
 
 @pytest.mark.parametrize(
-    ("schema", "why"),
+    ("schema", "reason"),
     [
         ({"type": "array"}, "its input schema has type 'array', but arguments are always an object"),
         ("object", "its input schema is not an object"),
-        ({"type": "object", "not": nested(150)}, "its input schema is nested more than 100 deep"),
+        ({"type": "object", "not": nest_arrays(150)}, "its input schema is nested more than 100 deep"),
         (
             {"type": "object", "properties": {"a": {"type": "strnig"}}},
             "its input schema is not valid at $.properties.a.type: 'strnig' is not valid under any of the given schemas",
         ),
     ],
 )
-def test_what_cannot_be_sent_is_left_out_by_name(schema: Any, why: str) -> None:
-    """A tool with a schema that can't be sent is not sent, and a warning says so."""
+def test_tool_with_an_unusable_schema_is_left_out(schema: Any, reason: str) -> None:
+    """A warning has the name of the tool and the reason."""
     found = ToolSet.of([{"name": "bad", "inputSchema": schema}, {"name": "good", "inputSchema": {"type": "object"}}])
     assert [tool["name"] for tool in found.definitions] == ["good"]
-    assert found.warnings == (f"tool 'bad' is left out: {why}",)
+    assert found.warnings == (f"tool 'bad' is left out: {reason}",)
 
 
-def test_what_runs_only_as_a_task_is_left_out() -> None:
-    """A model would be refused whenever it calls such a tool; one that may be a task is called as any other."""
+def test_task_only_tool_is_left_out() -> None:
+    """Each call of such a tool would fail. A tool that supports tasks optionally is sent."""
     schema = {"type": "object"}
     listed = [
         {"name": support, "inputSchema": schema, "execution": {"taskSupport": support}}
@@ -96,15 +98,15 @@ def test_what_runs_only_as_a_task_is_left_out() -> None:
     )
 
 
-def test_tools_are_sorted_and_the_second_of_a_name_is_left_out() -> None:
-    """The order is the names', so that a cached prompt stays warm; a name stands once."""
+def test_tools_are_sorted_and_unique() -> None:
+    """Sorting by name keeps the prompt cache valid. A second tool with the same name is left out."""
     found = ToolSet.of({"name": name, "inputSchema": {"type": "object"}} for name in ("b", "a", "b"))
     assert [tool["name"] for tool in found.definitions] == ["a", "b"]
     assert found.warnings == ("tool 'b' is listed twice; the second entry is left out",)
 
 
-def test_names_that_would_clash_stay_apart() -> None:
-    """Names that look the same in the API's alphabet get different stand-ins, which depend on the name alone."""
+def test_replacement_names_do_not_collide() -> None:
+    """Names that map to the same characters get different replacements, which depend only on the name."""
     listed = [{"name": name, "inputSchema": {"type": "object"}} for name in ("a.b", "a/b", "a_b")]
     found = ToolSet.of(listed)
     sent = [tool["name"] for tool in found.definitions]
@@ -112,8 +114,8 @@ def test_names_that_would_clash_stay_apart() -> None:
     assert [ToolSet.of([tool]).definitions[0]["name"] for tool in listed] == sent
 
 
-def test_patterns_choose_by_the_servers_names() -> None:
-    """A query's `tools` are patterns on the names that the server gives."""
+def test_tool_patterns_match_the_servers_names() -> None:
+    """A query's `tools` are patterns on the names before replacement."""
     found = ToolSet.of([{"name": name, "inputSchema": {"type": "object"}} for name in ("fs.read", "fs.write", "net")])
     assert [tool["name"] for tool in found.only(ToolFilter(("fs.*",))).definitions] == [
         replacement_name("fs.read", 128, "-"),
@@ -122,8 +124,11 @@ def test_patterns_choose_by_the_servers_names() -> None:
     assert found.only(ToolFilter()) is found
 
 
-def test_stand_in_keys_are_used_wherever_a_schema_names_its_properties() -> None:
-    """`properties`, `required`, `dependentRequired` and nested schemas get the same stand-ins; values do not."""
+def test_property_keys_are_replaced_throughout_the_schema() -> None:
+    """`properties`, `required`, `dependentRequired` and nested schemas have the same replacement keys.
+
+    Values are unchanged.
+    """
     inner = {"type": "object", "properties": {"a b": {}}, "required": ["a b"]}
     schema = {
         "type": "object",
@@ -150,8 +155,8 @@ def test_stand_in_keys_are_used_wherever_a_schema_names_its_properties() -> None
     assert found.from_api("t", {"list": [{key: "a b"}]}) == ("t", {"list": [{"a b": "a b"}]})
 
 
-def test_what_the_schema_does_not_declare_keeps_its_keys() -> None:
-    """A free-form object may hold a key that is a stand-in elsewhere; alternatives and references are followed."""
+def test_undeclared_keys_are_unchanged() -> None:
+    """A free-form object keeps a key that is a replacement elsewhere. Alternatives and references are followed."""
     node = {"type": "object", "properties": {"next one": {"$ref": "#/$defs/node"}, "data": {"type": "object"}}}
     schema = {
         "type": "object",
@@ -160,7 +165,7 @@ def test_what_the_schema_does_not_declare_keeps_its_keys() -> None:
     }  # fmt: skip
     found = ToolSet.of([{"name": "t", "inputSchema": schema}])
     user, following = replacement_name("user id", 64, ".-"), replacement_name("next one", 64, ".-")
-    asked = {user: 1, "meta": {user: 2}, "tree": {following: {following: {"data": {following: 3}}}}}
-    meant = {"user id": 1, "meta": {user: 2}, "tree": {"next one": {"next one": {"data": {following: 3}}}}}
-    assert found.from_api("t", asked) == ("t", meant)
-    assert found.to_api("t", meant) == ("t", asked)
+    sent = {user: 1, "meta": {user: 2}, "tree": {following: {following: {"data": {following: 3}}}}}
+    original = {"user id": 1, "meta": {user: 2}, "tree": {"next one": {"next one": {"data": {following: 3}}}}}
+    assert found.from_api("t", sent) == ("t", original)
+    assert found.to_api("t", original) == ("t", sent)

@@ -21,12 +21,12 @@ HARMLESS_TO_SEND = {"added", "optional", "widened", "text"}
 
 
 @st.composite
-def edited(draw: st.DrawFn) -> tuple[Any, Any]:
-    """Make a schema and one that differs from it in a place or two, as versions of a server do."""
+def draw_edited_schema(draw: st.DrawFn) -> tuple[Any, Any]:
+    """Draw a schema and a version of it with one or two edits."""
     before = draw(wholes)
     after = copy.deepcopy(before)
     for _ in range(draw(st.integers(1, 2))):
-        places = list(_places(after))
+        places = list(_find_places(after))
         holder, key = places[draw(st.integers(0, len(places) - 1))]
         change = draw(st.sampled_from(["replace", "keyword", "drop"]))
         part = holder[key]
@@ -39,8 +39,8 @@ def edited(draw: st.DrawFn) -> tuple[Any, Any]:
     return before, after
 
 
-def _places(root: dict[str, Any]) -> list[tuple[Any, Any]]:
-    """Find where schemas stand within a schema."""
+def _find_places(root: dict[str, Any]) -> list[tuple[Any, Any]]:
+    """Return the holder and the key of each schema within a schema."""
     found: list[tuple[Any, Any]] = []
     todo: list[Any] = [root]
     while todo:
@@ -61,54 +61,54 @@ def _places(root: dict[str, Any]) -> list[tuple[Any, Any]]:
 
 
 def is_valid(schema: Any, value: Any) -> bool | None:
-    """Ask another implementation; `None` where references lead in circles, or nowhere."""
+    """Validate with `jsonschema`. Return None if references are circular or unresolvable."""
     try:
         return jsonschema.Draft202012Validator(schema).is_valid(value)
     except (RecursionError, Unresolvable):
         return None
 
 
-pairs = edited() | st.tuples(wholes, wholes)
+pairs = draw_edited_schema() | st.tuples(wholes, wholes)
 
 
 @given(pairs, st.lists(values, min_size=5, max_size=40))
 @settings(max_examples=examples(400), deadline=None)
-def test_what_is_harmless_refuses_nothing(pair: tuple[Any, Any], instances: list[Any]) -> None:
-    """What the old schema takes, the new one takes, unless a change is told that breaks those who send."""
+def test_compatible_change_rejects_no_valid_instance(pair: tuple[Any, Any], instances: list[Any]) -> None:
+    """If no change breaks senders, the new schema accepts every instance of the old one."""
     before, after = pair
     found = compare_schemas(before, after)
     if any(change.kind not in HARMLESS_TO_SEND for change in found):
         return
     event(f"harmless, {'changed' if found else 'same'}")
-    new = {change.at[-1] for change in found if change.kind == "added"}  # nobody gives what was not declared
+    new = {change.at[-1] for change in found if change.kind == "added"}  # senders omit undeclared keys
     for instance in instances:
-        if new.isdisjoint(keys_of(instance)) and is_valid(before, instance):
+        if new.isdisjoint(find_keys(instance)) and is_valid(before, instance):
             event("held against an instance")
             assert is_valid(after, instance) is not False, (found, instance)
 
 
-def keys_of(value: Any) -> set[str]:
-    """Find the keys of all objects within a value."""
+def find_keys(value: Any) -> set[str]:
+    """Return the keys of all objects within a value."""
     if isinstance(value, dict):
-        return set(value).union(*map(keys_of, value.values()))
-    return set().union(*map(keys_of, value)) if isinstance(value, list) else set()
+        return set(value).union(*map(find_keys, value.values()))
+    return set().union(*map(find_keys, value)) if isinstance(value, list) else set()
 
 
 @given(wholes)
 @settings(deadline=None)
-def test_a_schema_does_not_differ_from_itself(schema: Any) -> None:
-    """Nor from a copy, nor from one whose keys and lists of names stand in another order."""
+def test_equal_schemas_have_no_change(schema: Any) -> None:
+    """The order of keys and of `required` is ignored."""
     assert compare_schemas(schema, copy.deepcopy(schema)) == []
-    assert compare_schemas(schema, turned(schema)) == []
+    assert compare_schemas(schema, reverse_keys(schema)) == []
 
 
-def turned(schema: Any) -> Any:
-    """Turn the order of keys around, and that of `required`, everywhere."""
+def reverse_keys(schema: Any) -> Any:
+    """Reverse the order of keys and of `required`, recursively."""
     if isinstance(schema, list):
-        return [turned(one) for one in schema]
+        return [reverse_keys(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    return {key: one[::-1] if key == "required" else turned(one) for key, one in reversed(schema.items())}
+    return {key: one[::-1] if key == "required" else reverse_keys(one) for key, one in reversed(schema.items())}
 
 
 OPPOSITE = {"narrowed": {"widened"}, "widened": {"narrowed"}, "changed": {"changed"}, "unclear": {"unclear"},
@@ -118,36 +118,36 @@ OPPOSITE = {"narrowed": {"widened"}, "widened": {"narrowed"}, "changed": {"chang
 
 @given(pairs)
 @settings(deadline=None)
-def test_what_narrows_one_way_widens_the_other(pair: tuple[Any, Any]) -> None:
-    """From the other side, each change is its opposite; what is removed hides what else changed there."""
-    forth, back = compare_schemas(*pair), compare_schemas(*reversed(pair))
-    for one, other in ((forth, back), (back, forth)):
+def test_reverse_comparison_has_the_opposite_changes(pair: tuple[Any, Any]) -> None:
+    """The reverse comparison has the opposite of each change, unless a removal hides it."""
+    forward, backward = compare_schemas(*pair), compare_schemas(*reversed(pair))
+    for one, other in ((forward, backward), (backward, forward)):
         kinds = {change.kind for change in other}
-        hidden = "removed" in kinds
+        has_removal = "removed" in kinds
         for change in one:
-            assert OPPOSITE[change.kind] & kinds or hidden, change
+            assert OPPOSITE[change.kind] & kinds or has_removal, change
 
 
 @given(objects(leaves), schemas, st.data())
 @settings(deadline=None)
-def test_a_new_optional_property_breaks_nobody(schema: dict[str, Any], new: Any, data: st.DataObject) -> None:
-    """Neither who sends nor who reads, whatever its schema, at the top and below; without it, both may miss it."""
-    plain: dict[str, Any] = {
+def test_new_optional_property_is_only_added(schema: dict[str, Any], new: Any, data: st.DataObject) -> None:
+    """A new optional property with any schema, at the top level or nested, is the only change."""
+    root: dict[str, Any] = {
         "type": "object",
         **{key: schema[key] for key in ("properties", "required") if key in schema},
     }
-    below = of(a={**plain, "properties": {"x": {}, **plain.get("properties", {})}})
-    before = data.draw(st.sampled_from([plain, below]))
+    nested = of(a={**root, "properties": {"x": {}, **root.get("properties", {})}})
+    before = data.draw(st.sampled_from([root, nested]))
     after = copy.deepcopy(before)
-    inner = after if before is plain else after["properties"]["a"]
+    inner = after if before is root else after["properties"]["a"]
     inner["properties"] = {**inner.get("properties", {}), "new": new}
-    # What refers to nothing can't be judged, and says so beside it.
-    there, back = (
+    # An unresolvable reference adds an "unclear" change.
+    forward, backward = (
         [change for change in compare_schemas(*pair) if change.kind != "unclear"]
         for pair in ((rooted(before, {}, {}), rooted(after, {}, {})), (rooted(after, {}, {}), rooted(before, {}, {})))
     )
-    assert [(one.kind, one.keyword, one.after) for one in there] == [("added", "properties", new)]
-    assert [one.kind for one in back] == ["removed"]
+    assert [(one.kind, one.keyword, one.after) for one in forward] == [("added", "properties", new)]
+    assert [one.kind for one in backward] == ["removed"]
 
 
 NULLABLE = {"anyOf": [{"type": "string"}, {"type": "null"}]}
@@ -186,8 +186,8 @@ NULLABLE = {"anyOf": [{"type": "string"}, {"type": "null"}]}
         ({"$ref": "other.json"}, {"type": "string"}, "widened", ".a", "$ref"),
     ],
 )  # fmt: skip
-def test_each_change_is_told_by_what_it_does(before: Any, after: Any, kind: str, at: str, keyword: str) -> None:
-    """Fewer values, more, others, or nobody knows; and where."""
+def test_change_has_kind_path_and_keyword(before: Any, after: Any, kind: str, at: str, keyword: str) -> None:
+    """The kind says whether the schema accepts fewer, more or other values, or whether that is unclear."""
     lines = [
         (one.kind, one.at, one.keyword) for one in compare_schemas(of(a=before), of(a=after)) if one.kind != "added"
     ]
@@ -202,15 +202,15 @@ def test_each_change_is_told_by_what_it_does(before: Any, after: Any, kind: str,
         ("maximum", {"maximum": "9"}, {"maximum": "8"}),
     ],
 )
-def test_a_bound_that_is_not_a_number_can_not_be_judged(keyword: str, before: Any, after: Any) -> None:
-    """A reference may lead to a place that no metaschema checks."""
+def test_bound_that_is_not_a_number_is_unclear(keyword: str, before: Any, after: Any) -> None:
+    """A reference may lead to a place that no metaschema validates."""
     old, new = ({**of(a={"$ref": "#/x"}), "x": node} for node in (before, after))
     assert ("unclear", ".a", keyword) in [(one.kind, one.at, one.keyword) for one in compare_schemas(old, new)]
     assert compare_schemas(old, old) == []
 
 
-def test_a_definition_is_followed_and_told_of_once() -> None:
-    """However often it is referred to, by itself too, and whether it is written out or not."""
+def test_change_of_a_definition_is_reported_once() -> None:
+    """A definition may be referenced repeatedly, by itself, or inlined."""
 
     def tree(leaf: Any) -> dict[str, Any]:
         node = {"$ref": "#/$defs/a~1%62"}
@@ -243,34 +243,40 @@ NAMED = {"$anchor": "A", "type": "number"}
     ],
 )  # fmt: skip
 def test_anchors_are_followed(before: Any, after: Any, expected: list[tuple[str, str, str]]) -> None:
-    """Wherever they stand; what can't be followed, in schemas that differ, can't be judged."""
+    """Anchors are found anywhere. An unresolvable reference in schemas that differ is unclear."""
     one, other = ({**of(a={"$ref": "#A"}), "$defs": definitions} for definitions in (before, after))
     assert [(change.kind, change.at, change.keyword) for change in compare_schemas(one, other)] == expected
 
 
-def test_what_is_only_compared_as_a_whole_counts_with_its_definitions() -> None:
-    """The same words do not mean the same when what they refer to has changed."""
+def test_definition_change_within_not_is_unclear() -> None:
+    """`not` is compared as a whole, including the definitions that it references."""
     refused = of(a={"not": {"$ref": "#/$defs/x"}})
     before, after = ({**refused, "$defs": {"x": {"const": value}}} for value in (1, 2))
     assert [(one.kind, one.at, one.keyword) for one in compare_schemas(before, after)] == [("unclear", ".a", "not")]
 
 
-def test_a_schema_may_not_unfold_without_end() -> None:
-    """Definitions that hold the next one twice, or lead in circles, take no longer than they are long."""
-    deep = {f"d{n}": of(a={"$ref": f"#/$defs/d{n + 1}"}, b={"$ref": f"#/$defs/d{n + 1}"}) for n in range(200)}
-    before = {"$ref": "#/$defs/d0", "$defs": {**deep, "d200": {"type": "string"}}}
-    after = {"$ref": "#/$defs/d0", "$defs": {**deep, "d200": {"type": "null"}}}
+def test_expansion_of_references_is_bounded() -> None:
+    """Definitions that expand exponentially or in circles are compared in bounded time."""
+    doubling = {f"d{n}": of(a={"$ref": f"#/$defs/d{n + 1}"}, b={"$ref": f"#/$defs/d{n + 1}"}) for n in range(200)}
+    before = {"$ref": "#/$defs/d0", "$defs": {**doubling, "d200": {"type": "string"}}}
+    after = {"$ref": "#/$defs/d0", "$defs": {**doubling, "d200": {"type": "null"}}}
     assert {one.kind for one in compare_schemas(before, after)} == {"unclear"}
-    round_ = {"$ref": "#/$defs/x", "$defs": {"x": {"anyOf": [{"$ref": "#/$defs/x"}, {"$ref": "#/$defs/x"}]}}}
-    for one, other in ((round_, {"type": "string"}), ({"type": "string"}, round_), (round_, {**round_, "minimum": 1})):
+    circular = {"$ref": "#/$defs/x", "$defs": {"x": {"anyOf": [{"$ref": "#/$defs/x"}, {"$ref": "#/$defs/x"}]}}}
+    for one, other in (
+        (circular, {"type": "string"}),
+        ({"type": "string"}, circular),
+        (circular, {**circular, "minimum": 1}),
+    ):
         assert {change.kind for change in compare_schemas(one, other)} - {"text"}
 
 
-@pytest.mark.parametrize("odd", [None, "string", {"type": "strnig"}, {"properties": 3}, {"items": [{}]}])
-def test_what_is_no_schema_can_not_be_judged(odd: Any) -> None:
-    """It is told apart, and that is all."""
-    assert compare_schemas(odd, {"type": "object"}) == [SchemaChange("unclear", "", "schema", odd, {"type": "object"})]
-    assert compare_schemas(odd, copy.deepcopy(odd)) == []
+@pytest.mark.parametrize("invalid", [None, "string", {"type": "strnig"}, {"properties": 3}, {"items": [{}]}])
+def test_invalid_schema_is_unclear(invalid: Any) -> None:
+    """An invalid schema is one "unclear" change, or none if it is unchanged."""
+    assert compare_schemas(invalid, {"type": "object"}) == [
+        SchemaChange("unclear", "", "schema", invalid, {"type": "object"})
+    ]
+    assert compare_schemas(invalid, copy.deepcopy(invalid)) == []
 
 
 @pytest.mark.parametrize(
@@ -288,8 +294,8 @@ def test_what_is_no_schema_can_not_be_judged(odd: Any) -> None:
         {"default": 1, "examples": [1, [2]]},
     ],
 )
-def test_numbers_of_schemas_are_compared_by_value(keywords: dict[str, Any]) -> None:
-    """1 and 1.0 are one number, wherever they stand, and also beside something that changed."""
+def test_numbers_in_schemas_are_compared_by_value(keywords: dict[str, Any]) -> None:
+    """1 and 1.0 are equal in every keyword, also next to a change."""
     floats = json.loads(json.dumps(keywords), parse_int=float)
     before = {"properties": {"x": {**keywords, "description": "a"}}}
     after = {"properties": {"x": {**floats, "description": "b"}}}
@@ -298,5 +304,5 @@ def test_numbers_of_schemas_are_compared_by_value(keywords: dict[str, Any]) -> N
 
 @pytest.mark.parametrize("keyword", ["const", "default"])
 def test_true_is_not_one_in_schemas(keyword: str) -> None:
-    """Python would take them for the same."""
+    """1 and true differ, although Python treats them as equal."""
     assert compare_schemas({"properties": {"x": {keyword: [1]}}}, {"properties": {"x": {keyword: [True]}}})

@@ -39,32 +39,32 @@ satisfiable = st.recursive(
 
 @given(satisfiable)
 @settings(max_examples=examples(300), deadline=None)
-def test_what_servers_write_has_an_example(schema: Any) -> None:
-    """Bounds, lists, objects and alternatives, one within the other: a value is always found."""
+def test_satisfiable_schema_has_an_example(schema: Any) -> None:
+    """A value is found for any nesting of limits, arrays, objects and alternatives."""
     made(schema)
 
 
-def test_names_say_what_is_meant_and_nothing_is_overwritten() -> None:
-    """A tool that only reads is given what is there in most places; any other is given what hardly exists."""
+def test_values_fit_the_names_and_overwrite_nothing() -> None:
+    """A read-only tool gets names of common files. Any other tool gets names that are unlikely to exist."""
     text = {"type": "string"}
     names = ("url", "userEmail", "source_timezone", "start_date", "file_path", "paths", "repo_path", "title")
     schema = {**of(**dict.fromkeys(names, text)), "required": [*names]}
-    common = ["https://example.com/", "user@example.com", "UTC", "2026-01-15"]
-    assert list(made(schema, reads_only=True).values()) == [*common, "README.md", "README.md", ".", "example"]
-    assert list(made(schema).values()) == [*common, "example.txt", "example.txt", "example", "example"]
-    where = {**of(path=text, file_path=text), "required": ["path", "file_path"]}
+    by_name = ["https://example.com/", "user@example.com", "UTC", "2026-01-15"]
+    assert list(made(schema, reads_only=True).values()) == [*by_name, "README.md", "README.md", ".", "example"]
+    assert list(made(schema).values()) == [*by_name, "example.txt", "example.txt", "example", "example"]
+    paths = {**of(path=text, file_path=text), "required": ["path", "file_path"]}
     for tool in ("list_directory", "searchFiles", "directory_tree"):
-        assert made(where, tool=tool, reads_only=True) == {"path": ".", "file_path": "README.md"}
-    assert made(where, tool="create_folder") == {"path": "example", "file_path": "example.txt"}
-    assert made(where, tool="read_file", reads_only=True) == {"path": "README.md", "file_path": "README.md"}
+        assert made(paths, tool=tool, reads_only=True) == {"path": ".", "file_path": "README.md"}
+    assert made(paths, tool="create_folder") == {"path": "example", "file_path": "example.txt"}
+    assert made(paths, tool="read_file", reads_only=True) == {"path": "README.md", "file_path": "README.md"}
     flags = {**of(force={"type": "boolean"}, dry_run={"type": "boolean"}), "required": ["force", "dry_run"]}
     assert made(flags) == {"force": False, "dry_run": True}
 
 
 @given(st.from_regex(r"\^?([a-c]|\[[a-z]-z\]|\\d|\(x\|y\)|\.)([*+?]|\{[0-5],5\})?(z[+])?\$?", fullmatch=True))
 @settings(deadline=None)
-def test_text_is_made_for_a_pattern(pattern: str) -> None:
-    """What is made for a pattern of the common kind fits it, and is made again."""
+def test_text_is_generated_for_a_pattern(pattern: str) -> None:
+    """Each text matches the pattern, and the generator is deterministic."""
     texts = list(strings_matching(pattern))
     assert texts == list(strings_matching(pattern))
     assert all(re.search(pattern, text) for text in texts)
@@ -72,20 +72,20 @@ def test_text_is_made_for_a_pattern(pattern: str) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["(x{999}){999}", "(((x*)*)*)*" * 9 + "+" * 9, r"(a)(\1\1)(\2\2)", "(", "a" * 999])
-def test_no_pattern_makes_text_without_end(pattern: str) -> None:
-    """Repeats of repeats and references back are not followed, and what is no pattern has no text."""
+def test_text_for_a_pattern_is_bounded(pattern: str) -> None:
+    """Nested repetitions and backreferences are not expanded. An invalid pattern has no text."""
     assert sum(map(len, strings_matching(pattern))) < 1000
 
 
 @pytest.mark.parametrize(
     "pattern", ["^([0-f]+)+x", "^([0-f]|-|.){36}x", "^" + "([0-f]|.)" * 36 + "x", "^" + ".?" * 36 + "x", "^.{0,36}x"]
 )
-def test_long_text_is_not_held_against_a_pattern_that_may_take_long(pattern: str) -> None:
-    """A UUID has so many characters that some patterns would never be done with it."""
+def test_long_text_is_not_matched_against_a_slow_pattern(pattern: str) -> None:
+    """A UUID is long enough for catastrophic backtracking."""
     assert UUID not in list(strings({"format": "uuid", "pattern": pattern}, "id", reads_only=True))
 
 
-def test_bounds_that_are_none_are_passed_over() -> None:
-    """A schema may have anything where it was not checked."""
+def test_invalid_limits_are_ignored() -> None:
+    """Unvalidated parts of a schema may have limits of any type."""
     assert 1 in numbers({"minimum": "x", "multipleOf": 0, "maximum": True}, 1, whole=True)
     assert "example" in strings({"minLength": "x", "maxLength": None}, "", reads_only=True)

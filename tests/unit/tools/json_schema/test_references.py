@@ -1,4 +1,4 @@
-"""References in input schemas still resolve in the schema that the API is sent."""
+"""References in input schemas still resolve in the schema that is sent to the API."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ MAPS = {"properties", "patternProperties", "$defs", "definitions", "dependentSch
 keys = st.sampled_from(["a", "b c", "d/e", "f~g", "100%", "é", "$ref", "properties", "required", "x" * 70, "h#i", ""])
 
 
-def safe(key: str) -> str:
-    """Return the key that the API is sent for one that it does not take."""
+def replacement(key: str) -> str:
+    """Return the key that replaces one that the API rejects."""
     return replacement_name(key, 64, ".-")
 
 
 def objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Make schemas of objects that hold others in every way in which a schema may."""
+    """Return a strategy for object schemas that nest others under every keyword."""
     maps = st.dictionaries(keys, inner, min_size=1, max_size=2)
     names = st.lists(keys, min_size=1, max_size=2, unique=True)
     lists = st.lists(inner, min_size=1, max_size=2)
@@ -48,7 +48,7 @@ trees = objects(st.recursive(st.just({}), lambda inner: objects(inner) | inner, 
 
 
 def nodes(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
-    """Find every schema in a document."""
+    """Yield every schema in a document with its path."""
     if isinstance(value, list):
         for index, item in enumerate(value):
             yield from nodes(item, (*path, index))
@@ -62,18 +62,18 @@ def nodes(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, .
                 yield from nodes(inner, (*path, keyword))
 
 
-def pointer(path: tuple[Any, ...], *, quoted: bool) -> str:
-    """Write a path as a JSON Pointer, percent-encoded or with nothing encoded but the percent sign itself."""
+def to_pointer(path: tuple[Any, ...], *, quoted: bool) -> str:
+    """Return a path as a JSON Pointer, percent-encoded or with only the percent sign encoded."""
     steps = [str(step).replace("~", "~0").replace("/", "~1") for step in path]
     return "".join(f"/{quote(step) if quoted else step.replace('%', '%25')}" for step in steps)
 
 
 UNKNOWN = {"definitions", "dependencies", "x-components"}
-"""Keywords in which JSON Schema 2020-12 looks for no anchors."""
+"""Keywords in which JSON Schema 2020-12 does not look for anchors."""
 
 
-def owners(document: dict[str, Any]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
-    """Find, for each schema, the nearest one around it that has an `$id`: the resource that it belongs to."""
+def find_owners(document: dict[str, Any]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    """Return the path of the nearest enclosing schema with an `$id` for each schema."""
     found: dict[tuple[Any, ...], tuple[Any, ...]] = {}
     for path, node in nodes(document):
         around = (path[:length] for length in range(len(path) - 1, -1, -1))
@@ -82,9 +82,9 @@ def owners(document: dict[str, Any]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
 
 
 @st.composite
-def referring(draw: st.DrawFn) -> dict[str, Any]:
-    """Make a schema in which each schema has a mark of its own, and some refer to others in every way."""
-    tree: dict[str, Any] = json.loads(json.dumps(draw(trees)))  # no two places share a schema
+def draw_referring_schema(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw a schema in which each subschema has a unique `$comment` and some have references."""
+    tree: dict[str, Any] = json.loads(json.dumps(draw(trees)))  # subschemas must not share objects
     base = draw(st.sampled_from(["", "https://example.com/s.json", "urn:example:s"]))
     if base:
         tree["$id"] = base
@@ -94,14 +94,14 @@ def referring(draw: st.DrawFn) -> dict[str, Any]:
             node["$id"] = f"https://example.com/{number}.json"
         if draw(st.booleans()) and not UNKNOWN & set(path):
             node["$anchor"] = f"anchor{number}"
-    found, holders = dict(nodes(tree)), owners(tree)
+    found, holders = dict(nodes(tree)), find_owners(tree)
     for path, node in found.items():
         target, there = draw(st.sampled_from(sorted(found.items(), key=str)))
         theirs, mine = holders[target], holders[path]
         identifier = found[theirs].get("$id", "")
         if not draw(st.booleans()) or (theirs != mine and not identifier):
             continue
-        fragment = pointer(target[len(theirs) :], quoted=draw(st.booleans()))
+        fragment = to_pointer(target[len(theirs) :], quoted=draw(st.booleans()))
         if "$anchor" in there and draw(st.booleans()):
             fragment = there["$anchor"]
         is_near = all(found[one].get("$id", "").startswith("https") for one in (theirs, mine))
@@ -112,14 +112,14 @@ def referring(draw: st.DrawFn) -> dict[str, Any]:
     return tree
 
 
-def resolved(document: dict[str, Any]) -> dict[str, str]:
-    """Resolve every reference with another implementation; return the marks of what refers and of what it refers to."""
+def resolve_references(document: dict[str, Any]) -> dict[str, str]:
+    """Resolve every reference with `referencing`, and map the marks of sources to those of targets."""
     registry = Registry().with_resource(document.get("$id", ""), DRAFT202012.create_resource(document))
     for _, node in nodes(document):
         if "$id" in node:
             registry = registry.with_resource(node["$id"], DRAFT202012.create_resource(node))
     registry = registry.crawl()
-    bases, holders = dict(nodes(document)), owners(document)
+    bases, holders = dict(nodes(document)), find_owners(document)
     return {
         f"{node['$comment']} {keyword}": registry.resolver(bases[holders[path]].get("$id", ""))
         .lookup(node[keyword])
@@ -131,20 +131,20 @@ def resolved(document: dict[str, Any]) -> dict[str, str]:
 
 
 @settings(max_examples=examples(60))
-@given(referring())
-def test_every_reference_of_a_sent_schema_resolves(schema: dict[str, Any]) -> None:
-    """It points to the schema that it pointed to before, and the API takes what is sent."""
+@given(draw_referring_schema())
+def test_references_resolve_to_the_same_schema(schema: dict[str, Any]) -> None:
+    """Each reference has the same target as before, and the API accepts the sent schema."""
     sent = fit_to_api({**schema, "type": "object"}).api
     tool = {"name": "t", "input_schema": sent}
     body = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}], "tools": [tool]}
     assert refusal(body) is None
-    assert resolved(schema) == resolved(sent)
+    assert resolve_references(schema) == resolve_references(sent)
 
 
 @settings(max_examples=examples(60))
-@given(referring(), st.data())
-def test_arguments_come_back_with_the_servers_keys(schema: dict[str, Any], data: st.DataObject) -> None:
-    """Whatever schema declares a key, at any depth and by any reference, the model says its stand-in."""
+@given(draw_referring_schema(), st.data())
+def test_arguments_are_mapped_to_the_servers_keys(schema: dict[str, Any], data: st.DataObject) -> None:
+    """The model uses replacement keys at any depth and behind any reference."""
     fitted = fit_to_api({**schema, "type": "object"})
     places = fitted.schemas_by_path
 
@@ -161,17 +161,17 @@ def test_arguments_come_back_with_the_servers_keys(schema: dict[str, Any], data:
         }  # fmt: skip
 
     arguments = value([()], 4) if places else {}
-    asked = fitted.to_api(arguments)
-    assert fitted.from_api(asked) == arguments
-    assert all(re.fullmatch(PROPERTY_KEY, key) for key in all_keys(asked))
+    sent = fitted.to_api(arguments)
+    assert fitted.from_api(sent) == arguments
+    assert all(re.fullmatch(PROPERTY_KEY, key) for key in find_keys(sent))
 
 
-def all_keys(value: Any) -> Iterator[str]:
-    """Find the keys of a value, at every depth."""
+def find_keys(value: Any) -> Iterator[str]:
+    """Yield the keys of a value, at every depth."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield key
-            yield from all_keys(inner)
+            yield from find_keys(inner)
 
 
 @pytest.mark.parametrize(
@@ -179,17 +179,17 @@ def all_keys(value: Any) -> Iterator[str]:
     [
         ("#/anyOf/0", "#/then/anyOf/0"),
         ("#/if", "#/then/if"),
-        ("#/then/properties/b%20c", f"#/then/then/properties/{safe('b c')}"),
-        ("#/properties/b c", f"#/properties/{safe('b c')}"),
-        ("#/properties/b%20c", f"#/properties/{safe('b c')}"),
-        ("#/properties/d~1e/items", f"#/properties/{safe('d/e')}/items"),
+        ("#/then/properties/b%20c", f"#/then/then/properties/{replacement('b c')}"),
+        ("#/properties/b c", f"#/properties/{replacement('b c')}"),
+        ("#/properties/b%20c", f"#/properties/{replacement('b c')}"),
+        ("#/properties/d~1e/items", f"#/properties/{replacement('d/e')}/items"),
         ("#/$defs/b%20c", "#/$defs/b%20c"),
-        ("#/$defs/b%20c/properties/f~0g", f"#/$defs/b%20c/properties/{safe('f~g')}"),
-        ("#/dependencies/b c", f"#/dependencies/{safe('b c')}"),
+        ("#/$defs/b%20c/properties/f~0g", f"#/$defs/b%20c/properties/{replacement('f~g')}"),
+        ("#/dependencies/b c", f"#/dependencies/{replacement('b c')}"),
         ("s.json#/anyOf/0", "s.json#/then/anyOf/0"),
         ("https://example.com/s.json#/anyOf/0", "https://example.com/s.json#/then/anyOf/0"),
-        ("inner.json#/properties/b%20c", f"inner.json#/properties/{safe('b c')}"),
-        ("#/anyOf/1/properties/b%20c", f"#/then/anyOf/1/properties/{safe('b c')}"),
+        ("inner.json#/properties/b%20c", f"inner.json#/properties/{replacement('b c')}"),
+        ("#/anyOf/1/properties/b%20c", f"#/then/anyOf/1/properties/{replacement('b c')}"),
         ("#", "#"),
         ("#named", "#named"),
         ("#/anyOf/7", "#/anyOf/7"),
@@ -198,8 +198,8 @@ def all_keys(value: Any) -> Iterator[str]:
     ],
 )
 @pytest.mark.parametrize("keyword", ["$ref", "$dynamicRef", "$recursiveRef"])
-def test_a_reference_follows_what_it_points_to(keyword: str, reference: str, sent: str) -> None:
-    """To what the API has moved or renamed; what points to nothing, or to another document, stays as it is."""
+def test_reference_is_rewritten_with_its_target(keyword: str, reference: str, sent: str) -> None:
+    """A reference to a moved or renamed place is rewritten. One to another document or to nothing is unchanged."""
     odd = {"b c": {"$anchor": "named"}, "d/e": {"items": {}}, "f~g": {}}
     schema = {
         "$id": "https://example.com/s.json",
@@ -214,8 +214,8 @@ def test_a_reference_follows_what_it_points_to(keyword: str, reference: str, sen
     assert fit_to_api(schema).api["properties"]["refers"] == {keyword: sent}
 
 
-def test_keys_are_renamed_wherever_a_schema_names_them() -> None:
-    """Draft 7's dependencies, names in `propertyNames`, an OpenAPI discriminator, and values that hold such keys."""
+def test_keys_are_replaced_wherever_a_schema_names_them() -> None:
+    """Keys are replaced in `dependencies` of draft 7, in `propertyNames`, in OpenAPI discriminators, and in values."""
     schema = {
         "type": "object",
         "properties": {"b c": {"const": {"b c": 1}}, "list": {"items": [{"properties": {"b c": {}}}]}},
@@ -224,7 +224,7 @@ def test_keys_are_renamed_wherever_a_schema_names_them() -> None:
         "default": {"b c": {"b c": 1}},
         "discriminator": {"propertyName": "b c", "mapping": {"x": "#/properties/b%20c"}},
     }
-    key = safe("b c")
+    key = replacement("b c")
     schema["properties"]["list"].pop("items")  # type: ignore[index]
     sent = fit_to_api(schema).api
     assert sent["dependencies"] == {key: ["list"], "list": {"required": [key]}}
@@ -233,7 +233,7 @@ def test_keys_are_renamed_wherever_a_schema_names_them() -> None:
     assert sent["discriminator"] == {"propertyName": key, "mapping": {"x": f"#/properties/{key}"}}
 
 
-def test_a_key_that_is_only_required_comes_back() -> None:
+def test_required_key_is_mapped_back() -> None:
     """A schema may require a key that another one declares."""
     schema = {
         "type": "object",
@@ -242,12 +242,12 @@ def test_a_key_that_is_only_required_comes_back() -> None:
         "dependentRequired": {"inner": ["b c"]},
     }
     fitted = fit_to_api(schema)
-    assert fitted.api["required"] == [safe("b c")]
-    assert fitted.from_api({safe("b c"): 1, "inner": {safe("b c"): 2}}) == {"b c": 1, "inner": {"b c": 2}}
+    assert fitted.api["required"] == [replacement("b c")]
+    assert fitted.from_api({replacement("b c"): 1, "inner": {replacement("b c"): 2}}) == {"b c": 1, "inner": {"b c": 2}}
 
 
-def test_a_chain_of_references_of_any_length_is_followed() -> None:
-    """Each schema refers to the next one; none is looked at twice."""
+def test_long_chain_of_references_is_followed() -> None:
+    """Each of 3000 schemas refers to the next one."""
     links: dict[str, Any] = {str(number): {"$ref": f"#/$defs/{number + 1}"} for number in range(3000)}
     schema = {"type": "object", "$ref": "#/$defs/0", "$defs": {**links, "3000": {"properties": {"b c": {}}}}}
-    assert fit_to_api(schema).from_api({safe("b c"): 1}) == {"b c": 1}
+    assert fit_to_api(schema).from_api({replacement("b c"): 1}) == {"b c": 1}
