@@ -1,4 +1,4 @@
-"""Numbers by name: what a dict would hold, in less memory."""
+"""Compact mappings from names to numbers, which behave like a dict in less memory."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ numbers = st.integers(0, 2**64 - 1)
 
 
 @given(st.lists(st.tuples(names, numbers), max_size=60), st.lists(names))
-def test_it_holds_what_a_dict_holds(pairs: list[tuple[str, int]], others: list[str]) -> None:
-    """The same names in the same order with the same numbers, the last where a name came twice; and no others."""
-    plain, compact = dict(pairs), Numbers()
+def test_numbers_equal_a_dict(pairs: list[tuple[str, int]], others: list[str]) -> None:
+    """Names, order and numbers are those of a dict with the same assignments. Absent names have no value."""
+    expected, compact = dict(pairs), Numbers()
     for name, number in pairs:
         compact[name] = number
-    assert list(compact.items()) == list(plain.items())
-    assert len(compact) == len(plain)
-    assert [name in compact for name in others] == [name in plain for name in others]
-    assert [compact.get(name) for name in others] == [plain.get(name) for name in others]
+    assert list(compact.items()) == list(expected.items())
+    assert len(compact) == len(expected)
+    assert [name in compact for name in others] == [name in expected for name in others]
+    assert [compact.get(name) for name in others] == [expected.get(name) for name in others]
 
 
-def test_it_grows() -> None:
-    """Many names are found again, and take less than half of what a dict takes."""
+def test_many_names_take_half_the_memory_of_a_dict() -> None:
+    """10,000 names are found, and need less than half of the memory."""
     compact = Numbers()
     for number in range(10_000):
         compact[f"query-{number}"] = number
@@ -36,12 +36,12 @@ def test_it_grows() -> None:
     assert "query-10000" not in compact
     parts = (compact._text, compact._ends, compact._values, compact._slots)
     plain = dict(compact)
-    dicts = sys.getsizeof(plain) + sum(sys.getsizeof(one) for pair in plain.items() for one in pair)
-    assert sum(map(sys.getsizeof, parts)) < dicts / 2
+    dict_bytes = sys.getsizeof(plain) + sum(sys.getsizeof(item) for pair in plain.items() for item in pair)
+    assert sum(map(sys.getsizeof, parts)) < dict_bytes / 2
 
 
-def test_names_stay() -> None:
-    """A name that is not there is a `KeyError`, and none is taken out again."""
+def test_names_cannot_be_deleted() -> None:
+    """An absent name raises `KeyError`, and deletion raises `TypeError`."""
     compact = Numbers()
     with pytest.raises(KeyError):
         compact["q"]
@@ -51,9 +51,9 @@ def test_names_stay() -> None:
 
 
 @given(st.dictionaries(names, numbers.map(lambda number: f"{number:016x}")))
-def test_digests_come_back_as_they_were(plain: dict[str, str]) -> None:
-    """Zeros in front, too."""
+def test_digests_are_unchanged(expected: dict[str, str]) -> None:
+    """Leading zeros are kept."""
     digests = Digests()
-    for name, digest in plain.items():
+    for name, digest in expected.items():
         digests.add(name, digest)
-    assert list(digests.items()) == list(plain.items())
+    assert list(digests.items()) == list(expected.items())

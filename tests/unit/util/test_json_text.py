@@ -1,4 +1,4 @@
-"""JSON within text: what RFC 8259 forbids is refused, with its position."""
+"""JSON within text: input that RFC 8259 forbids is an error with its position."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-def test_what_is_json_is_read_as_python_reads_it(value: Any) -> None:
-    """Strictness changes nothing about JSON that everybody reads alike."""
+def test_valid_json_is_read_like_json_loads(value: Any) -> None:
+    """Strict parsing does not change valid JSON."""
     assert loads(json.dumps(value)) == value
     assert holds_odd_number(value) is False
 
@@ -45,36 +45,36 @@ def test_what_is_json_is_read_as_python_reads_it(value: Any) -> None:
         ('{"a": NaN, "a": 1}', "the key 'a' appears twice in one object (at a)"),
     ],
 )
-def test_ambiguous_text_is_refused_with_its_place(text: str, expected: str) -> None:
-    """What two readers may read differently is no value at all."""
+def test_ambiguous_text_is_an_error_with_its_path(text: str, expected: str) -> None:
+    """Text that two parsers may read differently raises `AmbiguousError`."""
     with pytest.raises(AmbiguousError) as refused:
         loads(text)
     assert expected == str(refused.value)
 
 
 @pytest.mark.parametrize("text", ["[" * 501 + "]" * 501, "[" * 100_000 + "]" * 100_000, '{"a":' * 100_000])
-def test_endless_nesting_is_refused(text: str) -> None:
-    """The limit is ours, and not that of the Python which happens to run."""
+def test_deep_nesting_is_an_error(text: str) -> None:
+    """The limit is 500 levels, independent of the Python version."""
     with pytest.raises(TooDeepError, match="nested too deeply"):
         loads(text)
     assert levels(loads("[" * 500 + "]" * 500)) == 500
 
 
-def test_a_number_that_python_does_not_read_is_refused() -> None:
-    """It has more digits than int() takes."""
+def test_number_above_the_digit_limit_is_an_error() -> None:
+    """`int()` reads at most 4,300 digits."""
     with pytest.raises(ValueError, match=r"^a number has more than 4,300 digits$"):
         loads("[" + "9" * 5000 + "]")
 
 
 def test_duplicate_keys_are_found_in_linear_time() -> None:
-    """Among half a million keys; a search for each key would take hours."""
+    """An object with half a million keys is checked without a search for each key."""
     text = "{" + ",".join(f'"{number}":0' for number in range(500_000)) + ',"499999":0}'
     with pytest.raises(AmbiguousError, match="'499999' appears twice"):
         loads(text)
 
 
-def test_numbers_that_json_has_no_form_for_become_their_names() -> None:
-    """They equal neither null nor each other; a value without any stays the very same."""
+def test_nan_and_infinity_become_text() -> None:
+    """Each becomes its name. A value without any is returned as the same object."""
     odd = {"a": [math.nan, 1.5, math.inf], "b": {"c": -math.inf}, "d": None}
     named = {"a": ["NaN", 1.5, "Infinity"], "b": {"c": "-Infinity"}, "d": None}
     assert finite(odd) == named
@@ -87,21 +87,22 @@ AMBIGUOUS = ['{"a": NaN}', '{"a": 1, "a": 1}', '{"a": 1e400}', '{"a": Infinity}'
 
 
 @pytest.mark.parametrize("text", AMBIGUOUS)
-def test_ambiguous_text_fits_neither_a_schema_nor_a_result(text: str) -> None:
-    """Each message says why; as text it can still be expected."""
-    (one,) = check_text(ExpectedText(json_schema={}), text, ValueFormatter())
-    assert (one.passed, "(at a)" in str(one.message)) == (False, True)
-    made = call("t", text)
-    reported = mismatch(ExpectedCall(tool="t", result={"a": {"$any": True}}), made, ValueFormatter())
+def test_ambiguous_text_matches_only_as_text(text: str) -> None:
+    """A schema and an expected value do not match, and the message gives the reason. The text itself matches."""
+    (check,) = check_text(ExpectedText(json_schema={}), text, ValueFormatter())
+    assert (check.passed, "(at a)" in str(check.message)) == (False, True)
+    actual = call("t", text)
+    reported = mismatch(ExpectedCall(tool="t", result={"a": {"$any": True}}), actual, ValueFormatter())
     assert f"got {ValueFormatter().text(text)}, which is compared as text: " in reported
-    assert mismatch(ExpectedCall(tool="t", result=text), made, ValueFormatter()) == ""
+    assert mismatch(ExpectedCall(tool="t", result=text), actual, ValueFormatter()) == ""
 
 
 @pytest.mark.parametrize("text", AMBIGUOUS)
-def test_ambiguous_text_is_compared_as_text(text: str) -> None:
-    """Two runs differ in it as soon as its text does; a judge's answer like that is not a verdict.
+def test_ambiguous_results_are_compared_as_text(text: str) -> None:
+    """A judge's ambiguous answer is not a verdict.
 
-    NaN and Infinity have one meaning, so that what stands beside them can be ignored.
+    NaN and Infinity are unambiguous, so such a result is compared by field and the fields next to them can be
+    ignored.
     """
     assert isinstance(result_of(call("t", text).line()), dict) == ("N" in text or "I" in text)
     content = text.replace('"a": ', '"passed": true, "reason": "r", "a": ')
@@ -111,7 +112,7 @@ def test_ambiguous_text_is_compared_as_text(text: str) -> None:
 
 @pytest.mark.parametrize("digits", [401, 4300])
 def test_integers_beyond_the_range_of_a_float_are_matched(digits: int) -> None:
-    """JSON bounds no number (RFC 8259, section 6)."""
+    """JSON does not limit numbers (RFC 8259, section 6)."""
     huge = 10 ** (digits - 1)
     assert fits({"$type": "integer"}, huge)
     assert fits({"$approx": huge}, huge + 1)

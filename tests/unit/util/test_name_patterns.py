@@ -1,4 +1,4 @@
-"""A pattern that is itself a name means that name."""
+"""A pattern that is itself a name matches only that name."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ __all__ = ["prompts"]
         (["[[]z]"], ["[[]z]"]),
     ],
 )
-def test_an_exact_id_or_tag_wins_over_a_pattern(prompts: Path, patterns: list[str], ids: list[str]) -> None:
-    """Each pattern by itself; in the first reading and in the second, with shards and with a limit."""
+def test_exact_id_or_tag_takes_precedence_over_a_pattern(prompts: Path, patterns: list[str], ids: list[str]) -> None:
+    """This applies to each pattern separately, in the index and in the queries, with shards and with a limit."""
     with read_prompts(str(prompts), QueryFilter(tuple(patterns))) as found:
         assert list(found.digests) == ids
         assert [query.id for query in found.queries()] == ids
@@ -50,22 +50,22 @@ def test_an_exact_id_or_tag_wins_over_a_pattern(prompts: Path, patterns: list[st
 
 
 @given(st.lists(st.text(alphabet="ab[]*?!-", min_size=1, max_size=4), min_size=1, unique=True), st.data())
-def test_every_name_can_be_chosen_alone(names: list[str], data: st.DataObject) -> None:
-    """By itself, whatever else there is."""
-    chosen = data.draw(st.sampled_from(names))
-    assert [name for name in names if fits(name, [chosen], names)] == [chosen]
+def test_every_name_can_be_selected_alone(names: list[str], data: st.DataObject) -> None:
+    """A name as its own pattern selects only that name."""
+    selected = data.draw(st.sampled_from(names))
+    assert [name for name in names if fits(name, [selected], names)] == [selected]
 
 
-def test_names_of_tools() -> None:
-    """Permits, a query's own tools and `init --tool` take patterns in the same way."""
+def test_tool_patterns_prefer_exact_names() -> None:
+    """Tool filters, a query's `tools` and `init --tool` match patterns in the same way."""
     listed = [{"name": name, "inputSchema": {"type": "object"}} for name in ("a1", "a[1]", "b*", "bc")]
     tools = ToolSet.of(listed)
 
-    def kept(permit: ToolFilter) -> list[str]:
-        return sorted(tools.only(permit).names.values())
+    def filtered_names(tool_filter: ToolFilter) -> list[str]:
+        return sorted(tools.only(tool_filter).names.values())
 
-    assert kept(ToolFilter(allow=("a[1]",))) == ["a[1]"]
-    assert kept(ToolFilter(allow=("a[1]", "b?"))) == ["a[1]", "b*", "bc"]
-    assert kept(ToolFilter(deny=("b*",))) == ["a1", "a[1]", "bc"]
-    assert kept(ToolFilter(deny=("a[12]",))) == ["a[1]", "b*", "bc"]
+    assert filtered_names(ToolFilter(allow=("a[1]",))) == ["a[1]"]
+    assert filtered_names(ToolFilter(allow=("a[1]", "b?"))) == ["a[1]", "b*", "bc"]
+    assert filtered_names(ToolFilter(deny=("b*",))) == ["a1", "a[1]", "bc"]
+    assert filtered_names(ToolFilter(deny=("a[12]",))) == ["a[1]", "b*", "bc"]
     assert [query["script"][0]["calls"][0]["tool"] for query in generate_prompts(listed, ("a[1]",)).queries] == ["a[1]"]

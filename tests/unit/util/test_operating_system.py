@@ -1,4 +1,4 @@
-"""Windows-specific code, tried here: signals and pipes."""
+"""Windows-specific code, tested on every system: signals and pipes."""
 
 from __future__ import annotations
 
@@ -15,66 +15,66 @@ from mcprun.client.pipe_reader import PipeReader, open_pipe
 
 
 @pytest.mark.parametrize("is_windows", [True, False])
-async def test_what_arrives_in_a_pipe_is_announced(is_windows: bool) -> None:
-    """What has arrived is read at once, and the end is told; by a thread, too, which the event loop does not need."""
+async def test_data_in_a_pipe_triggers_the_callback(is_windows: bool) -> None:
+    """Available data and the end are read without blocking, on Windows by a thread."""
     arrived = asyncio.Event()
-    reader, writing = open_pipe(arrived.set, is_windows=is_windows)
+    reader, write_fd = open_pipe(arrived.set, is_windows=is_windows)
     assert reader.read() is None
-    os.write(writing, b"some")
-    assert await next_of(reader, arrived) == b"some"
+    os.write(write_fd, b"some")
+    assert await read_next(reader, arrived) == b"some"
     assert reader.read() is None
-    os.write(writing, b"more")
-    os.close(writing)
-    assert await next_of(reader, arrived) == b"more"
-    assert await next_of(reader, arrived) == b""
+    os.write(write_fd, b"more")
+    os.close(write_fd)
+    assert await read_next(reader, arrived) == b"more"
+    assert await read_next(reader, arrived) == b""
     reader.close()
 
 
-async def next_of(reader: PipeReader, arrived: asyncio.Event) -> bytes:
-    """Wait for what is read next."""
+async def read_next(reader: PipeReader, arrived: asyncio.Event) -> bytes:
+    """Wait for the next data."""
     while (data := reader.read()) is None:
         await asyncio.wait_for(arrived.wait(), 30)
         arrived.clear()
     return data
 
 
-async def test_a_pipe_may_outlive_its_reader() -> None:
-    """A process that a server has left behind holds the writing end: nobody waits for it, and nothing is announced."""
-    announced: list[bool] = []
-    reader, writing = open_pipe(lambda: announced.append(True), is_windows=True)
+async def test_closed_reader_ignores_later_data() -> None:
+    """A process that a server left behind may hold the write end open."""
+    callbacks: list[bool] = []
+    reader, write_fd = open_pipe(lambda: callbacks.append(True), is_windows=True)
     reader.close()
-    os.write(writing, b"late")
-    os.close(writing)
+    os.write(write_fd, b"late")
+    os.close(write_fd)
     await asyncio.sleep(0)
-    assert announced == []
+    assert callbacks == []
 
 
 @pytest.fixture
-def handlers() -> Iterator[None]:
-    """Restore the handlers of the signals that ask a process to stop."""
+def restore_handlers() -> Iterator[None]:
+    """Restore the handlers of the stop signals after the test."""
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
-@pytest.mark.usefixtures("handlers")
+@pytest.mark.usefixtures("restore_handlers")
 @pytest.mark.parametrize("is_windows", [True, False])
-async def test_signals_reach_the_event_loop(is_windows: bool) -> None:
-    """Each of them, by the interpreter's own handler too, as on Windows."""
-    taken: asyncio.Queue[int] = asyncio.Queue()
+async def test_stop_signals_reach_the_event_loop(is_windows: bool) -> None:
+    """Each stop signal is delivered, also through the interpreter's own handler, as on Windows."""
+    received: asyncio.Queue[int] = asyncio.Queue()
     before = {number: signal.signal(number, signal.SIG_DFL) for number in STOP_SIGNALS}  # nohup ignores SIGHUP
-    on_stop_signals(taken.put_nowait, is_windows=is_windows)
+    on_stop_signals(received.put_nowait, is_windows=is_windows)
     for number in STOP_SIGNALS:
         os.kill(os.getpid(), number)
-        assert await asyncio.wait_for(taken.get(), 30) == number
+        assert await asyncio.wait_for(received.get(), 30) == number
     for number, handler in before.items():
         asyncio.get_running_loop().remove_signal_handler(number)
         signal.signal(number, handler)
 
 
-def test_a_file_is_locked_by_one_at_a_time(tmp_path: Path) -> None:
-    """A second descriptor does not get the lock until the first is closed."""
+def test_file_lock_is_exclusive(tmp_path: Path) -> None:
+    """A second descriptor gets the lock only after the first is closed."""
     with (tmp_path / "lock").open("w") as first, (tmp_path / "lock").open("w") as second:
         lock(first.fileno())
         with pytest.raises(BlockingIOError):
@@ -83,6 +83,6 @@ def test_a_file_is_locked_by_one_at_a_time(tmp_path: Path) -> None:
         lock(second.fileno())
 
 
-def test_relative_paths(tmp_path: Path) -> None:
-    """As `os.path.relpath` has them."""
+def test_relative_path_matches_os_path_relpath(tmp_path: Path) -> None:
+    """The path has `..` for the parent folder."""
     assert relative_path(tmp_path / "a", tmp_path / "b") == str(Path("..", "a"))

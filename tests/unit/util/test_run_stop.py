@@ -1,4 +1,4 @@
-"""Stopping a run: the first reason stays, and a cancelled caller takes the work with it."""
+"""Stopping a run: the first reason is kept, and cancelling the caller cancels the work."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if sys.platform == "win32":
     pytest.skip("signals and files of POSIX systems", allow_module_level=True)
 
 
-def named(name: str, *tools: str) -> dict[str, Any]:
-    """Make a query that calls some tools."""
+def query_with_calls(name: str, *tools: str) -> dict[str, Any]:
+    """Return a query that calls the given tools."""
     return script(*((tool, {}) for tool in tools)) | {"id": name}
 
 
-async def test_a_prompts_file_that_changes_takes_nothing_from_what_is_in_flight(tmp_path: Path) -> None:
-    """No further query is started, and what is being done is done: its calls may have cost something."""
+async def test_changed_prompts_file_does_not_stop_queries_in_flight(tmp_path: Path) -> None:
+    """No further query starts. Queries in flight complete, since their calls may have had a cost."""
     file = tmp_path / "p.jsonl"
     server = MCPServer("slow")
     changed = asyncio.Event()
@@ -39,13 +39,15 @@ async def test_a_prompts_file_that_changes_takes_nothing_from_what_is_in_flight(
     @server.tool()
     async def outlast() -> str:
         await changed.wait()
-        for _ in range(5_000):  # turns of the loop that it shares with the run, which takes the next query meanwhile
+        for _ in range(5_000):  # the run shares the event loop and reads the next query meanwhile
             await asyncio.sleep(0)
         return "done all the same"
 
-    padding = {"metadata": {"pad": "x" * 100_000}}  # what is read ahead is what it was
-    later = [named(f"later-{number}", "change") | padding for number in range(9)]
-    write_jsonl(file, named("long", "outlast"), named("short", "change"), *later)
+    padding = {
+        "metadata": {"pad": "x" * 100_000}
+    }  # exceeds the read-ahead buffer, so that later lines are read after the change
+    later = [query_with_calls(f"later-{number}", "change") | padding for number in range(9)]
+    write_jsonl(file, query_with_calls("long", "outlast"), query_with_calls("short", "change"), *later)
     options = mcprun.Options(model="script", limits=mcprun.Limits(concurrency=2), out=str(tmp_path / "run"))
     run = await mcprun.run_batch(file, server, options)
     assert run.record.error
@@ -54,22 +56,19 @@ async def test_a_prompts_file_that_changes_takes_nothing_from_what_is_in_flight(
     assert (long.verdict, len(long.calls), long.attempts) == ("passed", 1, 1)
 
 
-# The value itself. -------------------------------------------------------------------------------------
-
-
 REASON = RunError(ErrorKind.RUN_TIMEOUT, "too long")
 
 
-async def forever() -> None:
+async def wait_forever() -> None:
     """Wait until cancelled."""
     await asyncio.Event().wait()
 
 
-async def test_work_that_is_ended_is_no_error() -> None:
-    """`over` returns when `end` has cancelled the work, whether it came before or after."""
+async def test_supervise_returns_after_cancel() -> None:
+    """`supervise` returns when `cancel` has cancelled the work, whether it was called before or after."""
     for is_early in (True, False):
         run_stop = RunStop()
-        work = asyncio.create_task(forever())
+        work = asyncio.create_task(wait_forever())
         if is_early:
             run_stop.cancel(REASON)
         else:
@@ -78,18 +77,18 @@ async def test_work_that_is_ended_is_no_error() -> None:
         assert (run_stop.reason, work.cancelled()) == (REASON, True)
 
 
-async def test_the_first_reason_stays() -> None:
-    """Whoever asks second may make it quicker, and is not what it is about."""
+async def test_first_reason_is_kept() -> None:
+    """A later reason may stop the run faster, but does not replace the first."""
     run_stop = RunStop()
     run_stop.drain(REASON)
     run_stop.cancel(RunError(ErrorKind.CANCELLED, "interrupted"))
     assert run_stop.reason is REASON
 
 
-async def test_a_caller_that_is_cancelled_takes_the_work_with_it() -> None:
-    """The work is over when the cancellation goes on."""
+async def test_cancelling_the_caller_cancels_the_work() -> None:
+    """The work has ended when the caller raises `CancelledError`."""
     run_stop = RunStop()
-    work = asyncio.create_task(forever())
+    work = asyncio.create_task(wait_forever())
     waiter = asyncio.create_task(run_stop.supervise(work))
     await asyncio.sleep(0)
     waiter.cancel()
@@ -100,8 +99,8 @@ async def test_a_caller_that_is_cancelled_takes_the_work_with_it() -> None:
     assert run_stop.reason.kind is ErrorKind.CANCELLED
 
 
-async def test_what_ends_in_time_is_not_ended() -> None:
-    """The timer goes with its context."""
+async def test_time_limit_ends_with_its_context() -> None:
+    """The timer has no effect after its context."""
     run_stop = RunStop()
     with run_stop.time_limit(0, REASON):
         pass
@@ -110,14 +109,14 @@ async def test_what_ends_in_time_is_not_ended() -> None:
     assert run_stop.reason is None
 
 
-@pytest.mark.parametrize(("second", "expected"), [(2.0, (2.0, True)), (4.0, (3.0, False))])
-def test_a_run_may_be_abandoned_for_a_while(second: float, expected: tuple[float, bool]) -> None:
-    """What others work on is left to them when the patience is over, and not when the run is abandoned before."""
+@pytest.mark.parametrize(("abandoned_at", "expected"), [(2.0, (2.0, True)), (4.0, (3.0, False))])
+def test_batches_can_be_abandoned_within_the_grace_period(abandoned_at: float, expected: tuple[float, bool]) -> None:
+    """The wait returns whether the batches were abandoned before the grace period ended."""
 
     async def run() -> tuple[float, bool]:
         loop, run_stop = asyncio.get_running_loop(), RunStop()
         run_stop.batch_grace_seconds = 3.0
-        loop.call_later(second, run_stop.abandon_batches)
+        loop.call_later(abandoned_at, run_stop.abandon_batches)
         is_abandoned = await run_stop.wait_for_abandonment()
         return loop.time(), is_abandoned
 

@@ -1,4 +1,4 @@
-"""Pipes without a writer, and files of the system."""
+"""Pipes without a writer, and files of the operating system."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from tests.support.special_files import place
 
 
 @pytest.fixture
-def brief_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give a pipe up at once."""
+def short_pipe_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the time limit for a pipe without a writer."""
     monkeypatch.setattr(special_files, "PIPE_SECONDS", 0.05)
 
 
 @pytest.mark.parametrize("read", [read_prompts, parse_target, variables_of])
-@pytest.mark.usefixtures("brief_wait")
-def test_a_pipe_without_a_writer_is_given_up(tmp_path: Path, read: Callable[[str], object]) -> None:
-    """It is named, and no thread is left that waits for it."""
+@pytest.mark.usefixtures("short_pipe_timeout")
+def test_pipe_without_a_writer_is_an_error(tmp_path: Path, read: Callable[[str], object]) -> None:
+    """The message names the pipe, and no waiting thread is left."""
     place("a pipe", tmp_path / "p.json")
     before = threading.active_count()
     with pytest.raises(UsageError, match=r"p\.json is a pipe that no process writes to$"):
@@ -34,8 +34,8 @@ def test_a_pipe_without_a_writer_is_given_up(tmp_path: Path, read: Callable[[str
     assert before == threading.active_count()
 
 
-def test_what_belongs_to_the_system_is_not_replaced() -> None:
-    """Even where the user may, and where stdout is a regular file at the moment."""
+def test_system_files_are_not_replaced() -> None:
+    """Files in `/dev` and `/proc` are refused, even if the user may replace them or stdout is a regular file."""
     for name in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/dev/null", "/dev/new"):
         with pytest.raises(UsageError, match=f"^can.t create {name}: "):
             refuse_to_replace(Path(name))

@@ -1,4 +1,4 @@
-"""Half of a surrogate pair becomes U+FFFD on input and output, and nothing else changes."""
+"""A lone surrogate becomes U+FFFD on input and output, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ values = st.recursive(
         ("caf\udce9", "caf\ufffd"),
     ],
 )
-def test_each_half_becomes_one_replacement_character(text: str, expected: str) -> None:
-    """Two halves that belong together are the character that they stand for."""
+def test_lone_surrogate_becomes_one_replacement_character(text: str, expected: str) -> None:
+    """A surrogate pair becomes the character that it encodes."""
     assert well_formed(text) == expected
 
 
 @given(anything)
-def test_escapes_are_replaced_as_characters_are(text: str) -> None:
-    """JSON that is read after its escapes were replaced holds what replacing in the text gives."""
+def test_escaped_surrogates_are_replaced_like_characters(text: str) -> None:
+    """Replacing escapes before parsing equals replacing characters afterwards."""
     escaped = json.dumps(text).encode()
     assert json.loads(well_formed_bytes(escaped)) == well_formed(json.loads(escaped))
 
 
 @pytest.mark.parametrize("escaped", [rb'"\\ud800"', rb'"\\\\ud800"', rb'"\ud83d\ude00"', rb'"\uD83D\uDE00"'])
-def test_escaped_backslashes_and_whole_pairs_stay(escaped: bytes) -> None:
-    """An even number of backslashes stands for backslashes, and not for an escape."""
+def test_escaped_backslashes_and_surrogate_pairs_are_unchanged(escaped: bytes) -> None:
+    """An even number of backslashes is not the start of an escape."""
     assert well_formed_bytes(escaped) == escaped
 
 
 @pytest.mark.parametrize("backslashes", range(0, 6, 2))
-def test_backslashes_before_an_escaped_half_stay(backslashes: int) -> None:
+def test_backslashes_before_an_escaped_surrogate_are_unchanged(backslashes: int) -> None:
     """Only the escape is replaced."""
     before = b"\\" * backslashes
     assert well_formed_bytes(b'"' + before + rb'\ud800"') == b'"' + before + rb'\ufffd"'
@@ -65,7 +65,7 @@ def test_backslashes_before_an_escaped_half_stay(backslashes: int) -> None:
 
 @given(values)
 def test_values_become_well_formed(value: Any) -> None:
-    """Keys and text at any depth can be written as UTF-8 afterwards, and a good value is the very same object."""
+    """Keys and text at any depth can be encoded as UTF-8. A well-formed value is returned as the same object."""
     repaired = well_formed_json(value)
     assert is_well_formed(repaired)
     json.dumps(repaired, ensure_ascii=False).encode()
@@ -73,20 +73,20 @@ def test_values_become_well_formed(value: Any) -> None:
 
 
 @given(values)
-def test_files_hold_strict_utf_8_and_json(value: Any) -> None:
-    """What is written can be read by strict readers: no escaped half, and no number that JSON has none of."""
+def test_written_files_are_strict_utf_8_and_json(value: Any) -> None:
+    """The output has no escaped surrogate, NaN or infinity."""
     for data in (encode(value), dump_indented(value)):
         text = data.decode()
         assert is_well_formed(json.loads(text, parse_constant=pytest.fail))
 
 
-def test_older_files_are_read_as_newer_ones_are_written() -> None:
-    """A recording with an escaped half does not differ from today's result of the same call."""
+def test_escaped_surrogate_in_a_recording_is_replaced() -> None:
+    """A recording with an escaped surrogate equals a new recording of the same result."""
     assert parse_line(rb'{"text": "a\ud800b"}') == parse_line(encode({"text": "a\ud800b"})) == {"text": "a\ufffdb"}
 
 
-def test_a_message_of_a_server_is_repaired_and_told_of() -> None:
-    """The answer is not lost; without a half in it, nobody is told."""
+def test_repaired_message_of_a_server_is_reported() -> None:
+    """The message is kept. The callback runs only if a surrogate was replaced."""
     calls: list[None] = []
     for text in (rb"a\ud800b", rb"a\ud83d\ude00b", rb"a\\ud800b"):
         line = b'{"jsonrpc":"2.0","id":1,"result":{"text":"' + text + b'"}}'
@@ -94,28 +94,28 @@ def test_a_message_of_a_server_is_repaired_and_told_of() -> None:
     assert calls == [None]
 
 
-async def body_of(parts: list[bytes]) -> tuple[bytes, int]:
-    """What a reader gets of a body that comes in parts, and how often something was replaced."""
+async def read_body(chunks: list[bytes]) -> tuple[bytes, int]:
+    """Read a body that arrives in chunks. Return its bytes and the number of replacements reported."""
 
     async def stream() -> AsyncIterator[bytes]:
-        for part in parts:
-            yield part
+        for chunk in chunks:
+            yield chunk
 
     calls: list[None] = []
-    read = [part async for part in WellFormed(stream(), lambda: calls.append(None))]
+    read = [chunk async for chunk in WellFormed(stream(), lambda: calls.append(None))]
     return b"".join(read), len(calls)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 100])
-async def test_a_body_is_repaired_however_it_is_cut(size: int) -> None:
-    """Escapes that are parted by the network are known; a pair stays a pair, and text that is no UTF-8 is replaced."""
-    whole = (
+async def test_body_is_repaired_for_any_chunk_size(size: int) -> None:
+    """Escapes split across chunks are recognized. Pairs are kept, and invalid UTF-8 is replaced."""
+    data = (
         rb'{"a": "\ud800", "b": "\ud83d\ude00", "c": "\\ud800", "d": "\udc00\\\\", "e": "caf'
         + b"\xc3\xa9\xff"
         + b'"}\\'
     )
-    parts = [whole[at : at + size] for at in range(0, len(whole), size)]
-    body, replaced = await body_of(parts)
+    parts = [data[at : at + size] for at in range(0, len(data), size)]
+    body, replaced = await read_body(parts)
     expected = (
         rb'{"a": "\ufffd", "b": "\ud83d\ude00", "c": "\\ud800", "d": "\ufffd\\\\", "e": "caf'
         + "é\ufffd".encode()
@@ -125,10 +125,10 @@ async def test_a_body_is_repaired_however_it_is_cut(size: int) -> None:
     assert replaced > 0
 
 
-async def test_a_body_of_backslashes_is_passed_on() -> None:
-    """A run of backslashes without an end is neither kept in memory nor changed."""
+async def test_body_of_backslashes_is_unchanged() -> None:
+    """A long run of backslashes is neither buffered nor changed."""
     parts = [b"\\" * 60_001] * 5
-    assert await body_of(parts) == (b"".join(parts), 0)
+    assert await read_body(parts) == (b"".join(parts), 0)
 
 
 @pytest.mark.parametrize(
@@ -142,14 +142,14 @@ async def test_a_body_of_backslashes_is_passed_on() -> None:
         ({"prompt": "x", "metadata": {"\ud800": 1}}, "metadata.'\\ud800'"),
     ],
 )
-def test_a_query_with_half_a_pair_is_refused(line: Any, field: str) -> None:
-    """The field is named, since the file is the user's own to correct."""
+def test_query_with_a_lone_surrogate_is_an_error(line: Any, field: str) -> None:
+    """The error names the field, so that the user can correct the file."""
     with pytest.raises(InvalidQuery) as caught:
         parse_query(line)
     assert caught.value.problems == [(field, "has a lone surrogate, which UTF-8 cannot encode")]
 
 
-def test_lint_reports_text_that_was_replaced() -> None:
-    """A tool whose definition holds U+FFFD was not sent as its author meant it."""
+def test_lint_reports_replacement_characters() -> None:
+    """U+FFFD in a tool definition is probably not what its author wrote."""
     tools = [{"name": name, "description": text, "inputSchema": {"type": "object"}} for name, text in [("a", "Adds two numbers\ufffd."), ("b", "Adds two numbers.")]]  # fmt: skip
     assert [(found.tool, found.rule) for found in lint(ToolSet.of(tools))] == [("a", "replaced_text")]

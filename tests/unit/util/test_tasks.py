@@ -1,4 +1,4 @@
-"""Concurrent tasks: all complete, or the first failure and nothing left behind."""
+"""Concurrent tasks: all complete, or the first failure cancels the others."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 from mcprun._util.tasks import background_task, gather_or_cancel, wait_uninterrupted
 
 
-class Work:
-    """Things to do that note how they ended."""
+class RecordedWork:
+    """Coroutines that record how they ended."""
 
     def __init__(self) -> None:
         self.ended: list[str] = []
 
-    async def waits(self, name: str, event: asyncio.Event) -> None:
+    async def wait(self, name: str, event: asyncio.Event) -> None:
         """Wait for an event."""
         try:
             await event.wait()
@@ -25,35 +25,35 @@ class Work:
             self.ended.append(f"{name} cancelled")
             raise
 
-    async def fails(self, error: Exception) -> None:
-        """Fail at once."""
+    async def fail(self, error: Exception) -> None:
+        """Raise an error."""
         raise error
 
-    async def fails_after(self, event: asyncio.Event) -> None:
-        """Fail when an event is set, also if cancelled meanwhile."""
+    async def fail_after(self, event: asyncio.Event) -> None:
+        """Raise an error after an event or a cancellation."""
         try:
             await event.wait()
         finally:
             raise KeyError("after")
 
 
-async def test_all_are_done() -> None:
-    """Nothing returns before everything has."""
-    work, event = Work(), asyncio.Event()
+async def test_gather_waits_for_all_tasks() -> None:
+    """`gather_or_cancel` returns only after every task has completed."""
+    work, event = RecordedWork(), asyncio.Event()
     asyncio.get_running_loop().call_soon(event.set)
-    await gather_or_cancel([work.waits("a", event), work.waits("b", event)])
+    await gather_or_cancel([work.wait("a", event), work.wait("b", event)])
     assert work.ended == ["a", "b"]
     await gather_or_cancel([])
 
 
-async def test_the_first_failure_ends_the_others() -> None:
-    """They are cancelled and waited for, and the task that waits bears no mark of it."""
-    work, task = Work(), asyncio.current_task()
+async def test_first_failure_cancels_the_other_tasks() -> None:
+    """The other tasks have ended when the error is raised, and the waiting task is not marked as cancelled."""
+    work, task = RecordedWork(), asyncio.current_task()
     assert task
     for _ in range(3):
         with pytest.raises(ValueError, match="one"):
             await gather_or_cancel(
-                [work.waits("a", asyncio.Event()), work.fails(ValueError("one")), work.fails(KeyError("two"))]
+                [work.wait("a", asyncio.Event()), work.fail(ValueError("one")), work.fail(KeyError("two"))]
             )
         assert task.cancelling() == 0
     assert work.ended == ["a cancelled"] * 3
@@ -62,10 +62,10 @@ async def test_the_first_failure_ends_the_others() -> None:
             await asyncio.Event().wait()
 
 
-async def test_a_cancellation_takes_all_with_it() -> None:
-    """Whoever is cancelled while waiting leaves nothing that runs on."""
-    work = Work()
-    waiter = asyncio.create_task(gather_or_cancel([work.waits(name, asyncio.Event()) for name in "ab"]))
+async def test_cancelling_the_caller_cancels_all_tasks() -> None:
+    """No task is left running."""
+    work = RecordedWork()
+    waiter = asyncio.create_task(gather_or_cancel([work.wait(name, asyncio.Event()) for name in "ab"]))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     waiter.cancel()
@@ -74,11 +74,11 @@ async def test_a_cancellation_takes_all_with_it() -> None:
     assert work.ended == ["a cancelled", "b cancelled"]
 
 
-async def test_further_cancellations_wait_as_well() -> None:
-    """However often it comes, nobody returns before what takes its time to end has ended."""
+async def test_repeated_cancellation_waits_for_cleanup() -> None:
+    """Tasks with a slow cleanup end before the caller returns, however often it is cancelled."""
     ended: list[str] = []
 
-    async def ends_slowly(name: str) -> None:
+    async def end_slowly(name: str) -> None:
         try:
             await asyncio.Event().wait()
         finally:
@@ -86,13 +86,13 @@ async def test_further_cancellations_wait_as_well() -> None:
                 await asyncio.sleep(0)
             ended.append(name)
 
-    async def besides() -> None:
-        async with background_task(ends_slowly("c")):
+    async def run_in_background() -> None:
+        async with background_task(end_slowly("c")):
             await asyncio.Event().wait()
 
     waiters = [
-        asyncio.create_task(gather_or_cancel([ends_slowly("a"), ends_slowly("b")])),
-        asyncio.create_task(besides()),
+        asyncio.create_task(gather_or_cancel([end_slowly("a"), end_slowly("b")])),
+        asyncio.create_task(run_in_background()),
     ]
     for _ in range(5):
         await asyncio.sleep(0)
@@ -105,42 +105,42 @@ async def test_further_cancellations_wait_as_well() -> None:
     assert sorted(ended) == ["a", "b", "c"]
 
 
-async def test_what_is_done_meanwhile_ends_with_the_context() -> None:
-    """It goes on besides, is cancelled when it is not done, and its failure is nobody's here."""
-    work, event = Work(), asyncio.Event()
-    async with background_task(work.waits("a", event)):
+async def test_background_task_ends_with_its_context() -> None:
+    """An unfinished task is cancelled. Its failure is not raised in the context."""
+    work, event = RecordedWork(), asyncio.Event()
+    async with background_task(work.wait("a", event)):
         event.set()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert work.ended == ["a"]
-    async with background_task(work.waits("b", asyncio.Event())):
+    async with background_task(work.wait("b", asyncio.Event())):
         await asyncio.sleep(0)
-    async with background_task(work.fails(ValueError("one"))):
+    async with background_task(work.fail(ValueError("one"))):
         await asyncio.sleep(0)
     assert work.ended == ["a", "b cancelled"]
 
 
-async def test_errors_that_are_not_raised_are_not_logged_either(caplog: pytest.LogCaptureFixture) -> None:
-    """asyncio logs each error that nobody retrieves, as of the second of two calls to a server that died."""
-    work, ends = Work(), asyncio.Event()
+async def test_suppressed_errors_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """asyncio logs each unretrieved exception, such as that of a second call to a server that died."""
+    work, event = RecordedWork(), asyncio.Event()
 
-    async def fails_when_cancelled() -> None:
+    async def fail_when_cancelled() -> None:
         try:
             await asyncio.Event().wait()
         finally:
             raise KeyError("late")
 
     with pytest.raises(ValueError, match="one"):
-        await gather_or_cancel([work.fails(ValueError("one")), work.fails(KeyError("two")), fails_when_cancelled()])
-    waiter = asyncio.create_task(gather_or_cancel([work.fails_after(ends), work.waits("a", asyncio.Event())]))
+        await gather_or_cancel([work.fail(ValueError("one")), work.fail(KeyError("two")), fail_when_cancelled()])
+    waiter = asyncio.create_task(gather_or_cancel([work.fail_after(event), work.wait("a", asyncio.Event())]))
     await asyncio.sleep(0)
-    ends.set()
+    event.set()
     waiter.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiter
-    async with background_task(work.fails(ValueError("besides"))):
+    async with background_task(work.fail(ValueError("besides"))):
         await asyncio.sleep(0)
-    await wait_uninterrupted([asyncio.create_task(work.fails(ValueError("outlasted")))])
+    await wait_uninterrupted([asyncio.create_task(work.fail(ValueError("outlasted")))])
     del waiter
     gc.collect()
     assert caplog.messages == []
