@@ -37,7 +37,7 @@ def create_log(folder: Path) -> ServerLog:
 
 @pytest.mark.parametrize("target", [StdioTarget("nope", "./nope"), HttpTarget("http://127.0.0.1:9/mcp")])
 async def test_prestart_ignores_a_missing_command_and_a_url(tmp_path: Path, target: Target) -> None:
-    """A missing command raises no error yet, and a URL needs no process. No file stays open."""
+    """A missing command raises no error yet, and a URL needs no process. Neither opens a file."""
     before = count_open_files()
     async with PrestartedServer(target, create_log(tmp_path)) as prestarted:
         assert not prestarted.is_there

@@ -99,10 +99,9 @@ def test_ambiguous_text_matches_only_as_text(text: str) -> None:
 
 @pytest.mark.parametrize("text", AMBIGUOUS)
 def test_ambiguous_results_are_compared_as_text(text: str) -> None:
-    """A judge's ambiguous answer is not a verdict.
+    """Runs differ as soon as the text of an ambiguous result does. A judge's ambiguous answer is not a verdict.
 
-    NaN and Infinity are unambiguous, so such a result is compared by field and the fields next to them can be
-    ignored.
+    A result with NaN or Infinity is compared by field: each has one meaning, and the fields next to it can be ignored.
     """
     assert isinstance(result_of(call("t", text).line()), dict) == ("N" in text or "I" in text)
     content = text.replace('"a": ', '"passed": true, "reason": "r", "a": ')
