@@ -1,10 +1,10 @@
-"""One failing query leaves its neighbours, the files and the reports intact."""
+"""A query that fails or cannot be rendered leaves other queries, files and reports intact."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -13,32 +13,29 @@ from tests.support.odd_runs import odd
 
 __all__ = ["odd"]
 
-if TYPE_CHECKING:
-    pass
 
-
-def in_objects(levels: int) -> Any:
-    """Make an object in an object."""
+def nested_object(levels: int) -> Any:
+    """Return an object nested `levels` deep."""
     value: Any = 1
     for _ in range(levels):
         value = {"a": value}
     return value
 
 
-def test_an_expected_value_may_be_as_deep_as_a_result(tmp_path: Path) -> None:
-    """Deeper ones are refused before anything is run, however deep the stack is where they are compared."""
-    deep = in_objects(197)
+def test_expected_value_may_be_nested_as_deeply_as_a_result(tmp_path: Path) -> None:
+    """An `expect` value nested 197 levels deep is compared; 201 levels are rejected by `mcprun validate`."""
+    deep = nested_object(197)
     query = script(("ok", {}), id="q", expect={"calls": [{"tool": "ok", "result": deep}]})
     prompts = write_jsonl(tmp_path / "p.jsonl", query)
     assert run_mcprun("batch", prompts, write_server(tmp_path, json.dumps(deep)), cwd=tmp_path).code == 0
-    query["expect"] = {"calls": [{"tool": "ok", "result": in_objects(201)}]}
+    query["expect"] = {"calls": [{"tool": "ok", "result": nested_object(201)}]}
     done = run_mcprun("validate", write_jsonl(tmp_path / "q.jsonl", query), cwd=tmp_path)
     assert done.code == 2
     assert "q.jsonl:1: expect.calls[0].result: is nested more than 200 levels deep" in done.stderr
 
 
 def write_server(folder: Path, text: str) -> Path:
-    """Write a server whose only tool answers with a text."""
+    """Write a server whose only tool returns `text`."""
     server = folder / "server.py"
     server.write_text(
         "from mcp.server import MCPServer\nserver = MCPServer('s')\n\n@server.tool(structured_output=False)\n"
@@ -47,8 +44,8 @@ def write_server(folder: Path, text: str) -> Path:
     return server
 
 
-def test_each_report_shows_the_others_of_a_query_that_can_not_be_rendered(odd: Path) -> None:
-    """All forms are written, they agree with the run's exit code, and say why something is missing."""
+def test_reports_include_the_queries_that_can_be_rendered(odd: Path) -> None:
+    """Every report format is written, includes the failed check, and counts the same tests and failures."""
     forms = ("html", "junit", "markdown", "csv", "tap")
     flags = [flag for form in forms for flag in (f"--{form}", f"r.{form}")]
     done = run_mcprun("report", "head", *flags, cwd=odd)
@@ -61,16 +58,16 @@ def test_each_report_shows_the_others_of_a_query_that_can_not_be_rendered(odd: P
 
 
 @pytest.mark.parametrize("query", ["odd", "worse", "last"])
-def test_show_tells_what_it_can_not_show(odd: Path, query: str) -> None:
-    """Every query of the run is listed, and opened."""
+def test_show_opens_queries_that_cannot_be_rendered(odd: Path, query: str) -> None:
+    """`mcprun show` lists every query of the run and opens each one."""
     listed, opened = (run_mcprun("show", "head", *names, cwd=odd) for names in ((), (query,)))
     assert (listed.code, opened.code, listed.stderr, opened.stderr) == (0, 0, "", "")
     assert [line.split()[1] for line in listed.stdout.splitlines()[1:5]] == ["plain", "odd", "worse", "last"]
 
 
 @pytest.mark.parametrize("flags", [(), ("--json",), ("--markdown",), ("--html", "d.html"), ("--scrub", "uuid")])
-def test_what_can_not_be_compared_is_a_difference(odd: Path, flags: tuple[str, ...]) -> None:
-    """It is never the same, and the other queries are compared."""
+def test_results_that_cannot_be_compared_count_as_changed(odd: Path, flags: tuple[str, ...]) -> None:
+    """`mcprun diff` reports such queries as changed and still compares the other queries."""
     done = run_mcprun("diff", "base", "head", *flags, cwd=odd)
     assert (done.code, done.stderr.replace("d.html", "").count("Error")) == (1, 0)
     for name in ("plain", "odd", "worse"):
@@ -94,13 +91,13 @@ for line in sys.stdin:
         result = '{"tools": [%s]}' % TOOL
     elif method == "tools/call":
         result = '{"content": [], "structuredContent": {"n": %s}}' % message["params"]["arguments"]["n"]
-    told = '"result": %s' % result if result else '"error": {"code": -32601, "message": "no"}'
-    print('{"jsonrpc": "2.0", "id": %s, %s}' % (json.dumps(message["id"]), told), flush=True)
+    answer = '"result": %s' % result if result else '"error": {"code": -32601, "message": "no"}'
+    print('{"jsonrpc": "2.0", "id": %s, %s}' % (json.dumps(message["id"]), answer), flush=True)
 """
 
 
-def test_numbers_that_can_not_be_calculated_with_fail_their_own_call(tmp_path: Path) -> None:
-    """Whatever the server's own schema asks of them; the files are strict JSON, and null is nowhere in their place."""
+def test_non_finite_numbers_fail_only_their_own_call(tmp_path: Path) -> None:
+    """NaN and infinities fail only their own query and are written as strings, so that all files are strict JSON."""
     (tmp_path / "odd.py").write_text(ODD_NUMBERS)
     numbers = ["NaN", "Infinity", "-1e400", "1" * 401, "1"]
     queries = [script(("t", {"n": number}), id=f"{at}") for at, number in enumerate(numbers)]

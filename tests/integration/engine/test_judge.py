@@ -1,4 +1,4 @@
-"""Judging by a rubric: requests, verdicts and replays. No model judges here."""
+"""Grading by rubric: requests, verdicts and replays. The judge is a stub, not a model."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ KINDS = SERVERS / "kinds.py"
 POLITE, SHORT = "The answer is polite.", "The answer has at most three words."
 
 
-def judged(passed: bool, reason: str = "So it is.") -> Body:
-    """A verdict, as the judge is asked to give it."""
+def verdict(passed: bool, reason: str = "So it is.") -> Body:
+    """Return a verdict in the form that the judge must return."""
     return text(json.dumps({"reason": reason, "passed": passed}))
 
 
-def answers(judge: Callable[[Body], Answer]) -> Callable[[Body], Answer]:
-    """Call a tool and answer when asked as the assistant; as the judge, say what is given."""
+def answer_with_judge(judge: Callable[[Body], Answer]) -> Callable[[Body], Answer]:
+    """Answer the model's requests with one tool call, and the judge's requests with `judge`."""
 
     def answer(body: Body) -> Answer:
         if body.get("system") == INSTRUCTIONS:
@@ -35,25 +35,27 @@ def answers(judge: Callable[[Body], Answer]) -> Callable[[Body], Answer]:
     return answer
 
 
-def ask(folder: Path, api: MessagesApi, *args: str, key: str | None = "sk-ant-test", **query: Any) -> Result:
-    """Run one query with a judge."""
+def run_graded(folder: Path, api: MessagesApi, *args: str, key: str | None = "sk-ant-test", **query: Any) -> Result:
+    """Run one query with two rubrics against `api`."""
     write_jsonl(folder / "p.jsonl", {"id": "q", "prompt": "Greet me.", "expect": {"judge": [POLITE, SHORT]}, **query})
     env = {"ANTHROPIC_BASE_URL": api.url, **({"ANTHROPIC_API_KEY": key} if key else {})}
     return run_mcprun("batch", "p.jsonl", KINDS, *args, cwd=folder, env=env)
 
 
-def checks(done: Result) -> list[tuple[bool, str | None, str | None]]:
-    """Give what the judge said of the only query."""
+def judge_checks(done: Result) -> list[tuple[bool, str | None, str | None]]:
+    """Return `(passed, rubric, message)` of each judge check of the only query."""
     found = done.transcripts[0]["checks"]
     return [(one["passed"], one["rubric"], one["message"]) for one in found if one["check"] == "judge"]
 
 
 def test_each_rubric_is_graded(tmp_path: Path) -> None:
-    """One check a rubric, with the reason in the transcript whether it held or not."""
-    with MessagesApi(answers(lambda item: judged(item["criterion"] == POLITE, f"On {item['criterion']}"))) as api:
-        done = ask(tmp_path, api)
+    """Each rubric is one check, and the transcript records the judge's reason whether the check passed or failed."""
+    with MessagesApi(
+        answer_with_judge(lambda item: verdict(item["criterion"] == POLITE, f"On {item['criterion']}"))
+    ) as api:
+        done = run_graded(tmp_path, api)
     assert done.code == 1
-    assert checks(done) == [
+    assert judge_checks(done) == [
         (True, POLITE, f"On {POLITE}"),
         (False, SHORT, f"expected '{SHORT}', judged: On {SHORT}"),
     ]
@@ -64,13 +66,13 @@ def test_each_rubric_is_graded(tmp_path: Path) -> None:
     assert f"✗ judge: expected '{SHORT}'" in shown
 
 
-def test_what_the_judge_is_asked(tmp_path: Path) -> None:
-    """The conversation with its calls and results, as JSON; no tools, and an answer of a fixed form."""
-    with MessagesApi(answers(lambda _: judged(True))) as api:
-        done = ask(tmp_path, api, "--judge-model", "claude-opus-5-5", "--model", "claude-haiku-5-5")
+def test_judge_request_contains_the_conversation_as_json(tmp_path: Path) -> None:
+    """The judge receives the conversation with its calls and results as JSON, no tools, and an output schema."""
+    with MessagesApi(answer_with_judge(lambda _: verdict(True))) as api:
+        done = run_graded(tmp_path, api, "--judge-model", "claude-opus-5-5", "--model", "claude-haiku-5-5")
     assert done.code == 0
-    *asked, first, _ = (request.body for request in api.requests)
-    assert [body["model"] for body in asked] == ["claude-haiku-5-5"] * 2
+    *model_bodies, first, _ = (request.body for request in api.requests)
+    assert [body["model"] for body in model_bodies] == ["claude-haiku-5-5"] * 2
     assert (first["model"], first["system"], "tools" in first) == ("claude-opus-5-5", INSTRUCTIONS, False)
     assert first["output_config"] == {"format": {"type": "json_schema", "schema": SCHEMA}}
     assert json.loads(first["messages"][0]["content"]) == {
@@ -87,28 +89,28 @@ def test_what_the_judge_is_asked(tmp_path: Path) -> None:
     assert len(list(Run.read(str(done.run)).replies())) == len(api.requests)  # what a budget counts when it is resumed
 
 
-def test_a_replay_asks_nobody(tmp_path: Path) -> None:
-    """It says what was said of the same words, byte for byte, without a key; another rubric was not recorded."""
-    with MessagesApi(answers(lambda item: judged(item["criterion"] == POLITE))) as api:
-        first = ask(tmp_path, api, "--out", "first")
+def test_replay_uses_recorded_verdicts(tmp_path: Path) -> None:
+    """A replay reuses the recorded verdicts, byte for byte, without a key or a request; a new rubric needs a judge."""
+    with MessagesApi(answer_with_judge(lambda item: verdict(item["criterion"] == POLITE))) as api:
+        first = run_graded(tmp_path, api, "--out", "first")
         count = len(api.requests)
-        again = ask(tmp_path, api, "--model", "replay:first", key=None)
-        assert (again.code, again.bytes, again.record["judge"]["kind"]) == (1, first.bytes, "replay")
-        other = ask(tmp_path, api, "--model", "replay:first", key=None, expect={"judge": "It rhymes."})
+        replayed = run_graded(tmp_path, api, "--model", "replay:first", key=None)
+        assert (replayed.code, replayed.bytes, replayed.record["judge"]["kind"]) == (1, first.bytes, "replay")
+        other = run_graded(tmp_path, api, "--model", "replay:first", key=None, expect={"judge": "It rhymes."})
         assert (other.code, other.transcripts[0]["error"]["kind"]) == (3, "not_recorded")
         assert "was not graded in the recording; grade it with --judge-model MODEL" in other.stderr
         assert len(api.requests) == count
-        anew = ask(
+        regraded = run_graded(
             tmp_path, api, "--model", "replay:first", "--judge-model", "claude-x", expect={"judge": "It rhymes."}
         )
-        assert (anew.code, api.requests[-1].body["model"]) == (1, "claude-x")
+        assert (regraded.code, api.requests[-1].body["model"]) == (1, "claude-x")
         assert len(api.requests) == count + 1
 
 
-def test_nobody_has_judged_what_diverged(tmp_path: Path) -> None:
-    """A server that answers otherwise makes another conversation, of which the recorded verdict says nothing."""
-    with MessagesApi(answers(lambda _: judged(True))) as api:
-        ask(tmp_path, api, "--out", "first")
+def test_recorded_verdict_does_not_apply_to_a_diverged_call(tmp_path: Path) -> None:
+    """If a call diverged from the recording, its verdict is not reused and the query ends with `not_recorded`."""
+    with MessagesApi(answer_with_judge(lambda _: verdict(True))) as api:
+        run_graded(tmp_path, api, "--out", "first")
     line = json.loads((tmp_path / "first" / "transcripts.jsonl").read_text())
     line["calls"][0] |= {"content": [{"type": "text", "text": "something else"}], "structured": None}
     write_jsonl(tmp_path / "first" / "transcripts.jsonl", line)
@@ -116,27 +118,30 @@ def test_nobody_has_judged_what_diverged(tmp_path: Path) -> None:
     assert (done.code, done.transcripts[0]["error"]["kind"]) == (3, "not_recorded")
     assert "call 0 diverged from the graded recording" in done.stderr
     ungraded = run_mcprun("batch", "p.jsonl", KINDS, "--model", "replay:first", "--judge-model", "none", cwd=tmp_path)
-    assert (ungraded.code, checks(ungraded)) == (0, [])
+    assert (ungraded.code, judge_checks(ungraded)) == (0, [])
 
 
-def test_without_a_key(tmp_path: Path) -> None:
-    """Nothing is run that could not be graded, unless it is said that it need not be; then no check claims that it was."""
-    with MessagesApi(answers(lambda _: judged(True))) as api:
+def test_rubrics_without_a_key_are_refused(tmp_path: Path) -> None:
+    """Without an API key, rubrics are refused before anything runs.
+
+    With `--judge-model none` they are skipped, and the transcript has no judge check.
+    """
+    with MessagesApi(answer_with_judge(lambda _: verdict(True))) as api:
         query = script(id="q", expect={"judge": POLITE})
-        refused = ask(tmp_path, api, key=None, **query)
+        refused = run_graded(tmp_path, api, key=None, **query)
         assert (refused.code, refused.transcripts if refused.run.exists() else []) == (2, [])
         assert "queries that a model grades (expect.judge): 1, but there is no API key" in refused.stderr
-        done = ask(tmp_path, api, "--judge-model", "none", key=None, **query)
-        assert (done.code, checks(done), done.record["judge"], api.requests) == (0, [], None, [])
-        graded = ask(tmp_path, api, "--model", "script", **query)
-        assert (graded.code, checks(graded)) == (0, [(True, POLITE, "So it is.")])
+        done = run_graded(tmp_path, api, "--judge-model", "none", key=None, **query)
+        assert (done.code, judge_checks(done), done.record["judge"], api.requests) == (0, [], None, [])
+        graded = run_graded(tmp_path, api, "--model", "script", **query)
+        assert (graded.code, judge_checks(graded)) == (0, [(True, POLITE, "So it is.")])
         assert graded.record["judge"]["chosen"] == "there is an API key"
 
 
-def test_no_verdict_is_no_pass(tmp_path: Path) -> None:
-    """A judge that says something else is asked once more; then the query has an error, and not a verdict."""
-    with MessagesApi(answers(lambda _: text("I'd rather not."))) as api:
-        done = ask(tmp_path, api, expect={"judge": POLITE})
+def test_judge_without_a_verdict_is_an_error(tmp_path: Path) -> None:
+    """A judge that returns no verdict is requested once more; then the query ends with an error."""
+    with MessagesApi(answer_with_judge(lambda _: text("I'd rather not."))) as api:
+        done = run_graded(tmp_path, api, expect={"judge": POLITE})
     assert (done.code, done.verdicts, len(api.requests)) == (3, {"q": "error"}, 4)
     assert 'the judge claude-sonnet-5-5 returned no verdict; it replied "I\'d rather not."' in done.stderr
 
@@ -149,23 +154,27 @@ def test_no_verdict_is_no_pass(tmp_path: Path) -> None:
         (message([], stop_reason="refusal"), (), "returned no verdict; it replied 'refusal'"),
     ],
 )
-def test_a_judge_that_can_not_be_asked(tmp_path: Path, answer: Answer, flags: tuple[str, ...], expected: str) -> None:
-    """Its errors are the query's, or the run's when no query could be graded: never a pass."""
-    with MessagesApi(answers(lambda _: answer)) as api:
-        done = ask(tmp_path, api, *flags)
+def test_failed_judge_request_is_an_error(
+    tmp_path: Path, answer: Answer, flags: tuple[str, ...], expected: str
+) -> None:
+    """A judge request that fails makes the query, or the run, end with an error and exit code 3."""
+    with MessagesApi(answer_with_judge(lambda _: answer)) as api:
+        done = run_graded(tmp_path, api, *flags)
     assert (done.code, expected in done.stderr) == (3, True)
 
 
-def test_an_answer_that_was_cut_short_is_not_graded(tmp_path: Path) -> None:
-    """It fails for that, and nobody is asked."""
+def test_truncated_answer_is_not_graded(tmp_path: Path) -> None:
+    """An answer that stopped at `max_tokens` fails, and no request goes to the judge."""
     with MessagesApi(lambda _: message([{"type": "text", "text": "Dear"}], stop_reason="max_tokens")) as api:
-        done = ask(tmp_path, api)
-    assert (done.code, len(api.requests), checks(done)) == (1, 1, [])
+        done = run_graded(tmp_path, api)
+    assert (done.code, len(api.requests), judge_checks(done)) == (1, 1, [])
 
 
-def test_judging_is_paid_from_the_budget(tmp_path: Path) -> None:
-    """What a judge costs counts."""
-    with MessagesApi(answers(lambda _: judged(True) | {"usage": {"input_tokens": 10**6, "output_tokens": 1}})) as api:
-        done = ask(tmp_path, api, "--budget-tokens", "900000")
+def test_judge_requests_count_towards_the_budget(tmp_path: Path) -> None:
+    """The tokens of judge requests count towards `--budget-tokens`."""
+    with MessagesApi(
+        answer_with_judge(lambda _: verdict(True) | {"usage": {"input_tokens": 10**6, "output_tokens": 1}})
+    ) as api:
+        done = run_graded(tmp_path, api, "--budget-tokens", "900000")
     assert (done.code, done.verdicts, len(api.requests)) == (3, {"q": "skipped"}, 3)
     assert "the run has spent 1,0" in done.stderr

@@ -1,4 +1,4 @@
-"""Queries that run several times, and their pass rate."""
+"""Repeated queries and their pass rate."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if sys.platform == "win32":
     pytest.skip("signals and files of POSIX systems", allow_module_level=True)
 
 
-def test_a_flaky_query(mcprun: Forks, tmp_path: Path) -> None:
-    """Each repeat has its transcript, in order; the rate, its interval and the chances stand in the record."""
+def test_flaky_query_is_summarised(mcprun: Forks, tmp_path: Path) -> None:
+    """Each repeat has a transcript, in order, and run.json has the pass rate, its interval, pass@k and pass^k."""
     done = flaky(mcprun, tmp_path, "--repeat", "4")
     assert done.code == 1
     assert [(one["id"], one["repeat"], one["verdict"]) for one in done.transcripts] == [
@@ -48,24 +48,24 @@ def test_a_flaky_query(mcprun: Forks, tmp_path: Path) -> None:
         (("--pass-rate", "0.1"), {"pass_rate": 0.9}, 1),
     ],
 )
-def test_what_is_enough(
+def test_required_pass_rate_decides_the_exit_code(
     mcprun: Forks, tmp_path: Path, flags: tuple[str, ...], expect: dict[str, Any], code: int
 ) -> None:
-    """A query that reaches the rate that was asked for, by itself or by the run, does not fail the run."""
+    """A query that reaches its own `pass_rate`, or else `--pass-rate`, does not fail the run."""
     done = flaky(mcprun, tmp_path, "--repeat", "4", *flags, expect=expect)
     assert (done.code, done.record["counts"]["failed"]) == (code, 1)
     assert "required" in done.stdout
 
 
-def test_an_error_is_excused_by_no_rate(mcprun: Forks, tmp_path: Path) -> None:
-    """A rate is of passes: what could not be tried makes the run end with 3 all the same."""
+def test_pass_rate_does_not_excuse_errors(mcprun: Forks, tmp_path: Path) -> None:
+    """A query that ends with an error makes the run exit with 3, whatever the pass rate."""
     write_jsonl(tmp_path / "p.jsonl", script(("die", {}), id="q"), script(id="ok"))
     done = mcprun.run("batch", "p.jsonl", RAW, "--repeat", "2", "--restarts", "30", cwd=tmp_path)
     assert (done.code, list(done.verdicts.values())) == (3, ["error", "passed"])
 
 
-def test_a_querys_own_repeats(mcprun: Forks, tmp_path: Path) -> None:
-    """They come before the flag; a single run needs no summing up."""
+def test_query_overrides_the_number_of_repeats(mcprun: Forks, tmp_path: Path) -> None:
+    """A query's `repeat` sets how often it runs; a query that runs once has no summary in run.json."""
     write_jsonl(tmp_path / "p.jsonl", script(id="a", repeat=3), script(id="b"), script(id="c", repeat=1))
     done = mcprun.run("batch", "p.jsonl", RAW, cwd=tmp_path)
     assert [(one["id"], one["repeat"]) for one in done.transcripts] == [
@@ -81,10 +81,10 @@ def test_a_querys_own_repeats(mcprun: Forks, tmp_path: Path) -> None:
     assert replayed.bytes == done.bytes
 
 
-def test_repeats_are_resumed(mcprun: Forks, tmp_path: Path) -> None:
-    """Killed in between, every repeat is there once; more may be asked for, and less is refused."""
+def test_killed_run_with_repeats_is_resumed(mcprun: Forks, tmp_path: Path) -> None:
+    """A killed run resumes to one transcript per repeat; `--repeat` may be raised, but lowering it is refused."""
     write_jsonl(tmp_path / "p.jsonl", *(script(("ok", {}), id=name) for name in "abc"))
-    whole = mcprun.run("batch", "p.jsonl", RAW, "--repeat", "3", cwd=tmp_path)
+    uninterrupted = mcprun.run("batch", "p.jsonl", RAW, "--repeat", "3", cwd=tmp_path)
     lines = mcprun.lines("batch", "p.jsonl", RAW, "--repeat", "3", cwd=tmp_path)
     for part in (0.6, 0.7, 0.8):
         run = f"killed-{part}"
@@ -92,8 +92,12 @@ def test_repeats_are_resumed(mcprun: Forks, tmp_path: Path) -> None:
             "batch", "p.jsonl", RAW, "--repeat", "3", "--out", run, cwd=tmp_path, kill=int(lines * part)
         )
         assert killed.code == -signal.SIGKILL
-        again = mcprun.run("batch", "--resume", run, cwd=tmp_path)
-        assert (again.code, again.bytes, again.record["repeats"]) == (0, whole.bytes, whole.record["repeats"])
+        resumed = mcprun.run("batch", "--resume", run, cwd=tmp_path)
+        assert (resumed.code, resumed.bytes, resumed.record["repeats"]) == (
+            0,
+            uninterrupted.bytes,
+            uninterrupted.record["repeats"],
+        )
     less = mcprun.run("batch", "--resume", "killed-0.6", "--repeat", "2", cwd=tmp_path)
     assert (less.code, "already has more repeats of 'a', 'b', 'c' than requested" in less.stderr) == (2, True)
     more = mcprun.run("batch", "--resume", "killed-0.6", "--repeat", "4", cwd=tmp_path)

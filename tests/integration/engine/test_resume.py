@@ -1,4 +1,4 @@
-"""A run that was killed, torn or interrupted resumes to the same result."""
+"""Resuming a killed, torn or interrupted run gives the same result as an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -25,36 +25,36 @@ if sys.platform == "win32":
 SEED = 20261122
 
 
-def test_killed_again_and_again(mcprun: Forks, tmp_path: Path, whole: Result) -> None:
-    """A run that is killed each time it goes on comes to its end all the same."""
-    chance = random.Random(SEED)
+def test_run_killed_repeatedly_is_completed(mcprun: Forks, tmp_path: Path, whole: Result) -> None:
+    """A run that is killed during each of six resumes is completed by the seventh."""
+    rng = random.Random(SEED)
     mcprun.run("batch", "p.jsonl", RAW, "--out", "run", cwd=tmp_path, kill=10_500)
     for _ in range(6):
-        mcprun.run("batch", "--resume", "run", cwd=tmp_path, kill=chance.randrange(1000, 10_500))
+        mcprun.run("batch", "--resume", "run", cwd=tmp_path, kill=rng.randrange(1000, 10_500))
     same(mcprun.run("batch", "--resume", "run", cwd=tmp_path), whole, kills=7)
 
 
-def test_nothing_left_to_do(mcprun: Forks, tmp_path: Path, whole: Result) -> None:
-    """A finished run is not run again: its totals are counted anew from its files."""
+def test_resuming_a_finished_run_recounts_its_totals(mcprun: Forks, tmp_path: Path, whole: Result) -> None:
+    """Resuming a finished run runs no query, and recounts the totals from its transcripts."""
     record = json.loads((whole.run / "run.json").read_bytes())
-    lies = record | {"counts": record["counts"] | {"passed": 1000, "failed": 0}}
-    (whole.run / "run.json").write_text(json.dumps(lies))
-    again = mcprun.run("batch", "--resume", "whole", cwd=tmp_path)
-    same(again, whole)
-    assert again.record["counts"] == record["counts"]
-    assert again.record["server"] == record["server"]
-    assert "12 queries, 12 already done; model: script (there is no API key" in again.stderr
-    assert [event["event"] for event in resumed_part(again)] == ["run_start"]
+    wrong = record | {"counts": record["counts"] | {"passed": 1000, "failed": 0}}
+    (whole.run / "run.json").write_text(json.dumps(wrong))
+    resumed = mcprun.run("batch", "--resume", "whole", cwd=tmp_path)
+    same(resumed, whole)
+    assert resumed.record["counts"] == record["counts"]
+    assert resumed.record["server"] == record["server"]
+    assert "12 queries, 12 already done; model: script (there is no API key" in resumed.stderr
+    assert [event["event"] for event in resumed_part(resumed)] == ["run_start"]
 
 
-def test_errors_are_tried_again_when_asked_for(mcprun: Forks, tmp_path: Path) -> None:
-    """What ended in an error stays one, unless `--retry-errors`; arguments that are given now come first."""
+def test_retry_errors_runs_failed_queries_again(mcprun: Forks, tmp_path: Path) -> None:
+    """Queries that ended with an error run again only with `--retry-errors`; arguments passed now take precedence."""
     queries = [script(("ok", {})) | {"id": "a"}, script(("die", {})) | {"id": "b"}, script(("ok", {})) | {"id": "c"}]
     write_jsonl(tmp_path / "p.jsonl", *queries)
     first = mcprun.run("batch", "p.jsonl", RAW, "--concurrency", "1", "--out", "run", "--", "", cwd=tmp_path)
     assert first.verdicts == {"a": "passed", "b": "error", "c": "passed"}
-    again = mcprun.run("batch", "--resume", "run", "--", "harmless", cwd=tmp_path)
-    assert (again.code, again.bytes) == (3, first.bytes)
+    resumed = mcprun.run("batch", "--resume", "run", "--", "harmless", cwd=tmp_path)
+    assert (resumed.code, resumed.bytes) == (3, first.bytes)
     retried = mcprun.run(
         "batch", "--resume", "run", "--retry-errors", "--concurrency", "2", "--", "harmless", cwd=tmp_path
     )
@@ -66,17 +66,17 @@ def test_errors_are_tried_again_when_asked_for(mcprun: Forks, tmp_path: Path) ->
     assert not {"resume", "retry_errors", "force"} & set(arguments)
 
 
-def test_what_is_tried_again_is_not_lost_before(mcprun: Forks, tmp_path: Path) -> None:
-    """When the server does not even start, an error is what it was, with all that was said and paid before."""
+def test_retry_keeps_old_errors_if_the_server_does_not_start(mcprun: Forks, tmp_path: Path) -> None:
+    """If the server does not start, `--retry-errors` leaves the transcripts and counts unchanged."""
     queries = [script(("ok", {}), id="a"), script(("ok", {}), ("die", {}), id="b"), script(("ok", {}), id="c")]
     write_jsonl(tmp_path / "p.jsonl", *queries)
     first = mcprun.run("batch", "p.jsonl", RAW, "--out", "run", cwd=tmp_path)
     assert first.verdicts == {"a": "passed", "b": "error", "c": "passed"}
     before, counts = first.bytes, first.record["counts"]
-    again = mcprun.run("batch", "--resume", "run", "p.jsonl", "false", "--retry-errors", cwd=tmp_path)
-    assert (again.code, again.bytes) == (3, before)
-    assert (again.record["state"], again.record["counts"]) == ("interrupted", counts)
-    assert "Resume with: mcprun batch --resume run" in again.stderr
+    failed = mcprun.run("batch", "--resume", "run", "p.jsonl", "false", "--retry-errors", cwd=tmp_path)
+    assert (failed.code, failed.bytes) == (3, before)
+    assert (failed.record["state"], failed.record["counts"]) == ("interrupted", counts)
+    assert "Resume with: mcprun batch --resume run" in failed.stderr
     retried = mcprun.run("batch", "--resume", "run", "p.jsonl", RAW, "--retry-errors", "--", "harmless", cwd=tmp_path)
     assert (retried.code, set(retried.verdicts.values())) == (0, {"passed"})
     assert not (tmp_path / "run" / "retried.jsonl").exists()
@@ -84,7 +84,7 @@ def test_what_is_tried_again_is_not_lost_before(mcprun: Forks, tmp_path: Path) -
 
 @pytest.fixture
 def half(mcprun: Forks, tmp_path: Path, prompts: Path, whole: Result) -> Path:
-    """A run of which the first half is done."""
+    """Write a run with transcripts of only its first six queries."""
     done = mcprun.run("batch", "p.jsonl", RAW, "--out", "half", "--concurrency", "1", cwd=tmp_path)
     lines = done.bytes.splitlines(keepends=True)
     (done.run / "transcripts.jsonl").write_bytes(b"".join(lines[:6]))
@@ -92,7 +92,7 @@ def half(mcprun: Forks, tmp_path: Path, prompts: Path, whole: Result) -> Path:
 
 
 def test_changed_prompts_are_refused_by_name(mcprun: Forks, tmp_path: Path, half: Path) -> None:
-    """The message names what differs; with `--force`, what still matches is kept and the rest is run."""
+    """The message names the queries that differ; `--force` keeps those that still match and runs the others."""
     queries = some_queries()
     queries[1]["expect"] = {"text": {"contains": "é1"}}  # done, and changed
     queries[8]["prompt"] = "Do it now."  # not done, and changed
@@ -107,25 +107,26 @@ def test_changed_prompts_are_refused_by_name(mcprun: Forks, tmp_path: Path, half
     )
     assert (half / "transcripts.jsonl").read_bytes() == before
     forced = mcprun.run("batch", "--resume", "half", "--force", cwd=tmp_path)
-    anew = mcprun.run("batch", "p.jsonl", RAW, cwd=tmp_path)
-    assert (forced.code, forced.bytes) == (anew.code, anew.bytes)
+    fresh = mcprun.run("batch", "p.jsonl", RAW, cwd=tmp_path)
+    assert (forced.code, forced.bytes) == (fresh.code, fresh.bytes)
     tried = {event["query"] for event in resumed_part(forced) if event["event"] == "query_end"}
     assert tried == {"q1", "q6", "q7", "q8", "q9", "says", "broken", "new"}
-    assert mcprun.run("batch", "--resume", "half", cwd=tmp_path).code == forced.code  # it is its own file now
+    # `--force` recorded the changed file, so that it matches now.
+    assert mcprun.run("batch", "--resume", "half", cwd=tmp_path).code == forced.code
 
 
-def test_what_says_the_same_is_the_same(
+def test_formatting_of_the_prompts_file_is_ignored(
     mcprun: Forks, tmp_path: Path, prompts: Path, half: Path, whole: Result
 ) -> None:
-    """Spaces, empty lines and the order of keys change nothing."""
+    """A BOM, CRLF, blank lines and the order of keys do not count as a change of the prompts file."""
     lines = [json.dumps(dict(reversed(query.items())), indent=None) for query in some_queries()]
     prompts.write_text("\ufeff" + "\r\n\r\n".join(lines), encoding="utf-8")
-    again = mcprun.run("batch", "--resume", "half", cwd=tmp_path)
-    assert (again.code, again.bytes) == (whole.code, whole.bytes)
+    resumed = mcprun.run("batch", "--resume", "half", cwd=tmp_path)
+    assert (resumed.code, resumed.bytes) == (whole.code, whole.bytes)
 
 
-def test_more_may_be_selected_and_not_less(mcprun: Forks, tmp_path: Path, prompts: Path, whole: Result) -> None:
-    """`--limit` may be raised; lowered, it would throw away what is done."""
+def test_resume_may_raise_limit_but_not_lower_it(mcprun: Forks, tmp_path: Path, prompts: Path, whole: Result) -> None:
+    """`--limit` may be raised; lowering it would drop completed queries and is refused."""
     assert mcprun.run("batch", "p.jsonl", RAW, "--limit", "4", "--out", "run", cwd=tmp_path).code == 1
     less = mcprun.run("batch", "--resume", "run", "--limit", "2", cwd=tmp_path)
     assert less.code == 2
@@ -133,43 +134,46 @@ def test_more_may_be_selected_and_not_less(mcprun: Forks, tmp_path: Path, prompt
     same(mcprun.run("batch", "--resume", "run", "--limit", "99", cwd=tmp_path), whole)
 
 
-def test_prompts_of_stdin_are_there_again(mcprun: Forks, tmp_path: Path, prompts: Path, whole: Result) -> None:
-    """A run whose prompts came on stdin is resumed without them."""
+def test_prompts_from_stdin_are_kept_for_a_resume(mcprun: Forks, tmp_path: Path, prompts: Path, whole: Result) -> None:
+    """A run whose prompts came from stdin resumes from its own copy, `prompts.jsonl`."""
     lines = prompts.read_text(encoding="utf-8")
     killed = mcprun.run("batch", "-", RAW, "--out", "run", cwd=tmp_path, input=lines, kill=10_500)
     assert killed.code == -signal.SIGKILL
-    again = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
-    assert (again.code, again.bytes) == (whole.code, whole.bytes)
+    resumed = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
+    assert (resumed.code, resumed.bytes) == (whole.code, whole.bytes)
     assert (tmp_path / "run" / "prompts.jsonl").read_text(encoding="utf-8") == lines
 
 
-def test_what_is_done_is_not_read_again(mcprun: Forks, tmp_path: Path) -> None:
-    """Of a file with the same bytes, only what is left is parsed: ids that were made, blank lines and repeats fit."""
+def test_resume_reads_only_the_remaining_queries(mcprun: Forks, tmp_path: Path) -> None:
+    """A resume parses only the remaining lines of an unchanged file.
+
+    Generated ids, blank lines and repeats still match.
+    """
     lines = [json.dumps({"prompt": "again", "script": [{"text": "hi"}]})] * 3 + [json.dumps(script(id="last"))]
     (tmp_path / "p.jsonl").write_bytes(b"\xef\xbb\xbf\n" + "\r\n\n".join(lines).encode())
-    whole = mcprun.run("batch", "p.jsonl", RAW, "--out", "whole", "--repeat", "2", cwd=tmp_path)
+    uninterrupted = mcprun.run("batch", "p.jsonl", RAW, "--out", "whole", "--repeat", "2", cwd=tmp_path)
     mcprun.run("batch", "p.jsonl", RAW, "--out", "run", "--repeat", "2", cwd=tmp_path)
     record = tmp_path / "run" / "run.json"
     record.write_text(json.dumps({**json.loads(record.read_bytes()), "state": "started"}))
-    kept = whole.bytes.splitlines(keepends=True)
-    (tmp_path / "run" / "transcripts.jsonl").write_bytes(b"".join(kept[:1] + kept[2:4]))
-    same(mcprun.run("batch", "--resume", "run", cwd=tmp_path), whole)
+    recorded = uninterrupted.bytes.splitlines(keepends=True)
+    (tmp_path / "run" / "transcripts.jsonl").write_bytes(b"".join(recorded[:1] + recorded[2:4]))
+    same(mcprun.run("batch", "--resume", "run", cwd=tmp_path), uninterrupted)
 
 
-def test_a_digest_that_differs_is_found(mcprun: Forks, tmp_path: Path) -> None:
-    """What is left is held against what was noted of it, also where the whole file is not checked again."""
+def test_query_with_a_different_digest_is_detected(mcprun: Forks, tmp_path: Path) -> None:
+    """A remaining query is compared with its recorded digest even if the whole file is not checked again."""
     write_jsonl(tmp_path / "p.jsonl", script(id="a"), script(id="b"))
     done = mcprun.run("batch", "p.jsonl", RAW, "--out", "run", cwd=tmp_path)
     (done.run / "transcripts.jsonl").write_bytes(done.bytes.splitlines(keepends=True)[0])
-    noted = (done.run / "queries.jsonl").read_text().splitlines()
-    (done.run / "queries.jsonl").write_text(f'{noted[0]}\n{{"id":"b","digest":"0000000000000000"}}\n')
-    again = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
-    assert again.code == 3
-    assert "p.jsonl changed during the run" in again.stderr
+    digests = (done.run / "queries.jsonl").read_text().splitlines()
+    (done.run / "queries.jsonl").write_text(f'{digests[0]}\n{{"id":"b","digest":"0000000000000000"}}\n')
+    resumed = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
+    assert resumed.code == 3
+    assert "p.jsonl changed during the run" in resumed.stderr
 
 
-def test_an_expected_null_that_is_added_is_a_change(mcprun: Forks, tmp_path: Path) -> None:
-    """The verdict of a query that now expects a result of null is not kept."""
+def test_adding_an_expected_null_is_a_change(mcprun: Forks, tmp_path: Path) -> None:
+    """Adding `"result": null` to an expected call invalidates the query's verdict."""
     query = script(("ok", {}), id="a", expect={"calls": [{"tool": "ok"}]})
     write_jsonl(tmp_path / "p.jsonl", query)
     done = mcprun.run("batch", "p.jsonl", RAW, "--out", "run", cwd=tmp_path)
@@ -182,8 +186,8 @@ def test_an_expected_null_that_is_added_is_a_change(mcprun: Forks, tmp_path: Pat
     assert forced.verdicts == {"a": "failed"}
 
 
-def test_scripts_are_asked_for_also_where_the_file_is_known(mcprun: Forks, tmp_path: Path) -> None:
-    """Queries without one can't go on with `--model script`, which would have them say nothing, and pass."""
+def test_resume_with_model_script_requires_scripts(mcprun: Forks, tmp_path: Path) -> None:
+    """`--model script` is refused if queries have no script, even if the prompts file is unchanged."""
     queries = [script(("ok", {}), id=name) for name in "ab"]
     write_jsonl(tmp_path / "p.jsonl", *queries)
     mcprun.run("batch", "p.jsonl", RAW, "--out", "recorded", cwd=tmp_path)
@@ -191,15 +195,15 @@ def test_scripts_are_asked_for_also_where_the_file_is_known(mcprun: Forks, tmp_p
     flags = ("--model", "replay:recorded", "--out", "run")
     done = mcprun.run("batch", "bare.jsonl", RAW, *flags, cwd=tmp_path)
     (done.run / "transcripts.jsonl").write_bytes(done.bytes.splitlines(keepends=True)[0])
-    again = mcprun.run("batch", "--resume", "run", "--model", "script", cwd=tmp_path)
-    assert again.code == 2
-    assert again.stderr.splitlines() == [
+    resumed = mcprun.run("batch", "--resume", "run", "--model", "script", cwd=tmp_path)
+    assert resumed.code == 2
+    assert resumed.stderr.splitlines() == [
         f"bare.jsonl:{line}: script: is missing, but the model is script" for line in (1, 2)
     ]
 
 
-def test_one_process_at_a_time(tmp_path: Path, mcprun: Forks) -> None:
-    """While one mcprun is at work on a run, a second one is refused; when it is gone, however it went, it is not."""
+def test_run_is_written_by_one_process_at_a_time(tmp_path: Path, mcprun: Forks) -> None:
+    """A resume is refused while another process writes the run, and succeeds after that process was killed."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {}), id="a"), script(("hang", {}), id="b"))
     command = [sys.executable, "-m", "mcprun", "batch", str(prompts), str(RAW), "--out", "run", "--concurrency", "1"]
     first = subprocess.Popen(command, cwd=tmp_path, env=clean_environment(), stderr=subprocess.PIPE, text=True)
@@ -217,8 +221,8 @@ def test_one_process_at_a_time(tmp_path: Path, mcprun: Forks) -> None:
     assert third.verdicts == {"a": "passed", "b": "failed"}
 
 
-def test_a_run_that_is_interrupted_goes_on(tmp_path: Path, mcprun: Forks) -> None:
-    """After a SIGTERM the command that is printed does the rest, as if there had been none."""
+def test_run_interrupted_by_sigterm_can_be_resumed(tmp_path: Path, mcprun: Forks) -> None:
+    """After a SIGTERM, the printed command completes the run to the same bytes as an uninterrupted run."""
     queries = [script(("ok", {}), id="a"), script(("hang", {}), id="b"), script(("ok", {}), id="c")]
     prompts = write_jsonl(tmp_path / "p.jsonl", *queries)
     command = [sys.executable, "-m", "mcprun", "batch", "p.jsonl", str(RAW), "--concurrency", "1"]
@@ -233,9 +237,9 @@ def test_a_run_that_is_interrupted_goes_on(tmp_path: Path, mcprun: Forks) -> Non
     assert first.returncode == 128 + signal.SIGTERM
     resume = output.splitlines()[-1].removeprefix("Resume with: mcprun ").split()
     assert resume[:2] == ["batch", "--resume"]
-    again = mcprun.run(*resume, "--call-timeout", "0.1", cwd=tmp_path)
-    anew = mcprun.run("batch", prompts, RAW, "--call-timeout", "0.1", cwd=tmp_path)
-    assert (again.code, again.bytes) == (anew.code, anew.bytes)
+    resumed = mcprun.run(*resume, "--call-timeout", "0.1", cwd=tmp_path)
+    fresh = mcprun.run("batch", prompts, RAW, "--call-timeout", "0.1", cwd=tmp_path)
+    assert (resumed.code, resumed.bytes) == (fresh.code, fresh.bytes)
 
 
 @pytest.mark.parametrize(
@@ -254,90 +258,99 @@ def test_a_run_that_is_interrupted_goes_on(tmp_path: Path, mcprun: Forks) -> Non
         ),
     ],
 )
-def test_wrong_usage(mcprun: Forks, tmp_path: Path, whole: Result, args: list[str | Path], message: str) -> None:
-    """What can't be resumed says why, and touches nothing."""
+def test_invalid_resume_is_refused(
+    mcprun: Forks, tmp_path: Path, whole: Result, args: list[str | Path], message: str
+) -> None:
+    """An invalid combination exits with 2, names the reason, and changes no file."""
     (tmp_path / "outputs" / "latest").unlink()
-    again = mcprun.run("batch", *args, cwd=tmp_path)
-    assert (again.code, message in again.stderr) == (2, True)
+    done = mcprun.run("batch", *args, cwd=tmp_path)
+    assert (done.code, message in done.stderr) == (2, True)
     assert (whole.run / "transcripts.jsonl").read_bytes() == whole.bytes
 
 
-def test_arguments_with_secrets_must_be_given_again(mcprun: Forks, tmp_path: Path, whole: Result) -> None:
-    """Of a URL with a password only the rest is kept, and a resume says what it needs."""
+def test_arguments_with_secrets_must_be_passed_again(mcprun: Forks, tmp_path: Path, whole: Result) -> None:
+    """A server URL with a password is recorded redacted, and a resume names the argument to pass again."""
     record = json.loads((whole.run / "run.json").read_bytes())
     record["arguments"]["server"] = "https://[redacted]@127.0.0.1:1/mcp"
     (whole.run / "run.json").write_text(json.dumps(record))
-    again = mcprun.run("batch", "--resume", "whole", cwd=tmp_path)
-    assert again.code == 2
+    resumed = mcprun.run("batch", "--resume", "whole", cwd=tmp_path)
+    assert resumed.code == 2
     message = "SERVER (after PROMPTS) of this run contains a secret and was not recorded: pass it again"
-    assert message in again.stderr
+    assert message in resumed.stderr
     same(mcprun.run("batch", "--resume", "whole", "p.jsonl", RAW, cwd=tmp_path), whole)
 
 
-def test_flags_that_are_given_now_do_away_with_their_opposites(mcprun: Forks, tmp_path: Path, prompts: Path) -> None:
-    """`--retries` with a run begun with `--no-retry`, `--servers` with one of `--fresh-server`, and the other way round."""
+def test_flag_replaces_its_recorded_opposite(mcprun: Forks, tmp_path: Path, prompts: Path) -> None:
+    """`--retries` replaces a recorded `--no-retry`, `--servers` a recorded `--fresh-server`, and vice versa."""
     flags = ("--no-retry", "--fresh-server", "--limit", "1", "--out", "run")
     assert mcprun.run("batch", "p.jsonl", RAW, *flags, cwd=tmp_path).code == 0
-    again = mcprun.run("batch", "--resume", "run", "--retries", "4", "--servers", "2", cwd=tmp_path)
-    assert (again.code, again.record["limits"]["retries"]) == (0, 4)
-    assert not {"no_retry", "fresh_server"} & set(again.record["arguments"])
-    back = mcprun.run("batch", "--resume", "run", "--no-retry", "--fresh-server", cwd=tmp_path)
-    assert (back.code, back.record["limits"]["retries"]) == (0, 0)
-    assert not {"retries", "servers"} & set(back.record["arguments"])
+    resumed = mcprun.run("batch", "--resume", "run", "--retries", "4", "--servers", "2", cwd=tmp_path)
+    assert (resumed.code, resumed.record["limits"]["retries"]) == (0, 4)
+    assert not {"no_retry", "fresh_server"} & set(resumed.record["arguments"])
+    reverted = mcprun.run("batch", "--resume", "run", "--no-retry", "--fresh-server", cwd=tmp_path)
+    assert (reverted.code, reverted.record["limits"]["retries"]) == (0, 0)
+    assert not {"retries", "servers"} & set(reverted.record["arguments"])
 
 
-def test_latest_is_the_run_that_was_killed(mcprun: Forks, tmp_path: Path, prompts: Path) -> None:
-    """Even before its first query has ended, it is the one that `--resume latest` goes on with."""
+def test_latest_names_a_run_killed_before_its_first_query_ended(mcprun: Forks, tmp_path: Path, prompts: Path) -> None:
+    """`--resume latest` continues a run that was killed before its first query ended."""
     assert mcprun.run("batch", "p.jsonl", RAW, "--limit", "1", cwd=tmp_path).code == 0
     lines = mcprun.lines("batch", "p.jsonl", RAW, "--out", "counted", cwd=tmp_path)
     (tmp_path / "counted").rename(tmp_path / "gone")
-    for at in range(lines // 10, lines, lines // 50):  # the first moment at which the run has begun
+    for at in range(lines // 10, lines, lines // 50):  # the first kill after the trace was started
         name = f"run-{at}"
         killed = mcprun.run("batch", "p.jsonl", RAW, "--out", name, cwd=tmp_path, kill=at)
         assert killed.code == -signal.SIGKILL
         if (tmp_path / name / "trace.jsonl").exists() and (tmp_path / name / "trace.jsonl").read_bytes():
             break
     assert (tmp_path / name / "transcripts.jsonl").read_bytes() == b""
-    again = mcprun.run("batch", "--resume", "latest", cwd=tmp_path)
-    assert (again.run, len(again.transcripts)) == (tmp_path / name, 12)
+    resumed = mcprun.run("batch", "--resume", "latest", cwd=tmp_path)
+    assert (resumed.run, len(resumed.transcripts)) == (tmp_path / name, 12)
 
 
-def test_a_folder_that_lost_its_record_loses_no_more(mcprun: Forks, tmp_path: Path, whole: Result) -> None:
-    """Transcripts without a `run.json` are somebody's: no new run is written over them."""
+def test_transcripts_without_run_json_are_not_overwritten(mcprun: Forks, tmp_path: Path, whole: Result) -> None:
+    """A new run is refused in a folder that has transcripts but no `run.json`."""
     (whole.run / "run.json").unlink()
-    again = mcprun.run("batch", "p.jsonl", RAW, "--out", "whole", cwd=tmp_path)
-    assert (again.code, "whole is not empty" in again.stderr) == (2, True)
+    done = mcprun.run("batch", "p.jsonl", RAW, "--out", "whole", cwd=tmp_path)
+    assert (done.code, "whole is not empty" in done.stderr) == (2, True)
     assert (whole.run / "transcripts.jsonl").read_bytes() == whole.bytes
 
 
-def test_redaction_is_not_lost_on_the_way(mcprun: Forks, tmp_path: Path) -> None:
-    """A resume hides what the run has hidden, and what it is told to hide; a pattern that hides itself is asked for."""
+def test_resume_keeps_redacting(mcprun: Forks, tmp_path: Path) -> None:
+    """A resume applies the recorded `--redact` patterns and new ones.
+
+    A pattern that matches itself was not recorded, and must be passed again.
+    """
     queries = [script(("ok", {"is": f"hunter2-{name} and card-1234"}), id=name) for name in "abc"]
     write_jsonl(tmp_path / "p.jsonl", *queries)
     flags = ("--redact", r"hunter\d-[a-z]", "--limit", "1", "--out", "run")
     assert mcprun.run("batch", "p.jsonl", RAW, *flags, cwd=tmp_path).code == 0
-    again = mcprun.run("batch", "--resume", "run", "--limit", "2", "--redact", r"card-\d+", cwd=tmp_path)
-    assert again.code == 0
-    assert again.transcripts[1]["calls"][0]["input"] == {"is": "[redacted] and [redacted]"}
+    resumed = mcprun.run("batch", "--resume", "run", "--limit", "2", "--redact", r"card-\d+", cwd=tmp_path)
+    assert resumed.code == 0
+    assert resumed.transcripts[1]["calls"][0]["input"] == {"is": "[redacted] and [redacted]"}
     flags = ("--redact", "hunter2-[a-z]*", "--limit", "1", "--out", "itself")
     assert mcprun.run("batch", "p.jsonl", RAW, *flags, cwd=tmp_path).code == 0
-    again = mcprun.run("batch", "--resume", "itself", "--limit", "2", cwd=tmp_path)
-    assert (again.code, "--redact of this run contains a secret and was not recorded" in again.stderr) == (2, True)
+    resumed = mcprun.run("batch", "--resume", "itself", "--limit", "2", cwd=tmp_path)
+    assert (resumed.code, "--redact of this run contains a secret and was not recorded" in resumed.stderr) == (2, True)
 
 
-def test_from_another_folder(mcprun: Forks, tmp_path: Path, half: Path, whole: Result) -> None:
-    """A resume that does not find the prompts says where the run was begun."""
+def test_resume_from_another_folder_names_the_original_one(
+    mcprun: Forks, tmp_path: Path, half: Path, whole: Result
+) -> None:
+    """If the prompts file is not found, the message names the folder in which the run was started."""
     other = tmp_path / "other"
     other.mkdir()
-    again = mcprun.run("batch", "--resume", half, cwd=other)
-    assert again.code == 2
-    assert again.stderr == f"Error: there is no prompts file p.jsonl (the run was started in {tmp_path})\n"
-    again = mcprun.run("batch", "--resume", half, tmp_path / "p.jsonl", cwd=other)
-    assert (again.code, again.bytes) == (whole.code, whole.bytes)
+    resumed = mcprun.run("batch", "--resume", half, cwd=other)
+    assert resumed.code == 2
+    assert resumed.stderr == f"Error: there is no prompts file p.jsonl (the run was started in {tmp_path})\n"
+    resumed = mcprun.run("batch", "--resume", half, tmp_path / "p.jsonl", cwd=other)
+    assert (resumed.code, resumed.bytes) == (whole.code, whole.bytes)
 
 
-def test_prompts_of_a_pipe_are_there_again(mcprun: Forks, tmp_path: Path, prompts: Path, whole: Result) -> None:
-    """So are those of a named pipe, which is empty when the run goes on."""
+def test_prompts_from_a_named_pipe_are_kept_for_a_resume(
+    mcprun: Forks, tmp_path: Path, prompts: Path, whole: Result
+) -> None:
+    """A run whose prompts came from a named pipe resumes from its own copy; the pipe is empty by then."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = threading.Thread(target=lambda: pipe.write_bytes(prompts.read_bytes()))
@@ -345,5 +358,5 @@ def test_prompts_of_a_pipe_are_there_again(mcprun: Forks, tmp_path: Path, prompt
     killed = mcprun.run("batch", "pipe", RAW, "--out", "run", cwd=tmp_path, kill=10_500)
     writer.join()
     assert killed.code == -signal.SIGKILL
-    again = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
-    assert (again.code, again.bytes) == (whole.code, whole.bytes)
+    resumed = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
+    assert (resumed.code, resumed.bytes) == (whole.code, whole.bytes)

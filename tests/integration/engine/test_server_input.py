@@ -1,4 +1,4 @@
-"""Prompts and resources of the server open a query, as a user runs it."""
+"""Queries that start with the server's prompts and resources."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ BRIEF = {"name": "brief", "arguments": {"topic": "owls"}}
 
 
 def query(**more: Any) -> dict[str, Any]:
-    """Make a query whose script says one word."""
+    """Return a query whose script has one reply."""
     return {"id": "q", "script": [{"text": "Done."}], **more}
 
 
-def played(tmp_path: Path, server: Path, *args: str, **more: Any) -> Result:
+def run_query(tmp_path: Path, server: Path, *args: str, **more: Any) -> Result:
     """Run one query; `args` go to the server."""
     return run_mcprun("batch", write_jsonl(tmp_path / "p.jsonl", query(**more)), server, "--", *args, cwd=tmp_path)
 
 
-def texts(transcript: dict[str, Any]) -> list[tuple[str, list[str]]]:
-    """Give the role of each message, and the texts in it."""
+def message_texts(transcript: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """Return the role and the texts of each message."""
     items = [(message["role"], message["content"]) for message in transcript["messages"]]
     return [
         (role, [content] if isinstance(content, str) else [block.get("text", block["type"]) for block in content])
@@ -41,17 +41,17 @@ def texts(transcript: dict[str, Any]) -> list[tuple[str, list[str]]]:
 
 
 @pytest.mark.parametrize("protocol", ["legacy", "2026-07-28"])
-def test_both_eras_give_prompts_and_resources(tmp_path: Path, protocol: str) -> None:
-    """Resources come first, then the server's prompt, then the query's own; neighbours of a role are one message."""
-    taken = {
+def test_prompts_and_resources_open_a_query_in_both_eras(tmp_path: Path, protocol: str) -> None:
+    """Resources come first, then the server's prompt, then the query's own; neighbours of one role are merged."""
+    server_input = {
         "resources": ["library://rules", "library://plan", "library://books/7"],
         "server_prompt": {"name": "lesson"},
     }
-    prompts = write_jsonl(tmp_path / "p.jsonl", query(prompt="And 9 * 9?", **taken))
+    prompts = write_jsonl(tmp_path / "p.jsonl", query(prompt="And 9 * 9?", **server_input))
     done = run_mcprun("batch", prompts, LIBRARY, "--protocol", protocol, cwd=tmp_path)
     assert done.code == 0, done.stderr
     (transcript,) = done.transcripts
-    assert texts(transcript) == [
+    assert message_texts(transcript) == [
         ("user", ["[resource library://rules]\nBe quiet.", "image", "[resource library://books/7]\nBook 7 is quiet.", "What is 2 + 2?"]),
         ("assistant", ["4.", "That was easy."]),
         ("user", ["Now a harder one.", "What is 7 * 8?", "And 9 * 9?"]),
@@ -59,20 +59,23 @@ def test_both_eras_give_prompts_and_resources(tmp_path: Path, protocol: str) -> 
     ]  # fmt: skip
     assert transcript["given"] == {"messages": 3, "diverged": False}
     assert transcript["prompt"] == [
-        *({"type": "resource", "uri": uri} for uri in taken["resources"]),
+        *({"type": "resource", "uri": uri} for uri in server_input["resources"]),
         {"type": "server_prompt", "name": "lesson", "arguments": {}},
         "And 9 * 9?",
     ]
     assert (len(transcript["turns"]), transcript["text"]) == (1, "Done.")
 
 
-def test_a_server_prompt_needs_no_other(tmp_path: Path) -> None:
-    """Its arguments go to the server, the events tell of it, and a made id does not change."""
+def test_query_may_consist_of_a_server_prompt(tmp_path: Path) -> None:
+    """A query needs no prompt besides `server_prompt`.
+
+    Its arguments go to the server, `prompt_get` events record them, and a generated id is stable.
+    """
     for _ in range(2):
         prompts = write_jsonl(tmp_path / "p.jsonl", {"server_prompt": BRIEF, "script": [{"text": "Owls."}]})
         done = run_mcprun("batch", prompts, LIBRARY, cwd=tmp_path)
     (transcript,) = done.transcripts
-    assert texts(transcript)[0] == ("user", ["Write briefly about owls, in a dry tone, in a quiet room."])
+    assert message_texts(transcript)[0] == ("user", ["Write briefly about owls, in a dry tone, in a quiet room."])
     (event,) = [event for event in done.trace if event["event"] == "prompt_get"]
     assert event | {"at": "", "seconds": 0, "query": ""} == {
         "event": "prompt_get", "at": "", "query": "", "repeat": 1, "attempt": 1, "seconds": 0,
@@ -81,12 +84,12 @@ def test_a_server_prompt_needs_no_other(tmp_path: Path) -> None:
     assert run_mcprun("batch", prompts, LIBRARY, "--model", "replay:latest", cwd=tmp_path).bytes == done.bytes
 
 
-def test_several_prompts_follow_in_their_turns(tmp_path: Path) -> None:
-    """Resources stand before the first of them, and a server's assistant may speak right before it."""
-    taken = {"resources": ["library://rules"], "server_prompt": "unfinished", "prompts": ["a", "b"]}
-    done = played(tmp_path, LIBRARY, **taken, script=[{"text": "One."}, {"text": "Two."}])
+def test_server_input_precedes_the_first_of_several_prompts(tmp_path: Path) -> None:
+    """Resources and the server's prompt, which may end with the assistant, precede the first of the query's prompts."""
+    server_input = {"resources": ["library://rules"], "server_prompt": "unfinished", "prompts": ["a", "b"]}
+    done = run_query(tmp_path, LIBRARY, **server_input, script=[{"text": "One."}, {"text": "Two."}])
     (transcript,) = done.transcripts
-    assert texts(transcript) == [
+    assert message_texts(transcript) == [
         ("user", ["[resource library://rules]\nBe quiet.", "Hello."]),
         ("assistant", ["Hello, what would you like?"]),
         ("user", ["a"]),
@@ -97,8 +100,8 @@ def test_several_prompts_follow_in_their_turns(tmp_path: Path) -> None:
     assert transcript["given"]["messages"] == 3
 
 
-def test_the_api_is_sent_what_the_transcript_holds(tmp_path: Path) -> None:
-    """The stub of the API, which refuses what the API would, takes it; the model's turn is told from the server's."""
+def test_api_request_matches_the_transcript(tmp_path: Path) -> None:
+    """The API accepts the server's messages as recorded, and `show` distinguishes them from the model's turns."""
     prompts = write_jsonl(tmp_path / "p.jsonl", {"id": "q", "server_prompt": "lesson"})
     with MessagesApi(lambda _: text("56.")) as api:
         env = {"ANTHROPIC_BASE_URL": api.url, "ANTHROPIC_API_KEY": "sk-ant-test"}
@@ -110,10 +113,10 @@ def test_the_api_is_sent_what_the_transcript_holds(tmp_path: Path) -> None:
     assert [line.split()[0] for line in shown[1:7]] == ["user", "assistant", "assistant", "user", "user", "model"]
 
 
-def test_a_judge_and_a_page_tell_the_turns_of_the_model(tmp_path: Path) -> None:
-    """What the assistant says in a server's prompt is no turn: calls stand with the turn that made them."""
+def test_judge_and_html_separate_server_messages_from_turns(tmp_path: Path) -> None:
+    """Assistant messages from a server's prompt are not turns, and calls follow the turn that made them."""
     turns = [{"calls": [{"tool": "echo", "input": {"text": "56"}}]}, {"text": "56"}]
-    done = played(tmp_path, LIBRARY, server_prompt="lesson", script=turns)
+    done = run_query(tmp_path, LIBRARY, server_prompt="lesson", script=turns)
     transcript = next(done_transcript for done_transcript, _ in Run.lines(done.run))
     items = conversation_json(transcript)["items"]
     assert [item.get("who") or item["kind"] for item in items] == [
@@ -127,13 +130,13 @@ def test_a_judge_and_a_page_tell_the_turns_of_the_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["legacy", "2026-07-28"])
-def test_a_prompt_may_ask_before_it_is_given(tmp_path: Path, protocol: str) -> None:
-    """The query's own answers are given, as to a call; what was asked stands in the transcript."""
+def test_server_prompt_may_elicit_input(tmp_path: Path, protocol: str) -> None:
+    """The query's `elicit` answers are used during `prompts/get`, and the transcript records the elicitation."""
     prompts = write_jsonl(tmp_path / "p.jsonl", query(server_prompt="ticket", elicit=["accept"]))
     done = run_mcprun("batch", prompts, LIBRARY, "--protocol", protocol, cwd=tmp_path)
     assert done.code == 0, done.stderr
     (transcript,) = done.transcripts
-    assert texts(transcript)[0] == ("user", ["The ticket: accept."])
+    assert message_texts(transcript)[0] == ("user", ["The ticket: accept."])
     assert [(one["kind"], one["call"]) for one in transcript["asked"]] == [("elicitation", None)]
 
 
@@ -151,15 +154,15 @@ UNAVAILABLE: tuple[tuple[dict[str, Any], str], ...] = (
 
 @pytest.fixture(scope="module")
 def unavailable(tmp_path_factory: pytest.TempPathFactory) -> Result:
-    """Run all queries for which the server does not give what they ask for."""
+    """Run every query of `UNAVAILABLE`."""
     folder = tmp_path_factory.mktemp("not-given")
     queries = ({**query(**more), "id": str(number)} for number, (more, _) in enumerate(UNAVAILABLE))
     return run_mcprun("batch", write_jsonl(folder / "p.jsonl", *queries), LIBRARY, cwd=folder)
 
 
 @pytest.mark.parametrize("number", range(len(UNAVAILABLE)), ids=[str(more) for more, _ in UNAVAILABLE])
-def test_what_the_server_does_not_give_is_an_error(unavailable: Result, number: int) -> None:
-    """It has a kind, and says what there is; nothing was said to a model."""
+def test_unavailable_prompt_or_resource_is_an_error(unavailable: Result, number: int) -> None:
+    """The error has a kind and lists the available prompts or resources; no request goes to the model."""
     transcript = unavailable.transcripts[number]
     assert (unavailable.code, transcript["verdict"], transcript["turns"], transcript["stop"]) == (
         3,
@@ -181,17 +184,19 @@ def test_what_the_server_does_not_give_is_an_error(unavailable: Result, number: 
         ("refuses", {"resources": ["thing:0a"], "prompt": "x"}, 'resource "thing:0a" could not be read: \x1b[2J'),
     ],
 )  # fmt: skip
-def test_odd_servers_are_errors_of_the_query(tmp_path: Path, mode: str, more: dict[str, Any], message: str) -> None:
-    """Whatever a server answers, its words reach the terminal only with their controls made visible."""
-    done = played(tmp_path, ODD, mode, **more)
+def test_invalid_server_input_is_an_error_of_the_query(
+    tmp_path: Path, mode: str, more: dict[str, Any], message: str
+) -> None:
+    """An invalid prompt or resource is its query's error, and control characters in it are escaped in the output."""
+    done = run_query(tmp_path, ODD, mode, **more)
     assert (done.code, done.transcripts[0]["error"]["kind"]) == (3, "prompts")
     assert done.transcripts[0]["error"]["message"].startswith(message)
     assert not any(character in done.stdout + done.stderr for character in "\x1b\u202e")
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_a_server_that_lists_nothing_still_says_why(tmp_path: Path, era: str) -> None:
-    """The reason comes first, whatever it is; what the list says of it stands behind."""
+def test_reason_precedes_what_the_server_lists(tmp_path: Path, era: str) -> None:
+    """The error message begins with the reason, followed by a remark on the server's empty or broken list."""
     message = {"role": "user", "content": {"type": "text", "text": "hi"}}
     results: dict[str, tuple[Any, str]] = {
         "blocks": (
@@ -226,8 +231,8 @@ def test_a_server_that_lists_nothing_still_says_why(tmp_path: Path, era: str) ->
 
 
 @pytest.mark.parametrize("flag", ["--call-timeout", "--query-timeout"])
-def test_a_server_that_does_not_answer_is_not_waited_for(tmp_path: Path, flag: str) -> None:
-    """The time of a call bounds it, and that of the query; the event tells how it ended."""
+def test_timeouts_apply_to_server_prompts(tmp_path: Path, flag: str) -> None:
+    """`--call-timeout` and `--query-timeout` end a `prompts/get` that hangs, and its event records the problem."""
     prompts = write_jsonl(tmp_path / "p.jsonl", query(server_prompt="x"))
     done = run_mcprun("batch", prompts, ODD, flag, "0.2", "--", "hangs", cwd=tmp_path)
     kind, problem = ("request_timeout", "timeout") if flag == "--call-timeout" else ("query_timeout", "cancelled")
@@ -237,8 +242,8 @@ def test_a_server_that_does_not_answer_is_not_waited_for(tmp_path: Path, flag: s
     assert [event["problem"] for event in done.trace if event["event"] == "prompt_get"] == [problem]
 
 
-def test_a_dead_server_takes_no_other_query_down(tmp_path: Path) -> None:
-    """A prompt that kills it is tried again alone, and ends as `server_died`; another query passes."""
+def test_prompt_that_kills_the_server_fails_only_its_query(tmp_path: Path) -> None:
+    """A prompt that kills the server is retried on its own and ends as `server_died`; the other query passes."""
     deadly, other = query(server_prompt="deadly"), query(resources=["library://rules"], prompt="x")
     prompts = write_jsonl(tmp_path / "p.jsonl", deadly, {**other, "id": "other"})
     done = run_mcprun("batch", prompts, LIBRARY, cwd=tmp_path)
@@ -252,7 +257,7 @@ def test_a_dead_server_takes_no_other_query_down(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Record three queries against one version of the server; give the run."""
+    """Record three queries against one version of the server, and return the run."""
     folder = tmp_path_factory.mktemp("quiet")
     prompts = write_jsonl(
         folder / "p.jsonl",
@@ -265,15 +270,18 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return done.run
 
 
-def replayed(base: Path, tmp_path: Path, *args: str) -> Result:
-    """Play the run back against another version of the server."""
+def replay_loud(base: Path, tmp_path: Path, *args: str) -> Result:
+    """Replay the run against another version of the server."""
     replay = ["--model", f"replay:{base}", "--out", "head"]
     return run_mcprun("batch", base.parents[1] / "p.jsonl", LIBRARY, *replay, *args, "--", "loud", cwd=tmp_path)
 
 
-def test_a_changed_prompt_is_told(tmp_path: Path, base: Path) -> None:
-    """By `diff`, of a slim baseline as well, by the count of what diverged, and not where it is ignored."""
-    done = replayed(base, tmp_path)
+def test_changed_prompt_is_reported(tmp_path: Path, base: Path) -> None:
+    """A changed prompt counts as diverged, and `diff` shows it, also against a slim baseline.
+
+    `--ignore` and `--scrub` exclude it.
+    """
+    done = replay_loud(base, tmp_path)
     assert (done.code, done.record["counts"]["diverged"]) == (0, 2)
     assert [one["given"]["diverged"] for one in done.transcripts] == [True, True, False]
     assert [one["text"] for one in done.transcripts] == ["Done."] * 3
@@ -287,8 +295,8 @@ def test_a_changed_prompt_is_told(tmp_path: Path, base: Path) -> None:
     ]  # fmt: skip
     run_mcprun("bless", base, "slim", "--slim", cwd=tmp_path)
     for run in (base, "slim"):
-        again = run_mcprun("diff", run, "head", cwd=tmp_path)
-        assert (again.code, squeezed(again.stdout)) == (1, expected)
+        diff = run_mcprun("diff", run, "head", cwd=tmp_path)
+        assert (diff.code, squeezed(diff.stdout)) == (1, expected)
     assert run_mcprun("diff", base, "head", "--ignore", "messages[0].content", cwd=tmp_path).code == 0
     assert run_mcprun("diff", base, "head", "--scrub", "quiet|loud", cwd=tmp_path).code == 0
     page = run_mcprun("diff", base, "head", "--html", "d.html", cwd=tmp_path)
@@ -296,8 +304,8 @@ def test_a_changed_prompt_is_told(tmp_path: Path, base: Path) -> None:
     assert "in a loud room" in (tmp_path / "d.html").read_text()
 
 
-def test_repeats_with_a_changed_prompt_go_another_way(tmp_path: Path) -> None:
-    """All repeats of HEAD are a variant that BASE never had."""
+def test_repeats_with_a_changed_prompt_are_a_new_variant(tmp_path: Path) -> None:
+    """With repeats, `diff` reports the changed prompt as a variant that BASE never had."""
     prompts = write_jsonl(tmp_path / "p.jsonl", query(server_prompt=BRIEF))
     for out, word in (("base", "quiet"), ("head", "loud")):
         run_mcprun("batch", prompts, LIBRARY, "--repeat", "2", "--out", out, "--", word, cwd=tmp_path)
@@ -306,30 +314,30 @@ def test_repeats_with_a_changed_prompt_go_another_way(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("policy", "turns"), [("fail", 1), ("stop", 0)])
-def test_a_diverged_prompt_fails_or_stops(tmp_path: Path, base: Path, policy: str, turns: int) -> None:
-    """As a diverged call does; what the server gives now stands in the transcript."""
-    done = replayed(base, tmp_path, "--on-divergence", policy)
+def test_on_divergence_applies_to_prompts(tmp_path: Path, base: Path, policy: str, turns: int) -> None:
+    """A diverged prompt fails or stops its query by `--on-divergence`, and the transcript has the new text."""
+    done = replay_loud(base, tmp_path, "--on-divergence", policy)
     first, _, same = done.transcripts
     assert (done.code, first["verdict"], len(first["turns"]), same["verdict"]) == (1, "failed", turns, "passed")
     assert first["checks"][-1]["message"] == (
         "the server's prompt or resources were recorded with 'Write briefly about owls, in a dry tone, in a quiet room.',"
         " got 'Write briefly about owls, in a dry tone, in a loud room.'"
     )
-    assert texts(first)[0] == ("user", ["Write briefly about owls, in a dry tone, in a loud room."])
+    assert message_texts(first)[0] == ("user", ["Write briefly about owls, in a dry tone, in a loud room."])
 
 
-def test_scrubbed_prompts_and_secrets_do_not_diverge(tmp_path: Path, base: Path) -> None:
-    """What is taken out of a recording differs from nothing: neither by `--scrub` nor by `--redact`."""
-    assert replayed(base, tmp_path, "--scrub", "quiet|loud").record["counts"]["diverged"] == 0
+def test_scrubbed_or_redacted_prompts_do_not_diverge(tmp_path: Path, base: Path) -> None:
+    """Text that `--scrub` or `--redact` replaces does not count as diverged."""
+    assert replay_loud(base, tmp_path, "--scrub", "quiet|loud").record["counts"]["diverged"] == 0
     prompts = write_jsonl(tmp_path / "p.jsonl", query(server_prompt="lesson"))
     hidden = ["--redact", "text|easily"]
     run_mcprun("batch", prompts, LIBRARY, *hidden, "--out", "a", cwd=tmp_path)
-    again = run_mcprun("batch", prompts, LIBRARY, *hidden, "--model", "replay:a", "--out", "b", cwd=tmp_path)
-    assert (again.code, again.record["counts"]["diverged"]) == (0, 0)
+    replayed = run_mcprun("batch", prompts, LIBRARY, *hidden, "--model", "replay:a", "--out", "b", cwd=tmp_path)
+    assert (replayed.code, replayed.record["counts"]["diverged"]) == (0, 0)
 
 
-def test_a_recording_of_other_arguments_is_not_played(tmp_path: Path, base: Path) -> None:
-    """What is taken from the server is a part of the prompt: with another one, nothing was recorded."""
+def test_recording_with_other_arguments_is_not_replayed(tmp_path: Path, base: Path) -> None:
+    """The prompt's arguments are part of the query: a replay with other arguments ends with `not_recorded`."""
     other = {**BRIEF, "arguments": {"topic": "cats"}}
     prompts = write_jsonl(tmp_path / "p.jsonl", query(server_prompt=other))
     done = run_mcprun("batch", prompts, LIBRARY, "--model", f"replay:{base}", cwd=tmp_path)
@@ -337,10 +345,10 @@ def test_a_recording_of_other_arguments_is_not_played(tmp_path: Path, base: Path
     assert "q was recorded with another prompt" in done.transcripts[0]["error"]["message"]
 
 
-def test_arguments_that_can_not_be_sent(tmp_path: Path) -> None:
-    """Half of a surrogate pair in an argument is a bad line of the prompts file: nothing is run."""
-    asked = {"server_prompt": {"name": "brief", "arguments": {"topic": "\ud800"}}}
-    queries = (query(**asked), {**query(prompt="Hello."), "id": "good"})
+def test_lone_surrogate_in_an_argument_is_refused(tmp_path: Path) -> None:
+    """A lone surrogate in a prompt's argument is a bad line of the prompts file, and nothing runs."""
+    server_input = {"server_prompt": {"name": "brief", "arguments": {"topic": "\ud800"}}}
+    queries = (query(**server_input), {**query(prompt="Hello."), "id": "good"})
     done = run_mcprun("batch", write_jsonl(tmp_path / "p.jsonl", *queries), LIBRARY, cwd=tmp_path)
     content = "server_prompt.arguments.topic: has a lone surrogate, which UTF-8 cannot encode"
     assert (done.code, done.stderr) == (2, f"{tmp_path / 'p.jsonl'}:1: {content}\n")

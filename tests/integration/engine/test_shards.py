@@ -1,4 +1,4 @@
-"""A prompts file in shards, merged into one run."""
+"""Running a prompts file in shards and merging them into one run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WORDS = ("one", "two", "bad", "four", "five", "six", "seven")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A server that repeats on stderr what it hears, and seven queries, one of which fails and one is repeated."""
+    """Write a server that logs each word to stderr, and seven queries, one failing and one repeated."""
     (tmp_path / "says.py").write_text(SERVER)
     queries = [script(("say", {"word": word}), id=word) for word in WORDS]
     queries[3]["repeat"] = 3
@@ -43,8 +43,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def in_shards(mcprun: Forks, cwd: Path, of: int, *flags: str) -> list[Result]:
-    """Run each shard, into the folders `1`, `2`, …; the last one first, as it may be."""
+def run_shards(mcprun: Forks, cwd: Path, of: int, *flags: str) -> list[Result]:
+    """Run all shards, the last one first, into the folders `1`, `2`, …; return them in order."""
     done = [
         mcprun.run("batch", "p.jsonl", "says.py", "--shard", f"{n}/{of}", "--out", str(n), *flags, cwd=cwd)
         for n in range(of, 0, -1)
@@ -52,42 +52,42 @@ def in_shards(mcprun: Forks, cwd: Path, of: int, *flags: str) -> list[Result]:
     return done[::-1]
 
 
-def test_merged_shards_are_the_run_of_all(mcprun: Forks, folder: Path) -> None:
-    """The transcripts are the same bytes, the counts and rates the same, and each event is there once, in order."""
-    whole = mcprun.run("batch", "p.jsonl", "says.py", "--out", "whole", cwd=folder)
-    parts = in_shards(mcprun, folder, 3)
+def test_merged_shards_equal_an_unsharded_run(mcprun: Forks, folder: Path) -> None:
+    """Transcripts are identical byte for byte, counts and rates are equal, and each event occurs once, in order."""
+    unsharded = mcprun.run("batch", "p.jsonl", "says.py", "--out", "whole", cwd=folder)
+    parts = run_shards(mcprun, folder, 3)
     assert [one.record["prompts"]["shard"] for one in parts] == ["1/3", "2/3", "3/3"]
     assert [one.record["counts"]["passed"] for one in parts] == [5, 2, 1]
     merged = mcprun.run("merge", "3", "1", "2", "--out", "merged", cwd=folder)
-    assert (merged.code, whole.code) == (1, 1)
-    assert merged.bytes == whole.bytes
+    assert (merged.code, unsharded.code) == (1, 1)
+    assert merged.bytes == unsharded.bytes
     for key in ("state", "counts", "repeats", "prompts", "server", "limits"):
-        assert merged.record[key] == whole.record[key], key
-    assert merged.record["arguments"] | {"out": "whole"} == whole.record["arguments"]
-    assert (merged.run / "queries.jsonl").read_bytes() == (whole.run / "queries.jsonl").read_bytes()
+        assert merged.record[key] == unsharded.record[key], key
+    assert merged.record["arguments"] | {"out": "whole"} == unsharded.record["arguments"]
+    assert (merged.run / "queries.jsonl").read_bytes() == (unsharded.run / "queries.jsonl").read_bytes()
     times = [event["at"] for event in merged.trace]
     assert times == sorted(times)
     assert len(times) == sum(len(one.trace) for one in parts)
 
 
-def test_a_merge_that_was_killed_may_be_done_again(mcprun: Forks, folder: Path) -> None:
-    """What it left is in nobody's way: the same command gives the same bytes."""
-    in_shards(mcprun, folder, 2)
-    whole = mcprun.run("merge", "1", "2", "--out", "whole", cwd=folder)
+def test_killed_merge_can_be_repeated(mcprun: Forks, folder: Path) -> None:
+    """After a kill at any point, the same `mcprun merge` command gives the same bytes."""
+    run_shards(mcprun, folder, 2)
+    complete = mcprun.run("merge", "1", "2", "--out", "whole", cwd=folder)
     lines = mcprun.lines("merge", "1", "2", "--out", "counted", cwd=folder)
     for number, point in enumerate(range(lines // 2, lines, lines // 16)):
         run = f"killed-{number}"
         killed = mcprun.run("merge", "1", "2", "--out", run, cwd=folder, kill=point)
-        assert killed.code in (-signal.SIGKILL, whole.code)
+        assert killed.code in (-signal.SIGKILL, complete.code)
         if not (folder / run / "run.json").exists():
-            again = mcprun.run("merge", "1", "2", "--out", run, cwd=folder)
-            assert (again.code, again.stderr) == (whole.code, whole.stderr)
-        assert (folder / run / "transcripts.jsonl").read_bytes() == whole.bytes
+            repeated = mcprun.run("merge", "1", "2", "--out", run, cwd=folder)
+            assert (repeated.code, repeated.stderr) == (complete.code, complete.stderr)
+        assert (folder / run / "transcripts.jsonl").read_bytes() == complete.bytes
 
 
-def test_events_find_their_servers_and_what_they_said(mcprun: Forks, folder: Path) -> None:
-    """Servers are numbered through, and each call's offset is where the server's words about it begin."""
-    in_shards(mcprun, folder, 2, "--concurrency", "1", "--servers", "2")
+def test_merged_events_refer_to_their_server_and_log(mcprun: Forks, folder: Path) -> None:
+    """Servers are renumbered, and the log offset of each call points to its server's output in the merged log."""
+    run_shards(mcprun, folder, 2, "--concurrency", "1", "--servers", "2")
     merged = mcprun.run("merge", "1", "2", "--out", "merged", cwd=folder)
     started = [event["server"] for event in merged.trace if event["event"] == "server_start"]
     assert sorted(started) == [1, 2, 3, 4]
@@ -97,37 +97,37 @@ def test_events_find_their_servers_and_what_they_said(mcprun: Forks, folder: Pat
     assert all(log[event["log_offset"] :].startswith(f"heard {event['input']['word']}\n".encode()) for event in calls)
 
 
-def test_a_merged_run_is_a_run(mcprun: Forks, folder: Path) -> None:
-    """It is the latest one; it is reported, compared, blessed and played back like any other."""
-    in_shards(mcprun, folder, 2)
+def test_merged_run_can_be_used_like_any_run(mcprun: Forks, folder: Path) -> None:
+    """A merged run becomes `latest`, and can be reported, diffed, blessed and replayed."""
+    run_shards(mcprun, folder, 2)
     merged = mcprun.run("merge", "1", "2", "--junit", "j.xml", cwd=folder)
     assert merged.run.parent == folder / "outputs"
     assert (folder / "j.xml").read_text().count("<testcase") == len(WORDS) + 2
     assert mcprun.run("bless", "latest", "base", cwd=folder).code == 0
-    again = mcprun.run(
+    replayed = mcprun.run(
         "batch", "p.jsonl", "says.py", "--model", "replay:base", "--baseline", "base", "--shard", "2/2", cwd=folder
     )
-    assert (again.code, sorted(again.verdicts)) == (0, ["four", "six", "two"])
-    assert mcprun.run("diff", "base", "latest", "--json", cwd=folder).code == 1  # a shard is not the whole
+    assert (replayed.code, sorted(replayed.verdicts)) == (0, ["four", "six", "two"])
+    assert mcprun.run("diff", "base", "latest", "--json", cwd=folder).code == 1  # a shard has only some of the queries
     assert mcprun.run("report", merged.run, "--html", "r.html", cwd=folder).code == 0
 
 
-def test_a_shard_that_is_missing_can_be_done_later(mcprun: Forks, folder: Path) -> None:
-    """With --partial the rest is a run that was interrupted; resumed, it ends as the run of all."""
-    whole = mcprun.run("batch", "p.jsonl", "says.py", "--out", "whole", cwd=folder)
-    in_shards(mcprun, folder, 3)
+def test_missing_shard_can_be_run_after_a_partial_merge(mcprun: Forks, folder: Path) -> None:
+    """`--partial` merges into an interrupted run, and resuming it gives the bytes of an unsharded run."""
+    unsharded = mcprun.run("batch", "p.jsonl", "says.py", "--out", "whole", cwd=folder)
+    run_shards(mcprun, folder, 3)
     refused = mcprun.run("merge", "1", "2", "--out", "merged", cwd=folder)
     assert (refused.code, refused.stderr) == (2, "Error: missing shards: 3/3; use --partial to merge without them\n")
     partial = mcprun.run("merge", "1", "2", "--out", "merged", "--partial", cwd=folder)
     assert (partial.code, partial.record["state"]) == (3, "interrupted")
     assert "mcprun batch --resume merged" in partial.stderr
     resumed = mcprun.run("batch", "--resume", "merged", cwd=folder)
-    assert (resumed.code, resumed.bytes) == (1, whole.bytes)
+    assert (resumed.code, resumed.bytes) == (1, unsharded.bytes)
 
 
-def test_a_shard_that_was_killed(mcprun: Forks, folder: Path) -> None:
-    """It is named, with how to go on; --partial takes what it has."""
-    in_shards(mcprun, folder, 2)
+def test_killed_shard_is_named(mcprun: Forks, folder: Path) -> None:
+    """A killed shard is refused with the command that resumes it; `--partial` uses its complete transcripts."""
+    run_shards(mcprun, folder, 2)
     record = json.loads((folder / "2/run.json").read_text())
     (folder / "2/run.json").write_text(json.dumps(record | {"state": "started", "counts": None, "finished": None}))
     lines = (folder / "2/transcripts.jsonl").read_bytes().splitlines(keepends=True)
@@ -138,8 +138,8 @@ def test_a_shard_that_was_killed(mcprun: Forks, folder: Path) -> None:
     assert list(partial.verdicts) == ["one", "bad", "five", "six", "seven"]
 
 
-def test_what_is_not_of_one_run(mcprun: Forks, folder: Path) -> None:
-    """Each reason is told, with the folders that do not go together; nothing is written."""
+def test_shards_of_different_runs_are_refused(mcprun: Forks, folder: Path) -> None:
+    """The message names both folders and the first difference, and nothing is written."""
     numbers = count()
 
     def run(*flags: Any, prompts: str = "p.jsonl", server: Any = "says.py") -> str:
@@ -153,10 +153,10 @@ def test_what_is_not_of_one_run(mcprun: Forks, folder: Path) -> None:
         return done.stderr.removeprefix("Error: ").strip()
 
     first = run("--shard", "1/2")
-    whole = run()
-    assert merge_error(whole) == f"{whole} is not a shard: create one with mcprun batch --shard I/N"
-    again = run("--shard", "1/2")
-    assert merge_error(first, again) == f"{first} and {again} are both shard 1/2"
+    unsharded = run()
+    assert merge_error(unsharded) == f"{unsharded} is not a shard: create one with mcprun batch --shard I/N"
+    duplicate = run("--shard", "1/2")
+    assert merge_error(first, duplicate) == f"{first} and {duplicate} are both shard 1/2"
     third = run("--shard", "3/3")
     assert (
         merge_error(first, third)
@@ -164,10 +164,10 @@ def test_what_is_not_of_one_run(mcprun: Forks, folder: Path) -> None:
     )
     filtered = run("--shard", "2/2", "--filter", "f*")
     assert merge_error(first, filtered) == f"{first} and {filtered} are not shards of the same run: --filter differs"
-    twice = run("--shard", "2/2", "--repeat", "2")
-    assert merge_error(first, twice) == f"{first} and {twice} are not shards of the same run: --repeat differs"
-    replayed = run("--shard", "2/2", "--model", f"replay:{whole}")
-    assert merge_error(first, replayed).endswith(f"the model differs (script and replay:{whole})")
+    repeated = run("--shard", "2/2", "--repeat", "2")
+    assert merge_error(first, repeated) == f"{first} and {repeated} are not shards of the same run: --repeat differs"
+    replayed = run("--shard", "2/2", "--model", f"replay:{unsharded}")
+    assert merge_error(first, replayed).endswith(f"the model differs (script and replay:{unsharded})")
     write_jsonl(folder / "q.jsonl", *(script(("ok", {}), id=str(number)) for number in range(3)))
     other = run("--shard", "2/2", prompts="q.jsonl", server=RAW)
     assert merge_error(first, other).endswith("the prompts file p.jsonl differs")
@@ -176,8 +176,8 @@ def test_what_is_not_of_one_run(mcprun: Forks, folder: Path) -> None:
     assert merge_error(first, changed).endswith("the server's tools differ (changed: say)")
 
 
-def test_shards_that_were_judged_by_other_rules(mcprun: Forks, folder: Path) -> None:
-    """Each option that influences a verdict is named when two shards do not share it, whether it is written out or not."""
+def test_shards_with_different_options_are_refused(mcprun: Forks, folder: Path) -> None:
+    """Each differing option that influences a verdict is named; a default equals the same value passed explicitly."""
     mcprun.run("batch", "p.jsonl", "says.py", "--shard", "1/2", "--out", "one", "--max-turns", "25", cwd=folder)
     mcprun.run("batch", "p.jsonl", "says.py", "--shard", "2/2", "--out", "two", "--repeat", "1", cwd=folder)
     assert mcprun.run("merge", "one", "two", "--out", "merged", cwd=folder).code == 1
@@ -216,27 +216,27 @@ def test_shards_that_were_judged_by_other_rules(mcprun: Forks, folder: Path) -> 
     assert merge_error(arguments=same, limits={"concurrency": 3, "run_seconds": 5.0, "max_failures": 9}) == ""
 
 
-def test_a_run_goes_on_by_the_rules_that_it_was_begun_with(mcprun: Forks, folder: Path) -> None:
-    """Verdicts of other rules do not stand beside new ones: they are refused, or all queries are run again."""
+def test_resume_refuses_changed_verdict_options(mcprun: Forks, folder: Path) -> None:
+    """An option that influences verdicts cannot change in a resume; with `--force`, all queries run again."""
     done = mcprun.run("batch", "p.jsonl", "says.py", "--out", "run", cwd=folder)
     for flag, *value in (["--allow-tool-errors"], ["--read-only"], ["--deny-tool", "x"], ["--on-divergence", "fail"]):
         refused = mcprun.run("batch", "--resume", "run", flag, *value, cwd=folder)
         message = f"Error: {flag} has changed since run was started, and its verdicts depend on it: "
         assert (refused.code, refused.stderr.startswith(message)) == (2, True)
     assert mcprun.run("batch", "--resume", "run", "--scrub", "uuid", "--pass-rate", "1", cwd=folder).bytes == done.bytes
-    again = mcprun.run("batch", "--resume", "run", "--allow-tool-errors", "--force", cwd=folder)
-    assert (again.code, again.verdicts["bad"], len(again.transcripts)) == (0, "passed", len(WORDS) + 2)
+    forced = mcprun.run("batch", "--resume", "run", "--allow-tool-errors", "--force", cwd=folder)
+    assert (forced.code, forced.verdicts["bad"], len(forced.transcripts)) == (0, "passed", len(WORDS) + 2)
 
 
-def test_more_shards_than_queries(mcprun: Forks, folder: Path) -> None:
-    """A run in which no query ran is never green."""
+def test_shard_without_queries_is_refused(mcprun: Forks, folder: Path) -> None:
+    """A shard without queries exits with 2, so that a run without queries never passes."""
     done = mcprun.run("batch", "p.jsonl", "says.py", "--limit", "2", "--shard", "3/3", cwd=folder)
     message = "nothing to run: p.jsonl has fewer selected queries than there are shards (3/3)"
     assert (done.code, done.stderr) == (2, f"Error: {message}\n")
 
 
-def test_prompts_from_stdin(mcprun: Forks, folder: Path) -> None:
-    """They are kept with each shard, and with what is made of them."""
+def test_prompts_from_stdin_are_kept_in_the_merged_run(mcprun: Forks, folder: Path) -> None:
+    """Prompts from stdin are kept in each shard and in the merged run."""
     queries = (folder / "p.jsonl").read_bytes()
     for number in (1, 2):
         mcprun.run("batch", "-", "says.py", "--shard", f"{number}/2", "--out", str(number), cwd=folder, input=queries)

@@ -1,4 +1,4 @@
-"""`--allow-tool`, `--deny-tool` and `--read-only`, whatever the model asks for."""
+"""`--allow-tool`, `--deny-tool` and `--read-only` restrict the tools that a model may call."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ NAMES = ("delete_file", "read_file", "stat", "write_file")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A server whose tools say whether they change anything, and queries that call each."""
+    """Write a server with annotated tools, and one query per tool."""
     (tmp_path / "files.py").write_text(SERVER)
     write_jsonl(tmp_path / "p.jsonl", *(script((name, {}), id=name) for name in NAMES))
     return tmp_path
 
 
-def passed(done: Result) -> list[str]:
-    """Name the queries whose call was let through."""
+def passed_queries(done: Result) -> list[str]:
+    """Return the ids of the queries that passed."""
     return [name for name, verdict in done.verdicts.items() if verdict == "passed"]
 
 
@@ -45,17 +45,19 @@ def passed(done: Result) -> list[str]:
         (("--read-only", "--deny-tool", "stat"), ("read_file",)),
     ],
 )
-def test_what_may_be_used(folder: Path, flags: tuple[str, ...], permitted: tuple[str, ...]) -> None:
-    """A call of another tool never reaches the server: the model is told so."""
+def test_calls_of_excluded_tools_do_not_reach_the_server(
+    folder: Path, flags: tuple[str, ...], permitted: tuple[str, ...]
+) -> None:
+    """A call of an excluded tool is answered with an error and never reaches the server."""
     done = run_mcprun("batch", "p.jsonl", "files.py", *flags, cwd=folder)
-    assert passed(done) == sorted(permitted)
+    assert passed_queries(done) == sorted(permitted)
     refused = [one["calls"][0]["content"][0]["text"] for one in done.transcripts if one["id"] not in permitted]
     assert refused == [f"The tool {name} is not allowed here." for name in NAMES if name not in permitted]
     assert len(done.record["server"]["tools"]) == len(NAMES)
 
 
-def test_a_model_is_not_told_of_the_others(folder: Path) -> None:
-    """The API is sent what may be used, a query's own `tools` narrow that, and a name that was guessed is refused."""
+def test_model_receives_only_the_permitted_tools(folder: Path) -> None:
+    """The API receives only permitted tools, narrowed by a query's `tools`; a call of any other tool is refused."""
     answers = {name: [calls(("delete_file", {})), text("ok")] for name in ("all", "own")}
     write_jsonl(
         folder / "p.jsonl", {"id": "all", "prompt": "all"}, {"id": "own", "prompt": "own", "tools": ["s*", "w*"]}
@@ -71,15 +73,15 @@ def test_a_model_is_not_told_of_the_others(folder: Path) -> None:
     assert [one["calls"][0]["is_error"] for one in done.transcripts] == [True, True]
 
 
-def test_nothing_may_be_used(folder: Path) -> None:
-    """That is warned of: it is hardly what was meant."""
+def test_excluding_every_tool_is_warned_about(folder: Path) -> None:
+    """A filter that leaves no tools causes a warning, as it is probably a mistake."""
     done = run_mcprun("batch", "p.jsonl", "files.py", "--allow-tool", "nothing", cwd=folder)
     assert "no tools left: " in done.stderr
 
 
 @pytest.mark.parametrize("flags", [("--deny-tool", "delete_*"), ("--allow-tool", "stat"), ("--read-only",)])
-def test_allowing_errors_allows_no_tool(folder: Path, flags: tuple[str, ...]) -> None:
-    """A call that was kept from the server fails its query, unless an expected call says that it is to be an error."""
+def test_allow_tool_errors_does_not_excuse_excluded_tools(folder: Path, flags: tuple[str, ...]) -> None:
+    """A call of an excluded tool fails its query unless an expected call has `is_error`."""
     call: tuple[str, dict[str, Any]] = ("delete_file", {})
     allows, expects = {"tool_errors": "allow"}, {"calls": [{"tool": "delete_file", "is_error": True}]}
     write_jsonl(
@@ -91,7 +93,7 @@ def test_allowing_errors_allows_no_tool(folder: Path, flags: tuple[str, ...]) ->
         script(call, id="own", expect={**allows}, tools=["stat"]),
     )
     done = run_mcprun("batch", "q.jsonl", "files.py", "--allow-tool-errors", *flags, cwd=folder)
-    assert (done.code, passed(done)) == (1, ["expects", "both"])
+    assert (done.code, passed_queries(done)) == (1, ["expects", "both"])
     (message,) = {check["message"] for one in done.transcripts for check in one["checks"] if not check["passed"]}
     assert message == (
         "call 0: expected a tool that may be used, got delete_file{}: 'The tool delete_file is not allowed here.'"
