@@ -1,4 +1,4 @@
-"""Every command refuses a damaged run, and `--resume` repairs it."""
+"""Commands refuse a damaged run, and `--resume` repairs it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tests.support.damaged_runs import TRANSCRIPTS, edit_record, repeat_line, re
 __all__ = ["run"]
 
 
-def test_a_run_that_goes_on_may_hold_anything(run: Path) -> None:
-    """Its `run.json` does not count yet; a torn line is the one that is being written."""
+def test_torn_last_line_of_a_running_run_is_ignored(run: Path) -> None:
+    """While a run is in progress, a torn last line is ignored, and counts are not checked."""
     edit_record(run, state="started", counts=None)
     tear_last(run)
     assert [one.id for one in Run.read(str(run)).transcripts()] == ["a", "b"]
     assert run_mcprun("show", "run", cwd=run.parent).code == 0
 
 
-def test_all_that_reads_a_run_refuses_a_damaged_one(tmp_path: Path) -> None:
-    """With exit code 2, the file's name and what to do; `--resume` repairs it."""
+def test_every_command_refuses_a_damaged_run(tmp_path: Path) -> None:
+    """Each command exits with 2, names the damaged file and writes nothing; `--resume` repairs the run."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(id="a"), script(id="b"))
     assert run_mcprun("batch", prompts, RAW, "--out", "good", cwd=tmp_path).code == 0
     for part in ("1/2", "2/2"):
@@ -58,8 +58,8 @@ def test_all_that_reads_a_run_refuses_a_damaged_one(tmp_path: Path) -> None:
     assert run_mcprun("diff", "good", "bad", cwd=tmp_path).code == 0
 
 
-def test_a_baseline_is_not_resumed(run: Path) -> None:
-    """The message says what to do."""
+def test_baseline_cannot_be_resumed(run: Path) -> None:
+    """Resuming a baseline exits with 2, and the message names the command that replaces it."""
     assert run_mcprun("bless", "run", "baseline", "--force", cwd=run.parent).code == 0
     done = run_mcprun("batch", "--resume", "baseline", cwd=run.parent)
     assert (done.code, done.stderr) == (
@@ -69,13 +69,13 @@ def test_a_baseline_is_not_resumed(run: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("harm", [repeat_line, replace_line, stray_line])
-def test_a_run_that_is_resumed_holds_each_query_once(tmp_path: Path, harm: Callable[[Path], None]) -> None:
-    """Lines that stand there twice are dropped and not counted; what they stood in place of is run again."""
+@pytest.mark.parametrize("damage", [repeat_line, replace_line, stray_line])
+def test_resume_repairs_repeated_and_missing_transcripts(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    """A resume drops repeated and foreign lines and runs the missing queries again."""
     prompts = write_jsonl(tmp_path / "p.jsonl", *(script(id=name) for name in "abc"))
     assert run_mcprun("batch", prompts, RAW, "--out", "run", cwd=tmp_path).code == 0
     good = (tmp_path / "run" / TRANSCRIPTS).read_bytes()
-    harm(tmp_path / "run")
+    damage(tmp_path / "run")
     resumed = run_mcprun("batch", "--resume", "run", cwd=tmp_path)
     assert (0, good) == (resumed.code, resumed.bytes)
     assert run_mcprun("show", "run", cwd=tmp_path).code == 0

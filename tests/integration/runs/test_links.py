@@ -9,8 +9,11 @@ from pathlib import Path
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 
 
-def test_commands_refuse_them(tmp_path: Path) -> None:
-    """With exit code 2; a link to a folder that is named itself is followed, and `outputs/latest` stays ours."""
+def test_commands_refuse_links(tmp_path: Path) -> None:
+    """Writing through a symbolic or hard link exits with 2 and leaves its target unchanged.
+
+    A run folder that is itself a link is followed, and `outputs/latest` still works.
+    """
     prompts = write_jsonl(tmp_path / "p.jsonl", script(id="a"), script(id="b"))
     victim = tmp_path / "victim"
     victim.write_text("mine")

@@ -1,4 +1,4 @@
-"""Secrets reach no file and no message, whole or in part."""
+"""Secrets appear in no file and no message, neither whole nor in part."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.messages_api import Answer, MessagesApi, error, scripted, tex
 
 
 def test_events_keep_their_ids() -> None:
-    """What belongs to which query stays known, whatever a pattern fits."""
+    """The query id of an event is not redacted, even if a pattern matches it."""
     event = ToolCall(where=AttemptRef("q1"), turn=0, call=0, tool="add", input={"n": "q1"}, server=1, log_offset=0)
     assert Redactor(patterns=[r"q\d"]).value(event).line("now") == {
         "event": "tool_call", "at": "now", "query": "q1", "repeat": 1, "attempt": 1, "turn": 0, "call": 0, "tool": "add",
@@ -38,20 +38,20 @@ def test_events_keep_their_ids() -> None:
 @pytest.mark.parametrize(
     ("pattern", "message"), [("(", "--redact: invalid regular expression"), ("a*", "matches the empty string")]
 )
-def test_patterns_that_can_not_be_meant(pattern: str, message: str) -> None:
-    """A pattern that is none, and one that fits everywhere, are refused."""
+def test_useless_patterns_are_refused(pattern: str, message: str) -> None:
+    """An invalid pattern, and one that matches the empty string, are refused."""
     with pytest.raises(UsageError, match=message):
         Redactor(patterns=[pattern])
 
 
 SECRET = 'hunter2"é/s3cret'
-"""A value that JSON and URLs write differently."""
+"""A value that JSON and URLs encode differently."""
 
 PATTERN = r"card-\d{4}"
 
 
-def everything(folder: Path, done: Result) -> str:
-    """Join all that a run wrote and printed."""
+def all_output(folder: Path, done: Result) -> str:
+    """Return everything that a run wrote and printed, without the server and the prompts."""
     files = [file for file in folder.rglob("*") if file.is_file() and file.suffix != ".py" and file.name != "mcp.json"]
     texts = [file.read_text(encoding="utf-8") for file in files if file.name != "p.jsonl"]
     return "\n".join([done.stdout, done.stderr, *texts])
@@ -78,11 +78,11 @@ for line in sys.stdin:
     elif method == "tools/list":
         send(number, tools=[{"name": "tell", "description": secret, "inputSchema": {"type": "object"}}])
     elif method == "tools/call":
-        told = [secret, json.dumps([secret]), urllib.parse.quote(secret, safe=""), "card-1234", "card-12345"]
+        forms = [secret, json.dumps([secret]), urllib.parse.quote(secret, safe=""), "card-1234", "card-12345"]
         if "die" in message["params"]["arguments"]:
             print("x" * 4090, secret, file=sys.stderr, flush=True)
             os._exit(1)
-        content = [{"type": "text", "text": item} for item in told] + [{"type": "text", "text": "y" * 80 + secret}]
+        content = [{"type": "text", "text": item} for item in forms] + [{"type": "text", "text": "y" * 80 + secret}]
         send(number, content=content, structuredContent={"deep": [{secret: [secret]}]}, isError="fail" in message["params"]["arguments"])
     elif number is not None:
         print(json.dumps({"jsonrpc": "2.0", "id": number, "error": {"code": -32601, "message": secret}}), flush=True)
@@ -95,48 +95,48 @@ go = lambda text: json.dumps(text).replace("&", "\\\\u0026").replace("<", "\\\\u
 forms = [secret, json.dumps(secret), json.dumps(json.dumps(secret)), go(secret), json.dumps(secret).replace("/", "\\\\/"),
          urllib.parse.quote(secret, safe=""), urllib.parse.quote(secret, safe="").lower(), html.escape(secret), repr(secret),
          base64.b64encode(b"user:" + secret.encode()).decode(), secret.encode().hex(), secret]
-said = " ".join(forms)
-print(said, file=sys.stderr, flush=True)
-block = {"type": "text", "text": said, "id": secret, "role": secret, "tool_use_id": secret, secret: secret}
-tool = {"name": "tell", "title": said, "description": said, "id": secret, "type": secret, "annotations": {"title": said},
-        "inputSchema": {"type": "object", "properties": {"p": {"default": said}}}, "_meta": {secret: said}}
-item = {"name": "it", "id": secret, "role": secret, "title": said, "_meta": {"type": secret, "id": secret}}
+encoded = " ".join(forms)
+print(encoded, file=sys.stderr, flush=True)
+block = {"type": "text", "text": encoded, "id": secret, "role": secret, "tool_use_id": secret, secret: secret}
+tool = {"name": "tell", "title": encoded, "description": encoded, "id": secret, "type": secret, "annotations": {"title": encoded},
+        "inputSchema": {"type": "object", "properties": {"p": {"default": encoded}}}, "_meta": {secret: encoded}}
+item = {"name": "it", "id": secret, "role": secret, "title": encoded, "_meta": {"type": secret, "id": secret}}
 for line in sys.stdin:
     message = json.loads(line)
     number, method = message.get("id"), message.get("method")
     result = {
         "initialize": {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}, "prompts": {}, "resources": {}},
-                       "serverInfo": {"name": said, "version": said}, "instructions": said},
+                       "serverInfo": {"name": encoded, "version": encoded}, "instructions": encoded},
         "tools/list": {"tools": [tool]}, "prompts/list": {"prompts": [item]}, "resources/templates/list": {"resourceTemplates": []},
-        "resources/list": {"resources": [{**item, "uri": "x:y", "mimeType": said}]},
-        "tools/call": {"content": [block, {"type": "resource", "resource": {"uri": "x:" + secret, "text": said, "id": secret}},
-                                   {"type": "resource_link", "uri": "x:" + secret, "name": said, "mimeType": said, "id": secret},
-                                   {"type": "image", "data": "aGFsbG8=", "mimeType": said, "_meta": {"id": secret}}],
-                       "structuredContent": {"id": secret, "type": secret, "deep": [{"role": secret, secret: 1}]}, "_meta": {"id": said}},
+        "resources/list": {"resources": [{**item, "uri": "x:y", "mimeType": encoded}]},
+        "tools/call": {"content": [block, {"type": "resource", "resource": {"uri": "x:" + secret, "text": encoded, "id": secret}},
+                                   {"type": "resource_link", "uri": "x:" + secret, "name": encoded, "mimeType": encoded, "id": secret},
+                                   {"type": "image", "data": "aGFsbG8=", "mimeType": encoded, "_meta": {"id": secret}}],
+                       "structuredContent": {"id": secret, "type": secret, "deep": [{"role": secret, secret: 1}]}, "_meta": {"id": encoded}},
     }.get(method)
     if number is not None:
-        wrong = {"error": {"code": -32000, "message": said, "data": {"id": secret, "type": said}}}
+        wrong = {"error": {"code": -32000, "message": encoded, "data": {"id": secret, "type": encoded}}}
         fails = result is None or "fail" in message.get("params", {}).get("arguments", {})
         print(json.dumps({"jsonrpc": "2.0", "id": number, **(wrong if fails else {"result": result})}), flush=True)
 """
-"""Tells its secret in every place and form."""
+"""A server that sends its secret in every field and in many encodings."""
 
 
-def test_a_server_that_encodes_its_secrets(mcprun: Forks, tmp_path: Path) -> None:
-    """In no form and no place do they reach a file, a report or the terminal; the redacted run still replays as itself."""
+def test_encoded_secrets_are_redacted(mcprun: Forks, tmp_path: Path) -> None:
+    """An encoded secret reaches no file, report or terminal, and the redacted run still replays without divergence."""
     secret = 'hunter&two/<s3cret>"42'
     (tmp_path / "tells.py").write_text(ENCODING)
     write_jsonl(tmp_path / "p.jsonl", script(("tell", {}), id="a"), script(("tell", {"fail": 1}), id="b"))
     env, reports = ("--env", f"TOKEN={secret}"), ("--junit", "j.xml", "--html", "r.html", "--markdown", "r.md")
     done = mcprun.run("batch", "p.jsonl", "tells.py", *env, *reports, "--out", "run", cwd=tmp_path)
-    again = mcprun.run("batch", "p.jsonl", "tells.py", *env, "--model", "replay:run", "--out", "again", cwd=tmp_path)
-    lines = [done, again]
+    replayed = mcprun.run("batch", "p.jsonl", "tells.py", *env, "--model", "replay:run", "--out", "again", cwd=tmp_path)
+    results = [done, replayed]
     commands: list[tuple[Any, ...]] = [
         ("diff", "run", "again"), ("show", "run", "a"), ("tools", "tells.py", *env, "--all", "--json", "--snapshot", "s.json"),
         ("tools", "tells.py", *env, "--lint"), ("init", "tells.py", *env, "--prompts", "first.jsonl", "--no-workflow"),
     ]  # fmt: skip
-    lines += [mcprun.run(*command, cwd=tmp_path) for command in commands]
-    found = "\n".join(everything(tmp_path, one) for one in lines)
+    results += [mcprun.run(*command, cwd=tmp_path) for command in commands]
+    found = "\n".join(all_output(tmp_path, one) for one in results)
     for part in (
         "hunter",
         "s3cret",
@@ -145,19 +145,19 @@ def test_a_server_that_encodes_its_secrets(mcprun: Forks, tmp_path: Path) -> Non
         b64encode(b"er:" + secret.encode()).decode()[8:16],
     ):
         assert part not in found
-    assert (done.verdicts, again.verdicts, lines[2].code) == (
+    assert (done.verdicts, replayed.verdicts, results[2].code) == (
         {"a": "passed", "b": "failed"},
         {"a": "passed", "b": "failed"},
         0,
     )
-    assert [one.code for one in lines] == [1, 1, 0, 0, 0, 0, 0]
-    assert all(REDACTED in one.stdout for one in lines[3:5])
-    assert [transcript["calls"][0]["diverged"] for transcript in again.transcripts] == [False, False]
+    assert [one.code for one in results] == [1, 1, 0, 0, 0, 0, 0]
+    assert all(REDACTED in one.stdout for one in results[3:5])
+    assert [transcript["calls"][0]["diverged"] for transcript in replayed.transcripts] == [False, False]
 
 
 @pytest.mark.parametrize("mode", ["", "noise", "exit"])
-def test_a_server_that_tells_its_secrets(mcprun: Forks, tmp_path: Path, mode: str) -> None:
-    """On stderr, in names, results, errors and garbage, whole or cut: nothing of it is written or printed."""
+def test_secrets_from_the_server_are_redacted(mcprun: Forks, tmp_path: Path, mode: str) -> None:
+    """Secrets in stderr, names, results, errors and noise, whole or cut, are neither written nor printed."""
     (tmp_path / "leaky.py").write_text(LEAKY)
     entry = {"command": "python", "args": ["leaky.py", mode], "env": {"TOKEN": SECRET, "SHORT": "true"}}
     (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"leaky": entry}}))
@@ -174,7 +174,7 @@ def test_a_server_that_tells_its_secrets(mcprun: Forks, tmp_path: Path, mode: st
     write_jsonl(tmp_path / "p.jsonl", *queries)
     done = mcprun.run("batch", "p.jsonl", "mcp.json", "--redact", PATTERN, cwd=tmp_path)
     assert done.code == (3 if mode == "exit" else 1)
-    found = everything(tmp_path, done)
+    found = all_output(tmp_path, done)
     for part in ("hunter2", "s3cret", "card-1", "card-0"):
         assert part not in found
     assert found.count(REDACTED) > (3 if mode == "exit" else 20)
@@ -185,8 +185,8 @@ def test_a_server_that_tells_its_secrets(mcprun: Forks, tmp_path: Path, mode: st
         assert done.transcripts[0]["calls"][0]["content"][4]["text"] == f"{REDACTED}5"
 
 
-def test_the_key_that_the_api_repeats(mcprun: Forks, tmp_path: Path) -> None:
-    """An endpoint that puts the key into its answers and errors does not get it into ours."""
+def test_api_key_in_a_response_is_redacted(mcprun: Forks, tmp_path: Path) -> None:
+    """An API key that the endpoint repeats in responses and errors appears in no output of mcprun."""
     key = "sk-ant-verysecret"
     refusal = error(400, "invalid_request_error", f"bad key {key}")
     answers: dict[str, list[Answer]] = {"Which key?": [text(f"Your key is {key}.")], "Is it good?": [refusal]}
@@ -195,14 +195,14 @@ def test_the_key_that_the_api_repeats(mcprun: Forks, tmp_path: Path) -> None:
         env = {"ANTHROPIC_API_KEY": key, "ANTHROPIC_BASE_URL": api.url}
         done = mcprun.run("batch", "p.jsonl", SERVERS / "raw.py", cwd=tmp_path, env=env)
     assert [one["verdict"] for one in done.transcripts] == ["passed", "error"]
-    found = everything(tmp_path, done)
+    found = all_output(tmp_path, done)
     assert (key in found, found.count(REDACTED) >= 2) == (False, True)
 
 
 @pytest.mark.parametrize("is_flag", [True, False])
 @pytest.mark.parametrize("model", ["claude-x", "foundry:x"])
-def test_what_is_secret_in_the_url_of_the_api(mcprun: Forks, tmp_path: Path, model: str, is_flag: bool) -> None:
-    """An endpoint that tells who asks it, as its URL names them, does not have it written down."""
+def test_credentials_in_the_base_url_are_redacted(mcprun: Forks, tmp_path: Path, model: str, is_flag: bool) -> None:
+    """User and password of the endpoint's URL are redacted, also as a Basic header, if the endpoint repeats them."""
     basic = b64encode(b"sekret-user:sekret-word").decode()
     reported = error(400, "invalid_request_error", f"sekret-user, your sekret-word ({basic}) is not mine")
     with FoundryApi(lambda _: reported) if ":" in model else BareApi(lambda _: reported) as api:
@@ -212,39 +212,39 @@ def test_what_is_secret_in_the_url_of_the_api(mcprun: Forks, tmp_path: Path, mod
         keys = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_FOUNDRY_API_KEY": FoundryApi.key}
         flags, env = (("--base-url", url), keys) if is_flag else ((), {**keys, variable: url})
         done = mcprun.run("batch", "p.jsonl", RAW, "--model", model, "--bare-api", *flags, cwd=tmp_path, env=env)
-    found = everything(tmp_path, done)
+    found = all_output(tmp_path, done)
     assert (done.code, len(api.requests)) == (3, 1)
     assert ("sekret" in found, basic in found, f"{REDACTED}, your {REDACTED}" in found) == (False, False, True)
 
 
-def test_prompts_of_stdin_with_secrets_are_not_kept(mcprun: Forks, tmp_path: Path) -> None:
-    """They would stand in the run as they are; a resume asks for them."""
+def test_prompts_from_stdin_with_secrets_are_not_saved(mcprun: Forks, tmp_path: Path) -> None:
+    """Prompts from stdin that contain secrets are not saved with the run, and a resume requires them again."""
     lines = "".join(json.dumps(script(("ok", {}), id=name, prompt=f"card-000{name}")) + "\n" for name in "12")
     raw = SERVERS / "raw.py"
     killed = mcprun.run("batch", "-", raw, "--redact", PATTERN, "--out", "run", cwd=tmp_path, input=lines, kill=7_500)
     assert killed.code < 0
-    again = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
-    assert (again.code, "pass them again, as -" in again.stderr) == (2, True)
-    again = mcprun.run("batch", "--resume", "run", "-", cwd=tmp_path, input=lines)
-    assert (again.code, [one["prompt"] for one in again.transcripts]) == (0, [REDACTED, REDACTED])
-    assert not re.search(PATTERN, everything(tmp_path, again))
+    resumed = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
+    assert (resumed.code, "pass them again, as -" in resumed.stderr) == (2, True)
+    resumed = mcprun.run("batch", "--resume", "run", "-", cwd=tmp_path, input=lines)
+    assert (resumed.code, [one["prompt"] for one in resumed.transcripts]) == (0, [REDACTED, REDACTED])
+    assert not re.search(PATTERN, all_output(tmp_path, resumed))
 
 
-def test_a_pattern_that_is_the_secret_is_not_kept(mcprun: Forks, tmp_path: Path) -> None:
-    """Whoever gives the secret itself as a pattern has to give it again."""
+def test_pattern_that_is_a_secret_is_not_saved(mcprun: Forks, tmp_path: Path) -> None:
+    """A `--redact` pattern that matches itself is not recorded, and a resume requires it again."""
     write_jsonl(tmp_path / "p.jsonl", script(id="a"))
     done = mcprun.run("batch", "p.jsonl", SERVERS / "raw.py", "--redact", "hunter2", "--out", "run", cwd=tmp_path)
-    assert (done.code, "hunter2" in everything(tmp_path, done)) == (0, False)
-    again = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
+    assert (done.code, "hunter2" in all_output(tmp_path, done)) == (0, False)
+    resumed = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
     assert (
-        again.code,
-        "--redact of this run contains a secret and was not recorded: pass it again" in again.stderr,
+        resumed.code,
+        "--redact of this run contains a secret and was not recorded: pass it again" in resumed.stderr,
     ) == (2, True)
     assert mcprun.run("batch", "--resume", "run", "--redact", "hunter2", cwd=tmp_path).code == 0
 
 
-def test_values_of_flags(mcprun: Forks, tmp_path: Path) -> None:
-    """`--env` reaches the server and nothing else; what this environment holds is there again for a resume."""
+def test_env_values_reach_only_the_server(mcprun: Forks, tmp_path: Path) -> None:
+    """`--env` values appear in no file, and a resume requires those that its own environment does not provide."""
     write_jsonl(tmp_path / "p.jsonl", script())
     server, env = SERVERS / "environment.py", {"B_TOKEN": "from-outside"}
     flags = ("--env", f"A_TOKEN={SECRET}", "--env", "B_TOKEN", "--out", "run")
@@ -253,20 +253,20 @@ def test_values_of_flags(mcprun: Forks, tmp_path: Path) -> None:
     assert f"'A_TOKEN': '{REDACTED}'" in log
     assert f"'B_TOKEN': '{REDACTED}'" in log
     assert done.record["arguments"]["env"] == [f"A_TOKEN={REDACTED}", "B_TOKEN"]
-    found = everything(tmp_path, done)
+    found = all_output(tmp_path, done)
     assert "hunter2" not in found
     assert "from-outside" not in found
-    again = mcprun.run("batch", "--resume", "run", cwd=tmp_path, env=env)
-    assert (again.code, "the value of A_TOKEN is a secret and was not recorded: pass it again" in again.stderr) == (
+    resumed = mcprun.run("batch", "--resume", "run", cwd=tmp_path, env=env)
+    assert (resumed.code, "the value of A_TOKEN is a secret and was not recorded: pass it again" in resumed.stderr) == (
         2,
         True,
     )
-    again = mcprun.run("batch", "--resume", "run", "--env", "A_TOKEN=x", "--env", "B_TOKEN=y", cwd=tmp_path)
-    assert again.code == 0
+    resumed = mcprun.run("batch", "--resume", "run", "--env", "A_TOKEN=x", "--env", "B_TOKEN=y", cwd=tmp_path)
+    assert resumed.code == 0
 
 
-def test_a_variable_that_is_no_utf8(mcprun: Forks, tmp_path: Path) -> None:
-    """Bytes of the environment go to the server as they are, and are not shown where it tells them."""
+def test_variable_that_is_not_utf8_is_redacted(mcprun: Forks, tmp_path: Path) -> None:
+    """A variable that is not UTF-8 reaches the server as the same bytes, and is redacted in its log."""
     write_jsonl(tmp_path / "p.jsonl", script())
     (tmp_path / "tells.py").write_text(
         f"import os, sys\nsys.stderr.buffer.write(os.environb[b'A_TOKEN'] + b'\\n')\nexec(open({str(RAW)!r}).read())\n"
@@ -288,8 +288,10 @@ def test_a_variable_that_is_no_utf8(mcprun: Forks, tmp_path: Path) -> None:
         (("http://127.0.0.1:1/mcp", "--header", "A"), "'--header': expected 'NAME: VALUE', in quotes"),
     ],
 )
-def test_flags_that_can_not_be_meant(mcprun: Forks, tmp_path: Path, args: tuple[str | Path, ...], message: str) -> None:
-    """What is no pair, and what the server can't be given, is refused."""
+def test_invalid_env_and_header_are_refused(
+    mcprun: Forks, tmp_path: Path, args: tuple[str | Path, ...], message: str
+) -> None:
+    """A malformed value, and a flag that does not apply to the server, are refused."""
     write_jsonl(tmp_path / "p.jsonl", script())
     done = mcprun.run("batch", "p.jsonl", *args, cwd=tmp_path)
     assert (done.code, message in done.stderr) == (2, True)
@@ -298,23 +300,23 @@ def test_flags_that_can_not_be_meant(mcprun: Forks, tmp_path: Path, args: tuple[
 @pytest.mark.parametrize(
     "secret", ["passed", "started", "content", "script", "messages", "assistant", "end_turn", "prompts"]
 )
-def test_words_of_the_format_may_be_secrets(mcprun: Forks, tmp_path: Path, secret: str) -> None:
-    """A secret that is a word of the files' own does not break them: what it stands in is still read."""
+def test_secret_may_be_a_word_of_the_file_format(mcprun: Forks, tmp_path: Path, secret: str) -> None:
+    """A secret that equals a key or value of the file format is redacted without making the files unreadable."""
     write_jsonl(tmp_path / "p.jsonl", script(("ok", {"it": f"is {secret}"}), id="a"))
     done = mcprun.run("batch", "p.jsonl", SERVERS / "raw.py", "--env", f"WORD={secret}", "--out", "run", cwd=tmp_path)
     assert (done.code, done.transcripts[0]["calls"][0]["input"]) == (0, {"it": f"is {REDACTED}"})
     assert mcprun.run("show", "run", "a", cwd=tmp_path).code == 0
-    again = mcprun.run("batch", "--resume", "run", "--env", f"WORD={secret}", "--redact", "[a-z]+ed", cwd=tmp_path)
-    assert (again.code, again.verdicts) == (0, {"a": "passed"})
+    resumed = mcprun.run("batch", "--resume", "run", "--env", f"WORD={secret}", "--redact", "[a-z]+ed", cwd=tmp_path)
+    assert (resumed.code, resumed.verdicts) == (0, {"a": "passed"})
 
 
-def test_keys_that_become_the_same_are_kept_apart() -> None:
-    """No value is lost when two keys of an object are replaced alike."""
+def test_keys_redacted_alike_stay_distinct() -> None:
+    """If two keys of an object are redacted alike, both values are kept."""
     assert Redactor(patterns=[r"\d+"]).value({"1": "a", "2": "b"}) == {REDACTED: "a", f"{REDACTED} 1": "b"}
 
 
-def test_the_scheme_of_a_header_is_no_secret(mcprun: Forks, tmp_path: Path) -> None:
-    """`Bearer` may be spoken of; what stands behind it may not."""
+def test_scheme_of_a_header_is_not_secret(mcprun: Forks, tmp_path: Path) -> None:
+    """`Bearer` alone is not redacted, but the credentials after it are."""
     target = HttpTarget("https://h/mcp", {"Authorization": "Bearer abcdefgh", "Accept": "application/json"})
     assert (
         Redactor(secrets_of(target)).text("a Bearer abcdefgh or application/json")
@@ -337,34 +339,46 @@ def test_the_scheme_of_a_header_is_no_secret(mcprun: Forks, tmp_path: Path) -> N
         "{}/mcp?key=value#sekret-token",
     ],
 )
-def test_what_is_secret_in_a_url(mcprun: Forks, tmp_path: Path, kind: str, place: str) -> None:
-    """User, password and query: as they are written, as they travel, and as a server reads them. It fails, or tells."""
+def test_secrets_in_a_server_url_are_redacted(mcprun: Forks, tmp_path: Path, kind: str, place: str) -> None:
+    """User, password, query and fragment of a server's URL are redacted as written, as sent and as decoded.
+
+    The server repeats them over HTTP, and fails over SSE.
+    """
     entry = {"type": kind}
     (tmp_path / "p.jsonl").write_text(json.dumps(script(id="a")))
-    with ThreadingHTTPServer(("127.0.0.1", 0), Indiscreet) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), RevealingHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         entry["url"] = f"http://{place}".format(f"127.0.0.1:{server.server_port}")
         (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"it": entry}}))
         done = mcprun.run("batch", "p.jsonl", "mcp.json", cwd=tmp_path)
         server.shutdown()
-    found = everything(tmp_path, done)
+    found = all_output(tmp_path, done)
     assert done.code == (0 if kind == "http" else 3)
     assert ("sekret" in found, "to+ken" in found, "c2Vrc" in found, REDACTED in found) == (False, False, False, True)
 
 
-class Indiscreet(BaseHTTPRequestHandler):
-    """Tells what it was shown, as it came and decoded; has no SSE."""
+class RevealingHandler(BaseHTTPRequestHandler):
+    """Repeat the path and the credentials of a request, encoded and decoded; answer GET with an error."""
 
     def do_GET(self) -> None:
         self.send_error(500)
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        scheme, _, shown = (self.headers["authorization"] or "").partition(" ")
-        lines = [self.path, unquote_plus(self.path), shown, b64decode(shown).decode(), quote(b64decode(shown), safe="")]
-        info = {"name": " ".join([scheme, *lines, *b64decode(shown).decode().split(":")]), "version": "0"}
-        begun = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": info}
-        results = {"initialize": begun, "tools/list": {"tools": [{"name": "ok", "inputSchema": {"type": "object"}}]}}
+        scheme, _, encoded = (self.headers["authorization"] or "").partition(" ")
+        lines = [
+            self.path,
+            unquote_plus(self.path),
+            encoded,
+            b64decode(encoded).decode(),
+            quote(b64decode(encoded), safe=""),
+        ]
+        info = {"name": " ".join([scheme, *lines, *b64decode(encoded).decode().split(":")]), "version": "0"}
+        initialized = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": info}
+        results = {
+            "initialize": initialized,
+            "tools/list": {"tools": [{"name": "ok", "inputSchema": {"type": "object"}}]},
+        }
         method = request["method"]
         answer = {"result": results[method]} if method in results else {"error": {"code": -32601, "message": "no"}}
         body = json.dumps({"jsonrpc": "2.0", "id": request.get("id"), **answer}).encode()
@@ -375,23 +389,23 @@ class Indiscreet(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
-def test_a_line_that_does_not_end(mcprun: Forks, tmp_path: Path) -> None:
-    """A progress bar that tells a secret again and again, and no newline: none is cut in two, and no dot is lost."""
+def test_secrets_in_an_endless_line_are_redacted(mcprun: Forks, tmp_path: Path) -> None:
+    """In a stderr line without a newline, each occurrence of a secret is redacted, and no other character is lost."""
     (tmp_path / "bar.py").write_text(BAR)
     write_jsonl(tmp_path / "p.jsonl", script(id="a"))
     secret = "sekret-token-0123456789"
     done = mcprun.run("batch", "p.jsonl", "bar.py", "--env", f"TOKEN={secret}", cwd=tmp_path)
     log = (done.run / "server.log").read_text()
-    assert (done.code, secret in everything(tmp_path, done), log.count(REDACTED)) == (0, False, 150)
+    assert (done.code, secret in all_output(tmp_path, done), log.count(REDACTED)) == (0, False, 150)
     assert log.startswith(("." * 970 + REDACTED + "." * 7) * 150)
 
 
 @pytest.mark.parametrize("pattern", [r"card-\d{4}", r"card-\d+", "card-.*?;", "(?s)card-.*?;", r"\S+"])
-def test_no_cut_parts_what_fits_a_pattern(pattern: str) -> None:
-    """Nor is what fits a pattern parted, and what would fit for ever is not waited for for ever."""
+def test_stream_is_not_cut_inside_a_match(pattern: str) -> None:
+    """A match of a pattern is never cut in two, and the buffer stays bounded even for a match that never ends."""
     redactor = Redactor(patterns=[pattern])
     lines, written = LineRedactor(redactor, 10_000), ""
     for _ in range(9_000):
@@ -409,29 +423,29 @@ StdlibServer("bar").run()
 """)
 
 
-def test_a_value_that_is_redacted_is_not_kept(mcprun: Forks, tmp_path: Path) -> None:
-    """Neither its run nor --show-config holds it, even if the pattern does not match itself; --resume wants all again."""
-    raw, value = SERVERS / "raw.py", r"s3cr3t\$word"
+def test_redact_patterns_with_values_are_not_saved(mcprun: Forks, tmp_path: Path) -> None:
+    """Neither the run nor `--show-config` contains a pattern that spells out a value; a resume requires it again."""
+    server, value = SERVERS / "raw.py", r"s3cr3t\$word"
     write_jsonl(tmp_path / "p.jsonl", script(id="a"), script(id="b"))
     flags = ("--redact", value, "--redact", r"sk-\w+", "--redact", "another[.]one")
-    shown = mcprun.run("batch", "p.jsonl", raw, *flags, "--show-config", cwd=tmp_path)
-    done = mcprun.run("batch", "p.jsonl", raw, *flags, "--limit", "1", "--out", "run", cwd=tmp_path)
+    shown = mcprun.run("batch", "p.jsonl", server, *flags, "--show-config", cwd=tmp_path)
+    done = mcprun.run("batch", "p.jsonl", server, *flags, "--limit", "1", "--out", "run", cwd=tmp_path)
     files = "".join(file.read_text() for file in (tmp_path / "run").iterdir())
     assert (shown.code, done.code) == (0, 0)
     assert all("s3cr3t" not in text and "another" not in text for text in (shown.stdout, files))
     assert done.record["arguments"]["redact"] == [REDACTED, r"sk-\w+", REDACTED]
-    again = ("batch", "--resume", "run", "--limit", "2")
-    for some, expected in (
+    resume = ("batch", "--resume", "run", "--limit", "2")
+    for flags_again, expected in (
         ((), "--redact of this run contains a secret and was not recorded"),
         (flags[:2], "2 --redact patterns of this run contain secrets and were not recorded"),
     ):
-        done = mcprun.run(*again, *some, cwd=tmp_path)
+        done = mcprun.run(*resume, *flags_again, cwd=tmp_path)
         assert (done.code, expected in done.stderr, "s3cr3t" in done.stderr) == (2, True, False)
-    assert mcprun.run(*again, *flags[:2], *flags[4:], cwd=tmp_path).code == 0
+    assert mcprun.run(*resume, *flags[:2], *flags[4:], cwd=tmp_path).code == 0
 
 
-def test_the_warning_of_a_slow_pattern_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It names the pattern, though the pattern may match it, and hides values that it spells out."""
+def test_warning_about_a_slow_pattern_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The warning shows the pattern even if the pattern matches itself, but redacts values in it."""
     monkeypatch.setattr(bounded, "MATCH_SECONDS", 0.05)
     for pattern, shown in (
         ("^(a+)+$|takes.*", "^(a+)+$|takes.*"),
@@ -445,8 +459,8 @@ def test_the_warning_of_a_slow_pattern_can_be_read(monkeypatch: pytest.MonkeyPat
         assert [message] == redactor.take_warnings()
 
 
-def test_the_warning_of_a_slow_pattern_reaches_the_user(mcprun: Forks, tmp_path: Path) -> None:
-    """On the terminal and in the trace, also where the pattern matches every text."""
+def test_warning_about_a_slow_pattern_is_printed_and_traced(mcprun: Forks, tmp_path: Path) -> None:
+    """The warning is printed and traced, even if the pattern matches every text."""
     write_jsonl(tmp_path / "p.jsonl", script(text="a" * 40 + "!", id="q"))
     done = mcprun.run("batch", "p.jsonl", SERVERS / "raw.py", "--redact", "^(a+)+$|(long|takes).*", cwd=tmp_path)
     message = "--redact '^(a+)+$|(long|takes).*' took too long to match; the texts concerned are redacted as a whole"
