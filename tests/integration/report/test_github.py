@@ -1,4 +1,4 @@
-"""GitHub Actions: annotations, step summary, and a log into which no server writes commands."""
+"""GitHub Actions: annotations, step summary, outputs, and a log that a server cannot inject commands into."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.support.workflow_commands import found
 ACTIONS = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": "summary.md"}
 
 
-def test_it_turns_on_by_itself(tmp_path: Path) -> None:
-    """In a workflow failures are annotated at their lines, and the summary of the step gets the Markdown."""
+def test_annotations_and_summary_are_automatic_in_a_workflow(tmp_path: Path) -> None:
+    """In a workflow, failures are annotated at their lines and the Markdown report is added to the step summary."""
     (tmp_path / "repo" / "sub").mkdir(parents=True)
     bad = script(("ok", {}), id="a,b: 100%0A", expect={"text": {"contains": "6"}, "never": ["ok"]})
     write_jsonl(tmp_path / "repo" / "sub" / "p.jsonl", script(id="fine"), bad)
@@ -35,8 +35,8 @@ def test_it_turns_on_by_itself(tmp_path: Path) -> None:
         )
     ]
     assert (cwd / "summary.md").read_bytes() == (cwd / "m.md").read_bytes()
-    again = run_mcprun("report", cwd=cwd, env=env)
-    assert (again.code, found(again.stdout)) == (0, found(done.stdout))
+    reported = run_mcprun("report", cwd=cwd, env=env)
+    assert (reported.code, found(reported.stdout)) == (0, found(done.stdout))
     assert (cwd / "summary.md").read_bytes() == (cwd / "m.md").read_bytes() * 2
 
 
@@ -49,8 +49,10 @@ def test_it_turns_on_by_itself(tmp_path: Path) -> None:
         ((), {**ACTIONS, "GITHUB_ACTIONS": "false"}, False),
     ],
 )
-def test_the_switch(tmp_path: Path, flags: tuple[str, ...], env: dict[str, str], is_on: bool) -> None:
-    """A flag comes before the environment, and is no argument of the run."""
+def test_github_flag_overrides_the_environment(
+    tmp_path: Path, flags: tuple[str, ...], env: dict[str, str], is_on: bool
+) -> None:
+    """`--github` and `--no-github` override the environment, and are not recorded as arguments of the run."""
     write_jsonl(tmp_path / "p.jsonl", script(expect={"text": {"equals": "6"}}))
     done = run_mcprun("batch", "p.jsonl", RAW, *flags, cwd=tmp_path, env=env)
     assert (bool(found(done.stdout)), (tmp_path / "summary.md").exists()) == (is_on, is_on)
@@ -66,29 +68,27 @@ def test_the_switch(tmp_path: Path, flags: tuple[str, ...], env: dict[str, str],
         ((), {}, False),
     ],
 )
-def test_a_run_sets_the_outputs_of_its_step(
-    tmp_path: Path, flags: tuple[str, ...], env: dict[str, str], is_set: bool
-) -> None:
-    """They come after those that are there, also where the last one lacks its line break; reports set none."""
+def test_batch_sets_step_outputs(tmp_path: Path, flags: tuple[str, ...], env: dict[str, str], is_set: bool) -> None:
+    """`mcprun batch` appends to the outputs file, also after an unterminated line; `mcprun report` sets no outputs."""
     write_jsonl(tmp_path / "p.jsonl", script(), script(id="wrong", expect={"text": {"equals": "6"}}))
     (tmp_path / "outputs.txt").write_text("x=1")
-    given = {**env, "GITHUB_OUTPUT": "outputs.txt"}
-    assert run_mcprun("batch", "p.jsonl", RAW, "--out", "r", *flags, cwd=tmp_path, env=given).code == 1
-    assert run_mcprun("report", "r", "--csv", "r.csv", *flags, cwd=tmp_path, env=given).code == 0
-    of_run = {"run": "r", "passed": "1", "failed": "1", "error": "0", "skipped": "0"} if is_set else {}
-    assert {"x": "1", **of_run} == outputs_of((tmp_path / "outputs.txt").read_text())
+    environment = {**env, "GITHUB_OUTPUT": "outputs.txt"}
+    assert run_mcprun("batch", "p.jsonl", RAW, "--out", "r", *flags, cwd=tmp_path, env=environment).code == 1
+    assert run_mcprun("report", "r", "--csv", "r.csv", *flags, cwd=tmp_path, env=environment).code == 0
+    run_outputs = {"run": "r", "passed": "1", "failed": "1", "error": "0", "skipped": "0"} if is_set else {}
+    assert {"x": "1", **run_outputs} == outputs_of((tmp_path / "outputs.txt").read_text())
 
 
-def test_outputs_that_can_not_be_set(tmp_path: Path) -> None:
-    """A step without its outputs is no success: the message names the file, and the exit code is 3."""
+def test_unwritable_outputs_file_is_an_error(tmp_path: Path) -> None:
+    """If the step outputs cannot be written, the message names the file and the exit code is 3."""
     write_jsonl(tmp_path / "p.jsonl", script())
     done = run_mcprun("batch", "p.jsonl", RAW, cwd=tmp_path, env={**ACTIONS, "GITHUB_OUTPUT": "."})
     assert done.code == 3
     assert "Error: . is a folder, not a regular file. The run is saved; write its reports with: " in done.stderr
 
 
-def test_a_prompts_file_that_has_changed(tmp_path: Path) -> None:
-    """Lines that may be wrong are left out; stdin is no file at all."""
+def test_annotations_of_a_changed_prompts_file_have_no_line(tmp_path: Path) -> None:
+    """The line is omitted if the prompts file has changed, and the file as well if the prompts came from stdin."""
     query = script(expect={"text": {"equals": "6"}})
     write_jsonl(tmp_path / "p.jsonl", query)
     run_mcprun("batch", "p.jsonl", RAW, cwd=tmp_path)
@@ -100,8 +100,8 @@ def test_a_prompts_file_that_has_changed(tmp_path: Path) -> None:
     assert properties == {"title": "failed: q"}
 
 
-def test_flaky_queries_are_warned_of(mcprun: Forks, tmp_path: Path) -> None:
-    """They are, also where the rate that was asked for is reached."""
+def test_flaky_queries_are_annotated_as_warnings(mcprun: Forks, tmp_path: Path) -> None:
+    """A flaky query is annotated as a warning even if it reached its required pass rate."""
     done = flaky(mcprun, tmp_path, "--repeat", "4", "--pass-rate", "0.5", "--github")
     assert found(done.stdout) == [("warning", {"title": "flaky: sometimes"}, "3/4 passed, 75%")]
 
@@ -110,8 +110,8 @@ EVIL_LINES = "no\n::stop-commands::x\r::error::INJECTED\n  ##[error]INJECTED ##v
 
 
 @pytest.mark.parametrize("job", ["GITHUB_ACTIONS", "TF_BUILD"])
-def test_no_command_writes_commands(mcprun: Forks, tmp_path: Path, job: str) -> None:
-    """Whichever command shows the words of a server, or names a file: none of them is taken by the runner."""
+def test_no_command_emits_workflow_commands(mcprun: Forks, tmp_path: Path, job: str) -> None:
+    """No mcprun command prints text of a server, or a file name, that the runner would interpret as a command."""
     tool = {"name": "t", "description": EVIL_LINES, "inputSchema": {"type": "object", "description": EVIL_LINES}}
     (tmp_path / "server.py").write_text(COMMANDING.replace("EVIL", repr(EVIL_LINES)).replace("TOOL", repr(tool)))
     prompts = write_jsonl(
@@ -119,7 +119,7 @@ def test_no_command_writes_commands(mcprun: Forks, tmp_path: Path, job: str) -> 
         script(("t", {}), id="a", text=EVIL_LINES, expect={"text": {"contains": "z"}}),
     )
     write_jsonl(tmp_path / "bad.jsonl", {"prompt": 1, EVIL_LINES: 1})
-    env, fields = {job: "true"}, ""
+    env, output = {job: "true"}, ""
     for command in (
         ("batch", prompts.name, "server.py", "--out", "##[error]INJECTED"), ("batch", prompts.name, "server.py", "--out", "b"),
         ("show", "b", "a"), ("diff", "b", "##[error]INJECTED"), ("diff", "b", "##[error]INJECTED", "--html", "##[error]INJECTED.html"),
@@ -130,10 +130,10 @@ def test_no_command_writes_commands(mcprun: Forks, tmp_path: Path, job: str) -> 
     ):  # fmt: skip
         done = mcprun.run(*command, cwd=tmp_path, env=env)
         assert "Traceback" not in done.stderr
-        fields += done.stdout + "\n" + done.stderr + "\n"
-    wrong = [line for line in re.split(r"[\r\n]", fields) if re.search(r"^\s*::|##\w*\[", line)]
-    assert [line for line in wrong if not line.startswith("::error title=")] == []
-    assert fields.count("INJECTED") > 20
+        output += done.stdout + "\n" + done.stderr + "\n"
+    commands = [line for line in re.split(r"[\r\n]", output) if re.search(r"^\s*::|##\w*\[", line)]
+    assert [line for line in commands if not line.startswith("::error title=")] == []
+    assert output.count("INJECTED") > 20
 
 
 COMMANDING = """
@@ -152,7 +152,7 @@ for line in sys.stdin:
         answer = {"result": result} if result else {"error": {"code": -32000, "message": evil}}
         print(json.dumps({"jsonrpc": "2.0", "id": number, **answer}), flush=True)
 """
-"""A server that says commands in all of its words."""
+"""A server that sends workflow commands in every text."""
 
 HOSTILE = """
 import sys
@@ -161,8 +161,8 @@ sys.exit(1)
 """
 
 
-def test_a_server_can_not_write_commands(tmp_path: Path) -> None:
-    """Neither the end of its log, nor results, nor its noise are commands, on whichever stream they are shown."""
+def test_server_output_is_not_interpreted_as_commands(tmp_path: Path) -> None:
+    """Neither a server's log nor its results contain workflow commands when printed, on stdout or stderr."""
     (tmp_path / "server.py").write_text(HOSTILE)
     write_jsonl(tmp_path / "p.jsonl", script())
     done = run_mcprun("batch", "p.jsonl", "server.py", cwd=tmp_path, env=ACTIONS)
@@ -188,16 +188,16 @@ def test_a_server_can_not_write_commands(tmp_path: Path) -> None:
     ]
 
 
-def test_a_summary_that_is_full(tmp_path: Path) -> None:
-    """What GitHub would refuse is not written: that is said, and green is not shown."""
+def test_full_step_summary_is_an_error(tmp_path: Path) -> None:
+    """A report that would exceed GitHub's limit is not written, and mcprun exits with 3."""
     (tmp_path / "summary.md").write_bytes(b"x" * (SUMMARY_BYTES - 1000))
     done = run_mcprun("batch", *QUICKSTART, cwd=tmp_path, env=ACTIONS)
     assert (done.code, "Error: can't add to the step summary summary.md: it is full" in done.stderr) == (3, True)
     assert (tmp_path / "summary.md").stat().st_size == SUMMARY_BYTES - 1000
 
 
-def test_annotations_keep_off_a_taken_stdout(tmp_path: Path) -> None:
-    """A report on stdout stays whole."""
+def test_annotations_go_to_stderr_if_a_report_uses_stdout(tmp_path: Path) -> None:
+    """With `--junit -`, stdout contains only the report, and annotations go to stderr."""
     write_jsonl(tmp_path / "p.jsonl", script(expect={"text": {"equals": "6"}}))
     done = run_mcprun("batch", "p.jsonl", RAW, "--junit", "-", cwd=tmp_path, env=ACTIONS)
     assert (done.stdout.startswith("<?xml"), found(done.stdout)) == (True, [])

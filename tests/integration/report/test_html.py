@@ -15,11 +15,8 @@ from tests.support.runs import call, trace_of, transcript, write_run
 REGRESSION = ROOT / "prompts" / "regression"
 
 
-# The commands. -------------------------------------------------------------------------------------------
-
-
-def test_a_report_is_one_file(tmp_path: Path) -> None:
-    """It holds every conversation and every table, names nothing that could be loaded, and is the same each time."""
+def test_report_is_one_self_contained_file(tmp_path: Path) -> None:
+    """A report contains every conversation and table, loads no resource, and is identical each time."""
     assert run_mcprun("batch", *QUICKSTART, cwd=tmp_path).code == 0
     done = run_mcprun("report", "--html", "report.html", cwd=tmp_path)
     assert (done.code, done.stdout, done.stderr) == (0, "", "")
@@ -36,8 +33,8 @@ def test_a_report_is_one_file(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.new"))
 
 
-def test_a_comparison_is_one_file(tmp_path: Path) -> None:
-    """The terminal shows what it always does, and the page holds what differs, side by side."""
+def test_diff_page_shows_differences_side_by_side(tmp_path: Path) -> None:
+    """`mcprun diff --html` prints the same to the terminal, and the page shows differing results side by side."""
     for version, out, model in (("shop", "good", "script"), ("shop_renamed", "head", "replay:good")):
         args = (REGRESSION / "regression.jsonl", EXAMPLE_SERVERS / f"{version}.py", "--model", model, "--out", out)
         run_mcprun("batch", *args, cwd=tmp_path)
@@ -51,33 +48,33 @@ def test_a_comparison_is_one_file(tmp_path: Path) -> None:
     assert page.islands["data"]["rows"] == [
         ["apple", 1, "changed", "passed", "failed", 1, ['call 0 price{item: "apple"} result'], 1]
     ]
-    (made,) = page.islands["d-0"]["calls"]
-    assert (made["state"], made["titles"]) == ("changed", ['price{item: "apple"}'] * 2)
-    assert made["result"] == [[["0.5", True]], [["error: Unknown tool: price", True]]]
+    (changed,) = page.islands["d-0"]["calls"]
+    assert (changed["state"], changed["titles"]) == ("changed", ['price{item: "apple"}'] * 2)
+    assert changed["result"] == [[["0.5", True]], [["error: Unknown tool: price", True]]]
     assert page.islands["d-0"]["sides"][1]["causes"] == [
         "tool_errors: call 0: price{item: \"apple\"} returned an error: 'Unknown tool: price'"
     ]
 
 
-def test_what_does_not_count_does_not_differ_on_the_page(tmp_path: Path) -> None:
-    """`--scrub` and `--ignore` hold for what is side by side as well, and files may be compared."""
+def test_scrubbed_and_ignored_values_do_not_differ_on_the_page(tmp_path: Path) -> None:
+    """`--scrub` and `--ignore` apply to the page's side-by-side view, and transcript files can be compared."""
     for name, at, price in (("base", "2026-11-22", 1), ("head", "2026-11-23", 2)):
         one = transcript("q", call("price", structured={"at": at, "seen": name, "price": price}))
         write_jsonl(tmp_path / f"{name}.jsonl", one.line())
     args = ("--scrub", "timestamp", "--ignore", "**.seen", "--html", "d.html")
     assert run_mcprun("diff", "base.jsonl", "head.jsonl", *args, cwd=tmp_path).code == 1
-    (made,) = _Markup((tmp_path / "d.html").read_text()).islands["d-0"]["calls"]
-    assert [line for line, differs in made["result"][1] if differs] == ['    "price": 2']
+    (compared,) = _Markup((tmp_path / "d.html").read_text()).islands["d-0"]["calls"]
+    assert [line for line, differs in compared["result"][1] if differs] == ['    "price": 2']
 
 
-def test_repeats_are_one_row(tmp_path: Path) -> None:
-    """Of a query that was run several times the rates are told, and the repeats that show best what differs."""
+def test_repeats_share_one_row_of_the_page(tmp_path: Path) -> None:
+    """A repeated query has one row with its rates, and shows the repeats that differ most clearly."""
     for name, prices in (("base", (1, 1, 1, 1)), ("head", (1, 1, 3, 3))):
-        made = [
+        transcripts = [
             transcript("q", call("price", structured={"price": price}), repeat=number).line()
             for number, price in enumerate(prices, 1)
         ]
-        write_jsonl(tmp_path / f"{name}.jsonl", *made)
+        write_jsonl(tmp_path / f"{name}.jsonl", *transcripts)
     assert run_mcprun("diff", "base.jsonl", "head.jsonl", "--html", "d.html", cwd=tmp_path).code == 1
     islands = _Markup((tmp_path / "d.html").read_text()).islands
     message = "new in 2 runs, for example repeat 3: call 0 price{} result"
@@ -87,8 +84,8 @@ def test_repeats_are_one_row(tmp_path: Path) -> None:
     assert differing == [['"price": 1'], ['"price": 3']]
 
 
-def test_a_baseline_has_a_report(tmp_path: Path) -> None:
-    """Without a trace it says that times are not known; a slim one still shows its calls."""
+def test_report_of_a_slim_baseline(tmp_path: Path) -> None:
+    """The report of a slim baseline states that durations are unknown, and shows its calls."""
     assert run_mcprun("batch", *QUICKSTART, cwd=tmp_path).code == 0
     assert run_mcprun("bless", "latest", "baseline", "--slim", cwd=tmp_path).code == 0
     assert run_mcprun("report", "baseline", "--html", "b.html", cwd=tmp_path).code == 0
@@ -97,8 +94,8 @@ def test_a_baseline_has_a_report(tmp_path: Path) -> None:
     assert [item["kind"] for item in _Markup(text).islands["c-0"]["items"]] == ["call", "text"]
 
 
-def test_every_kind_of_content(tmp_path: Path) -> None:
-    """What a real server sends: images are shown when their type is allowed, all else is named."""
+def test_report_shows_every_kind_of_content(tmp_path: Path) -> None:
+    """Images of permitted types are embedded, and all other binary content is named."""
     tools = ["image", "drawing", "audio", "link", "embedded_text", "embedded_pdf", "empty"]
     prompts = write_jsonl(tmp_path / "p.jsonl", script(*((tool, {}) for tool in tools)))
     assert run_mcprun("batch", prompts, SERVERS / "kinds.py", cwd=tmp_path).code == 0
@@ -119,8 +116,8 @@ def test_every_kind_of_content(tmp_path: Path) -> None:
         (["diff", "torn", "run", "--html", "no/d.html"], "can't write no/d.html: No such file or directory"),
     ],
 )
-def test_what_can_not_be_reported(tmp_path: Path, args: list[str], message: str) -> None:
-    """Exit 2, one message, and no file."""
+def test_failed_report_writes_no_file(tmp_path: Path, args: list[str], message: str) -> None:
+    """A report that fails exits with 2, prints one message and writes no file."""
     write_run(tmp_path / "run", [transcript("a")])
     write_run(tmp_path / "torn", [transcript("a")], [{"event": "model_call"}])
     done = run_mcprun(*args, cwd=tmp_path)
@@ -134,8 +131,8 @@ def test_what_can_not_be_reported(tmp_path: Path, args: list[str], message: str)
      '{"event": "x", "at": "2026-11-22T10:00:00Z", "seconds": "1"}',
      '{"event": "x", "at": "2026-11-22T10:00:00Z", "seconds": NaN}'],
 )  # fmt: skip
-def test_a_damaged_trace_is_one_message(tmp_path: Path, line: str) -> None:
-    """A whole line that is no event is named; a torn last one does not count."""
+def test_invalid_trace_line_is_one_message(tmp_path: Path, line: str) -> None:
+    """A complete line that is not an event is one error; an invalid last line without a newline is ignored."""
     run = write_run(tmp_path / "run", [transcript("a")], trace_of([transcript("a")]))
     with (run / "trace.jsonl").open("a") as stream:
         stream.write(line)

@@ -25,21 +25,21 @@ if sys.platform == "win32":
 
 @pytest.fixture(scope="module")
 def jenkins() -> etree.XMLSchema:
-    """Give the schema of Jenkins' plugin."""
+    """Return the schema of Jenkins' JUnit plugin."""
     return schemas.jenkins()
 
 
-def properties(text: str) -> dict[str, str]:
-    """Give the properties of the suite."""
+def suite_properties(text: str) -> dict[str, str]:
+    """Return the properties of the suite."""
     return {one.attrib["name"]: one.attrib["value"] for one in ET.fromstring(text).iter("property")}
 
 
-def test_what_a_reader_finds_in_a_mixed_run(tmp_path: Path) -> None:
-    """Counts, names, times, messages, the calls below them, and the end of the server's log."""
+def test_junit_reader_finds_all_details_of_a_mixed_run(tmp_path: Path) -> None:
+    """junitparser reads counts, names, times, messages with the conversation, and the end of the server's log."""
     done = run_mixed(tmp_path)
     (suite,) = JUnitXml.fromfile(str(tmp_path / "ci" / "junit.xml"))
     assert (suite.name, suite.tests, suite.failures, suite.errors) == ("mixed", 3, 1, 1)
-    assert properties((tmp_path / "ci" / "junit.xml").read_text())["exit_code"] == "1"
+    assert suite_properties((tmp_path / "ci" / "junit.xml").read_text())["exit_code"] == "1"
     passes, fails, kills = suite
     assert (passes.classname, passes.is_passed) == ("mixed", True)
     seconds = {event["query"]: event["seconds"] for event in done.trace if event["event"] == "query_end"}
@@ -57,8 +57,8 @@ def test_what_a_reader_finds_in_a_mixed_run(tmp_path: Path) -> None:
     assert "fatal: out of cheese" in data
 
 
-def test_report_writes_what_batch_wrote(tmp_path: Path) -> None:
-    """The end of a batch and `mcprun report` are one path."""
+def test_report_writes_the_same_file_as_batch(tmp_path: Path) -> None:
+    """`mcprun report --junit` writes the same bytes as `mcprun batch --junit`."""
     run_mixed(tmp_path)
     done = run_mcprun("report", "--junit", "again.xml", cwd=tmp_path)
     assert (done.code, done.stdout, done.stderr) == (0, "", "")
@@ -70,13 +70,15 @@ def test_report_writes_what_batch_wrote(tmp_path: Path) -> None:
     ("rate", "marks"),
     [("0.75", {"sometimes (2)": "skipped"}), ("0.8", {"sometimes (2)": "failure"})],
 )
-def test_repeats(mcprun: Forks, tmp_path: Path, jenkins: etree.XMLSchema, rate: str, marks: dict[str, str]) -> None:
-    """Each is a testcase; enough that pass make none of them red, and the properties tell the rates."""
+def test_each_repeat_is_a_testcase(
+    mcprun: Forks, tmp_path: Path, jenkins: etree.XMLSchema, rate: str, marks: dict[str, str]
+) -> None:
+    """Failed repeats of a query that reached its pass rate are skipped, not failed; properties record the rates."""
     done = flaky(mcprun, tmp_path, "--repeat", "4", "--pass-rate", rate, "--junit", "j.xml")
     text = (tmp_path / "j.xml").read_text()
     assert {name: mark for name, mark in cases(text).items() if mark != "passed"} == marks
     assert (done.code == 0) == ("failure" not in marks.values())
-    assert {name: value for name, value in properties(text).items() if "sometimes" in name} == {
+    assert {name: value for name, value in suite_properties(text).items() if "sometimes" in name} == {
         "repeats.sometimes.runs": "4", "repeats.sometimes.passed": "3", "repeats.sometimes.pass_rate": "0.75",
         "repeats.sometimes.flaky": "true", "repeats.sometimes.required": rate,
     }  # fmt: skip
@@ -90,8 +92,8 @@ def test_repeats(mcprun: Forks, tmp_path: Path, jenkins: etree.XMLSchema, rate: 
     )
 
 
-def test_a_server_that_does_not_start(tmp_path: Path) -> None:
-    """The run itself is the error, and what it did not come to is skipped."""
+def test_server_that_does_not_start_is_an_error_of_the_run(tmp_path: Path) -> None:
+    """If the server does not start, the testcase `run` is an error and all queries are skipped."""
     write_jsonl(tmp_path / "p.jsonl", *(script(id=name) for name in "ab"))
     done = run_mcprun("batch", "p.jsonl", "no-such-command", "--junit", "j.xml", cwd=tmp_path)
     text = (tmp_path / "j.xml").read_text()
@@ -99,8 +101,8 @@ def test_a_server_that_does_not_start(tmp_path: Path) -> None:
     assert 'type="server_start"' in text
 
 
-def test_a_run_that_was_killed(mcprun: Forks, tmp_path: Path) -> None:
-    """What is there is told, and the run is an error: it was never finished."""
+def test_killed_run_is_an_error(mcprun: Forks, tmp_path: Path) -> None:
+    """The report of a killed run has its finished queries, and the testcase `run` is an error."""
     write_jsonl(tmp_path / "p.jsonl", *(script(("ok", {}), id=name) for name in "abc"))
     lines = mcprun.lines("batch", "p.jsonl", RAW, "--out", "whole", cwd=tmp_path)
     killed = mcprun.run("batch", "p.jsonl", RAW, "--out", "killed", cwd=tmp_path, kill=int(lines * 0.8))
@@ -110,8 +112,8 @@ def test_a_run_that_was_killed(mcprun: Forks, tmp_path: Path) -> None:
     assert "the run has not finished (state: started)" in text
 
 
-def test_regressions_against_a_baseline(tmp_path: Path) -> None:
-    """The comparison is a testcase, a failure where something is worse than it was, with what differs."""
+def test_baseline_comparison_is_a_testcase(tmp_path: Path) -> None:
+    """The comparison with the baseline is a testcase, which fails with the differences if a query regressed."""
     prompts, server = QUICKSTART
     query = json.loads(prompts.read_text().splitlines()[0])
     write_jsonl(tmp_path / "p.jsonl", query)
@@ -128,8 +130,8 @@ def test_regressions_against_a_baseline(tmp_path: Path) -> None:
     assert "~ add  passed" in text
 
 
-def test_a_run_without_a_trace(tmp_path: Path) -> None:
-    """A baseline has no trace and no log: its report has no times, and is there."""
+def test_baseline_without_a_trace_has_no_times(tmp_path: Path) -> None:
+    """The report of a baseline, which has no trace or log, has times of zero."""
     more: dict[str, Any] = {"cwd": tmp_path}
     assert run_mcprun("batch", *QUICKSTART, **more).code == 0
     assert run_mcprun("bless", "latest", "base", **more).code == 0

@@ -10,8 +10,11 @@ from tests.support.forks import Forks
 from tests.support.markdown_text import tokens
 
 
-def test_what_is_told_of_a_run(tmp_path: Path) -> None:
-    """The mark that comments are found by, a headline, what did not pass and why, who answered, the calls, folded."""
+def test_markdown_report_of_a_failed_run(tmp_path: Path) -> None:
+    """The report has a marker, a headline, each failed check, the prompts and the server, and the folded conversation.
+
+    The command in it runs the failed query again.
+    """
     failing = script(("ok", {}), id="it [1]", expect={"text": {"contains": "6"}})
     write_jsonl(tmp_path / "p q.jsonl", failing, script(id="fine"))
     done = run_mcprun("batch", "p q.jsonl", RAW, "--out", "r", "--markdown", "m.md", "--", "odd", cwd=tmp_path)
@@ -29,8 +32,8 @@ def test_what_is_told_of_a_run(tmp_path: Path) -> None:
     assert list(again.verdicts) == ["it [1]"]
 
 
-def test_repeats(mcprun: Forks, tmp_path: Path) -> None:
-    """Rates have a table, and a failed run that is excused is said to be none."""
+def test_markdown_report_of_repeats(mcprun: Forks, tmp_path: Path) -> None:
+    """Pass rates are in a table, and failed repeats that do not count are mentioned."""
     flaky(mcprun, tmp_path, "--repeat", "4", "--pass-rate", "0.75", "--markdown", "m.md")
     text = (tmp_path / "m.md").read_text()
     assert "### ✓ Passed: p, 7 passed, 1 failed\n" in text

@@ -22,32 +22,32 @@ FORMS = ("junit", "markdown", "csv", "tap")
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the quickstart once, and give the folder it was run in."""
+def quickstart_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the quickstart once, and return the folder it ran in."""
     folder = tmp_path_factory.mktemp("ran")
     assert run_mcprun("batch", *QUICKSTART, cwd=folder).code == 0
     return folder
 
 
-def test_without_an_option_the_totals_are_printed(ran: Path, tmp_path: Path) -> None:
-    """They are those of the end of a batch."""
+def test_report_without_options_prints_the_totals(quickstart_folder: Path, tmp_path: Path) -> None:
+    """`mcprun report` prints the same totals as the end of `mcprun batch`."""
     batch = run_mcprun("batch", *QUICKSTART, cwd=tmp_path)
     done = run_mcprun("report", cwd=tmp_path)
     assert (done.code, done.stdout, done.stderr) == (0, batch.stdout, "")
 
 
 @pytest.mark.parametrize("width", [40, 76, 77])
-def test_the_totals_stand_in_one_row_where_that_fits(ran: Path, width: int) -> None:
-    """However wide the terminal is, no number is broken, and no line is longer than it."""
-    stdout = run_mcprun("report", cwd=ran, env={"COLUMNS": str(width)}).stdout
+def test_totals_are_one_row_if_they_fit(quickstart_folder: Path, width: int) -> None:
+    """The totals are one row in a terminal of at least 77 columns, and no line is wider than the terminal."""
+    stdout = run_mcprun("report", cwd=quickstart_folder, env={"COLUMNS": str(width)}).stdout
     in_one_row = any(line.split()[:4] == ["passed", "failed", "error", "skipped"] for line in stdout.splitlines())
     assert in_one_row == (width >= 77)
     *table, _ = stdout.splitlines()
     assert all(len(line) <= width for line in table)
 
 
-def test_a_run_that_was_killed_has_totals_too(mcprun: Forks, tmp_path: Path) -> None:
-    """What is done counts, though nobody has summed it up; both in the report and in what is shown."""
+def test_totals_of_a_killed_run(mcprun: Forks, tmp_path: Path) -> None:
+    """`report` and `show` count the finished queries of a killed run."""
     write_jsonl(tmp_path / "p.jsonl", *(script(("ok", {}), id=name) for name in "abc"))
     flags = ("--concurrency", "1", "--out", "run")
     lines = mcprun.lines("batch", "p.jsonl", RAW, *flags[:2], "--out", "whole", cwd=tmp_path)
@@ -61,8 +61,8 @@ def test_a_run_that_was_killed_has_totals_too(mcprun: Forks, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("file", ["transcripts.jsonl", "trace.jsonl", "queries.jsonl"])
-def test_a_line_that_is_nested_without_end_is_one_message(tmp_path: Path, file: str) -> None:
-    """Whoever reads it says which file is damaged, and that is all."""
+def test_deeply_nested_line_is_one_message(tmp_path: Path, file: str) -> None:
+    """A line nested 100,000 levels deep is reported as one line that names the damaged file."""
     write_jsonl(tmp_path / "p.jsonl", script(id="a"))
     assert run_mcprun("batch", "p.jsonl", RAW, "--out", "run", cwd=tmp_path).code == 0
     with (tmp_path / "run" / file).open("a") as stream:
@@ -79,24 +79,24 @@ def test_a_line_that_is_nested_without_end_is_one_message(tmp_path: Path, file: 
         assert f"run/{file}" in done.stderr
 
 
-def test_all_forms_at_once(ran: Path) -> None:
-    """Each goes to its file, folders are made, and the run stays as it is."""
-    before = sorted(path.name for path in (ran / "outputs" / "latest").iterdir())
+def test_all_report_formats_at_once(quickstart_folder: Path) -> None:
+    """Each format is written to its file, missing folders are created, and the run itself is unchanged."""
+    before = sorted(path.name for path in (quickstart_folder / "outputs" / "latest").iterdir())
     flags = [word for form in FORMS for word in (f"--{form}", f"new/{form}/it")]
-    assert run_mcprun("report", "latest", *flags, cwd=ran).code == 0
+    assert run_mcprun("report", "latest", *flags, cwd=quickstart_folder).code == 0
     for form, begin in zip(
         FORMS, ("<?xml ", "<!-- mcprun:quickstart -->", "id,repeat,", "TAP version 14\n1..6\n"), strict=True
     ):
-        assert (ran / "new" / form / "it").read_text().startswith(begin)
-    assert sorted(path.name for path in (ran / "outputs" / "latest").iterdir()) == before
+        assert (quickstart_folder / "new" / form / "it").read_text().startswith(begin)
+    assert sorted(path.name for path in (quickstart_folder / "outputs" / "latest").iterdir()) == before
 
 
-def test_stdout_is_for_one_report_and_nothing_else(ran: Path) -> None:
-    """What batch would say there goes to stderr, and two reports for it are refused."""
-    done = run_mcprun("batch", *QUICKSTART, "--csv", "-", cwd=ran)
+def test_report_on_stdout_is_the_only_output_there(quickstart_folder: Path) -> None:
+    """With a report on stdout, batch prints its own output to stderr, and a second report on stdout is refused."""
+    done = run_mcprun("batch", *QUICKSTART, "--csv", "-", cwd=quickstart_folder)
     assert len(list(csv.reader(io.StringIO(done.stdout)))) == 7
     assert "transcripts.jsonl, trace.jsonl" in done.stderr
-    both = run_mcprun("report", "--csv", "-", "--tap", "-", cwd=ran)
+    both = run_mcprun("report", "--csv", "-", "--tap", "-", cwd=quickstart_folder)
     assert (both.code, "another report already goes to stdout" in both.stderr) == (2, True)
 
 
@@ -108,15 +108,15 @@ def test_stdout_is_for_one_report_and_nothing_else(ran: Path) -> None:
         (["--csv", "file/x.csv"], "Error: can't write file/x.csv: "),
     ],
 )
-def test_reports_that_can_not_be_written(ran: Path, args: list[str], message: str) -> None:
-    """Exit 2, and one message."""
-    (ran / "file").touch()
-    done = run_mcprun("report", *args, cwd=ran)
+def test_unwritable_report_is_one_message(quickstart_folder: Path, args: list[str], message: str) -> None:
+    """`mcprun report` exits with 2 and one message."""
+    (quickstart_folder / "file").touch()
+    done = run_mcprun("report", *args, cwd=quickstart_folder)
     assert (done.code, message in done.stderr, "Traceback" in done.stderr) == (2, True, False)
 
 
-def test_a_report_that_can_not_be_written_loses_no_run(tmp_path: Path) -> None:
-    """The run is whole, the other report is there, the message says how to have this one, and CI does not see green."""
+def test_unwritable_report_does_not_affect_the_run(tmp_path: Path) -> None:
+    """The run and the other report are complete, the message names the command to repeat, and the exit code is 3."""
     (tmp_path / "file").touch()
     done = run_mcprun("batch", *QUICKSTART, "--junit", "file/j.xml", "--tap", "t.tap", cwd=tmp_path)
     assert (done.code, done.record["state"], len(done.transcripts)) == (3, "finished", 6)
@@ -127,8 +127,8 @@ def test_a_report_that_can_not_be_written_loses_no_run(tmp_path: Path) -> None:
     assert run_mcprun("batch", "p.jsonl", RAW, "--junit", "file/j.xml", cwd=tmp_path).code == 1
 
 
-def test_reports_of_runs_that_end_early(tmp_path: Path) -> None:
-    """A budget, an interrupt and a resume all end with reports of what there is."""
+def test_reports_are_written_for_runs_that_end_early(tmp_path: Path) -> None:
+    """A run that ends at `--max-failures`, and its resume, both write the report."""
     write_jsonl(tmp_path / "p.jsonl", *(script(("die", {}), id=name) for name in "abc"))
     done = run_mcprun(
         "batch", "p.jsonl", RAW, "--max-failures", "1", "--concurrency", "1", "--tap", "t.tap", cwd=tmp_path
@@ -142,10 +142,10 @@ def test_reports_of_runs_that_end_early(tmp_path: Path) -> None:
     assert "1..4\n" in (tmp_path / "t.tap").read_text()
 
 
-def test_csv_tells_of_each_query(ran: Path) -> None:
-    """One row each, in the order of the prompts, with the numbers of the transcripts and times of the trace."""
-    rows = list(csv.DictReader(io.StringIO(run_mcprun("report", "--csv", "-", cwd=ran).stdout)))
-    data = read_jsonl(ran / "outputs" / "latest" / "transcripts.jsonl")
+def test_csv_has_one_row_per_query(quickstart_folder: Path) -> None:
+    """The rows follow the prompts, with numbers from the transcripts and durations from the trace."""
+    rows = list(csv.DictReader(io.StringIO(run_mcprun("report", "--csv", "-", cwd=quickstart_folder).stdout)))
+    data = read_jsonl(quickstart_folder / "outputs" / "latest" / "transcripts.jsonl")
     assert tuple(rows[0]) == COLUMNS
     assert [(row["id"], row["verdict"], int(row["calls"]), int(row["turns"])) for row in rows] == [
         (one["id"], one["verdict"], len(one["calls"]), len(one["turns"])) for one in data
