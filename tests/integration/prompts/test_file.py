@@ -1,4 +1,4 @@
-"""Every bad line of a prompts file is named at once."""
+"""`mcprun validate` reports every bad line of a prompts file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BAD = (
 )
 
 
-def test_every_bad_line_is_named_in_one_go(tmp_path: Path) -> None:
+def test_every_bad_line_is_reported_at_once(tmp_path: Path) -> None:
     """`mcprun validate` lists each bad line with file, line, field and problem, and exits with 2."""
     (tmp_path / "p.jsonl").write_bytes(BAD)
     done = run_mcprun("validate", "p.jsonl", cwd=tmp_path)
@@ -44,20 +44,20 @@ def test_every_bad_line_is_named_in_one_go(tmp_path: Path) -> None:
     ]
 
 
-def test_stdin_is_called_by_its_name(tmp_path: Path) -> None:
-    """Problems of stdin are told as `<stdin>:LINE`."""
+def test_stdin_is_named_in_messages(tmp_path: Path) -> None:
+    """Problems in prompts from stdin are reported as `<stdin>:LINE`."""
     done = run_mcprun("validate", "-", cwd=tmp_path, input="{}")
     assert (done.code, done.stderr) == (2, "<stdin>:1: prompt: is missing\n")
 
 
-def test_a_good_file_is_said_to_be_good(tmp_path: Path) -> None:
-    """A BOM, CRLF, blank lines and a missing last newline are fine."""
+def test_valid_file_is_summarised(tmp_path: Path) -> None:
+    """A BOM, CRLF, blank lines and a missing final newline are accepted, and the queries are counted."""
     (tmp_path / "p.jsonl").write_bytes(b'\xef\xbb\xbf"one"\r\n\r\n  \n{"prompt": "two", "script": [{"text": "2"}]}')
     done = run_mcprun("validate", "p.jsonl", cwd=tmp_path)
     assert (done.code, done.stdout) == (0, "p.jsonl: 2 queries, 1 with a script\n")
 
 
-def test_numbers_that_are_none_are_bad_lines(tmp_path: Path) -> None:
-    """A number too large to be held is no infinity."""
+def test_number_out_of_range_is_a_bad_line(tmp_path: Path) -> None:
+    """A number too large for a float is a bad line; it is not read as infinity."""
     done = run_mcprun("validate", "-", cwd=tmp_path, input='{"prompt": "x", "metadata": {"n": 1e999}}')
     assert done.stderr == "<stdin>:1: metadata.n: the number 1e999 is too large\n"

@@ -1,4 +1,4 @@
-"""Aliases in queries with patterns."""
+"""Aliases of other formats in queries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mcprun.prompts.query import parse_query
 
 
 @pytest.mark.parametrize(
-    ("line", "same"),
+    ("line", "equivalent"),
     [
         ("Hello", {"prompt": "Hello"}),
         ({"custom_id": "a", "input": "Hello"}, {"id": "a", "prompt": "Hello"}),
@@ -35,6 +35,6 @@ from mcprun.prompts.query import parse_query
         ),
     ],
 )  # fmt: skip
-def test_aliases_mean_the_same(line: Any, same: dict[str, Any]) -> None:
-    """Other formats' names for the same things are read as mcprun's own."""
-    assert parse_query(line) == parse_query(same)
+def test_aliases_are_equivalent_to_mcpruns_keys(line: Any, equivalent: dict[str, Any]) -> None:
+    """Keys and shapes of other formats parse to the same query as mcprun's own."""
+    assert parse_query(line) == parse_query(equivalent)
