@@ -1,4 +1,4 @@
-"""A 401 or 403 of the API costs one query, or ends the run."""
+"""A 401 or 403 from the API is an error of one query, or ends the run."""
 
 from __future__ import annotations
 
@@ -31,14 +31,17 @@ def refusal(
     return Refusal(source, AttemptRef(query, repeat), status, f"no {query}", accepted)
 
 
-def play(notes: Sequence[Source | Refusal], *, was_granted: bool = False) -> tuple[list[str], set[str], str]:
-    """Play successes and refusals. Return what ended the run at once, the queries to run again, and why it stopped."""
+def play(replies: Sequence[Source | Refusal], *, was_granted: bool = False) -> tuple[list[str], set[str], str]:
+    """Apply successes and refusals in order.
+
+    Return the refusals that ended the run at once, the queries to run again, and the reason why the run stopped.
+    """
     run_stop = RunStop()
     access, ended = RunAccess(run_stop, was_granted=was_granted), []
-    for note in notes:
-        if isinstance(note, Source):
-            access.granted(note)
-        elif reported := access.refused(note):
+    for reply in replies:
+        if isinstance(reply, Source):
+            access.granted(reply)
+        elif reported := access.refused(reply):
             ended.append(str(reported))
     return ended, {query for query, _ in run_stop.interrupted}, str(run_stop.reason or "")
 
@@ -47,50 +50,55 @@ A, B, C, D = (refusal(name) for name in "abcd")
 
 
 @pytest.mark.parametrize(
-    ("notes", "ended", "again"),
+    ("replies", "ended", "interrupted"),
     [
         ([A], ["no a"], ""),
         ([MODEL, A, B], [], ""),
         ([MODEL, A, B, C], [], "abc"),
-        ([MODEL, A, B, C, D], [], "abcd"),  # one that was in flight
+        ([MODEL, A, B, C, D], [], "abcd"),  # d was in flight
         ([MODEL, A, B, MODEL, C, D], [], ""),
         ([MODEL, A, B, JUDGE, C, D], [], ""),
-        ([MODEL, A, refusal("a", repeat=2), refusal("a", repeat=3), B], [], ""),  # of two queries only
+        ([MODEL, A, refusal("a", repeat=2), refusal("a", repeat=3), B], [], ""),  # repeats of one query count once
         ([MODEL, refusal("a", JUDGE)], [], ""),
         ([MODEL, refusal("a", JUDGE), MODEL, refusal("b", JUDGE), MODEL, refusal("c", JUDGE)], [], "abc"),
         ([MODEL, refusal("a", JUDGE), JUDGE, refusal("b", JUDGE), MODEL, refusal("c", JUDGE)], [], ""),
-        ([MODEL, refusal("a", OTHER_JUDGE)], ["no a"], ""),  # which has credentials of its own
+        ([MODEL, refusal("a", OTHER_JUDGE)], ["no a"], ""),  # it has its own credentials
         ([refusal("a", accepted=True), B, C], [], "abc"),
     ],
 )
 def test_three_refusals_in_a_row_after_a_success_end_the_run(
-    notes: list[Source | Refusal], ended: list[str], again: str
+    replies: list[Source | Refusal], ended: list[str], interrupted: str
 ) -> None:
-    """Before the first success one does; repeats of a query count once, and the judge has a row of its own."""
-    reason = f"the API refused 3 queries in a row; the last refusal: no {again[2:3]}"
-    assert (ended, set(again), reason if again else "") == play(notes)
+    """Before the first success, a single refusal ends the run.
+
+    Repeats of a query count once, and refusals of the judge are counted separately.
+    """
+    reason = f"the API refused 3 queries in a row; the last refusal: no {interrupted[2:3]}"
+    assert (ended, set(interrupted), reason if interrupted else "") == play(replies)
 
 
 @pytest.mark.parametrize(("status", "ended"), [(401, ["no a"]), (403, [])])
-def test_a_success_of_an_earlier_process_says_nothing_about_new_credentials(status: int, ended: list[str]) -> None:
-    """A 403 is about the request, a 401 about the credentials, which may be others now."""
+def test_success_of_an_earlier_process_does_not_excuse_a_401(status: int, ended: list[str]) -> None:
+    """A 401 ends the run despite an earlier success, as the credentials may have changed; a 403 does not."""
     assert ended == play([refusal("a", status=status)], was_granted=True)[0]
 
 
-def ask(
+def run_queries(
     folder: Path, answer: Callable[[Body], Answer], *args: str, server: Path = RAW, queries: Sequence[Any] = ()
 ) -> Result:
-    """Run queries one after the other, or go on with a run, against an API that answers so."""
+    """Run queries one at a time, or resume the run with `--resume`, against an API that replies with `answer`."""
     if queries:
         write_jsonl(folder / "p.jsonl", *queries)
-    what = ("--resume", "run") if "--resume" in args else ("p.jsonl", str(server), "--out", "run", "--concurrency", "1")
+    source = (
+        ("--resume", "run") if "--resume" in args else ("p.jsonl", str(server), "--out", "run", "--concurrency", "1")
+    )
     with MessagesApi(answer) as api:
         env = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
-        return run_mcprun("batch", *what, *(one for one in args if one != "--resume"), cwd=folder, env=env)
+        return run_mcprun("batch", *source, *(arg for arg in args if arg != "--resume"), cwd=folder, env=env)
 
 
-def refusing(*parts: str, status: int = 403) -> Callable[[Body], Answer]:
-    """Refuse what holds one of these texts in its messages or its model, as a firewall or a provider does."""
+def refuse(*parts: str, status: int = 403) -> Callable[[Body], Answer]:
+    """Return an answer function that refuses requests with one of `parts` in their messages or model."""
 
     def answer(body: Body) -> Answer:
         is_refused = any(part in json.dumps([body["messages"], body["model"]]) for part in parts)
@@ -104,35 +112,35 @@ def queries(*prompts: str, **more: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refusal_of_a_querys_own_model_is_its_error(tmp_path: Path, status: int) -> None:
-    """However many there are, and though nothing has succeeded before: the run goes on."""
+def test_refusal_of_a_querys_own_model_does_not_end_the_run(tmp_path: Path, status: int) -> None:
+    """Refusals of a model that only some queries name are their own errors, even before any success."""
     own = queries("one", "two", "three", "four", model="not-mine")
-    done = ask(tmp_path, refusing("not-mine", status=status), queries=[*own, *queries("five")])
+    done = run_queries(tmp_path, refuse("not-mine", status=status), queries=[*own, *queries("five")])
     assert (done.code, list(done.verdicts.values())) == (3, ["error"] * 4 + ["passed"])
     assert done.record["state"] == "finished"
-    what = "the key" if status == 401 else "the model 'not-mine'"
+    refused = "the key" if status == 401 else "the model 'not-mine'"
     assert done.transcripts[0]["error"] == {
         "kind": "api_refused",
-        "message": f"the API refused {what}: {status} permission_error: Not this one (request req_010000000000000000000001)",
+        "message": f"the API refused {refused}: {status} permission_error: Not this one (request req_010000000000000000000001)",
     }
 
 
-def test_a_refusal_after_a_success_is_the_error_of_its_query(tmp_path: Path) -> None:
-    """A prompt that a firewall refuses costs no other one; a resumed run tries it again without ending either."""
-    done = ask(tmp_path, refusing("DROP"), queries=queries("one", "DROP 1", "DROP 2", "two", "DROP 3"))
+def test_refusal_after_a_success_is_an_error_of_its_query(tmp_path: Path) -> None:
+    """A refused prompt affects no other query, and `--retry-errors` runs it again without ending the run."""
+    done = run_queries(tmp_path, refuse("DROP"), queries=queries("one", "DROP 1", "DROP 2", "two", "DROP 3"))
     assert (done.code, list(done.verdicts.values())) == (3, ["passed", "error", "error", "passed", "error"])
     assert (done.record["state"], done.record["error"], "again" in done.record) == ("finished", None, False)
     assert [event["status"] for event in done.trace if event["event"] == "model_call" and "error" in event] == [403] * 3
-    same = ask(tmp_path, refusing("DROP"), "--resume", "--retry-errors", "--filter", "DROP 1")
-    assert same.code == 2  # which leaves out what is done
-    again = ask(tmp_path, refusing("DROP 2"), "--resume", "--retry-errors")
-    assert (again.code, list(again.verdicts.values())) == (3, ["passed", "passed", "error", "passed", "passed"])
+    filtered = run_queries(tmp_path, refuse("DROP"), "--resume", "--retry-errors", "--filter", "DROP 1")
+    assert filtered.code == 2  # the filter excludes completed queries
+    resumed = run_queries(tmp_path, refuse("DROP 2"), "--resume", "--retry-errors")
+    assert (resumed.code, list(resumed.verdicts.values())) == (3, ["passed", "passed", "error", "passed", "passed"])
 
 
-def test_three_queries_in_a_row_end_the_run_and_resume_runs_them_again(tmp_path: Path) -> None:
-    """Nothing new starts; exit code, JUnit, the last lines and run.json agree, and the rest is skipped."""
+def test_three_refused_queries_in_a_row_end_the_run(tmp_path: Path) -> None:
+    """No new query starts; exit code, JUnit, stderr and run.json agree, and a resume runs the refused queries again."""
     prompts = ["one", "DROP 0", "two", "DROP 1", "DROP 2", "DROP 3", "three", "four"]
-    done = ask(tmp_path, refusing("DROP"), "--junit", "junit.xml", queries=queries(*prompts))
+    done = run_queries(tmp_path, refuse("DROP"), "--junit", "junit.xml", queries=queries(*prompts))
     expected = ["passed", "error", "passed", "error", "error", "error", "skipped", "skipped"]
     assert (done.code, list(done.verdicts.values())) == (3, expected)
     message = "the API refused 3 queries in a row; the last refusal: the API refused the key: 403"
@@ -143,27 +151,30 @@ def test_three_queries_in_a_row_end_the_run_and_resume_runs_them_again(tmp_path:
     assert done.transcripts[-1]["error"]["message"].startswith(f"not started: {message}")
     assert done.stderr.rstrip().endswith("Resume with: mcprun batch --resume run")
     suite = JUnitXml.fromfile(str(tmp_path / "junit.xml"))
-    assert (suite.errors, suite.skipped, suite.failures) == (4 + 1, 2, 0)  # and the run itself
-    again = ask(tmp_path, refusing("DROP 0"), "--resume")
-    assert (again.code, [one for one, verdict in again.verdicts.items() if verdict != "passed"]) == (3, ["DROP 0"])
-    assert (again.record["state"], again.record["error"], "again" in again.record) == ("finished", None, False)
+    assert (suite.errors, suite.skipped, suite.failures) == (4 + 1, 2, 0)  # 4 queries and the run itself
+    resumed = run_queries(tmp_path, refuse("DROP 0"), "--resume")
+    assert (resumed.code, [one for one, verdict in resumed.verdicts.items() if verdict != "passed"]) == (3, ["DROP 0"])
+    assert (resumed.record["state"], resumed.record["error"], "again" in resumed.record) == ("finished", None, False)
 
 
-def test_a_row_at_the_end_of_the_file_is_run_again_as_well(tmp_path: Path) -> None:
-    """Nothing is left to skip, and the run is not finished all the same; a resumed one that is refused again neither."""
-    done = ask(tmp_path, refusing("DROP"), queries=queries("one", "DROP 1", "DROP 2", "DROP 3"))
+def test_refusals_at_the_end_of_the_file_are_run_again(tmp_path: Path) -> None:
+    """Three refusals in a row leave the run interrupted even if no query is left to skip.
+
+    A resume that is refused again leaves it interrupted too.
+    """
+    done = run_queries(tmp_path, refuse("DROP"), queries=queries("one", "DROP 1", "DROP 2", "DROP 3"))
     assert (done.code, done.record["state"], done.record["error"]["kind"]) == (3, "interrupted", "api_refused")
-    same = ask(tmp_path, refusing("DROP"), "--resume")
-    assert (same.code, same.record["state"], len(same.record["again"])) == (3, "interrupted", 3)
-    cut = ask(tmp_path, lambda _: error(401, "authentication_error", "Expired"), "--resume")
-    assert (cut.code, list(cut.verdicts.values())) == (3, ["passed", "skipped", "error", "error"])
-    assert cut.record["again"] == [["DROP 2", 1], ["DROP 3", 1]]
-    again = ask(tmp_path, refusing(), "--resume")
-    assert (again.code, set(again.verdicts.values())) == (0, {"passed"})
+    refused = run_queries(tmp_path, refuse("DROP"), "--resume")
+    assert (refused.code, refused.record["state"], len(refused.record["again"])) == (3, "interrupted", 3)
+    unauthorized = run_queries(tmp_path, lambda _: error(401, "authentication_error", "Expired"), "--resume")
+    assert (unauthorized.code, list(unauthorized.verdicts.values())) == (3, ["passed", "skipped", "error", "error"])
+    assert unauthorized.record["again"] == [["DROP 2", 1], ["DROP 3", 1]]
+    resumed = run_queries(tmp_path, refuse(), "--resume")
+    assert (resumed.code, set(resumed.verdicts.values())) == (0, {"passed"})
 
 
 def test_queries_in_flight_finish(tmp_path: Path) -> None:
-    """Three refusals in a row cancel nothing that is paid for: a query that has begun before ends after them."""
+    """Three refusals in a row do not cancel a query in flight, which ends after them and passes."""
     has_begun, transcripts = threading.Event(), tmp_path / "run" / "transcripts.jsonl"
 
     def answer(body: Body) -> Answer:
@@ -186,21 +197,23 @@ def test_queries_in_flight_finish(tmp_path: Path) -> None:
     assert (done.code, list(done.verdicts.values())) == (3, expected)
 
 
-def test_a_judge_that_is_refused_is_the_error_of_its_query(tmp_path: Path) -> None:
-    """The model is answered between: the judge has a row of its own, and the run ends with the third."""
-    judged = queries("one", "two", "three", "four", expect={"judge": "It is polite."})
-    done = ask(tmp_path, refusing("claude-grader"), "--judge-model", "claude-grader", queries=judged)
+def test_refused_judge_is_an_error_of_its_query(tmp_path: Path) -> None:
+    """Refusals of the judge are counted separately from the model's successes, and the third in a row ends the run."""
+    graded = queries("one", "two", "three", "four", expect={"judge": "It is polite."})
+    done = run_queries(tmp_path, refuse("claude-grader"), "--judge-model", "claude-grader", queries=graded)
     assert (done.code, list(done.verdicts.values())) == (3, ["error"] * 3 + ["skipped"])
     assert done.transcripts[0]["error"]["message"].startswith(
         "the request to the judge failed: the API refused the model 'claude-grader': 403"
     )
     verdict = text(json.dumps({"reason": "It is.", "passed": True}))
-    again = ask(tmp_path, lambda body: verdict if body["model"] == "claude-grader" else text("Fine."), "--resume")
-    assert (again.code, set(again.verdicts.values())) == (0, {"passed"})
+    resumed = run_queries(
+        tmp_path, lambda body: verdict if body["model"] == "claude-grader" else text("Fine."), "--resume"
+    )
+    assert (resumed.code, set(resumed.verdicts.values())) == (0, {"passed"})
 
 
-def test_sampling_that_is_refused_is_the_error_of_its_query(tmp_path: Path) -> None:
-    """The server hears of it, and the query does not go on as if nothing had happened."""
+def test_refused_sampling_is_an_error_of_its_query(tmp_path: Path) -> None:
+    """If the API refuses a sampling request, its query ends with an error."""
 
     def answer(body: Body) -> Answer:
         is_sampled = "tools" not in body
@@ -208,22 +221,24 @@ def test_sampling_that_is_refused_is_the_error_of_its_query(tmp_path: Path) -> N
             return DENIED
         return calls(("ponder", {"question": "Why?"})) if len(body["messages"]) == 1 else text("Fine.")
 
-    done = ask(tmp_path, answer, "--max-sampling", "1", server=SERVERS / "asking.py", queries=queries("one", "two"))
+    done = run_queries(
+        tmp_path, answer, "--max-sampling", "1", server=SERVERS / "asking.py", queries=queries("one", "two")
+    )
     assert (done.code, list(done.verdicts.values())) == (3, ["error", "error"])
     assert done.transcripts[0]["error"]["message"].startswith("the API refused the key: 403")
 
 
-def test_a_batch_whose_key_was_accepted_refuses_single_requests(tmp_path: Path) -> None:
-    """Whichever result is read first: the batch itself is a success."""
+def test_refused_request_in_a_batch_is_an_error_of_its_query(tmp_path: Path) -> None:
+    """An accepted batch counts as a success, whichever of its results is read first."""
     flags = ("--batch-api", "--batch-wait", "600", "--batch-poll", "0.05")
-    done = ask(tmp_path, refusing("DROP"), *flags, queries=queries("one", "two", "DROP 1"))
+    done = run_queries(tmp_path, refuse("DROP"), *flags, queries=queries("one", "two", "DROP 1"))
     assert (done.code, list(done.verdicts.values())) == (3, ["passed", "passed", "error"])
     assert done.record["state"] == "finished"
 
 
-def test_a_chat_goes_on_after_a_refusal(tmp_path: Path) -> None:
-    """Later messages of the same conversation are sent; only a first request that is refused ends the chat."""
-    with MessagesApi(refusing("DROP")) as api:
+def test_chat_continues_after_a_refusal(tmp_path: Path) -> None:
+    """A refusal ends a chat only if it is the first request; later messages are still sent."""
+    with MessagesApi(refuse("DROP")) as api:
         env = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url, "XDG_STATE_HOME": str(tmp_path)}
         typed = "Hi\nDROP 1\nDROP 2\nDROP 3\nAnd now?\n"
         done = run_mcprun("chat", RAW, cwd=tmp_path, env=env, input=typed)

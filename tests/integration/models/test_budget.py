@@ -18,10 +18,10 @@ from tests.support.prices import priced
 MILLION = 1_000_000
 
 
-def spending(
+def run_with_usage(
     mcprun: Forks, folder: Path, *flags: str, usage: Body | None, resume: bool = False, queries: int = 8
 ) -> Result:
-    """Run queries of two turns, each of which takes so many tokens, one query after the other."""
+    """Run queries of two turns one at a time, where each turn reports `usage`."""
 
     def answer(body: Body) -> Answer:
         content = (
@@ -33,16 +33,16 @@ def spending(
     write_jsonl(folder / "p.jsonl", *({"id": f"q{n}", "prompt": f"Query {n}"} for n in range(queries)))
     with MessagesApi(answer) as api:
         env = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
-        what = ("--resume", "run") if resume else ("p.jsonl", RAW, "--concurrency", "1", "--out", "run")
-        return mcprun.run("batch", *what, *flags, cwd=folder, env=env)
+        source = ("--resume", "run") if resume else ("p.jsonl", RAW, "--concurrency", "1", "--out", "run")
+        return mcprun.run("batch", *source, *flags, cwd=folder, env=env)
 
 
 TEN = {"input_tokens": 4, "output_tokens": 3, "cache_creation_input_tokens": 2, "cache_read_input_tokens": 1}
 
 
-def test_a_budget_of_tokens(mcprun: Forks, tmp_path: Path) -> None:
-    """It ends the run in the middle of a query, which is told and not counted as tried; a resume counts what was spent."""
-    done = spending(mcprun, tmp_path, "--budget-tokens", "50", usage=TEN)
+def test_token_budget_ends_the_run(mcprun: Forks, tmp_path: Path) -> None:
+    """At `--budget-tokens` the run stops within a query, which is skipped; a resume counts the tokens spent before."""
+    done = run_with_usage(mcprun, tmp_path, "--budget-tokens", "50", usage=TEN)
     assert done.code == 3
     assert list(done.verdicts.values()) == ["passed"] * 2 + ["skipped"] * 6
     cut, untried = done.transcripts[2:4]
@@ -50,17 +50,17 @@ def test_a_budget_of_tokens(mcprun: Forks, tmp_path: Path) -> None:
     assert untried["error"]["message"] == "not started: the run has spent 50 of 50 tokens (--budget-tokens)"
     assert "Error: the run has spent 50 of 50 tokens" in done.stderr
     assert "mcprun batch --resume run" in done.stderr
-    again = spending(mcprun, tmp_path, "--budget-tokens", "80", usage=TEN, resume=True)
+    resumed = run_with_usage(mcprun, tmp_path, "--budget-tokens", "80", usage=TEN, resume=True)
     assert (
-        list(again.verdicts.values()) == ["passed"] * 3 + ["skipped"] * 5
+        list(resumed.verdicts.values()) == ["passed"] * 3 + ["skipped"] * 5
     )  # the cut query's turn was paid for as well
-    whole = spending(mcprun, tmp_path, "--budget-tokens", "999", usage=TEN, resume=True)
-    assert (whole.code, set(whole.verdicts.values())) == (0, {"passed"})
-    assert whole.record["counts"]["usage"]["input_tokens"] == 4 * 16
+    completed = run_with_usage(mcprun, tmp_path, "--budget-tokens", "999", usage=TEN, resume=True)
+    assert (completed.code, set(completed.verdicts.values())) == (0, {"passed"})
+    assert completed.record["counts"]["usage"]["input_tokens"] == 4 * 16
 
 
-def test_lanes_share_a_budget(mcprun: Forks, tmp_path: Path) -> None:
-    """At concurrency 32 a budget for four replies pays four: each reserves what it is expected to take."""
+def test_concurrent_queries_share_a_budget(mcprun: Forks, tmp_path: Path) -> None:
+    """At concurrency 32, a budget for four replies pays for four: each request reserves its expected tokens."""
     write_jsonl(tmp_path / "p.jsonl", *({"id": f"q{n}", "prompt": f"Query {n}"} for n in range(10, 42)))
     with MessagesApi(lambda _: {**text("x"), "usage": {"input_tokens": 900, "output_tokens": 100}}) as api:
         env = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
@@ -71,34 +71,34 @@ def test_lanes_share_a_budget(mcprun: Forks, tmp_path: Path) -> None:
     assert done.record["error"]["message"] == "the run has spent 4,000 of 4,000 tokens (--budget-tokens)"
 
 
-def test_a_budget_of_dollars(mcprun: Forks, tmp_path: Path) -> None:
-    """It is counted with each model's own price."""
+def test_dollar_budget_ends_the_run(mcprun: Forks, tmp_path: Path) -> None:
+    """`--budget-usd` counts each reply at its model's price."""
     cost = priced(input_tokens=4, output_tokens=3, cache_creation_input_tokens=2, cache_read_input_tokens=1)
-    done = spending(mcprun, tmp_path, "--budget-usd", f"{cost * 5.5:.9f}", usage=TEN)
+    done = run_with_usage(mcprun, tmp_path, "--budget-usd", f"{cost * 5.5:.9f}", usage=TEN)
     assert (done.code, list(done.verdicts.values())) == (3, ["passed"] * 3 + ["skipped"] * 5)
     assert " (--budget-usd)" in done.stderr
 
 
-def test_a_budget_of_dollars_counts_the_hour_in_the_cache(mcprun: Forks, tmp_path: Path) -> None:
-    """A reply that wrote a million tokens for an hour costs $4 and not $2.50; the transcript and the trace keep the split."""
+def test_dollar_budget_counts_one_hour_cache_writes(mcprun: Forks, tmp_path: Path) -> None:
+    """A million tokens written to the one-hour cache cost $4, not $2.50; transcript and trace keep the split."""
     split = {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": MILLION}
     usage = {**dict.fromkeys(TEN, 0), "cache_creation_input_tokens": MILLION, "cache_creation": split}
-    done = spending(mcprun, tmp_path, "--budget-usd", "3", usage=usage, queries=2)
+    done = run_with_usage(mcprun, tmp_path, "--budget-usd", "3", usage=usage, queries=2)
     assert (done.code, done.transcripts[0]["verdict"]) == (3, "skipped")
     assert "the run has spent $4.0000 of $3.0000 (--budget-usd)" in done.stderr
     assert done.transcripts[0]["usage"]["cache_creation"] == split
     assert [event["usage"]["cache_creation"] for event in done.trace if event["event"] == "model_call"] == [split]
 
 
-def test_tokens_that_nobody_counted(mcprun: Forks, tmp_path: Path) -> None:
-    """A reply without usage counts with all that it may have taken, and is warned of once."""
-    done = spending(mcprun, tmp_path, "--budget-tokens", "3500", "--max-tokens", "1000", usage=None)
+def test_reply_without_usage_counts_its_maximum(mcprun: Forks, tmp_path: Path) -> None:
+    """A reply without usage counts with the tokens it may have taken at most, and one warning is printed."""
+    done = run_with_usage(mcprun, tmp_path, "--budget-tokens", "3500", "--max-tokens", "1000", usage=None)
     assert list(done.verdicts.values())[:2] == ["passed", "skipped"]
     assert done.stderr.count("reports no token usage") == 1
 
 
-def test_prices_that_are_not_installed(tmp_path: Path) -> None:
-    """`--budget-usd` without the package is refused before anything runs, and says what to install."""
+def test_budget_usd_requires_the_prices_package(tmp_path: Path) -> None:
+    """Without genai-prices, `--budget-usd` is refused before anything runs, and the message names the extra."""
     write_jsonl(tmp_path / "p.jsonl", script())
     hidden = "import sys; sys.modules['genai_prices'] = None; from mcprun.cli import main; main()"
     command = [sys.executable, "-c", hidden, "batch", "p.jsonl", str(RAW), "--budget-usd", "1"]
@@ -107,15 +107,15 @@ def test_prices_that_are_not_installed(tmp_path: Path) -> None:
     assert done.stderr == "Error: --budget-usd needs prices: pip install 'mcprun[prices]'\n"
 
 
-def test_a_recording_costs_nothing(mcprun: Forks, tmp_path: Path) -> None:
-    """A replay repeats the tokens of its recording, and has no budget to spend."""
-    spending(mcprun, tmp_path, usage=TEN, queries=3)
+def test_replay_spends_no_budget(mcprun: Forks, tmp_path: Path) -> None:
+    """A replay repeats the recorded usage, but spends nothing of a budget."""
+    run_with_usage(mcprun, tmp_path, usage=TEN, queries=3)
     done = mcprun.run("batch", "p.jsonl", RAW, "--model", "replay:run", "--budget-tokens", "1", cwd=tmp_path)
     assert (done.code, set(done.verdicts.values())) == (0, {"passed"})
 
 
-def test_too_many_failures(mcprun: Forks, tmp_path: Path) -> None:
-    """Failures and errors count alike; what is in flight then ends by itself, and no more is started."""
+def test_max_failures_ends_the_run(mcprun: Forks, tmp_path: Path) -> None:
+    """Failures and errors both count towards `--max-failures`; afterwards no query starts."""
     queries = [script(("ok", {}), id=f"q{number}") for number in range(9)]
     queries[1]["expect"] = {"text": {"contains": "no"}}
     queries[3]["script"] = [{"calls": [{"tool": "die"}]}]
@@ -125,23 +125,23 @@ def test_too_many_failures(mcprun: Forks, tmp_path: Path) -> None:
     assert (done.code, list(done.verdicts.values())) == (1, ["passed", "failed", "passed", "error"] + ["skipped"] * 5)
     assert "Error: queries that did not pass: 2 (--max-failures 2)" in done.stderr
     assert mcprun.run("batch", "--resume", "run", cwd=tmp_path).bytes == done.bytes
-    again = mcprun.run("batch", "--resume", "run", "--max-failures", "3", cwd=tmp_path)
-    assert list(again.verdicts.values()) == ["passed", "failed", "passed", "error"] + ["passed"] * 5
+    resumed = mcprun.run("batch", "--resume", "run", "--max-failures", "3", cwd=tmp_path)
+    assert list(resumed.verdicts.values()) == ["passed", "failed", "passed", "error"] + ["passed"] * 5
 
 
-@pytest.mark.parametrize(("limit", "stop", "made"), [(5, "end_turn", 5), (4, "max_calls", 2)])
-def test_too_many_calls(mcprun: Forks, tmp_path: Path, limit: int, stop: str, made: int) -> None:
-    """A query that asks for more calls than it may make fails, and none of that turn's calls is made."""
+@pytest.mark.parametrize(("limit", "stop", "count"), [(5, "end_turn", 5), (4, "max_calls", 2)])
+def test_query_with_too_many_calls_fails(mcprun: Forks, tmp_path: Path, limit: int, stop: str, count: int) -> None:
+    """A query that exceeds `--max-calls` fails, and none of that turn's calls is made."""
     turns: list[dict[str, Any]] = [{"calls": [{"tool": "ok"}] * 2}, {"calls": [{"tool": "ok"}] * 3}, {"text": "x"}]
     write_jsonl(tmp_path / "p.jsonl", {"id": "q", "prompt": "x", "script": turns})
     done = mcprun.run("batch", "p.jsonl", RAW, "--max-calls", str(limit), cwd=tmp_path)
     (one,) = done.transcripts
-    assert (one["stop"], len(one["calls"])) == (stop, made)
+    assert (one["stop"], len(one["calls"])) == (stop, count)
     assert one["verdict"] == ("passed" if stop == "end_turn" else "failed")
 
 
-def test_a_budget_lets_paid_requests_end(mcprun: Forks, tmp_path: Path) -> None:
-    """What is in flight when the budget is met still counts: its answers are paid for."""
+def test_requests_in_flight_finish_when_the_budget_is_spent(mcprun: Forks, tmp_path: Path) -> None:
+    """Requests in flight when the budget is spent finish, and their replies are recorded."""
     write_jsonl(tmp_path / "p.jsonl", *({"id": f"q{n}", "prompt": f"Query {n}"} for n in range(4)))
     with MessagesApi(lambda body: text("x") if turn_of(body) else calls(("ok", {}))) as api:
         env = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
@@ -152,14 +152,14 @@ def test_a_budget_lets_paid_requests_end(mcprun: Forks, tmp_path: Path) -> None:
     assert any(one["calls"] for one in done.transcripts)
 
 
-def test_what_waits_for_its_turn_is_not_asked_any_more(mcprun: Forks, tmp_path: Path) -> None:
-    """Requests that a rate limit holds back when the budget is spent are never sent."""
+def test_throttled_requests_are_not_sent_after_the_budget_is_spent(mcprun: Forks, tmp_path: Path) -> None:
+    """Requests that are waiting for the rate limit when the budget is spent are never sent."""
     write_jsonl(tmp_path / "p.jsonl", *({"id": f"q{n}", "prompt": f"Query {n}"} for n in range(12)))
-    seen = Counter[str]()
+    counter = Counter[str]()
 
     def answer(body: Body) -> Answer:
-        seen["all"] += 1
-        first = seen["all"] <= 12
+        counter["all"] += 1
+        first = counter["all"] <= 12
         return error(429, "rate_limit_error", "Slow down", headers={"retry-after-ms": "200"}) if first else content
 
     content = {**text("x"), "usage": {"input_tokens": 10, "output_tokens": 10}}
@@ -172,17 +172,17 @@ def test_what_waits_for_its_turn_is_not_asked_any_more(mcprun: Forks, tmp_path: 
     assert paid <= 6  # those that were in flight together; half of twelve, since the API had throttled
 
 
-def test_a_resume_remembers_what_was_spent(mcprun: Forks, tmp_path: Path) -> None:
-    """Also on queries that were cut off, which leave no transcript to count."""
-    first = spending(mcprun, tmp_path, "--budget-tokens", "15", usage=TEN)
+def test_resume_counts_replies_of_skipped_queries(mcprun: Forks, tmp_path: Path) -> None:
+    """A resume also counts replies to queries that were cut off and left no usage in a transcript."""
+    first = run_with_usage(mcprun, tmp_path, "--budget-tokens", "15", usage=TEN)
     assert list(first.verdicts.values())[:2] == ["passed", "skipped"]
-    again = spending(mcprun, tmp_path, usage=TEN, resume=True)
-    assert (again.code, again.bytes.count(b"passed") - first.bytes.count(b"passed"), again.trace[-1]["event"]) == (
+    resumed = run_with_usage(mcprun, tmp_path, usage=TEN, resume=True)
+    assert (resumed.code, resumed.bytes.count(b"passed") - first.bytes.count(b"passed"), resumed.trace[-1]["event"]) == (
         3, 0, "server_exit"
     )  # fmt: skip
 
 
-def test_tokens_below_nothing_are_no_answer(mcprun: Forks, tmp_path: Path) -> None:
-    """A count that would give money back is one that can't be read."""
-    done = spending(mcprun, tmp_path, "--no-retry", usage={"input_tokens": -5, "output_tokens": 5}, queries=1)
+def test_negative_usage_is_an_error(mcprun: Forks, tmp_path: Path) -> None:
+    """A reply with a negative token count is an error of the API."""
+    done = run_with_usage(mcprun, tmp_path, "--no-retry", usage={"input_tokens": -5, "output_tokens": 5}, queries=1)
     assert done.transcripts[0]["error"]["kind"] == "api_error"

@@ -19,8 +19,8 @@ KINDS = SERVERS / "kinds.py"
 RAW = SERVERS / "raw.py"
 
 
-def test_a_key_means_claude(tmp_path: Path) -> None:
-    """With a key the very same command asks Claude, with tools, caching and a bound on the reply."""
+def test_api_key_selects_claude(tmp_path: Path) -> None:
+    """With an API key, the same command uses Claude, with tools, caching and a bound on the reply."""
     conversation = {"Greet Ada.": [calls(("structured", {"name": "Ada"}), text="One moment."), text("She is greeted.")]}
     with MessagesApi(scripted(conversation)) as api:
         done = ask(tmp_path, api, KINDS, queries=("Greet Ada.",))
@@ -31,15 +31,15 @@ def test_a_key_means_claude(tmp_path: Path) -> None:
     assert first["max_tokens"] == 16000
     assert first["cache_control"] == {"type": "ephemeral"}
     assert [tool.get("cache_control") for tool in first["tools"]] == [None] * (len(first["tools"]) - 1) + [
-        {"type": "ephemeral"}  # what all queries share is written where each can read it
+        {"type": "ephemeral"}  # all queries share the cached prefix of tools
     ]
     assert [tool["name"] for tool in first["tools"]] == sorted(tool["name"] for tool in first["tools"])
     assert first["tools"] == second["tools"]
     assert [sent["role"] for sent in second["messages"]] == ["user", "assistant", "user"]
 
 
-def test_messages_are_what_went_over_the_wire(tmp_path: Path) -> None:
-    """The transcript's messages are those of the last request, and the answer to it."""
+def test_transcript_has_the_messages_that_were_sent(tmp_path: Path) -> None:
+    """The transcript's messages are those of the last request, followed by the reply to it."""
     conversation = {"Hi": [calls(("echo", {"text": "a"}), ("echo", {"text": "b"})), text("Both.")]}
     with MessagesApi(scripted(conversation)) as api:
         done = ask(tmp_path, api, KINDS, queries=("Hi",))
@@ -47,25 +47,25 @@ def test_messages_are_what_went_over_the_wire(tmp_path: Path) -> None:
     assert messages[:-1] == api.requests[-1].body["messages"]
     assert messages[-1]["content"] == [{"type": "text", "text": "Both."}]
     results = messages[2]["content"]
-    assert [block["content"][0]["text"] for block in results] == ["a", "b"]  # all of a turn's, in one message
+    assert [block["content"][0]["text"] for block in results] == ["a", "b"]  # all results of a turn are in one message
 
 
 def test_usage_is_summed_over_turns(tmp_path: Path) -> None:
-    """Tokens are those of every turn, in the transcript and in the run's counts."""
+    """The transcript and the run's counts have the token usage of all turns."""
     kinds = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-    used = [dict(zip(kinds, numbers, strict=True)) for numbers in ((10, 1, 3, 0), (20, 2, 0, 3))]
-    conversation = {"Hi": [calls(("echo", {"text": "a"})) | {"usage": used[0]}, text("ok") | {"usage": used[1]}]}
+    usages = [dict(zip(kinds, numbers, strict=True)) for numbers in ((10, 1, 3, 0), (20, 2, 0, 3))]
+    conversation = {"Hi": [calls(("echo", {"text": "a"})) | {"usage": usages[0]}, text("ok") | {"usage": usages[1]}]}
     with MessagesApi(scripted(conversation)) as api:
         done = ask(tmp_path, api, KINDS, queries=("Hi",))
     total = dict(zip(kinds, (30, 3, 3, 3), strict=True))
-    assert [turn["usage"] for turn in done.transcripts[0]["turns"]] == used
+    assert [turn["usage"] for turn in done.transcripts[0]["turns"]] == usages
     assert done.transcripts[0]["usage"] == total
     assert done.record["counts"]["usage"] == total
     assert "36 / 3" in done.stdout
 
 
-def test_a_run_with_claude_is_a_recording(tmp_path: Path) -> None:
-    """Played back without a key, a run gives the same bytes, thinking blocks, pauses, usage and all."""
+def test_run_with_claude_can_be_replayed(tmp_path: Path) -> None:
+    """A replay without a key gives the same bytes, including thinking blocks, pauses and usage."""
     thinking = {"type": "thinking", "thinking": "Hm.", "signature": "c2lnbmVk"}
     conversation = {
         "Hi": [
@@ -89,26 +89,26 @@ def test_a_run_with_claude_is_a_recording(tmp_path: Path) -> None:
     ("stop_reason", "code"),
     [("end_turn", 0), ("stop_sequence", 0), ("max_tokens", 1), ("refusal", 1), ("model_context_window_exceeded", 1)],
 )
-def test_stop_reasons_are_recorded_as_themselves(tmp_path: Path, stop_reason: str, code: int) -> None:
-    """A model that ended its turn passes; one that was cut short fails, and the check says by what."""
+def test_stop_reasons_are_recorded_unchanged(tmp_path: Path, stop_reason: str, code: int) -> None:
+    """A reply that ended its turn passes, and one that was cut short or refused fails."""
     with MessagesApi(lambda _: message([{"type": "text", "text": "x"}], stop_reason=stop_reason)) as api:
         done = ask(tmp_path, api, RAW)
     assert (done.code, done.transcripts[0]["stop"]) == (code, stop_reason)
 
 
-def test_a_call_cut_short_is_not_made(tmp_path: Path) -> None:
-    """A `tool_use` that came with `max_tokens` may be half of what was meant, and is never sent to the server."""
+def test_truncated_call_is_not_made(tmp_path: Path) -> None:
+    """A `tool_use` block in a reply that stopped at `max_tokens` may be incomplete, and is not sent to the server."""
     with MessagesApi(lambda _: calls(("echo", {"te": ""})) | {"stop_reason": "max_tokens"}) as api:
         done = ask(tmp_path, api, KINDS)
     assert (done.transcripts[0]["stop"], done.transcripts[0]["calls"]) == ("max_tokens", [])
 
 
-def test_every_kind_of_content_is_told_in_blocks_that_the_api_takes(tmp_path: Path) -> None:
-    """Text, image, audio, link, embedded text and blobs, structured content, nothing, an error."""
+def test_every_kind_of_content_becomes_blocks_that_the_api_accepts(tmp_path: Path) -> None:
+    """Text, images, audio, links, embedded resources, structured content, empty results and errors are converted."""
     tools = ["echo", "image", "drawing", "audio", "link", "embedded_text", "embedded_pdf", "embedded_blob",
              "structured", "empty", "fails"]  # fmt: skip
-    given: dict[str, Body] = {"echo": {"text": "a"}, "structured": {"name": "Ada"}, "fails": {"why": "x"}}
-    with MessagesApi(scripted({"All": [calls(*((tool, given.get(tool, {})) for tool in tools)), text("ok")]})) as api:
+    inputs: dict[str, Body] = {"echo": {"text": "a"}, "structured": {"name": "Ada"}, "fails": {"why": "x"}}
+    with MessagesApi(scripted({"All": [calls(*((tool, inputs.get(tool, {})) for tool in tools)), text("ok")]})) as api:
         done = ask(tmp_path, api, KINDS, "--allow-tool-errors", queries=("All",))
     assert (done.code, done.stderr.count("error")) == (0, 0)
     contents = dict(zip(tools, api.requests[1].body["messages"][2]["content"], strict=True))
@@ -126,8 +126,8 @@ def test_every_kind_of_content_is_told_in_blocks_that_the_api_takes(tmp_path: Pa
     assert contents["fails"]["is_error"] is True
 
 
-def test_odd_tools_reach_the_api_in_its_own_alphabet(tmp_path: Path) -> None:
-    """The API takes the mapped list of tools, and calls are mapped back to the server's names and keys."""
+def test_unusual_tool_names_are_mapped_for_the_api(tmp_path: Path) -> None:
+    """Names and keys that the API does not accept are mapped, and calls are mapped back for the server."""
 
     def answer(body: Body) -> Answer:
         if len(body["messages"]) > 1:
@@ -147,8 +147,8 @@ def test_odd_tools_reach_the_api_in_its_own_alphabet(tmp_path: Path) -> None:
     ]
 
 
-def test_parameters_of_flags_and_queries(tmp_path: Path) -> None:
-    """`--model`, `--max-tokens` and `--system` reach the API, and a query's own come first."""
+def test_query_overrides_flags_for_the_request(tmp_path: Path) -> None:
+    """`--model`, `--max-tokens` and `--system` reach the API, and a query's own values override them."""
     own = {"prompt": "Own", "model": "claude-haiku-5-5", "max_tokens": 5, "system": "Be brief."}
     with MessagesApi(lambda _: text("ok")) as api:
         flags = ("--model", "claude-opus-5-5", "--max-tokens", "99", "--system", "Be kind.", "--concurrency", "1")
@@ -158,8 +158,8 @@ def test_parameters_of_flags_and_queries(tmp_path: Path) -> None:
     assert sent == [("claude-opus-5-5", 99, "Be kind."), ("claude-haiku-5-5", 5, "Be brief.")]
 
 
-def test_the_key_may_stand_in_dotenv_and_the_url_in_a_flag(tmp_path: Path) -> None:
-    """`.env` in the folder brings the key, `--base-url` the endpoint, `MCPRUN_MODEL` the model."""
+def test_key_from_dotenv_and_url_from_a_flag(tmp_path: Path) -> None:
+    """The key is read from `.env`, the endpoint from `--base-url`, and the model from `MCPRUN_MODEL`."""
     (tmp_path / ".env").write_text(f"ANTHROPIC_API_KEY={KEY}\n")
     prompts = write_jsonl(tmp_path / "p.jsonl", "Hello?")
     with MessagesApi(lambda _: text("ok")) as api:
@@ -168,8 +168,8 @@ def test_the_key_may_stand_in_dotenv_and_the_url_in_a_flag(tmp_path: Path) -> No
     assert (done.code, api.requests[0].body["model"]) == (0, "local-model")
 
 
-def test_the_environment_comes_before_dotenv(tmp_path: Path) -> None:
-    """What is set in the environment is meant, whatever `.env` says; a token serves in place of a key."""
+def test_environment_overrides_dotenv(tmp_path: Path) -> None:
+    """Variables of the environment override `.env`, and an auth token replaces a key."""
     (tmp_path / ".env").write_text("ANTHROPIC_AUTH_TOKEN=sk-ant-wrong\nMCPRUN_MODEL=wrong\n")
     prompts = write_jsonl(tmp_path / "p.jsonl", "Hello?")
     with MessagesApi(lambda _: text("ok")) as api:
@@ -179,7 +179,7 @@ def test_the_environment_comes_before_dotenv(tmp_path: Path) -> None:
 
 
 def test_the_key_is_in_no_file_and_no_message(tmp_path: Path) -> None:
-    """Nothing that a run writes or prints holds the key, nor does the server's environment."""
+    """The key appears in nothing that a run writes or prints, nor in the server's environment."""
     with MessagesApi(lambda _: text("ok")) as api:
         done = ask(tmp_path, api, SERVERS / "environment.py")
     assert done.code == 0
@@ -213,8 +213,10 @@ def test_the_key_is_in_no_file_and_no_message(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_an_api_that_fails_is_an_error_of_the_query(tmp_path: Path, answer: HttpReply, kind: str, message: str) -> None:
-    """What the API fails with becomes an error with a kind, exit 3, and is never a pass."""
+def test_failure_of_the_api_is_an_error_of_the_query(
+    tmp_path: Path, answer: HttpReply, kind: str, message: str
+) -> None:
+    """A failed request or an invalid response is an error of its kind with exit code 3, never a pass."""
     with MessagesApi(lambda _: answer) as api:
         done = ask(tmp_path, api, RAW, "--no-retry")
     assert (done.code, list(done.verdicts.values())) == (3, ["error"])
@@ -223,14 +225,14 @@ def test_an_api_that_fails_is_an_error_of_the_query(tmp_path: Path, answer: Http
     assert kind in done.stderr
 
 
-def test_an_api_that_is_not_there_is_named(tmp_path: Path) -> None:
-    """The message says where nobody answered, without what is secret in the URL."""
+def test_unreachable_api_is_named_without_secrets(tmp_path: Path) -> None:
+    """The message names the URL that could not be reached, with its credentials redacted."""
     prompts = write_jsonl(tmp_path / "p.jsonl", "Hello?")
-    place = f"127.0.0.1:{free_port()}"
-    flags = ("--base-url", f"http://me:s3cret@{place}/gateway", "--no-retry")
+    address = f"127.0.0.1:{free_port()}"
+    flags = ("--base-url", f"http://me:s3cret@{address}/gateway", "--no-retry")
     done = run_mcprun("batch", prompts, RAW, *flags, cwd=tmp_path, env={"ANTHROPIC_API_KEY": KEY})
     expected = (
-        f"no connection to the API at http://[redacted]@{place}/gateway/v1/messages: All connection attempts failed"
+        f"no connection to the API at http://[redacted]@{address}/gateway/v1/messages: All connection attempts failed"
     )
     assert (done.code, done.transcripts[0]["error"]["message"]) == (
         3,
@@ -247,7 +249,7 @@ def test_an_api_that_is_not_there_is_named(tmp_path: Path) -> None:
         (("--model", "claude-0"), KEY, "api_refused", "the API has no model 'claude-0'"),
     ],
 )
-def test_what_every_query_would_meet_ends_the_run(
+def test_refused_key_or_unknown_model_ends_the_run(
     tmp_path: Path, flags: tuple[str, ...], key: str, kind: str, message: str
 ) -> None:
     """A refused key and an unknown model are one message for the run, not one for each query."""
@@ -260,8 +262,8 @@ def test_what_every_query_would_meet_ends_the_run(
     assert "passed" not in done.verdicts.values()
 
 
-def test_an_api_that_nobody_reaches_ends_the_run(tmp_path: Path) -> None:
-    """One request is tried as often as it may be; then the run ends with what it met, and goes on when it is told to."""
+def test_unreachable_api_ends_the_run(tmp_path: Path) -> None:
+    """After the retries of one request the run ends with all queries skipped, and can be resumed."""
     prompts = write_jsonl(tmp_path / "p.jsonl", *(f"q{number}" for number in range(40)))
     env = {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": "http://127.0.0.1:1"}
     flags = ("--retries", "1", "--max-retry-wait", "0.01")
@@ -271,12 +273,12 @@ def test_an_api_that_nobody_reaches_ends_the_run(tmp_path: Path) -> None:
     assert (len(done.verdicts), set(done.verdicts.values())) == (40, {"skipped"})
     assert "Resume with: mcprun batch --resume run" in done.stderr
     with MessagesApi(lambda _: text("ok")) as api:
-        again = run_mcprun("batch", "--resume", "run", cwd=tmp_path, env={**env, "ANTHROPIC_BASE_URL": api.url})
-    assert (again.code, set(again.verdicts.values())) == (0, {"passed"})
+        resumed = run_mcprun("batch", "--resume", "run", cwd=tmp_path, env={**env, "ANTHROPIC_BASE_URL": api.url})
+    assert (resumed.code, set(resumed.verdicts.values())) == (0, {"passed"})
 
 
-def test_an_answer_nested_without_end_is_an_error_of_its_query(tmp_path: Path) -> None:
-    """A body that no parser takes is one that can't be read; the other queries pass."""
+def test_deeply_nested_response_is_an_error_of_its_query(tmp_path: Path) -> None:
+    """A response nested 100,000 levels deep is an API error of its query, and the other queries pass."""
     deep = HttpReply(200, "[" * 100_000, {"content-type": "application/json"})
     with MessagesApi(scripted({"One": [deep], "Two": [text("ok")]})) as api:
         done = ask(tmp_path, api, RAW, "--no-retry", queries=("One", "Two"))
@@ -301,8 +303,10 @@ def test_an_answer_nested_without_end_is_an_error_of_its_query(tmp_path: Path) -
         ),
     ],
 )
-def test_refusals_that_every_query_would_meet(tmp_path: Path, answer: HttpReply, kind: str, message: str) -> None:
-    """No credit, a key without rights and a tool list that is refused end the run at once, with one message."""
+def test_refusals_of_the_account_or_tools_end_the_run(
+    tmp_path: Path, answer: HttpReply, kind: str, message: str
+) -> None:
+    """Missing credit, missing permission and a refused tool list end the run at once, with one message."""
     with MessagesApi(lambda _: answer) as api:
         done = ask(tmp_path, api, RAW, "--concurrency", "2", queries=tuple(f"Query {n}" for n in range(9)))
         assert len(api.requests) <= 2
@@ -312,7 +316,7 @@ def test_refusals_that_every_query_would_meet(tmp_path: Path, answer: HttpReply,
 
 
 def test_an_unknown_model_of_one_query_is_its_own_error(tmp_path: Path) -> None:
-    """A query that asks for a model that is not there does not end the run for the others."""
+    """A query that names an unknown model ends with an error, and the other queries run."""
     queries = ({"id": "odd", "prompt": "One", "model": "claude-0"}, {"id": "fine", "prompt": "Two"})
     with MessagesApi(lambda _: text("ok"), unknown_models={"claude-0"}) as api:
         done = ask(tmp_path, api, RAW, queries=queries)
@@ -320,8 +324,8 @@ def test_an_unknown_model_of_one_query_is_its_own_error(tmp_path: Path) -> None:
     assert "the API has no model 'claude-0', which the query names" in done.stderr
 
 
-def test_a_silent_api_is_an_error_in_time(tmp_path: Path) -> None:
-    """A request that is not answered ends with its deadline, and the transcript says which one it was."""
+def test_unanswered_request_times_out(tmp_path: Path) -> None:
+    """A request without a response ends at `--request-timeout`, and the message names the pending turn."""
 
     def answer(_: Body) -> Answer:
         api.closed.wait()
@@ -338,8 +342,8 @@ def test_a_silent_api_is_an_error_in_time(tmp_path: Path) -> None:
     assert re.fullmatch(reported, transcript["error"]["message"])
 
 
-def test_a_query_that_takes_too_long_names_what_it_waited_for(tmp_path: Path) -> None:
-    """The query's own deadline ends it with a whole transcript of what was said so far."""
+def test_query_timeout_names_the_pending_call(tmp_path: Path) -> None:
+    """A query that exceeds its timeout keeps its transcript, and its error names the pending call."""
     query = {"id": "slow", "prompt": "Hang", "timeout": 1.5}
     with MessagesApi(scripted({"Hang": [calls(("hangs", {}))]})) as api:
         done = ask(tmp_path, api, KINDS, queries=(query,))
@@ -354,15 +358,15 @@ def test_a_query_that_takes_too_long_names_what_it_waited_for(tmp_path: Path) ->
     assert (hung["tool"], hung["problem"]) == ("hangs", "cancelled")
 
 
-def test_queries_run_at_the_same_time(tmp_path: Path) -> None:
-    """As many requests as `--concurrency` says are in flight at once."""
-    with MessagesApi(barrier_of(4)) as api:
+def test_queries_run_concurrently(tmp_path: Path) -> None:
+    """`--concurrency 4` sends four requests at once."""
+    with MessagesApi(answer_together(4)) as api:
         done = ask(tmp_path, api, RAW, "--concurrency", "4", queries=tuple(f"q{number}" for number in range(8)))
     assert (done.code, len(api.requests)) == (0, 8)
 
 
-def barrier_of(parties: int) -> Callable[[Body], Answer]:
-    """Answer only when so many requests wait together; one that waits alone too long gets an error."""
+def answer_together(parties: int) -> Callable[[Body], Answer]:
+    """Return an answer function that answers once `parties` requests are waiting, or fails after 30 s."""
     barrier = threading.Barrier(parties)
 
     def answer(_: Body) -> Answer:
@@ -372,8 +376,8 @@ def barrier_of(parties: int) -> Callable[[Body], Answer]:
     return answer
 
 
-def test_how_claude_is_to_answer(tmp_path: Path) -> None:
-    """Effort and thinking go with every request, a choice of tools with a query's first; by itself, nothing does."""
+def test_model_settings_are_sent_to_the_api(tmp_path: Path) -> None:
+    """Effort and thinking are sent with every request, and `--tool-choice` only with a query's first."""
     for flags, first in (
         (("--effort", "low"), {"output_config": {"effort": "low"}}),
         (("--thinking", "adaptive"), {"thinking": {"type": "adaptive"}}),
@@ -384,7 +388,7 @@ def test_how_claude_is_to_answer(tmp_path: Path) -> None:
     ):
         with MessagesApi(scripted({"Hi": [calls(("echo", {"text": "a"})), text("ok")]})) as api:
             assert ask(tmp_path, api, KINDS, *flags, queries=("Hi",)).code == 0
-        given = [
+        settings = [
             {
                 name: value
                 for name, value in request.body.items()
@@ -392,11 +396,11 @@ def test_how_claude_is_to_answer(tmp_path: Path) -> None:
             }
             for request in api.requests
         ]
-        assert given == [first, {name: value for name, value in first.items() if name != "tool_choice"}]
+        assert settings == [first, {name: value for name, value in first.items() if name != "tool_choice"}]
 
 
 @pytest.mark.parametrize("flags", [("--effort", "huge"), ("--thinking", "much"), ("--thinking", "10")])
-def test_manners_that_there_are_not(tmp_path: Path, flags: tuple[str, str]) -> None:
-    """Exit 2, before anything is run."""
+def test_invalid_model_settings_are_refused(tmp_path: Path, flags: tuple[str, str]) -> None:
+    """An invalid value of `--effort` or `--thinking` exits with 2 before anything runs."""
     done = run_mcprun("batch", "p.jsonl", KINDS, *flags, cwd=tmp_path)
     assert (done.code, f"Invalid value for '{flags[0]}'" in done.stderr) == (2, True)

@@ -1,4 +1,4 @@
-"""Replays: a recording against a live server, and results that differ from the recording."""
+"""Replays against a live server, and results that differ from the recording."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["good", "recorded"]
 
 
 def replay(folder: Path, server: str, *flags: str) -> Result:
-    """Play the recording back against a version of the shop."""
+    """Replay the recording against a version of the shop."""
     prompts = REGRESSION / "regression.jsonl"
     return run_mcprun("batch", prompts, EXAMPLE_SERVERS / server, "--model", "replay:good", *flags, cwd=folder)
 
 
-def test_the_same_server_does_not_diverge(tmp_path: Path, good: Result) -> None:
-    """The same bytes come out, and the summary says that nothing diverged."""
+def test_unchanged_server_does_not_diverge(tmp_path: Path, good: Result) -> None:
+    """The transcripts are the same bytes, and the summary counts no divergence."""
     done = replay(tmp_path, "shop.py", "--on-divergence", "stop")
     assert (done.code, done.bytes, done.record["counts"]["diverged"]) == (0, good.bytes, 0)
     assert "diverged" in done.stdout
@@ -32,10 +32,10 @@ def test_the_same_server_does_not_diverge(tmp_path: Path, good: Result) -> None:
     ("policy", "code", "verdict", "stop"),
     [("continue", 0, "passed", "end_turn"), ("fail", 1, "failed", "end_turn"), ("stop", 1, "failed", "diverged")],
 )
-def test_what_becomes_of_a_query_that_diverges(
+def test_on_divergence_decides_what_happens_to_a_query(
     tmp_path: Path, good: Result, policy: str, code: int, verdict: str, stop: str
 ) -> None:
-    """Its call is marked and counted; by the policy it goes on, fails, or stops there."""
+    """A diverged call is marked and counted; by `--on-divergence` its query continues, fails, or stops there."""
     done = replay(tmp_path, "shop_free_shipping.py", "--on-divergence", policy)
     one = done.transcripts[1]
     assert (done.code, one["verdict"], one["stop"], one["calls"][0]["diverged"]) == (code, verdict, stop, True)
@@ -48,8 +48,8 @@ def test_what_becomes_of_a_query_that_diverges(
         assert '"shipping": 0.0' in message[0]
 
 
-def test_what_does_not_count(tmp_path: Path, good: Result) -> None:
-    """`--ignore` and `--scrub` say what may differ."""
+def test_ignored_difference_does_not_diverge(tmp_path: Path, good: Result) -> None:
+    """A difference excluded by `--ignore` does not count as diverged."""
     flags = ("--on-divergence", "fail", "--ignore", "calls[*].result.shipping")
     done = replay(tmp_path, "shop_free_shipping.py", *flags)
     assert (done.code, done.record["counts"]["diverged"]) == (0, 0)
@@ -67,8 +67,8 @@ server.run()
 """)
 
 
-def test_numbers_diverge_by_value(tmp_path: Path) -> None:
-    """1.0 does not diverge from 1, nor does NaN, as an older recording has it; true does."""
+def test_numbers_are_compared_by_value(tmp_path: Path) -> None:
+    """1.0 equals 1, and NaN in an older recording equals the string NaN; true does not equal 1."""
     (tmp_path / "stats.py").write_text(STATS)
     prompts = write_jsonl(tmp_path / "p.jsonl", *(script(("stats", {}), id=name) for name in "ab"))
     good = run_mcprun("batch", prompts, "stats.py", "--out", "good", cwd=tmp_path)
@@ -85,43 +85,43 @@ def test_numbers_diverge_by_value(tmp_path: Path) -> None:
     assert [change["what"] for change in changes] == ["result"]
 
 
-def test_an_error_in_place_of_a_result_diverges(tmp_path: Path, good: Result) -> None:
-    """So does a call of a tool that is gone."""
+def test_call_of_a_removed_tool_diverges(tmp_path: Path, good: Result) -> None:
+    """A call of a tool that the server no longer has counts as diverged."""
     done = replay(tmp_path, "shop_renamed.py")
     assert (done.code, done.record["counts"]["diverged"]) == (1, 1)
     assert done.transcripts[0]["calls"][0]["diverged"]
 
 
-def test_secrets_do_not_diverge(tmp_path: Path) -> None:
-    """The recording holds them replaced, and so are live results before they are compared."""
+def test_redacted_values_do_not_diverge(tmp_path: Path) -> None:
+    """Live results are redacted before they are compared with the redacted recording."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {"card": "card-1234"})))
     flags = ("--redact", r"card-\d+", "--out", "good")
     assert run_mcprun("batch", prompts, SERVERS / "raw.py", *flags, cwd=tmp_path).code == 0
-    again = ("--model", "replay:good", "--redact", r"card-\d+", "--on-divergence", "fail")
-    done = run_mcprun("batch", prompts, SERVERS / "raw.py", *again, cwd=tmp_path)
+    replay_flags = ("--model", "replay:good", "--redact", r"card-\d+", "--on-divergence", "fail")
+    done = run_mcprun("batch", prompts, SERVERS / "raw.py", *replay_flags, cwd=tmp_path)
     assert json.dumps(done.transcripts[0]["calls"][0]["input"]) == '{"card": "[redacted]"}'
     assert (done.code, done.record["counts"]["diverged"]) == (0, 0)
 
 
-def test_where_a_long_result_diverges(tmp_path: Path) -> None:
-    """The message shows what differs, however far on it stands, and in what where no text does."""
+def test_message_shows_where_a_long_result_diverges(tmp_path: Path) -> None:
+    """The message shows the differing part, however far into the result it is, and whether it is structured."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {"x": "word " * 200})))
     done = run_mcprun("batch", prompts, SERVERS / "raw.py", "--out", "good", cwd=tmp_path)
     (recorded,) = done.transcripts
     (call,) = recorded["calls"]
-    again = ("batch", prompts, SERVERS / "raw.py", "--model", "replay:good", "--on-divergence", "fail")
+    replay_command = ("batch", prompts, SERVERS / "raw.py", "--model", "replay:good", "--on-divergence", "fail")
     for change, expected in (
         ({"content": [{"type": "text", "text": call["content"][0]["text"] + "!"}]}, """word "}]!', got '…"""),
         ({"structured": {"n": 1}}, '"structured": {"n": 1}}, got …'),
     ):
         write_jsonl(done.run / "transcripts.jsonl", {**recorded, "calls": [{**call, **change}]})
-        (checks,) = (one["checks"] for one in run_mcprun(*again, cwd=tmp_path).transcripts)
+        (checks,) = (one["checks"] for one in run_mcprun(*replay_command, cwd=tmp_path).transcripts)
         (message,) = (check["message"] for check in checks if check["check"] == "diverged")
         assert expected in message
 
 
-def damaged(recorded: dict[str, Any], how: str) -> dict[str, Any]:
-    """Take something from a recorded transcript of two turns, in which a call is made."""
+def damage(recorded: dict[str, Any], how: str) -> dict[str, Any]:
+    """Return a copy of a recorded transcript of two turns and one call, damaged as named by `how`."""
     turns, calls, messages = (recorded[key] for key in ("turns", "calls", "messages"))
     match how:
         case "no messages":
@@ -153,20 +153,20 @@ DAMAGES = {
 }
 
 
-def test_a_recording_that_lacks_something_is_an_error_of_its_query(tmp_path: Path) -> None:
-    """It says what was expected, what there is, and what to do; the other queries are played."""
+def test_incomplete_recording_is_an_error_of_its_query(tmp_path: Path) -> None:
+    """The message names what was expected, what was found and what to do; the other queries are replayed."""
     names = [*DAMAGES, "whole"]
     prompts = write_jsonl(tmp_path / "p.jsonl", *(script(("ok", {}), id=name) for name in names))
     done = run_mcprun("batch", prompts, SERVERS / "raw.py", "--out", "good", cwd=tmp_path)
     (tmp_path / "good" / "queries.jsonl").unlink()
     write_jsonl(
         done.run / "transcripts.jsonl",
-        *(damaged(one, one["id"]) if one["id"] != "whole" else one for one in done.transcripts),
+        *(damage(one, one["id"]) if one["id"] != "whole" else one for one in done.transcripts),
     )
-    again = run_mcprun("batch", prompts, SERVERS / "raw.py", "--model", "replay:good", cwd=tmp_path)
-    assert (again.code, again.verdicts) == (3, {name: "error" if name != "whole" else "passed" for name in names})
-    assert "Traceback" not in again.stderr
-    for one in again.transcripts[:-1]:
+    replayed = run_mcprun("batch", prompts, SERVERS / "raw.py", "--model", "replay:good", cwd=tmp_path)
+    assert (replayed.code, replayed.verdicts) == (3, {name: "error" if name != "whole" else "passed" for name in names})
+    assert "Traceback" not in replayed.stderr
+    for one in replayed.transcripts[:-1]:
         assert one["error"]["kind"] == "not_recorded"
         assert DAMAGES[one["id"]] in one["error"]["message"]
-    assert "; record the query again, or replay another run" in again.transcripts[0]["error"]["message"]
+    assert "; record the query again, or replay another run" in replayed.transcripts[0]["error"]["message"]

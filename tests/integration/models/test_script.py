@@ -1,4 +1,4 @@
-"""Scripts use parts of earlier results in later calls."""
+"""Scripts that use parts of earlier results in later calls."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ CALLS = [
         ({"$from": 1, "path": ""}, {"content": CALLS[1].content, "structuredContent": None, "isError": True}),
     ],
 )
-def test_a_reference_takes_part_of_a_result(reference: dict[str, Any], value: Any) -> None:
-    """A pointer gives the value itself, a match gives text; both anywhere in the input."""
+def test_reference_resolves_to_part_of_a_result(reference: dict[str, Any], value: Any) -> None:
+    """A `path` yields the JSON value, a `match` yields text, and both work anywhere in the input."""
     assert resolve({"x": [reference], "y": 1}, CALLS) == {"x": [value], "y": 1}
 
 
@@ -44,8 +44,8 @@ def test_a_reference_takes_part_of_a_result(reference: dict[str, Any], value: An
         ({"$from": 0, "path": "/structuredContent/id", "match": "7"}, "$from 0: match needs text, not int"),
     ],
 )
-def test_a_reference_that_finds_nothing_says_where(reference: dict[str, Any], message: str) -> None:
-    """The message names the reference and what stood there instead."""
+def test_unresolved_reference_is_named(reference: dict[str, Any], message: str) -> None:
+    """The message names the reference and the value in which it was not found."""
     with pytest.raises(LookupError) as error:
         resolve(reference, CALLS)
     assert str(error.value.args[0]).startswith(message)
