@@ -47,8 +47,8 @@ def test_own(mcp_run):
 
 
 def test_thread(mcp_run):
-    given = (QUERIES, "interrupting.py")
-    threading.Thread(target=mcp_run, args=given, kwargs={"out": "run", "check": False}, daemon=True).start()
+    arguments = (QUERIES, "interrupting.py")
+    threading.Thread(target=mcp_run, args=arguments, kwargs={"out": "run", "check": False}, daemon=True).start()
     threading.Event().wait()
 
 
@@ -61,8 +61,8 @@ async def test_loop(mcp_run):
 
 
 @pytest.mark.parametrize("name", ["test_own", "test_thread", "test_loop"])
-def test_ctrl_c_ends_the_run_of_the_fixture(tmp_path: Path, mcprun: Forks, name: str) -> None:
-    """pytest ends after the run has, wherever it is waited for; the run says so, and no server is left."""
+def test_ctrl_c_interrupts_the_run_of_the_fixture(tmp_path: Path, mcprun: Forks, name: str) -> None:
+    """pytest ends after the run, whichever thread or loop waits for it, and the run is recorded as interrupted."""
     (tmp_path / "interrupting.py").write_text(INTERRUPTING)
     (tmp_path / "test_it.py").write_text(TESTS)
     quick = ("-p", "no:hypothesispytest", "-o", "asyncio_default_fixture_loop_scope=function")
@@ -73,8 +73,8 @@ def test_ctrl_c_ends_the_run_of_the_fixture(tmp_path: Path, mcprun: Forks, name:
     assert record["counts"]["skipped"] == 1
 
 
-class Interrupted(threading.Event):
-    """Raises `KeyboardInterrupt` from the first waits for it, once `ready` is set."""
+class InterruptedEvent(threading.Event):
+    """Raise `KeyboardInterrupt` from the first `times` waits, each once `ready` is set."""
 
     def __init__(self, times: int, ready: threading.Event) -> None:
         super().__init__()
@@ -90,11 +90,11 @@ class Interrupted(threading.Event):
 
 
 @pytest.mark.parametrize(("times", "state"), [(1, "interrupted"), (2, "interrupted"), (3, "started")])
-def test_only_a_third_interrupt_leaves_the_run(
+def test_third_interrupt_abandons_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, state: str
 ) -> None:
-    """The first two end it and wait for it. After a third one, which a tool without end needs, nothing waits again."""
-    monkeypatch.setattr(process, "_hurried", threading.Event())  # it is set for good
+    """The first two interrupts stop the run and wait for it; a third, for a tool that never returns, waits no more."""
+    monkeypatch.setattr(process, "_hurried", threading.Event())  # the process never clears it
     server, is_called, may_end = MCPServer("stubborn"), threading.Event(), threading.Event()
 
     @server.tool()
@@ -105,10 +105,10 @@ def test_only_a_third_interrupt_leaves_the_run(
         return "done"
 
     running = BackgroundRun(make_plan([script(("stay", {}), id="a")], server, Options(out=str(tmp_path / "run"))))
-    running._finished = Interrupted(times, is_called)
+    running._finished = InterruptedEvent(times, is_called)
     with pytest.raises(KeyboardInterrupt):
         running.start().result()
-    running.interrupt()  # as a fixture does at its end
+    running.interrupt()  # as the fixture's teardown does
     record = json.loads((tmp_path / "run" / "run.json").read_bytes())
     may_end.set()
     running._thread.join()

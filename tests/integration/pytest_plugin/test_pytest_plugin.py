@@ -1,4 +1,4 @@
-"""The pytest plugin: queries as tests, the fixture, and pytest's own options."""
+"""The pytest plugin: queries as tests, the `mcp_run` fixture, and pytest's own options."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ IDS = ["add", "add-twice", "divide", "divide-by-zero", "note", "two-questions"]
 
 SERVER = ("--mcp-server", "quickstart.py")
 
-BARE = ("--mcp-server", RAW.name)
-"""A server that starts at once, for queries that need no more of one."""
+RAW_SERVER = ("--mcp-server", RAW.name)
+"""A server that starts quickly."""
 
 WRONG: dict[str, Any] = {"expect": {"text": {"contains": "six"}}}
 
 
 def test_each_query_is_a_test(suite: Suite) -> None:
-    """They pass by their names, in a run that `mcprun show` reads like any other."""
+    """Each query is a test named by its id, in a run that `mcprun show` can read."""
     done = suite.run("quickstart.jsonl", *SERVER, "-v")
     assert done.ret == 0
     done.stdout.fnmatch_lines([f"quickstart.jsonl::{name} PASSED*" for name in IDS])
@@ -46,8 +46,8 @@ def test_each_query_is_a_test(suite: Suite) -> None:
     assert run_mcprun("show", "latest", cwd=suite.path).stdout.count("\npassed") == 6
 
 
-def test_a_failure_reads_like_mcpruns_own(suite: Suite) -> None:
-    """The cause comes first and stands in the summary; the conversation is what `mcprun show` prints."""
+def test_failure_shows_the_cause_and_the_conversation(suite: Suite) -> None:
+    """The cause comes first and is in pytest's summary; the conversation is what `mcprun show` prints."""
     suite.prompts(script(("add", {"a": 2, "b": 3}), id="add", text="2 + 3 is 5.", **WRONG))
     done = suite.run("prompts.jsonl", *SERVER)
     assert done.ret == 1
@@ -62,10 +62,10 @@ def test_a_failure_reads_like_mcpruns_own(suite: Suite) -> None:
     assert "Traceback" not in done.stdout.str()
 
 
-def test_an_error_is_none_of_the_failures(suite: Suite) -> None:
-    """A query that could not be completed is an error of pytest, with its kind and the server's stderr; so in JUnit."""
+def test_error_of_a_query_is_an_error_of_its_test(suite: Suite) -> None:
+    """A query that ends with an error is an error of pytest, with its kind and the server's stderr, also in JUnit."""
     suite.prompts(script(("die", {}), id="dies"), script(id="wrong", **WRONG), script(id="fine"))
-    done = suite.run("prompts.jsonl", *BARE, "--junitxml=junit.xml")
+    done = suite.run("prompts.jsonl", *RAW_SERVER, "--junitxml=junit.xml")
     assert done.ret == 1
     done.assert_outcomes(errors=1, failed=1, passed=1)
     done.stdout.fnmatch_lines(
@@ -84,13 +84,13 @@ def test_an_error_is_none_of_the_failures(suite: Suite) -> None:
     assert cases == {"dies": ["error"], "wrong": ["failure"], "fine": []}
 
 
-def test_a_server_that_does_not_start(suite: Suite) -> None:
-    """Every query is an error; the whole message, with the stderr, is told once, and nothing is tried again."""
+def test_server_that_does_not_start_is_an_error_of_each_test(suite: Suite) -> None:
+    """Each query is an error with the message; the server's stderr is printed once."""
     suite.write("broken.py", "raise SystemExit('no database')")
     done = suite.run("quickstart.jsonl", "--mcp-server", "broken.py")
     assert done.ret == 1
     done.assert_outcomes(errors=6)
-    stdout = done.stdout.str().partition("short test summary")[0]  # which in CI has each message whole
+    stdout = done.stdout.str().partition("short test summary")[0]  # the summary repeats each message in CI
     assert stdout.count("\nerror: server_start: the server exited before it responded: broken.py\n") == 6
     assert stdout.count("Last lines of the server's stderr:") == 1
     assert "  no database" in stdout
@@ -107,8 +107,8 @@ def test_a_server_that_does_not_start(suite: Suite) -> None:
         (("quickstart.jsonl", "--deselect", "quickstart.jsonl::note"), [*IDS[:4], IDS[5]]),
     ],
 )
-def test_what_is_not_selected_is_not_run(suite: Suite, args: tuple[str, ...], ids: list[str]) -> None:
-    """Ids and tags are what `-k` and `-m` choose by; the run is one of what was chosen, and whole."""
+def test_only_selected_queries_run(suite: Suite, args: tuple[str, ...], ids: list[str]) -> None:
+    """`-k` and `-m` select by ids and tags, and the run consists of the selected queries and is finished."""
     done = suite.run(*args, *SERVER)
     assert done.ret == 0
     done.assert_outcomes(passed=len(ids), deselected=6 - len(ids) if "::" not in args[0] else 0)
@@ -119,15 +119,15 @@ def test_what_is_not_selected_is_not_run(suite: Suite, args: tuple[str, ...], id
     )
 
 
-def test_nothing_selected(suite: Suite) -> None:
-    """Then pytest exits with its own 5, and no server was started."""
+def test_no_server_starts_if_nothing_is_selected(suite: Suite) -> None:
+    """If no test is selected, pytest exits with its own 5 and no run is created."""
     assert suite.run("quickstart.jsonl", *SERVER, "-k", "nothing").ret == 5
     assert suite.runs == []
 
 
 @pytest.mark.parametrize("flags", [("-x",), ("--maxfail=1",)])
-def test_stopping_at_the_first_failure(suite: Suite, flags: tuple[str, ...]) -> None:
-    """No call is made for what comes later, and the run can be gone on with."""
+def test_run_stops_at_the_first_failure(suite: Suite, flags: tuple[str, ...]) -> None:
+    """With `-x`, later queries make no call, and the run is interrupted and can be resumed."""
     calls = [("add", {"a": 1, "b": 1})]
     suite.prompts(script(*calls, id="one"), script(*calls, id="two", **WRONG), script(*calls, id="three"))
     server = shlex.join([str(SERVERS / "counting.py"), "--", str(suite.path / "calls")])
@@ -142,14 +142,14 @@ def test_stopping_at_the_first_failure(suite: Suite, flags: tuple[str, ...]) -> 
     assert (suite.path / "calls").read_text().count("add") == 3
 
 
-def test_last_failed_and_failed_first(suite: Suite) -> None:
-    """What failed or erred last time is run alone, or before the others."""
+def test_last_failed_and_failed_first_include_errors(suite: Suite) -> None:
+    """`--lf` runs only the queries that failed or had an error, and `--ff` runs them first."""
     suite.prompts(script(id="fine"), script(id="wrong", **WRONG), script(("die", {}), id="dies"))
-    assert suite.run("prompts.jsonl", *BARE).ret == 1
-    last = suite.run("prompts.jsonl", *BARE, "--lf", "-v")
-    last.assert_outcomes(failed=1, errors=1, deselected=1)
-    first = suite.run("prompts.jsonl", *BARE, "--ff", "-v")
-    first.stdout.fnmatch_lines(["*::wrong FAILED*", "*::dies ERROR*", "*::fine PASSED*"])
+    assert suite.run("prompts.jsonl", *RAW_SERVER).ret == 1
+    last_failed = suite.run("prompts.jsonl", *RAW_SERVER, "--lf", "-v")
+    last_failed.assert_outcomes(failed=1, errors=1, deselected=1)
+    failed_first = suite.run("prompts.jsonl", *RAW_SERVER, "--ff", "-v")
+    failed_first.stdout.fnmatch_lines(["*::wrong FAILED*", "*::dies ERROR*", "*::fine PASSED*"])
 
 
 ODD_IDS = [
@@ -157,9 +157,9 @@ ODD_IDS = [
     "]", "b]c", "b[x]::z", "b[::()]", "()", "a::()", "sp ace", " lead", "trail ", "sl/ash", "/abs/x.py::t", "back\\slash",
     "ünïcödé ✓", "n\u0303", "@file", "-k", "--lf", "c@d", "%d", "{x}", "'q\"", "r",
 ]  # fmt: skip
-"""Ids of queries that mean something to pytest. The first is what the second repeat of the last is called as well."""
+"""Query ids with characters that pytest interprets. The first equals the name of the last one's second repeat."""
 
-BY_NAME = """
+COLLECT_BY_NAME = """
 import json
 
 def pytest_sessionfinish(session):
@@ -171,17 +171,17 @@ def pytest_sessionfinish(session):
 
 
 def odd_queries(**more: Any) -> list[dict[str, Any]]:
-    """Write a query for each of the odd ids; the last one has three repeats."""
+    """Return a query for each of `ODD_IDS`, the last one with three repeats."""
     queries = [script(id=name, **more) for name in ODD_IDS]
     queries[-1]["repeat"] = 3
     return queries
 
 
-def test_every_node_id_that_is_printed_selects_its_test(suite: Suite) -> None:
-    """It selects that one and no other, also where an id is the beginning of another one."""
-    suite.write("conftest.py", BY_NAME)
+def test_every_printed_node_id_selects_its_test(suite: Suite) -> None:
+    """Each node id selects its own test only, even if it is a prefix of another one."""
+    suite.write("conftest.py", COLLECT_BY_NAME)
     suite.prompts(*odd_queries())
-    done = suite.run("prompts.jsonl", *BARE, "--collect-only", "-q")
+    done = suite.run("prompts.jsonl", *RAW_SERVER, "--collect-only", "-q")
     found = json.loads((suite.path / "found.json").read_bytes())
     assert len(found) == len(ODD_IDS) + 2
     assert [*found] == done.outlines[: len(found)]
@@ -192,7 +192,7 @@ def test_every_node_id_that_is_printed_selects_its_test(suite: Suite) -> None:
 
 
 def test_node_ids_are_paths_from_the_working_folder(suite: Suite) -> None:
-    """They select their tests from a subfolder, and of a file outside of pytest's root folder too."""
+    """Node ids select their tests from a subfolder, and also for a file outside of pytest's root folder."""
     (suite.path / "root" / "sub").mkdir(parents=True)
     suite.write("root/pytest.ini", "[pytest]\n")
     file = suite.prompts(script(id="one"), script(id="b[x", **WRONG), script(id="a::b.c", **WRONG))
@@ -201,104 +201,104 @@ def test_node_ids_are_paths_from_the_working_folder(suite: Suite) -> None:
     args = ("--rootdir=..", "--mcp-server", str(suite.path / RAW.name), "-v")
     done = suite.run(*files, *args, folder="root/sub")
     done.assert_outcomes(passed=2, failed=4)
-    named = [line.partition(" FAILED")[0] for line in done.outlines if " FAILED" in line]
-    assert [f"{file}::{name}" for file in files for name in ("b[x[1]", "a::b.c")] == named
-    assert all(f"FAILED {name} - " in done.stdout.str() for name in named)
-    suite.run(*named, *args, folder="root/sub").assert_outcomes(failed=4)
+    node_ids = [line.partition(" FAILED")[0] for line in done.outlines if " FAILED" in line]
+    assert [f"{file}::{name}" for file in files for name in ("b[x[1]", "a::b.c")] == node_ids
+    assert all(f"FAILED {name} - " in done.stdout.str() for name in node_ids)
+    suite.run(*node_ids, *args, folder="root/sub").assert_outcomes(failed=4)
     suite.run(*files, *args, "--lf", folder="root/sub").assert_outcomes(failed=4, deselected=2)
 
 
 @given(st.lists(st.text("a:[].", min_size=1), unique=True, max_size=6), st.sampled_from([None, 1, 2]))
-def test_no_name_selects_another(ids: list[str], repeats: int | None) -> None:
-    """Names are unique, end with a bracket if they hold one, and none is the beginning of another."""
+def test_no_name_selects_another_test(ids: list[str], repeats: int | None) -> None:
+    """Names are unique, end with `]` if they contain `[`, and none is a prefix of another."""
     names = NodeNames(ids)
     numbers = [None] if repeats is None else range(1, repeats + 1)
-    given = [names.of(one, number) for one in ids for number in numbers]
-    assert len(ids) * len(numbers) == len(set(given))
-    assert all("[" not in name or name.endswith("]") for name in given)
-    whole = [name for name in given if "[" not in name]
-    assert not [(one, other) for one in whole for other in given if other.startswith((f"{one}::", f"{one}["))]
-    assert given == ["::".join([*groups, item]) for groups, item in map(node_names.split, given)]
+    all_names = [names.of(one, number) for one in ids for number in numbers]
+    assert len(ids) * len(numbers) == len(set(all_names))
+    assert all("[" not in name or name.endswith("]") for name in all_names)
+    plain_names = [name for name in all_names if "[" not in name]
+    assert not [(one, other) for one in plain_names for other in all_names if other.startswith((f"{one}::", f"{one}["))]
+    assert all_names == ["::".join([*groups, item]) for groups, item in map(node_names.split, all_names)]
 
 
 @pytest.mark.parametrize("args", [(), ("-n2",)])
-def test_last_failed_finds_every_test_again(suite: Suite, args: tuple[str, ...]) -> None:
-    """Every failed query and repeat is run again, whatever its id, and is reported by an id that pytest takes."""
+def test_last_failed_selects_every_failed_test(suite: Suite, args: tuple[str, ...]) -> None:
+    """`--lf` runs each failed query and repeat again, whatever its id, and reports it by a valid node id."""
     suite.prompts(*odd_queries(**WRONG), script(id="fine"))
-    first = suite.run("prompts.jsonl", *BARE, *args, "-v")
+    first = suite.run("prompts.jsonl", *RAW_SERVER, *args, "-v")
     first.assert_outcomes(failed=len(ODD_IDS) + 2, passed=1)
-    collected = suite.run("prompts.jsonl", *BARE, "--collect-only", "-q").outlines[: len(ODD_IDS) + 2]
+    collected = suite.run("prompts.jsonl", *RAW_SERVER, "--collect-only", "-q").outlines[: len(ODD_IDS) + 2]
     for name in collected:
         assert f"FAILED {name} - " in first.stdout.str()
         assert f"{name} FAILED" in first.stdout.str() if not args else f"FAILED {name} \n" in first.stdout.str()
-    suite.run("prompts.jsonl", *BARE, *args, "--lf").assert_outcomes(
+    suite.run("prompts.jsonl", *RAW_SERVER, *args, "--lf").assert_outcomes(
         failed=len(ODD_IDS) + 2, deselected=0 if args else 1
     )
 
 
 @pytest.mark.parametrize(("dist", "workers"), [("load", 2), ("loadfile", 1)])
-def test_several_workers(suite: Suite, dist: str, workers: int) -> None:
-    """Each has a server and a run of its own, and each query is run once."""
+def test_each_worker_has_a_run_of_its_own(suite: Suite, dist: str, workers: int) -> None:
+    """With pytest-xdist, each worker has its own server and run, and each query runs once."""
     done = suite.run("quickstart.jsonl", *SERVER, "-n2", f"--dist={dist}")
     assert done.ret == 0
     done.assert_outcomes(passed=6)
     assert (sorted(suite.ran), len(suite.runs)) == (sorted(IDS), workers)
 
 
-def test_a_failure_in_a_worker_reads_the_same(suite: Suite) -> None:
-    """Whatever it says has come through to the process that reports."""
+def test_failure_in_a_worker_is_reported_completely(suite: Suite) -> None:
+    """The failure of a query in a worker is printed with its conversation, with control characters escaped."""
     suite.prompts(script(id="wrong", text="\ufffd \x1b[2J", **WRONG))
-    done = suite.run("prompts.jsonl", *BARE, "-n2")
+    done = suite.run("prompts.jsonl", *RAW_SERVER, "-n2")
     assert done.ret == 1
     done.stdout.fnmatch_lines(
         [r"model    � \x1b*2J", "FAILED prompts.jsonl::wrong - Failed: expected text with 'six'*"]
     )
 
 
-def test_collecting_runs_nothing(suite: Suite) -> None:
-    """The names are listed, and no folder is made."""
+def test_collect_only_runs_nothing(suite: Suite) -> None:
+    """`--collect-only` lists the names and creates no folder."""
     suite.prompts(script(id="one", repeat=3), script(id="rated", repeat=3, expect={"pass_rate": 0.5}))
-    done = suite.run("prompts.jsonl", *BARE, "--collect-only", "-q")
+    done = suite.run("prompts.jsonl", *RAW_SERVER, "--collect-only", "-q")
     assert done.outlines[:4] == [f"prompts.jsonl::{name}" for name in ("one[1]", "one[2]", "one[3]", "rated")]
     assert not (suite.path / "outputs").exists()
 
 
-def test_repeats_that_may_fail_are_one_test(suite: Suite) -> None:
-    """Where a rate of passes is asked for, the query passes or fails by it; without one each repeat does by itself."""
+def test_repeats_with_a_pass_rate_are_one_test(suite: Suite) -> None:
+    """A query with `pass_rate` is one test that passes by its rate; without one, each repeat is a test."""
     queries = [
         script(id="met", repeat=2, expect={"pass_rate": 0.5}),
         script(id="unmet", repeat=2, expect={"pass_rate": 0.5, "text": {"contains": "six"}}),
         script(id="each", repeat=2, **WRONG),
     ]
     suite.prompts(*queries)
-    done = suite.run("prompts.jsonl", *BARE, "-v")
+    done = suite.run("prompts.jsonl", *RAW_SERVER, "-v")
     done.assert_outcomes(passed=1, failed=3)
     done.stdout.fnmatch_lines(["0/2 passed, 0%; required 50%"])
     done.stdout.fnmatch_lines(["FAILED prompts.jsonl::each[[]2[]] - *"])
     assert suite.ran == ["met", "met", "unmet", "unmet", "each", "each"]
 
 
-def test_nobody_to_grade(suite: Suite) -> None:
-    """Without a key a query with a rubric is an error that says what pytest can do; the others are run."""
+def test_rubric_without_a_judge_is_an_error(suite: Suite) -> None:
+    """Without a key, a query with a rubric is an error that names the setting to change, and other queries run."""
     suite.prompts(script(id="fine"), script(id="graded", expect={"judge": "It rhymes."}), script(id="last"))
-    done = suite.run("prompts.jsonl", *BARE)
+    done = suite.run("prompts.jsonl", *RAW_SERVER)
     assert done.ret == 1
     done.assert_outcomes(passed=2, errors=1)
     done.stdout.fnmatch_lines(["ERROR prompts.jsonl::graded - Failed: a model grades it (expect.judge), but *"])
     assert "--judge-model" not in done.stdout.str()
     assert 'judge-model = "none" in mcprun.toml' in done.stdout.str()
     assert (suite.ran, suite.record["state"]) == (["fine", "last"], "finished")
-    suite.run("prompts.jsonl", *BARE, "-k", "not graded").assert_outcomes(passed=2, deselected=1)
-    suite.run("prompts.jsonl", *BARE, "-k", "graded").assert_outcomes(errors=1, deselected=2)
+    suite.run("prompts.jsonl", *RAW_SERVER, "-k", "not graded").assert_outcomes(passed=2, deselected=1)
+    suite.run("prompts.jsonl", *RAW_SERVER, "-k", "graded").assert_outcomes(errors=1, deselected=2)
     assert len(suite.runs) == 2
     suite.write("mcprun.toml", 'judge-model = "none"\n')
-    suite.run("prompts.jsonl", *BARE).assert_outcomes(passed=3)
+    suite.run("prompts.jsonl", *RAW_SERVER).assert_outcomes(passed=3)
 
 
-def test_a_bad_prompts_file(suite: Suite) -> None:
-    """Every bad line is told as mcprun tells it, and pytest exits with 2."""
+def test_bad_lines_are_reported_at_collection(suite: Suite) -> None:
+    """pytest prints the same messages as `mcprun validate` and exits with 2."""
     suite.prompts(script(id="a"), {"prompt": ""}, {"prompt": "x", "expct": {}})
-    done = suite.run("prompts.jsonl", *BARE)
+    done = suite.run("prompts.jsonl", *RAW_SERVER)
     assert done.ret == 2
     stderr = run_mcprun("validate", "prompts.jsonl", cwd=suite.path).stderr
     assert len(stderr.splitlines()) == 2
@@ -306,15 +306,15 @@ def test_a_bad_prompts_file(suite: Suite) -> None:
 
 
 @pytest.mark.parametrize("args", [(), ("-n2",)])
-def test_no_server(suite: Suite, args: tuple[str, ...]) -> None:
-    """Who names a prompts file and no server is told what to give."""
+def test_missing_server_is_reported(suite: Suite, args: tuple[str, ...]) -> None:
+    """A prompts file without a server is an error that names `--mcp-server` and the setting."""
     done = suite.run("quickstart.jsonl", *args)
     assert done.ret == (1 if args else 2)
     done.stdout.fnmatch_lines(["no server is set: pass --mcp-server SERVER, or set server under *"])
 
 
-def test_it_is_inert(suite: Suite) -> None:
-    """A `.jsonl` file that nobody names is nobody's, with a server or without, and nothing heavy is imported."""
+def test_plugin_is_inert_for_other_tests(suite: Suite) -> None:
+    """A `.jsonl` file that is not passed is not collected, with or without a server, and nothing heavy is imported."""
     suite.write(
         "test_it.py", "import pathlib, sys\ndef test_it(): pathlib.Path('modules').write_text(' '.join(sys.modules))"
     )
@@ -326,8 +326,8 @@ def test_it_is_inert(suite: Suite) -> None:
     assert {name.split(".")[0] for name in imported} & {*HEAVY, "click", "asyncio"} == set()
 
 
-def test_another_plugins_file_is_left_alone(suite: Suite) -> None:
-    """A named `.jsonl` file that someone else collects is no prompts file, as long as no server is given."""
+def test_file_of_another_plugin_is_not_collected(suite: Suite) -> None:
+    """A `.jsonl` file that another plugin collects is not a prompts file unless a server is set."""
     suite.write(
         "conftest.py",
         """
@@ -349,12 +349,12 @@ def pytest_collect_file(file_path, parent):
 
 
 @pytest.mark.parametrize("form", ["pyproject.toml", "mcprun.toml", "pytest.ini"])
-def test_the_configuration(suite: Suite, form: str) -> None:
-    """It names prompts, server and model, and says how a run is done; paths are seen from its folder."""
-    own = 'prompts = "data/*.jsonl"\nserver = "quickstart.py"\nmodel = "script"\ncall-timeout = 7\n'
-    table = "[tool.mcprun]\n" + own + "[tool.pytest.ini_options]\n"
+def test_configuration_sets_prompts_server_and_model(suite: Suite, form: str) -> None:
+    """Prompts, server, model and options are read from each configuration file, relative to its folder."""
+    settings = 'prompts = "data/*.jsonl"\nserver = "quickstart.py"\nmodel = "script"\ncall-timeout = 7\n'
+    table = "[tool.mcprun]\n" + settings + "[tool.pytest.ini_options]\n"
     ini = "[pytest]\nmcp_prompts = data/*.jsonl\nmcp_server = quickstart.py\nmcp_model = script\n"
-    suite.write(form, {"pyproject.toml": table, "mcprun.toml": own, "pytest.ini": ini}[form])
+    suite.write(form, {"pyproject.toml": table, "mcprun.toml": settings, "pytest.ini": ini}[form])
     if form == "mcprun.toml":
         suite.write("pytest.ini", "[pytest]\n")
     folder = suite.path / "data"
@@ -368,8 +368,8 @@ def test_the_configuration(suite: Suite, form: str) -> None:
         assert suite.record["limits"]["call_seconds"] == 7
 
 
-def test_a_second_session_collects_no_outputs(suite: Suite) -> None:
-    """`*` stays within a folder, and runs are no prompts, wherever they are."""
+def test_runs_are_not_collected_as_prompts(suite: Suite) -> None:
+    """`*` does not cross folders, and prompts saved in run folders are not collected, wherever they are."""
     suite.write("mcprun.toml", 'prompts = "**/p*.jsonl"\nserver = "raw.py"\nmodel = "script"\n')
     suite.write("pytest.ini", "[pytest]\n")
     suite.prompts(script(id="a"))
@@ -401,12 +401,12 @@ for line in sys.stdin:
         answer = {"result": result} if result else {"error": {"code": -32000, "message": evil}}
         print(json.dumps({"jsonrpc": "2.0", "id": number, **answer}), flush=True)
 """
-"""A server that says commands to the job that it is run in."""
+"""A server that sends workflow commands in every text."""
 
 
 @pytest.mark.parametrize("job", ["GITHUB_ACTIONS", "TF_BUILD"])
-def test_no_text_of_a_server_is_a_command(suite: Suite, job: str) -> None:
-    """In failures, errors, headings, summaries, reports, and in what `mcp_run` raises."""
+def test_server_text_is_not_a_workflow_command(suite: Suite, job: str) -> None:
+    """Text of a server in failures, errors, headings, summaries and reports contains no workflow command."""
     env = {job: "true"}
     suite.write("commanding.py", COMMANDING)
     suite.write("fails.py", "import sys; sys.exit('::error::INJECTED\\n##[error]INJECTED')")
@@ -423,13 +423,13 @@ def test_no_text_of_a_server_is_a_command(suite: Suite, job: str) -> None:
     started.assert_outcomes(errors=2)
     lines = [line for one in (done, broken, started) for line in [*one.outlines, *one.errlines]]
     lines += re.sub(r' name=".*?"', "", (suite.path / "j.xml").read_text()).splitlines()
-    lines = [re.sub(r"\S*jsonl(::##\[error\]INJECTED)?", "", line) for line in lines]  # names of the user's own
+    lines = [re.sub(r"\S*jsonl(::##\[error\]INJECTED)?", "", line) for line in lines]  # drop the user's own file names
     assert [line for line in lines if re.search(r"(?:^|\r)\s*::|##\w*\[", line)] == []
     assert sum("INJECTED" in line for line in lines) > 10
 
 
-def test_a_wrong_configuration(suite: Suite) -> None:
-    """What the command would refuse is refused, in its words."""
+def test_invalid_configuration_is_refused(suite: Suite) -> None:
+    """A setting that the command refuses is refused with the same message."""
     suite.write("mcprun.toml", "call-timeout = -1\n")
     done = suite.run("quickstart.jsonl", *SERVER)
     assert done.ret == 2
@@ -438,7 +438,7 @@ def test_a_wrong_configuration(suite: Suite) -> None:
     )
 
 
-PRINTS = """
+PRINTING_TEST = """
 def test_it(mcp_run, tmp_path):
     run = mcp_run([{"id": "a", "prompt": "p", "script": [{"text": "x"}]}], repeat=2)
     arguments = run.record.arguments
@@ -446,12 +446,12 @@ def test_it(mcp_run, tmp_path):
 """
 
 
-def test_variables_come_before_files_and_after_flags(suite: Suite) -> None:
-    """The server, the model, the patterns and all other options, for prompts files and for `mcp_run` alike."""
+def test_variables_override_files_but_not_flags(suite: Suite) -> None:
+    """This applies to server, model, patterns and all other options, for prompts files and for `mcp_run`."""
     (suite.path / "other.py").symlink_to(RAW)
     suite.prompts(script(id="a"))
     write_jsonl(suite.path / "p.jsonl", script(id="p"))
-    suite.write("test_it.py", PRINTS)
+    suite.write("test_it.py", PRINTING_TEST)
     suite.write("pytest.ini", "[pytest]\nmcp_server = gone.py\nmcp_model = replay:gone\nmcp_prompts = gone/*.jsonl\n")
     suite.write(
         "mcprun.toml", 'server = "gone.py"\nmodel = "replay:gone"\nretries = 1\nprompts = "gone.jsonl"\nout = "gone"'
@@ -463,8 +463,8 @@ def test_variables_come_before_files_and_after_flags(suite: Suite) -> None:
     done.stdout.fnmatch_lines(["p.jsonl::p PASSED*", "prompts.jsonl::a PASSED*", "*got raw.py asked for 2 True*"])
     assert {run.name for run in suite.path.glob("outputs/*")} >= {run.name for run in suite.runs}
     assert not (suite.path / "nowhere").exists()
-    wrong = {"MCPRUN_SERVER": "gone.py", "MCPRUN_MODEL": "replay:gone"}
-    done = suite.run("test_it.py", "--mcp-server", "other.py", "--mcp-model", "script", "-s", env=wrong)
+    overridden = {"MCPRUN_SERVER": "gone.py", "MCPRUN_MODEL": "replay:gone"}
+    done = suite.run("test_it.py", "--mcp-server", "other.py", "--mcp-model", "script", "-s", env=overridden)
     done.stdout.fnmatch_lines(["*got other.py asked for 2 True*"])
 
 
@@ -476,14 +476,14 @@ def test_variables_come_before_files_and_after_flags(suite: Suite) -> None:
         ("server = 3\n", {}, "*mcprun.toml: server must be a string, not a whole number"),
     ],
 )  # fmt: skip
-def test_wrong_settings_are_told_by_whoever_uses_them(
+def test_invalid_settings_fail_only_tests_that_use_mcprun(
     suite: Suite, file: str, env: dict[str, str], expected: str
 ) -> None:
-    """A prompts file is not collected, `mcp_run` raises; tests that do not use mcprun are run all the same."""
+    """A prompts file is not collected and `mcp_run` raises, but tests that do not use mcprun run."""
     suite.write("mcprun.toml", file)
     suite.write("test_other.py", "def test_other(): pass")
-    suite.write("test_it.py", PRINTS)
-    server = () if "server" in file else BARE
+    suite.write("test_it.py", PRINTING_TEST)
+    server = () if "server" in file else RAW_SERVER
     done = suite.run("quickstart.jsonl", *server, env=env)
     assert done.ret == 2
     done.stdout.fnmatch_lines([f"*{expected}"])
@@ -492,16 +492,16 @@ def test_wrong_settings_are_told_by_whoever_uses_them(
     done.stdout.fnmatch_lines([f"*UsageError: *{expected.removeprefix('*')}"])
 
 
-def test_prompts_that_are_no_patterns(suite: Suite) -> None:
-    """They are an error of usage: whoever sets them wants prompts files to be collected."""
+def test_invalid_prompts_setting_is_a_usage_error(suite: Suite) -> None:
+    """A `prompts` setting that is not a list of strings makes pytest exit with 4."""
     suite.write("mcprun.toml", "prompts = 3\n")
-    done = suite.run("quickstart.jsonl", *BARE)
+    done = suite.run("quickstart.jsonl", *RAW_SERVER)
     assert done.ret == 4
     assert "mcprun.toml: prompts must be a list of strings, not a whole number" in done.stdout.str() + done.stderr.str()
 
 
-def test_a_file_above_the_root(suite: Suite) -> None:
-    """Its paths are seen from its own folder: the server, and the patterns, one or a list."""
+def test_configuration_above_the_root_folder(suite: Suite) -> None:
+    """Paths in a configuration file above pytest's root folder are relative to the file's own folder."""
     folder = suite.path / "within"
     folder.mkdir()
     write_jsonl(folder / "a.jsonl", script(id="a"))
@@ -512,13 +512,13 @@ def test_a_file_above_the_root(suite: Suite) -> None:
         suite.run("--rootdir=within", "within").assert_outcomes(passed=1)
 
 
-def test_the_fixtures_arguments_are_checked(suite: Suite) -> None:
-    """As the command line's are: nothing runs, and nothing is green."""
+def test_arguments_of_the_fixture_are_checked(suite: Suite) -> None:
+    """Arguments of `mcp_run` are checked like those of the command line, and nothing runs."""
     suite.write(
         "test_it.py",
         FIXTURE
         + """
-@pytest.mark.parametrize(("more", "told"), [
+@pytest.mark.parametrize(("more", "message"), [
     ({"repeat": 0}, "repeat must be a whole number from 1 to 10,000, not 0"),
     ({"deny_tool": "add"}, "deny_tool must be a list of strings, not a string"),
     ({"pass_rate": 80}, "pass_rate must be a number above 0 and at most 1, not 80"),
@@ -527,16 +527,16 @@ def test_the_fixtures_arguments_are_checked(suite: Suite) -> None:
     ({"options": {}}, "options must be an object of type mcprun.Options, not a table"),
     ({"server": ""}, "SERVER is empty; pass a server file"),
 ])
-def test_wrong(mcp_run, more, told):
-    with pytest.raises(mcprun.UsageError, match=told):
+def test_wrong(mcp_run, more, message):
+    with pytest.raises(mcprun.UsageError, match=message):
         mcp_run([ADD], **{"server": server, **more})
 """,
     )
     suite.run("test_it.py").assert_outcomes(passed=7)
 
 
-def test_an_interrupt_leaves_nothing(suite: Suite) -> None:
-    """Ctrl-C in the middle of a call ends pytest with its own 2; the run says so, and no server is left."""
+def test_ctrl_c_during_a_call_interrupts_the_run(suite: Suite) -> None:
+    """Ctrl-C during a call makes pytest exit with 2, and the run is recorded as interrupted."""
     suite.write("conftest.py", "import os; open('pid', 'w').write(str(os.getpid()))")
     suite.write("dying.py", DYING)
     suite.prompts(script(id="fine"), script(("interrupt", {}), id="interrupted"), script(id="after"))
@@ -547,11 +547,11 @@ def test_an_interrupt_leaves_nothing(suite: Suite) -> None:
     assert suite.record["counts"]["passed"] == 1
 
 
-def test_a_run_that_ends_early(suite: Suite) -> None:
-    """What takes the run with it, and what it did not come to, are errors; none of it is passed or skipped."""
+def test_queries_of_a_run_that_ends_early_are_errors(suite: Suite) -> None:
+    """The query that ends the run and those that never start are errors, neither passed nor skipped."""
     suite.write("mcprun.toml", "restarts = 0\n")
     suite.prompts(script(id="fine"), script(("die", {}), id="dies"), script(id="after"), script(id="last"))
-    done = suite.run("prompts.jsonl", *BARE)
+    done = suite.run("prompts.jsonl", *RAW_SERVER)
     assert done.ret == 1
     done.assert_outcomes(passed=1, errors=3)
     done.stdout.fnmatch_lines(
@@ -560,8 +560,8 @@ def test_a_run_that_ends_early(suite: Suite) -> None:
     assert done.stdout.str().count("--restarts allows no restart") >= 3
 
 
-def test_a_folder_that_nobody_may_write(suite: Suite) -> None:
-    """Where no run can be written, each query is an error in one line."""
+def test_unwritable_output_folder_is_an_error_of_each_test(suite: Suite) -> None:
+    """If the run folder cannot be created, each query is an error of one line."""
     suite.write("outputs", "a file, no folder")
     done = suite.run("quickstart.jsonl", *SERVER)
     assert done.ret == 1
@@ -569,15 +569,15 @@ def test_a_folder_that_nobody_may_write(suite: Suite) -> None:
     assert done.stdout.str().count("\ncan't create the run's folder ") == 6
 
 
-def test_a_tag_is_a_name_and_nothing_else(suite: Suite) -> None:
-    """Whatever it is called, the query is run and judged."""
+def test_tag_named_like_a_pytest_mark_has_no_effect(suite: Suite) -> None:
+    """A query is run and checked even if a tag has the name of one of pytest's marks."""
     tags = ("skip", "xfail", "skipif", "_private", "a tag", "area:math", "(x)")
     suite.prompts(*(script(id=f"wrong-{number}", tags=[tag], **WRONG) for number, tag in enumerate(tags)))
-    suite.run("prompts.jsonl", *BARE, "--strict-markers").assert_outcomes(failed=len(tags))
+    suite.run("prompts.jsonl", *RAW_SERVER, "--strict-markers").assert_outcomes(failed=len(tags))
 
 
-def test_a_long_conversation_is_cut_short() -> None:
-    """What a query fails for stands at its end: that is what is shown."""
+def test_long_conversation_is_truncated_at_the_start() -> None:
+    """Only the last 200 lines of a conversation are shown, as the cause of a failure is at its end."""
     content = "\n".join(f"line {number}" for number in range(1000))
     lines = failure_repr.conversation(transcript("q", Verdict.FAILED, text=content[:3000])).splitlines()
     assert (lines[0], len(lines)) == ("failed q  script", 202)
@@ -585,8 +585,8 @@ def test_a_long_conversation_is_cut_short() -> None:
     assert lines[-2].strip() == content[:3000].splitlines()[-2]
 
 
-def test_hostile_text_does_not_reach_the_terminal(suite: Suite) -> None:
-    """Escapes in results, texts and stderr are shown, never obeyed."""
+def test_escape_sequences_do_not_reach_the_terminal(suite: Suite) -> None:
+    """Escape sequences in results, texts and stderr are printed as escaped text."""
     suite.write("dying.py", DYING.replace("the disk is on fire", "\\x1b]0;title\\x07"))
     suite.prompts(script(("die", {}), id="dies"), script(id="says", text="\x1b[2J", **WRONG))
     done = suite.run("prompts.jsonl", "--mcp-server", "dying.py", "--color=no")
@@ -595,8 +595,8 @@ def test_hostile_text_does_not_reach_the_terminal(suite: Suite) -> None:
     assert not any(character in done.stdout.str() for character in "\x1b\x07")
 
 
-def test_an_item_that_is_run_again(suite: Suite) -> None:
-    """As by plugins that try again: a new run begins, and no run holds a query twice."""
+def test_rerun_of_a_test_starts_a_new_run(suite: Suite) -> None:
+    """If a plugin reruns a test, a new run starts, so that no run contains a query twice."""
     suite.write(
         "conftest.py",
         """
@@ -607,7 +607,7 @@ def pytest_runtest_protocol(item, nextitem):
 """,
     )
     suite.prompts(script(id="one"), script(id="two"))
-    assert suite.run("prompts.jsonl", *BARE).ret == 0
+    assert suite.run("prompts.jsonl", *RAW_SERVER).ret == 0
     assert [[one["id"] for one in read_jsonl(run / "transcripts.jsonl")] for run in suite.runs] == [
         ["one"],
         ["one", "two"],
@@ -640,8 +640,11 @@ WRONG = {**ADD, "id": "wrong", "expect": {"text": {"contains": "six"}}}
 """
 
 
-def test_the_fixture(suite: Suite) -> None:
-    """It runs queries and files against servers of every kind, within an event loop too, and leaves nothing here."""
+def test_fixture_runs_queries_against_every_kind_of_server(suite: Suite) -> None:
+    """`mcp_run` runs queries and files against servers of every kind, also within an event loop.
+
+    It writes nothing to the working folder.
+    """
     suite.write(
         "test_it.py",
         FIXTURE
@@ -672,8 +675,8 @@ def test_exits(mcp_run):
     turn = {"calls": [{"tool": "skip", "input": {}}, {"tool": "leave", "input": {}}]}
     run = mcp_run([{"prompt": "x", "script": [turn, {"text": "ok"}]}, ADD], server, check=False)
     assert [one.verdict for one in run.transcripts()] == ["failed", "passed"]
-    told = [call.content[0]["text"].rpartition(" raised ")[2] for call in next(run.transcripts()).calls]
-    assert told == ["Skipped: no tool may skip a test", "SystemExit: 0"]
+    errors = [call.content[0]["text"].rpartition(" raised ")[2] for call in next(run.transcripts()).calls]
+    assert errors == ["Skipped: no tool may skip a test", "SystemExit: 0"]
 
 def test_wrong_usage(mcp_run):
     with pytest.raises(mcprun.UsageError, match="prompt: must not be empty"):
@@ -686,8 +689,8 @@ def test_wrong_usage(mcp_run):
     assert not (suite.path / "outputs").exists()
 
 
-def test_a_server_in_the_process_is_not_the_projects(suite: Suite) -> None:
-    """How the project's server is started does not concern one in this process; given for it, it is an error."""
+def test_in_process_server_ignores_the_projects_server_settings(suite: Suite) -> None:
+    """Settings for starting the project's server are ignored for a server object; passing them is an error."""
     config = [
         'server = "quickstart.py"',
         'server-args = ["--verbose"]',
@@ -719,8 +722,8 @@ def test_given(mcp_run, more):
     assert done.ret == 0, done.stdout.str()
 
 
-def test_the_fixture_tells_what_did_not_pass(suite: Suite) -> None:
-    """The assertion reads like mcprun's own, and the traceback ends at the user's line."""
+def test_fixture_reports_queries_that_did_not_pass(suite: Suite) -> None:
+    """The assertion shows the failed checks and the conversation, and the traceback ends in the user's test."""
     suite.write(
         "test_it.py",
         FIXTURE
@@ -756,15 +759,15 @@ def test_no_server(mcp_run):
 
 
 @given(st.text(), st.lists(st.text()))
-def test_what_a_command_line_holds_stays_its_own(first: str, args: list[str]) -> None:
-    """Arguments are split off behind a file alone; all others are the command line's."""
+def test_server_arguments_are_split_only_after_a_file(first: str, args: list[str]) -> None:
+    """Arguments after `--` are split off a server file; a command line is left as it is."""
     assert split(shlex.join(["server.py"]) + " -- " + shlex.join(["x", *args])) == ("server.py", ("x", *args))
     line = shlex.join(["npm", "run", first]) + " -- --flag"
     assert split(line) == (line, ())
 
 
-def test_a_run_that_stops_by_itself_ends_pytest(suite: Suite) -> None:
-    """The tests that follow fail with its reason: no worker waits for another query then."""
+def test_run_that_ends_by_itself_fails_the_remaining_tests(suite: Suite) -> None:
+    """After three refused queries in a row, the remaining tests fail with that reason and send no request."""
     write_jsonl(suite.path / "p.jsonl", *({"id": f"q{n}", "prompt": f"{n} DROP" if n else "Hi"} for n in range(6)))
 
     def answer(body: Body) -> Answer:
@@ -772,7 +775,7 @@ def test_a_run_that_stops_by_itself_ends_pytest(suite: Suite) -> None:
 
     with MessagesApi(answer) as api:
         env = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
-        done = suite.run("p.jsonl", *BARE, env=env)
+        done = suite.run("p.jsonl", *RAW_SERVER, env=env)
         assert len(api.requests) == 4
     done.assert_outcomes(passed=1, errors=5)
     done.stdout.fnmatch_lines(["*the API refused 3 queries in a row*"])
