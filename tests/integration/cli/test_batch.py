@@ -1,4 +1,4 @@
-"""`mcprun batch` as a user runs it, against real servers, from scripts and recordings."""
+"""`mcprun batch` against real servers, with scripts and recordings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.cli import (
 
 
 def test_quickstart_passes_and_prints_what_the_readme_shows(tmp_path: Path) -> None:
-    """The README's first command runs every query of the quickstart."""
+    """The README's first command passes every query of the quickstart and prints the totals."""
     done = run_mcprun("batch", *QUICKSTART, cwd=tmp_path)
     assert done.code == 0
     assert set(done.verdicts.values()) == {"passed"}
@@ -34,8 +34,8 @@ def test_quickstart_passes_and_prints_what_the_readme_shows(tmp_path: Path) -> N
     ]
 
 
-def test_same_bytes_at_any_concurrency_and_from_a_replay(tmp_path: Path) -> None:
-    """The same prompts and server give the same transcripts, however many queries run at once."""
+def test_transcripts_are_identical_at_any_concurrency_and_from_a_replay(tmp_path: Path) -> None:
+    """The same prompts and server give the same bytes at any concurrency, on several servers and in a replay."""
     one = run_mcprun("batch", *QUICKSTART, "--concurrency", "1", cwd=tmp_path)
     recorded = one.run
     many = run_mcprun("batch", *QUICKSTART, "--concurrency", "32", cwd=tmp_path)
@@ -48,8 +48,8 @@ def test_same_bytes_at_any_concurrency_and_from_a_replay(tmp_path: Path) -> None
     assert replay.record["model"]["kind"] == "replay"
 
 
-def test_transcript_tells_the_conversation(tmp_path: Path) -> None:
-    """A transcript of one query holds what was said, in order, and nothing twice."""
+def test_transcript_records_the_conversation(tmp_path: Path) -> None:
+    """A transcript records the messages, calls and checks of its query, in order."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("structured", {"name": "Ada"}), text="She is greeted."))
     transcript = run_mcprun("batch", prompts, SERVERS / "kinds.py", cwd=tmp_path).transcripts[0]
     text = '{\n  "greeting": "Hello, Ada"\n}'
@@ -99,8 +99,8 @@ def test_transcript_tells_the_conversation(tmp_path: Path) -> None:
     }
 
 
-def test_trace_tells_what_happened_in_order(tmp_path: Path) -> None:
-    """The trace of one query begins with its own start and the server's, and ends with its exit."""
+def test_trace_lists_events_in_order(tmp_path: Path) -> None:
+    """The trace begins with `run_start` and `server_start`, ends with `server_exit`, and is ordered by time."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("echo", {"text": "a"})))
     done = run_mcprun("batch", prompts, SERVERS / "kinds.py", cwd=tmp_path)
     assert [event["event"] for event in done.trace] == [
@@ -112,8 +112,8 @@ def test_trace_tells_what_happened_in_order(tmp_path: Path) -> None:
     assert sorted(event["at"] for event in done.trace) == [event["at"] for event in done.trace]
 
 
-def test_run_json_tells_what_was_asked_and_what_answered(tmp_path: Path) -> None:
-    """`run.json` holds arguments, prompts, model, server with tools, counts, and that it is finished."""
+def test_run_json_describes_a_finished_run(tmp_path: Path) -> None:
+    """`run.json` records the arguments, prompts file, model, server with its tools, counts and state."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("echo", {"text": "a"})))
     record = run_mcprun("batch", "p.jsonl", SERVERS / "kinds.py", "--limit", "1", cwd=tmp_path).record
     assert record["state"] == "finished"
@@ -168,7 +168,7 @@ def test_run_json_tells_what_was_asked_and_what_answered(tmp_path: Path) -> None
     ],
 )  # fmt: skip
 def test_verdicts_and_exit_codes(tmp_path: Path, query: dict[str, Any], code: int, cause: str) -> None:
-    """A red result names its cause, and failure (1) is not error (3)."""
+    """A failed query exits with 1 and an error with 3, and stderr names the cause."""
     prompts = write_jsonl(tmp_path / "p.jsonl", query)
     done = run_mcprun("batch", prompts, SERVERS / "kinds.py", cwd=tmp_path)
     assert done.code == code
@@ -185,15 +185,18 @@ def test_failure_outweighs_error(tmp_path: Path) -> None:
     assert (done.code, done.verdicts) == (1, {"failed": "failed", "died": "error"})
 
 
-def test_allow_tool_errors(tmp_path: Path) -> None:
-    """`--allow-tool-errors` lets calls fail."""
+def test_allow_tool_errors_lets_calls_fail(tmp_path: Path) -> None:
+    """With `--allow-tool-errors`, a query passes although its call fails."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("fails", {"why": "x"})))
     done = run_mcprun("batch", prompts, SERVERS / "kinds.py", "--allow-tool-errors", cwd=tmp_path)
     assert (done.code, done.verdicts) == (0, {"q": "passed"})
 
 
-def test_every_kind_of_trouble_is_told_to_the_model(tmp_path: Path) -> None:
-    """Errors, invalid results and silence come back as error results, and the conversation goes on."""
+def test_failed_calls_are_returned_to_the_model_as_errors(tmp_path: Path) -> None:
+    """JSON-RPC errors, invalid results, results that violate the output schema and timeouts are returned to the model as error results.
+
+    The conversation continues after each of them.
+    """
     calls: list[tuple[str, dict[str, Any]]] = [
         (tool, {}) for tool in ("refuse", "invalid", "liar", "hang", "unheard-of", "ok", "latin", "sorry")
     ]
@@ -219,31 +222,34 @@ def test_every_kind_of_trouble_is_told_to_the_model(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_a_server_that_dies_is_an_error_and_never_a_pass(tmp_path: Path) -> None:
-    """The query that kills its server is an error that tells the exit code and the last words; others pass."""
+def test_a_query_whose_server_dies_is_an_error(tmp_path: Path) -> None:
+    """A query whose server dies is an error with the server's exit code and last lines of stderr.
+
+    Other queries pass.
+    """
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("die", {})) | {"id": "a"}, script(("ok", {})) | {"id": "b"})
     done = run_mcprun("batch", prompts, RAW, cwd=tmp_path)
     assert (done.code, done.verdicts) == (3, {"a": "error", "b": "passed"})
-    last_words = "fatal: out of cheese\n[the server exited with code 3]"
+    stderr_tail = "fatal: out of cheese\n[the server exited with code 3]"
     assert done.transcripts[0]["error"] == {
         "kind": "server_died",
-        "message": f"the connection to the server was lost during die; its stderr ends: {last_words}",
+        "message": f"the connection to the server was lost during die; its stderr ends: {stderr_tail}",
     }
     assert done.transcripts[0]["attempts"] == 3
-    assert (done.run / "server.log").read_text().startswith(last_words)
+    assert (done.run / "server.log").read_text().startswith(stderr_tail)
     assert [event["died"] for event in done.trace if event["event"] == "server_exit"] == [True] * 3
 
 
-def test_fresh_server_gives_every_query_its_own(tmp_path: Path) -> None:
-    """With `--fresh-server`, a query that kills its server does not touch the next one."""
+def test_fresh_server_starts_a_server_for_each_attempt(tmp_path: Path) -> None:
+    """With `--fresh-server`, each attempt has its own server, and a query that kills it does not affect the next."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("die", {})) | {"id": "a"}, script(("ok", {})) | {"id": "b"})
     done = run_mcprun("batch", prompts, RAW, "--fresh-server", cwd=tmp_path)
     assert done.verdicts == {"a": "error", "b": "passed"}
     assert len([event for event in done.trace if event["event"] == "server_start"]) == 3 + 1
 
 
-def test_servers_spread_the_queries(tmp_path: Path) -> None:
-    """`--servers 3` starts three servers, and all of them get calls."""
+def test_servers_share_the_queries(tmp_path: Path) -> None:
+    """`--servers 3` starts three servers, and each receives calls."""
     queries = [script(("ok", {})) | {"id": f"q{number}"} for number in range(12)]
     prompts = write_jsonl(tmp_path / "p.jsonl", *queries)
     done = run_mcprun("batch", prompts, RAW, "--servers", "3", cwd=tmp_path)
@@ -252,7 +258,7 @@ def test_servers_spread_the_queries(tmp_path: Path) -> None:
 
 
 def test_several_user_messages_are_one_conversation(tmp_path: Path) -> None:
-    """`prompts` are played one after the other, each answered before the next."""
+    """The messages in `prompts` are sent one after the other, each after the reply to the previous one."""
     query = {
         "id": "q",
         "prompts": ["One?", "Two?"],
@@ -265,15 +271,18 @@ def test_several_user_messages_are_one_conversation(tmp_path: Path) -> None:
     assert (transcript["prompt"], transcript["text"], len(transcript["turns"])) == (["One?", "Two?"], "2", 3)
 
 
-def test_a_script_of_calls_alone_ends_by_itself(tmp_path: Path) -> None:
-    """A script need not say anything after its calls."""
+def test_a_script_without_final_text_ends_its_turn(tmp_path: Path) -> None:
+    """A script that ends with calls stops with `end_turn` and an empty text."""
     query = {"id": "q", "prompt": "x", "script": [{"calls": [{"tool": "ok"}]}]}
     done = run_mcprun("batch", write_jsonl(tmp_path / "p.jsonl", query), RAW, cwd=tmp_path)
     assert (done.code, done.transcripts[0]["stop"], done.transcripts[0]["text"]) == (0, "end_turn", "")
 
 
-def test_odd_tools_are_mapped_and_what_cannot_be_sent_is_named(tmp_path: Path) -> None:
-    """Names and keys outside the API's alphabet work, and warnings name what was changed or left out."""
+def test_names_that_the_api_does_not_accept_are_mapped(tmp_path: Path) -> None:
+    """Calls work with tool names and property keys outside the API's alphabet.
+
+    Warnings name what was changed or left out.
+    """
     query = script(("files.read/all", {"path": "/"}), ("keys", {"user id": "7", "$filter": {"é": 1}}), ("x" * 200, {}))
     done = run_mcprun("batch", write_jsonl(tmp_path / "p.jsonl", query), RAW, cwd=tmp_path, env={})
     assert done.code == 0
@@ -300,15 +309,15 @@ def test_odd_tools_are_mapped_and_what_cannot_be_sent_is_named(tmp_path: Path) -
 
 
 def test_all_pages_of_tools_are_listed_and_sorted(tmp_path: Path) -> None:
-    """Tools are read page by page and sorted by name."""
+    """The tools of all pages are listed, sorted by name."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("tool-00-1", {})))
     done = run_mcprun("batch", prompts, RAW, "--", "pages", cwd=tmp_path)
     names = [tool["name"] for tool in done.record["server"]["tools"]]
     assert names == [f"tool-{page:02}-{number}" for page in range(4) for number in (1, 2)]
 
 
-def test_tools_of_a_query_are_all_it_may_use(tmp_path: Path) -> None:
-    """A call outside the query's own `tools` is refused, and never reaches the server."""
+def test_a_query_may_call_only_its_own_tools(tmp_path: Path) -> None:
+    """A call to a tool outside the query's `tools` is refused and does not reach the server."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {}), ("refuse", {}), tools=["re*"]))
     done = run_mcprun("batch", prompts, RAW, "--allow-tool-errors", cwd=tmp_path)
     result_texts = [call["content"][0]["text"] for call in done.transcripts[0]["calls"]]

@@ -1,4 +1,4 @@
-"""Settings of the project and the environment, as commands read and report them."""
+"""Settings in the project's file and the environment, as commands read and report them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.transcripts import call, transcript
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project with prompts, a server's name, and a folder within it."""
+    """Create a project with a prompts file and a folder within it."""
     (tmp_path / "tests").mkdir()
     write_jsonl(tmp_path / "tests" / "p.jsonl", script(("ok", {}), id="a"), script(("ok", {}), id="b"))
     (tmp_path / "within").mkdir()
@@ -22,21 +22,24 @@ def project(tmp_path: Path) -> Path:
 
 
 def write_config(project: Path, *lines: str, name: str = "mcprun.toml") -> None:
-    """Write a configuration file that names the prompts and the server, and sets more."""
+    """Write a configuration file that sets the prompts, the server and the options in `lines`."""
     head = "[tool.mcprun]\n" if name == "pyproject.toml" else ""
-    named = [f"prompts = {json.dumps('tests/p.jsonl')}", f"server = {json.dumps(str(RAW))}"]
-    (project / name).write_text(head + "\n".join([*named, *lines]) + "\n")
+    common = [f"prompts = {json.dumps('tests/p.jsonl')}", f"server = {json.dumps(str(RAW))}"]
+    (project / name).write_text(head + "\n".join([*common, *lines]) + "\n")
 
 
-def shown_config(done: Result) -> dict[str, tuple[str, str]]:
-    """Read what `--show-config` prints: value and source by key."""
+def parse_config(done: Result) -> dict[str, tuple[str, str]]:
+    """Parse the output of `--show-config` into pairs of value and source, by key."""
     rows = (line.split(maxsplit=1) for line in done.stdout.splitlines())
     return {key: (rest.rsplit("  ", 1)[0].strip(), rest.rsplit("  ", 1)[1]) for key, rest in rows}
 
 
 @pytest.mark.parametrize("name", ["mcprun.toml", "pyproject.toml"])
-def test_a_project_says_all_that_is_to_be_said(project: Path, name: str) -> None:
-    """`mcprun batch` alone is enough, here and in a folder within, and paths are seen from the file."""
+def test_batch_needs_no_arguments_in_a_configured_project(project: Path, name: str) -> None:
+    """`mcprun batch` takes every setting from the project's file, also in a folder within the project.
+
+    Paths are relative to the file.
+    """
     write_config(project, 'filter = "a"', "concurrency = 2", "call-timeout = 7", 'out = "run.d"', name=name)
     for folder, out in ((project, "run.d"), (project / "within", "../run.d")):
         done = run_mcprun("batch", cwd=folder)
@@ -49,7 +52,10 @@ def test_a_project_says_all_that_is_to_be_said(project: Path, name: str) -> None
 
 
 def test_prompts_may_be_a_pattern(project: Path) -> None:
-    """As pytest takes it: the only file that fits is run; of several none is, and they are named."""
+    """A pattern that matches one prompts file runs it.
+
+    Several matches exit with 2 and are named; so does a pattern without a match.
+    """
     (project / "mcprun.toml").write_text(f"prompts = 'tests/*.jsonl'\nserver = {json.dumps(str(RAW))}\n")
     done = run_mcprun("batch", "--out", "run", cwd=project)
     assert (done.code, done.record["arguments"]["prompts"]) == (0, "tests/p.jsonl")
@@ -68,13 +74,16 @@ def test_prompts_may_be_a_pattern(project: Path) -> None:
     assert (none.code, none.stderr) == (2, message)
 
 
-def test_flag_then_environment_then_file_then_default(project: Path) -> None:
-    """Each comes before the next, and `--show-config` says where each value came from, and runs nothing."""
+def test_flags_override_the_environment_then_the_file_then_the_default(project: Path) -> None:
+    """Flags come before the environment, the environment before the file, and the file before the default.
+
+    `--show-config` prints the source of each value and runs nothing.
+    """
     write_config(project, "concurrency = 2", "retries = 3", 'model = "script"', 'filter = ["a", "b"]')
     (project / ".env").write_text("MCPRUN_CALL_TIMEOUT=9\nMCPRUN_MODEL=claude-x\n")
     env = {"MCPRUN_CONCURRENCY": "4", "MCPRUN_FILTER": "'a a' b", "MCPRUN_ALLOW_TOOL_ERRORS": "true"}
     done = run_mcprun("batch", "--concurrency", "5", "--show-config", cwd=project, env=env)
-    shown = shown_config(done)
+    shown = parse_config(done)
     file = str(project / "mcprun.toml")
     assert done.code == 0
     assert shown["concurrency"] == ("5", "command line")
@@ -86,12 +95,15 @@ def test_flag_then_environment_then_file_then_default(project: Path) -> None:
     assert shown["max-turns"] == ("25", "default")
     assert not (project / "outputs").exists()
     without = run_mcprun("batch", "--show-config", cwd=project / "within", env={"MCPRUN_CONCURRENCY": " "})
-    assert shown_config(without)["concurrency"] == ("2", file)
-    assert shown_config(without)["prompts"] == ('"../tests/p.jsonl"', file)
+    assert parse_config(without)["concurrency"] == ("2", file)
+    assert parse_config(without)["prompts"] == ('"../tests/p.jsonl"', file)
 
 
-def test_a_mistyped_variable_of_env_files_too(project: Path) -> None:
-    """The whole command exits with 2 and runs nothing, except for help; a variable of another command's option is none."""
+def test_an_unknown_variable_in_an_env_file_is_a_usage_error(project: Path) -> None:
+    """An unknown `MCPRUN_` variable in `.env` exits with 2, but help and shell completion work.
+
+    A variable for another command's option is accepted.
+    """
     write_config(project)
     (project / ".env").write_text("MCPRUN_FILTR=a\n")
     done = run_mcprun("batch", cwd=project)
@@ -100,44 +112,47 @@ def test_a_mistyped_variable_of_env_files_too(project: Path) -> None:
     assert run_mcprun("batch", "--help", cwd=project).code == 0
     (project / ".env").write_text("MCPRUN_FILTER=a\n")
     assert run_mcprun("tools", cwd=project).code == 0
-    assert completed("mcprun batch --call", project) == ["--call-timeout"]
+    assert complete("mcprun batch --call", project) == ["--call-timeout"]
     (project / ".env").write_text("MCPRUN_FILTR=a\n")
-    assert completed("mcprun batch --call", project) == ["--call-timeout"]
+    assert complete("mcprun batch --call", project) == ["--call-timeout"]
 
 
-def test_secrets_are_not_shown(project: Path) -> None:
-    """Names of variables and headers are told, and not what they hold."""
+def test_show_config_redacts_secrets(project: Path) -> None:
+    """`--show-config` prints the names of variables and headers, and no secret value."""
     write_config(project, '[env]\nTOKEN = "s3cret-one"', '[header]\nAuthorization = "Bearer s3cret-two"')
-    given = ("--base-url", "http://me:s3cret-three@api.example", "--oauth-client-secret", "s3cret-four")
-    done = run_mcprun("batch", "--show-config", *given, "--oauth-assertion", "s3cret-five", cwd=project)
-    shown = shown_config(done)
+    flags = ("--base-url", "http://me:s3cret-three@api.example", "--oauth-client-secret", "s3cret-four")
+    done = run_mcprun("batch", "--show-config", *flags, "--oauth-assertion", "s3cret-five", cwd=project)
+    shown = parse_config(done)
     assert "s3cret" not in done.stdout + done.stderr
     assert shown["env"][0] == '["TOKEN=[redacted]"]'
     assert shown["header"][0] == '["Authorization: [redacted]"]'
 
 
-def test_the_servers_arguments_are_shown(project: Path) -> None:
-    """They are told with where they came from, like all else, and without what is secret in a URL."""
+def test_show_config_includes_the_server_arguments(project: Path) -> None:
+    """`--show-config` prints the server's arguments and their source, and redacts the credentials in URLs."""
     write_config(project, 'server-args = ["-v", "postgres://me:s3cret@db/x"]')
 
-    def shown(*args: str, **env: str) -> tuple[str, str]:
+    def show_server_args(*args: str, **env: str) -> tuple[str, str]:
         done = run_mcprun("batch", *args, cwd=project, env=env)
-        return shown_config(done)["server-args"]
+        return parse_config(done)["server-args"]
 
     value, file = '["-v", "postgres://[redacted]@db/x"]', str(project / "mcprun.toml")
-    assert shown("--show-config") == (value, file)
-    assert shown("--show-config", MCPRUN_SERVER_ARGS="a 'b c'") == ('["a", "b c"]', "MCPRUN_SERVER_ARGS")
-    assert shown("--show-config", "--", "-w") == ('["-w"]', "command line")
-    assert shown("--show-config", "--") == ("[]", "command line")
+    assert show_server_args("--show-config") == (value, file)
+    assert show_server_args("--show-config", MCPRUN_SERVER_ARGS="a 'b c'") == ('["a", "b c"]', "MCPRUN_SERVER_ARGS")
+    assert show_server_args("--show-config", "--", "-w") == ('["-w"]', "command line")
+    assert show_server_args("--show-config", "--") == ("[]", "command line")
     (project / "mcprun.toml").unlink()
-    assert shown("--show-config") == ("[]", "default")
+    assert show_server_args("--show-config") == ("[]", "default")
     assert run_mcprun("batch", "tests/p.jsonl", RAW, "--out", "run", "--", "-x", cwd=project).code == 0
     write_config(project, 'server-args = ["-v"]')
-    assert shown("--resume", "run", "--show-config") == ('["-x"]', "run")
+    assert show_server_args("--resume", "run", "--show-config") == ('["-x"]', "run")
 
 
-def test_tables_and_arguments_reach_the_server(tmp_path: Path) -> None:
-    """Variables are a table, what follows `--` is a list; both are as if they had been given."""
+def test_the_env_table_and_server_args_reach_the_server(tmp_path: Path) -> None:
+    """The `env` table and the `server-args` of the project's file reach the server.
+
+    Arguments after `--` replace `server-args`.
+    """
     server = tmp_path / "server.py"
     server.write_text(
         f"{stdlib_server('')}import os\nserver = StdlibServer('x')\n"
@@ -154,18 +169,18 @@ def test_tables_and_arguments_reach_the_server(tmp_path: Path) -> None:
     assert "['-w'] [redacted]" in other.stderr
 
 
-def test_a_run_goes_on_as_it_was_begun(project: Path) -> None:
-    """What the project sets by now does not matter to it, nor does the environment."""
+def test_a_resumed_run_keeps_its_settings(project: Path) -> None:
+    """`--resume` uses the settings that the run was started with, whatever the project or the environment sets now."""
     write_config(project, "concurrency = 2", 'filter = "a"')
     assert run_mcprun("batch", "--out", "run", cwd=project).code == 0
     write_config(project, "concurrency = 7", 'filter = "b"')
     done = run_mcprun("batch", "--resume", "run", "--show-config", cwd=project, env={"MCPRUN_CONCURRENCY": "9"})
-    assert shown_config(done)["concurrency"] == ("2", "run")
+    assert parse_config(done)["concurrency"] == ("2", "run")
     assert run_mcprun("batch", "--resume", "run", cwd=project, env={"MCPRUN_CONCURRENCY": "9"}).code == 0
 
 
-def test_patterns_of_secrets_add_up(project: Path) -> None:
-    """A `--redact` does not do away with what the project keeps secret."""
+def test_redact_patterns_accumulate(project: Path) -> None:
+    """`--redact` and `MCPRUN_REDACT` add to the project's patterns."""
     write_config(project, 'redact = "hidden-[a-z]+"')
     write_jsonl(project / "tests" / "p.jsonl", script(id="a", prompt="hidden-one and other-two"))
     done = run_mcprun("batch", "--redact", "other-[a-z]+", cwd=project)
@@ -174,8 +189,8 @@ def test_patterns_of_secrets_add_up(project: Path) -> None:
     assert done.transcripts[0]["prompt"] == "[redacted] and [redacted]"
 
 
-def test_diff_ignores_what_the_project_ignores(project: Path) -> None:
-    """`scrub` and `ignore` are the project's, for `batch --baseline` and `diff` alike."""
+def test_diff_uses_the_ignore_setting_of_the_project(project: Path) -> None:
+    """`mcprun diff` ignores the paths in the project's `ignore`."""
     for name in ("base", "head"):
         write_jsonl(project / f"{name}.jsonl", transcript(calls=[call("a", structured={"at": name})]))
     assert run_mcprun("diff", "base.jsonl", "head.jsonl", cwd=project).code == 1
@@ -196,16 +211,16 @@ def test_diff_ignores_what_the_project_ignores(project: Path) -> None:
         (["a ="], "can't read "),
     ],
 )
-def test_what_can_not_be_set(project: Path, lines: list[str], message: str) -> None:
-    """Exit 2, and one message that names the file; help is there all the same."""
+def test_invalid_settings_are_usage_errors(project: Path, lines: list[str], message: str) -> None:
+    """An unknown option, an invalid value or an unreadable file exits with 2 and one message. `--help` still works."""
     write_config(project, *lines)
     done = run_mcprun("batch", cwd=project)
     assert (done.code, message in done.stderr, "Traceback" in done.stderr) == (2, True, False)
     assert run_mcprun("batch", "--help", cwd=project).code == 0
 
 
-def test_a_variable_that_can_not_be_read(project: Path) -> None:
-    """It is named."""
+def test_an_invalid_variable_is_named(project: Path) -> None:
+    """The message about an invalid environment variable names the variable."""
     write_config(project)
     done = run_mcprun("batch", cwd=project, env={"MCPRUN_RETRIES": "many"})
     assert (done.code, "must be a whole number from 0 to 1,000, not 'many' (set by MCPRUN_RETRIES)" in done.stderr) == (
@@ -216,8 +231,8 @@ def test_a_variable_that_can_not_be_read(project: Path) -> None:
     assert (done.code, "can't read MCPRUN_FILTER: No closing quotation" in done.stderr) == (2, True)
 
 
-def test_a_file_ends_at_the_repository(tmp_path: Path) -> None:
-    """What lies above a repository is not the project's; without any file the arguments are asked for."""
+def test_the_search_for_a_configuration_file_ends_at_the_repository(tmp_path: Path) -> None:
+    """A configuration file above the repository is not read. Without a file, the arguments are required."""
     write_jsonl(tmp_path / "p.jsonl", script())
     (tmp_path / "mcprun.toml").write_text("nonsense = 1\n")
     (tmp_path / "repository" / ".git").mkdir(parents=True)
@@ -225,18 +240,18 @@ def test_a_file_ends_at_the_repository(tmp_path: Path) -> None:
     assert (done.code, "Missing argument 'PROMPTS'" in done.stderr) == (2, True)
 
 
-def completed(words: str, folder: Path) -> list[str]:
-    """Ask as a shell does what may follow some words."""
+def complete(words: str, folder: Path) -> list[str]:
+    """Return the completions that a shell gets for a command line."""
     env = {"_MCPRUN_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
     done = run_mcprun(cwd=folder, env={**env, "PATH": os.environ["PATH"]})
     return [line.partition(",")[2] for line in done.stdout.splitlines()]
 
 
-def test_a_shell_completes(tmp_path: Path) -> None:
-    """Commands, options, the names of runs, and the ids of their queries."""
+def test_shell_completion_offers_commands_options_runs_and_queries(tmp_path: Path) -> None:
+    """Shell completion offers commands, options, the names of runs, and the ids of their queries."""
     run_mcprun("batch", *QUICKSTART, "--quiet", cwd=tmp_path)
     (name,) = (folder.name for folder in (tmp_path / "outputs").iterdir() if not folder.is_symlink())
-    assert "batch" in completed("mcprun ba", tmp_path)
-    assert completed("mcprun batch --call", tmp_path) == ["--call-timeout"]
-    assert completed("mcprun show ", tmp_path)[:2] == ["latest", name]
-    assert completed("mcprun show latest add", tmp_path) == ["add", "add-twice"]
+    assert "batch" in complete("mcprun ba", tmp_path)
+    assert complete("mcprun batch --call", tmp_path) == ["--call-timeout"]
+    assert complete("mcprun show ", tmp_path)[:2] == ["latest", name]
+    assert complete("mcprun show latest add", tmp_path) == ["add", "add-twice"]

@@ -1,4 +1,4 @@
-"""A run uses the paths of the project's file."""
+"""Paths in the project's configuration file."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 
 @pytest.fixture
 def within(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in a project, in which the tests work."""
+    """Create a folder within the project, and make it the working directory."""
     folder = tmp_path / "within"
     folder.mkdir()
     monkeypatch.chdir(folder)
     return folder
 
 
-def test_the_run_uses_them(tmp_path: Path) -> None:
-    """`mcprun batch` from a folder within finds what the file names, and says so."""
+def test_batch_resolves_paths_relative_to_the_configuration_file(tmp_path: Path) -> None:
+    """In a folder within the project, `mcprun batch` finds the files that the configuration names.
+
+    `--show-config` and messages give them relative to the working directory.
+    """
     write_jsonl(tmp_path / "p.jsonl", script(("ok", {})))
     (tmp_path / "within").mkdir()
     (tmp_path / "root").mkdir()

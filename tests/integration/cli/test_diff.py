@@ -1,4 +1,4 @@
-"""`mcprun diff` as a user runs it."""
+"""`mcprun diff`: scrubbing, output formats and exit codes."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ __all__ = ["good", "recorded"]
 ALL = frozenset(ASPECTS)
 
 
-def test_our_own_keys_are_never_scrubbed() -> None:
-    """A pattern that matches the word `result` renames no part of a transcript."""
+def test_keys_of_a_transcript_are_never_scrubbed() -> None:
+    """A pattern that matches `result` does not change the keys of a transcript."""
     base, head = (transcript(calls=[call("a", structured={"result": "x", "n": n})]) for n in (1, 2))
     scrubber = Scrubber.of(["calls|tool|input|result|is_error"])
     (change,) = changes(base, head, *ALL, scrubber=scrubber)
@@ -39,31 +39,40 @@ def test_our_own_keys_are_never_scrubbed() -> None:
 
 @given(JSON, st.sampled_from(sorted(SCRUBS)), st.data())
 @settings(max_examples=examples(200))
-def test_what_is_scrubbed_never_shows_and_the_rest_does(value: Any, name: str, data: st.DataObject) -> None:
-    """By name and by pattern, wherever it stands in whatever values; a second difference beside it shows."""
+def test_scrubbed_values_never_differ_and_other_values_do(value: Any, name: str, data: st.DataObject) -> None:
+    """Values that match a scrub, by name or by pattern, never differ, wherever they are.
+
+    Another difference beside them is found.
+    """
     one, other = (data.draw(st.sampled_from(EXAMPLES[name][:2])) for _ in range(2))
     odd, even = (f"run-{data.draw(st.integers(0, 999))}!" for _ in range(2))
 
-    def made(known: str, own: str, kept: str) -> dict[str, Any]:
+    def build_transcript(known: str, own: str, rest: str) -> dict[str, Any]:
         return transcript(
-            calls=[call("a", f"at {known}, {own}", {"value": value, "deep": [{"at": known}], "kept": kept}, x=own)],
+            calls=[call("a", f"at {known}, {own}", {"value": value, "deep": [{"at": known}], "kept": rest}, x=own)],
             text=f"{own} at ({known})",
         )
 
     scrubber = Scrubber.of([name, r"run-\d+"])
-    assert changes(made(one, odd, "k"), made(other, even, "k"), *ASPECTS, scrubber=scrubber) == []
-    (change,) = changes(made(one, odd, "k"), made(other, even, "l"), *ASPECTS, scrubber=scrubber)
+    assert (
+        changes(build_transcript(one, odd, "k"), build_transcript(other, even, "k"), *ASPECTS, scrubber=scrubber) == []
+    )
+    (change,) = changes(
+        build_transcript(one, odd, "k"), build_transcript(other, even, "l"), *ASPECTS, scrubber=scrubber
+    )
     assert (change.what, [path for path, _, _ in leaves(change.before, change.after)]) == (
         "result",
         ["structured.kept"],
     )
     if odd != even:
-        assert changes(made(one, odd, "k"), made(one, even, "k"), *ASPECTS, scrubber=Scrubber.of([name]))
+        assert changes(
+            build_transcript(one, odd, "k"), build_transcript(one, even, "k"), *ASPECTS, scrubber=Scrubber.of([name])
+        )
 
 
 @pytest.mark.parametrize("scrub", ["(", "a*"])
-def test_scrubs_that_can_not_be_meant(scrub: str) -> None:
-    """A pattern that is none, and one that fits everywhere, are refused."""
+def test_invalid_scrub_patterns_are_refused(scrub: str) -> None:
+    """An invalid pattern, and one that matches the empty string, are usage errors."""
     with pytest.raises(UsageError):
         Scrubber.of([scrub])
 
@@ -72,18 +81,18 @@ def test_scrubs_that_can_not_be_meant(scrub: str) -> None:
     ("scrub", "name"),
     [("uuids", "uuid"), ("UUID", "uuid"), ("timestamps", "timestamp"), ("temp", "tmp"), ("guid", "uuid")],
 )
-def test_a_mistyped_name_is_no_pattern(scrub: str, name: str) -> None:
-    """What is all but a name is not silently taken for a regular expression; written as one, it is."""
+def test_a_misspelt_scrub_name_is_not_a_pattern(scrub: str, name: str) -> None:
+    """A value that resembles the name of a scrub is a usage error that suggests the name.
+
+    In parentheses, it is a regular expression.
+    """
     with pytest.raises(UsageError, match=f"^--scrub '{scrub}' is not known; did you mean {name}\\? "):
         Scrubber.of([scrub])
     for pattern in (f"({scrub})", "secret", "today"):
         assert Scrubber.of([pattern]).clean(f"{scrub} secret today") != f"{scrub} secret today"
 
 
-# The command. --------------------------------------------------------------------------------------------
-
-
-def replayed(folder: Path, version: str) -> Result:
+def replay_good_run(folder: Path, version: str) -> Result:
     """Replay the good run against another version of the shop."""
     server = EXAMPLE_SERVERS / f"shop_{version}.py"
     return run_mcprun(
@@ -91,9 +100,12 @@ def replayed(folder: Path, version: str) -> Result:
     )
 
 
-def test_a_changed_result(tmp_path: Path, good: Result) -> None:
-    """Everything passes, and the comparison shows what no check had looked at."""
-    assert replayed(tmp_path, "free_shipping").code == 0
+def test_a_changed_result_is_shown(tmp_path: Path, good: Result) -> None:
+    """A changed result that no check covers is shown and exits with 1, although all queries pass.
+
+    `--ignore` and `--only` exclude it.
+    """
+    assert replay_good_run(tmp_path, "free_shipping").code == 0
     done = run_mcprun("diff", "good", "free_shipping", cwd=tmp_path)
     assert (done.code, done.stdout.splitlines()) == (
         1,
@@ -110,9 +122,9 @@ def test_a_changed_result(tmp_path: Path, good: Result) -> None:
     assert run_mcprun("diff", "good", "free_shipping", "--only", "verdict", cwd=tmp_path).code == 0
 
 
-def test_a_renamed_tool(tmp_path: Path, good: Result) -> None:
-    """The query fails, and the comparison says which call, and what became of the tools."""
-    assert replayed(tmp_path, "renamed").code == 1
+def test_a_renamed_tool_is_shown(tmp_path: Path, good: Result) -> None:
+    """For a renamed tool, the diff shows the call that fails and the probable new name."""
+    assert replay_good_run(tmp_path, "renamed").code == 1
     done = run_mcprun("diff", "good", "renamed", cwd=tmp_path)
     assert (done.code, done.stdout.splitlines()) == (
         1,
@@ -128,8 +140,11 @@ def test_a_renamed_tool(tmp_path: Path, good: Result) -> None:
     )
 
 
-def test_tools_that_no_query_calls(tmp_path: Path, good: Result) -> None:
-    """What breaks those who call them counts, in all forms, unless something else is asked for; the rest is told."""
+def test_breaking_changes_to_uncalled_tools_are_regressions(tmp_path: Path, good: Result) -> None:
+    """A breaking change to a tool that no query calls is a regression, in all output formats.
+
+    `--only` and transcripts files leave tools out. Other changes to tools are shown only.
+    """
     shutil.copytree(good.run, tmp_path / "head")
     record = good.record
     price, total = record["server"]["tools"]
@@ -154,12 +169,12 @@ def test_tools_that_no_query_calls(tmp_path: Path, good: Result) -> None:
     files = run_mcprun("diff", "good/transcripts.jsonl", "head", cwd=tmp_path)
     assert (files.code, files.stdout) == (0, "3 unchanged\n")
     args = ("batch", REGRESSION / "regression.jsonl", EXAMPLE_SERVERS / "shop.py", "--model", "replay:good")
-    assert run_mcprun(*args, "--baseline", "head", cwd=tmp_path).code == 0  # it takes more than the baseline does
+    assert run_mcprun(*args, "--baseline", "head", cwd=tmp_path).code == 0  # the server accepts more than the baseline
     assert run_mcprun(*args, "--baseline", "good", cwd=tmp_path).code == 0
 
 
-def test_the_same_run_and_files_of_it(tmp_path: Path, good: Result) -> None:
-    """A run may be given by its folder or its file, and HEAD is the latest run when it is left out."""
+def test_a_run_may_be_named_by_its_folder_or_its_file(tmp_path: Path, good: Result) -> None:
+    """BASE and HEAD may be the folder of a run or its transcripts file. HEAD is the latest run by default."""
     shutil.copytree(good.run, tmp_path / "copy")
     for args in (["copy", "good"], ["copy"], ["copy/transcripts.jsonl", "latest"], ["good/transcripts.jsonl", "copy"]):
         done = run_mcprun("diff", *args, cwd=tmp_path)
@@ -168,15 +183,15 @@ def test_the_same_run_and_files_of_it(tmp_path: Path, good: Result) -> None:
 
 @pytest.mark.parametrize("args", [["latest"], ["good"], ["good", "latest"], ["good", "good/transcripts.jsonl"]])
 def test_a_run_is_not_compared_with_itself(tmp_path: Path, good: Result, args: list[str]) -> None:
-    """That nothing differs then means nothing: it says what to give in place of it."""
+    """Comparing a run with itself exits with 2, and the message suggests another BASE."""
     done = run_mcprun("diff", *args, cwd=tmp_path)
     message = f"Error: BASE ({args[0]}) and HEAD ({args[-1] if args[1:] else 'latest'}) are the same run"
     assert (done.code, done.stdout) == (2, "")
     assert done.stderr.startswith(f"{message}: pass another BASE, such as a baseline or an earlier run in outputs/")
 
 
-def test_forms_for_programs(tmp_path: Path, good: Result) -> None:
-    """JSON lines with totals last, and Markdown whose text stays text."""
+def test_json_and_markdown_output(tmp_path: Path, good: Result) -> None:
+    """`--json` prints one line per difference and the totals last. `--markdown` escapes text from the runs."""
     bad = good.transcripts
     bad[0]["calls"][0]["structured"] = None
     bad[0]["calls"][0]["content"] = [{"type": "text", "text": "``` <script>alert(1)</script>\x1b[31m\nline"}]
@@ -227,8 +242,8 @@ def test_forms_for_programs(tmp_path: Path, good: Result) -> None:
         (["good", "good", "--only", "nope"], "'nope' is not one of"),
     ],
 )
-def test_what_can_not_be_compared(tmp_path: Path, good: Result, args: list[str], message: str) -> None:
-    """Exit 2, and one message."""
+def test_invalid_runs_and_options_are_usage_errors(tmp_path: Path, good: Result, args: list[str], message: str) -> None:
+    """Runs that do not exist, files that are not transcripts, and invalid options exit with 2 and a message."""
     write_jsonl(tmp_path / "odd.jsonl", {"id": "a"})
     write_jsonl(tmp_path / "list.jsonl", [])
     (tmp_path / "p.txt").write_text("no JSON at all\n")

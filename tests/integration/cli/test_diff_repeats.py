@@ -17,22 +17,28 @@ from tests.support.transcripts import call
 PASSED, FAILED = {"verdict": "passed"}, {"verdict": "failed"}
 
 
-def test_a_rate_that_may_be_chance(tmp_path: Path) -> None:
-    """Ten of ten and eight of ten are the same, and counted as what may be chance."""
+def test_a_pass_rate_that_may_differ_by_chance_is_unchanged(tmp_path: Path) -> None:
+    """Pass rates of 10/10 and 8/10 are unchanged, and counted as possibly due to chance.
+
+    A higher `--alpha` reports them as changed.
+    """
     good, bad = run(tmp_path, "good", *[PASSED] * 10), run(tmp_path, "bad", *[PASSED] * 8, *[FAILED] * 2)
     diffs, comparison = compared(good, bad)
     assert (diffs, comparison.summary.same, comparison.summary.chance) == ([], 1, 1)
-    sure = run_mcprun("diff", good, bad, cwd=tmp_path)
-    assert (sure.code, sure.stdout) == (
+    default = run_mcprun("diff", good, bad, cwd=tmp_path)
+    assert (default.code, default.stdout) == (
         0,
         "1 unchanged (1 with a different pass rate, not statistically significant)\n",
     )
-    bold = run_mcprun("diff", good, bad, "--alpha", "0.5", cwd=tmp_path)
-    assert (bold.code, bold.stdout) == (1, "~ q  10/10 → 8/10 passed, p = 0.47\n1 changed, 0 unchanged\n")
+    sensitive = run_mcprun("diff", good, bad, "--alpha", "0.5", cwd=tmp_path)
+    assert (sensitive.code, sensitive.stdout) == (1, "~ q  10/10 → 8/10 passed, p = 0.47\n1 changed, 0 unchanged\n")
 
 
-def test_what_could_not_be_tried(tmp_path: Path) -> None:
-    """Errors differ, each kind is a way of its own, and none of it is a regression."""
+def test_errors_are_differences_but_not_regressions(tmp_path: Path) -> None:
+    """Repeats that end in an error are a difference, with one variant per kind of error, but not a regression.
+
+    Fewer repeats than in BASE are unchanged.
+    """
     error = {"verdict": "error", "stop": "timeout", "error": {"kind": "query_timeout", "message": "late"}}
     good, late = run(tmp_path, "good", *[PASSED] * 6), run(tmp_path, "late", *[error] * 6)
     (diff,), comparison = compared(good, late)
@@ -47,14 +53,17 @@ def test_what_could_not_be_tried(tmp_path: Path) -> None:
     assert (done.code, done.stdout) == (0, "1 unchanged (1 with fewer repeats than in BASE)\n")
 
 
-def test_a_way_that_was_never_gone(tmp_path: Path) -> None:
-    """What BASE did in any order and any share is no change; what it never did is new, held against what is nearest."""
+def test_new_calls_are_compared_with_the_nearest_variant(tmp_path: Path) -> None:
+    """Sequences of calls that occur in BASE are unchanged in any order and share.
+
+    A new sequence is compared with the nearest one in BASE.
+    """
     one, two = [call("a", "1", x=1)], [call("a", "1", x=1), call("b", "2")]
     three = [call("a", "1", x=1), call("b", "3")]
-    base = run(tmp_path, "base", *({"calls": made} for made in (one, one, one, two)))
-    other = run(tmp_path, "other", *({"calls": made} for made in (two, two, one)))
+    base = run(tmp_path, "base", *({"calls": sequence} for sequence in (one, one, one, two)))
+    other = run(tmp_path, "other", *({"calls": sequence} for sequence in (two, two, one)))
     assert compared(base, other)[0] == []
-    head = run(tmp_path, "head", *({"calls": made} for made in (two, three, one, three)))
+    head = run(tmp_path, "head", *({"calls": sequence} for sequence in (two, three, one, three)))
     (diff,), comparison = compared(base, head)
     (variant,) = diff.variants
     assert (variant.runs, variant.repeat, variant.against) == (2, 2, 4)
@@ -76,8 +85,8 @@ def test_a_way_that_was_never_gone(tmp_path: Path) -> None:
     assert json.loads(run_mcprun("diff", base, head, "--json", cwd=tmp_path).stdout.splitlines()[0])["variants"]
 
 
-def test_once_on_one_side(tmp_path: Path) -> None:
-    """One run against several is a small sample; several against none are one query that is added or removed."""
+def test_one_repeat_compares_with_several_and_none_is_added_or_removed(tmp_path: Path) -> None:
+    """One repeat against several is unchanged. Several against none are one added or removed query."""
     once, often, none = run(tmp_path, "once", PASSED), run(tmp_path, "often", *[PASSED] * 3), run(tmp_path, "none")
     assert compared(once, often)[0] == compared(often, once)[0] == []
     for base, head, how in ((none, often, "added"), (often, none, "removed")):
@@ -89,14 +98,17 @@ def test_once_on_one_side(tmp_path: Path) -> None:
 
 @pytest.fixture
 def flaky(mcprun: Forks, tmp_path: Path) -> Result:
-    """Eight runs of a query whose every fourth call fails, one after the other."""
+    """Run a query eight times, one after the other, on a server whose every fourth call fails."""
     (tmp_path / "flaky.py").write_text(FLAKY)
     write_jsonl(tmp_path / "p.jsonl", script(("now_and_then", {}), id="sometimes", repeat=8), script(id="always"))
     return mcprun.run("batch", "p.jsonl", "flaky.py", "--concurrency", "1", "--out", "base", cwd=tmp_path)
 
 
-def test_a_flaky_server_against_itself(mcprun: Forks, tmp_path: Path, flaky: Result) -> None:
-    """Its results go on counting, which is scrubbed; that other repeats fail this time is no difference."""
+def test_a_flaky_server_does_not_regress_against_itself(mcprun: Forks, tmp_path: Path, flaky: Result) -> None:
+    """With its counting results ignored, a flaky server is unchanged although other repeats fail.
+
+    With them, the result is a regression.
+    """
     args = ("batch", "p.jsonl", "flaky.py", "--concurrency", "1", "--limit", "1", "--baseline", "base")
     flags = ("--ignore", "calls[*].result")
     (tmp_path / "calls").write_text("x")

@@ -1,4 +1,4 @@
-"""`mcprun init`: a first prompts file and a workflow, written from a server's tools and run as a user runs them."""
+"""`mcprun init`: a first prompts file and a workflow, generated from a server's tools."""
 
 from __future__ import annotations
 
@@ -27,21 +27,24 @@ SERVER = QUICKSTART[1]
 WORKFLOW = Path(".github", "workflows", "mcprun.yml")
 
 
-def steps_of(file: Path) -> dict[str, dict[str, Any]]:
-    """Read a workflow's steps, by name, by what they use, or by what they run."""
+def read_steps(file: Path) -> dict[str, dict[str, Any]]:
+    """Read a workflow's steps, by name, action or command."""
     (job,) = yaml.safe_load(file.read_text())["jobs"].values()
     return {step.get("name") or step.get("uses") or step["run"]: step for step in job["steps"]}
 
 
-def mcprun_lines(file: Path) -> Iterator[list[str]]:
-    """Give the mcprun commands of a workflow: the one with a baseline, then the one without."""
-    for line in steps_of(file)["Run the queries"]["run"].splitlines():
+def read_mcprun_commands(file: Path) -> Iterator[list[str]]:
+    """Yield the mcprun commands of a workflow: the one with a baseline, then the one without."""
+    for line in read_steps(file)["Run the queries"]["run"].splitlines():
         if line.strip().startswith("mcprun "):
             yield shlex.split(line)[1:]
 
 
-def test_a_server_has_a_smoke_test_with_two_commands(tmp_path: Path) -> None:
-    """One query a tool, and a workflow; the commands that come next are told, and they work."""
+def test_init_writes_a_smoke_test_and_prints_commands_that_work(tmp_path: Path) -> None:
+    """`init` writes one query per tool and a workflow.
+
+    The commands that it prints and those of the workflow succeed.
+    """
     (tmp_path / "server.py").write_bytes(RAW.read_bytes())
     done = run_mcprun("init", "server.py", "--try", "--tool", "ok", "--tool", "sorry", cwd=tmp_path)
     assert done.code == 0
@@ -59,15 +62,15 @@ def test_a_server_has_a_smoke_test_with_two_commands(tmp_path: Path) -> None:
     assert (valid.code, valid.stdout) == (0, "prompts.jsonl: 2 queries, all with a script\n")
     for line in done.stdout.splitlines()[-2:]:
         assert run_mcprun(*shlex.split(line)[1:], cwd=tmp_path).code == 0
-    replay, script = mcprun_lines(tmp_path / WORKFLOW)
+    replay, script = read_mcprun_commands(tmp_path / WORKFLOW)
     assert run_mcprun(*replay, cwd=tmp_path).code == 0
     (tmp_path / "run").rename(tmp_path / "first")
     assert run_mcprun(*script, cwd=tmp_path).code == 0
     assert (tmp_path / "junit.xml").exists()
 
 
-def test_the_queries(tmp_path: Path) -> None:
-    """A prompt that a model could act on, a script that does it, and the call that is expected."""
+def test_a_query_has_a_prompt_a_script_and_an_expected_call(tmp_path: Path) -> None:
+    """Each query has a prompt that a model can act on, a script with the call, and the call as its expectation."""
     assert run_mcprun("init", SERVER, "--no-workflow", "--tool", "add", "--tool", "read*", cwd=tmp_path).code == 0
     add, read = read_jsonl(tmp_path / "prompts.jsonl")
     call = {"tool": "add", "input": {"a": 1, "b": 2}}
@@ -81,8 +84,8 @@ def test_the_queries(tmp_path: Path) -> None:
     assert not (tmp_path / ".github").exists()
 
 
-def test_no_tool_is_called_unless_that_is_asked_for(tmp_path: Path) -> None:
-    """Only `--try` calls tools; what is not tried is told, and the first run shows it."""
+def test_tools_are_called_only_with_try(tmp_path: Path) -> None:
+    """Only `--try` calls tools. Without it, the output says that no tool was called."""
     (tmp_path / "server.py").write_text(
         f"{stdlib_server('')}server = StdlibServer('s')\n\n@server.tool()\ndef mark() -> None:\n"
         "    open('called', 'a').write('x')\n\nserver.run()\n"
@@ -111,8 +114,8 @@ server.run()
 """)
 
 
-def test_the_same_server_gives_the_same_bytes(tmp_path: Path) -> None:
-    """Tried or not, here or elsewhere: what errors say stays out of the file."""
+def test_the_prompts_file_does_not_depend_on_the_folder(tmp_path: Path) -> None:
+    """A server gives the same prompts file in every folder, because the texts of errors are not written to it."""
     for number in "ab":
         folder = tmp_path / number
         folder.mkdir()
@@ -126,7 +129,10 @@ def test_the_same_server_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_nothing_is_overwritten_without_force(tmp_path: Path) -> None:
-    """Either file: one message that names it, before the server is started, and nothing is written."""
+    """If either file exists, one message names it before the server is started, and nothing is written.
+
+    `--force` replaces both.
+    """
     (tmp_path / "prompts.jsonl").write_text("mine")
     done = run_mcprun("init", RAW, "--", "exit", cwd=tmp_path)
     assert (done.code, done.stderr) == (2, "Error: prompts.jsonl already exists: use --force to replace it\n")
@@ -156,8 +162,13 @@ def test_nothing_is_overwritten_without_force(tmp_path: Path) -> None:
         ([RAW, "--connect-timeout", "1", "--", "mute"], 3, "Error: the server did not respond within 1 s"),
     ],
 )  # fmt: skip
-def test_what_goes_wrong_is_one_message(tmp_path: Path, args: list[str | Path], code: int, message: str) -> None:
-    """Exit 2 for what can't be written or asked, 3 for a server that does not start; nothing is written."""
+def test_errors_are_one_message_and_write_nothing(
+    tmp_path: Path, args: list[str | Path], code: int, message: str
+) -> None:
+    """Invalid arguments exit with 2, and a server that does not start exits with 3.
+
+    Each prints one message and writes nothing.
+    """
     catalog(tmp_path)
     (tmp_path / "file").touch()
     before = sorted(tmp_path.iterdir())
@@ -167,16 +178,19 @@ def test_what_goes_wrong_is_one_message(tmp_path: Path, args: list[str | Path], 
     assert sorted(tmp_path.iterdir()) == before
 
 
-def hinted(name: str, **hints: bool) -> dict[str, Any]:
-    """Make a tool with annotations."""
+def build_tool(name: str, **hints: bool) -> dict[str, Any]:
+    """Build a tool with annotations."""
     schema = {**of(path={"type": "string"}), "required": ["path"]}
     return {"name": name, "inputSchema": schema, "annotations": {f"{key}Hint": value for key, value in hints.items()}}
 
 
-def test_what_runs_only_as_a_task_is_left_out(tmp_path: Path) -> None:
-    """It has no query, and the reason is told; batch leaves it out as well, with a warning."""
+def test_tools_that_require_a_task_are_left_out(tmp_path: Path) -> None:
+    """A tool that can only be called as a task has no query, and the reason is printed.
+
+    `batch` leaves it out with a warning.
+    """
     tool = {"name": "slow", "inputSchema": of(), "execution": {"taskSupport": "required"}}
-    server = catalog(tmp_path, tool, hinted("look", readOnly=True))
+    server = catalog(tmp_path, tool, build_tool("look", readOnly=True))
     done = run_mcprun("init", "--no-workflow", *server, cwd=tmp_path)
     why = "it can only be called as a task, which mcprun does not support"
     assert (done.code, f"left out: slow  {why}" in done.stdout.splitlines()) == (0, True)
@@ -184,15 +198,18 @@ def test_what_runs_only_as_a_task_is_left_out(tmp_path: Path) -> None:
     assert run.record["server"]["warnings"] == [f"tool 'slow' is left out: {why}"]
 
 
-def test_what_says_that_it_destroys_is_left_out(tmp_path: Path) -> None:
-    """Unless that is asked for; tags tell what the annotations say, and only what reads is given what may be there."""
+def test_destructive_tools_are_left_out(tmp_path: Path) -> None:
+    """A tool annotated as destructive has no query without `--destructive`.
+
+    Tags follow the annotations, and only read-only tools get the path of a file that may exist.
+    """
     server = catalog(
-        tmp_path, hinted("delete", destructive=True), hinted("look", readOnly=True, destructive=True),
-        hinted("plain"), hinted("put", readOnly=False, destructive=False),
+        tmp_path, build_tool("delete", destructive=True), build_tool("look", readOnly=True, destructive=True),
+        build_tool("plain"), build_tool("put", readOnly=False, destructive=False),
     )  # fmt: skip
-    left = "left out: delete  its annotations say that it is destructive; include it with --destructive"
+    message = "left out: delete  its annotations say that it is destructive; include it with --destructive"
     done = run_mcprun("init", "--no-workflow", *server, cwd=tmp_path)
-    assert (done.code, left in done.stdout.splitlines()) == (0, True)
+    assert (done.code, message in done.stdout.splitlines()) == (0, True)
     queries = read_jsonl(tmp_path / "prompts.jsonl")
     assert [(query["id"], query.get("tags")) for query in queries] == [
         ("look", ["read-only"]), ("plain", None), ("put", ["writes"])
@@ -208,8 +225,8 @@ def test_what_says_that_it_destroys_is_left_out(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-def test_a_trial_foretells_what_the_first_run_brings(tmp_path: Path) -> None:
-    """Errors of tools are permitted from then on; a query that kills its server is told to stay red, and it does."""
+def test_try_predicts_the_verdicts_of_the_first_run(tmp_path: Path) -> None:
+    """`--try` permits the errors of tools and reports a query that kills its server. The first run agrees with it."""
     tools = ["--tool", "ok", "--tool", "sorry", "--tool", "die"]
     done = run_mcprun("init", RAW, "--try", "--no-workflow", *tools, cwd=tmp_path)
     assert done.code == 0
@@ -220,8 +237,11 @@ def test_a_trial_foretells_what_the_first_run_brings(tmp_path: Path) -> None:
     assert (ran.code, ran.verdicts) == (3, {"die": "error", "ok": "passed", "sorry": "passed"})
 
 
-def test_a_trial_is_seen_going_on(tmp_path: Path) -> None:
-    """Each try has a line on stderr, as in a batch, and a call that is not answered takes as long as it is given."""
+def test_try_prints_progress(tmp_path: Path) -> None:
+    """`--try` prints a line per try on stderr, as `batch` does, and obeys `--call-timeout`.
+
+    Without `--try`, stderr is empty.
+    """
     tools = ["--tool", "ok", "--tool", "hang"]
     done = run_mcprun("init", RAW, "--try", "--no-workflow", *tools, "--call-timeout", "0.2", cwd=tmp_path)
     first, *lines = done.stderr.splitlines()
@@ -254,8 +274,8 @@ server.run()
 """)
 
 
-def test_what_works_only_sometimes_is_found_out(tmp_path: Path) -> None:
-    """A tool that works once, and one that works only when another was called before: both are noted as errors."""
+def test_try_finds_tools_that_depend_on_state(tmp_path: Path) -> None:
+    """A tool that works only once, and one that works only after another call, are both noted as errors."""
     (tmp_path / "server.py").write_text(STATEFUL)
     done = run_mcprun("init", "server.py", "--try", "--no-workflow", cwd=tmp_path)
     noted = [query["id"] for query in read_jsonl(tmp_path / "prompts.jsonl") if "metadata" in query]
@@ -263,8 +283,11 @@ def test_what_works_only_sometimes_is_found_out(tmp_path: Path) -> None:
     assert run_mcprun("batch", "prompts.jsonl", "server.py", cwd=tmp_path).code == 0
 
 
-def test_a_hostile_server_does_no_harm(tmp_path: Path) -> None:
-    """Odd names, schemas that are none, keys that mean something to a query: the file is good, the terminal clean."""
+def test_a_hostile_server_gives_a_valid_file_and_escaped_output(tmp_path: Path) -> None:
+    """Odd names, invalid schemas and keys with a meaning in queries give a valid prompts file.
+
+    No control character reaches the terminal.
+    """
     evil = "\x1b[2J\x07[red]red[/red]\u202e\n"
     text = {"type": "string"}
     dollars = {**of(**{"$filter": text, "a": {**of(**{"$any": text}), "required": ["$any"]}}), "required": ["a"]}
@@ -309,8 +332,8 @@ def test_a_hostile_server_does_no_harm(tmp_path: Path) -> None:
     )
 )
 @settings(deadline=None)
-def test_whatever_is_listed_the_queries_are_good(tools: list[dict[str, Any]]) -> None:
-    """Each tool with a name has one query, with an id of its own, that a prompts file may hold."""
+def test_any_list_of_tools_gives_valid_queries(tools: list[dict[str, Any]]) -> None:
+    """Each tool that is not left out has one valid query with a unique id."""
     first = generate_prompts(tools)
     queries = [parse_query(json.loads(line)) for line in first.lines.splitlines()]
     assert len({query.id for query in queries}) == len(queries)
@@ -319,11 +342,8 @@ def test_whatever_is_listed_the_queries_are_good(tools: list[dict[str, Any]]) ->
     assert all(isinstance(query.prompt, str) and query.prompt.isprintable() for query in queries)
 
 
-# The workflow. -------------------------------------------------------------------------------------------
-
-
-def test_secrets_stay_names(tmp_path: Path) -> None:
-    """Values that were given are in no file and no output: the workflow takes them from the repository's secrets."""
+def test_values_of_secrets_are_not_written(tmp_path: Path) -> None:
+    """Values of `--env` are in no file and no output. The workflow takes them from the repository's secrets."""
     tool = {"name": "t", "description": "Key hunter2secret.", "inputSchema": {"type": "object"}}
     server, *args = catalog(tmp_path, tool)
     done = run_mcprun("init", server, "--env", "API_KEY=hunter2secret", *args, "key=hunter2secret", cwd=tmp_path)
@@ -336,7 +356,7 @@ def test_secrets_stay_names(tmp_path: Path) -> None:
         "  mcprun batch prompts.jsonl catalog.py --fresh-server --env API_KEY -- listed.json 'key=[redacted]'"
         in done.stdout
     )
-    step = steps_of(tmp_path / WORKFLOW)["Run the queries"]
+    step = read_steps(tmp_path / WORKFLOW)["Run the queries"]
     assert step["env"] == {"API_KEY": "${{ secrets.API_KEY }}"}
     assert "catalog.py" in step["run"]
     assert "--env API_KEY -- listed.json" in step["run"]
@@ -354,18 +374,18 @@ if (sys.argv[1:], os.environ.get("LOG_LEVEL")) != (["--verbose"], "debug"):
     sys.exit("not started as it must be")
 server.run()
 """)
-"""A server that starts with one argument and one variable, and not without them."""
+"""A server that exits unless it is started with one argument and one variable."""
 
 
-def next_commands(stdout: str) -> Iterator[list[str]]:
-    """Give the commands that are told to come next."""
+def parse_next_commands(stdout: str) -> Iterator[list[str]]:
+    """Yield the commands that `init` prints as the next ones."""
     for line in stdout.splitlines():
         if line.startswith("  mcprun "):
             yield shlex.split(line)[1:]
 
 
-def test_what_the_project_sets_is_not_repeated(tmp_path: Path) -> None:
-    """The commands that come next read it as well, and so does the workflow, which needs no secret for it."""
+def test_settings_of_the_project_are_not_repeated(tmp_path: Path) -> None:
+    """The printed commands and the workflow read the project's settings, and the workflow needs no secret for them."""
     (tmp_path / "server.py").write_text(PARTICULAR)
     (tmp_path / "mcprun.toml").write_text('server-args = ["--verbose"]\nenv = { LOG_LEVEL = "debug" }\n')
     done = run_mcprun("init", "server.py", "--try", cwd=tmp_path)
@@ -374,46 +394,52 @@ def test_what_the_project_sets_is_not_repeated(tmp_path: Path) -> None:
         "  mcprun batch prompts.jsonl server.py --fresh-server",
         "  mcprun bless latest baseline",
     ]
-    for command in next_commands(done.stdout):
+    for command in parse_next_commands(done.stdout):
         assert run_mcprun(*command, cwd=tmp_path).code == 0
-    assert "env" not in steps_of(tmp_path / WORKFLOW)["Run the queries"]
-    assert run_mcprun(*next(mcprun_lines(tmp_path / WORKFLOW)), cwd=tmp_path).code == 0
+    assert "env" not in read_steps(tmp_path / WORKFLOW)["Run the queries"]
+    assert run_mcprun(*next(read_mcprun_commands(tmp_path / WORKFLOW)), cwd=tmp_path).code == 0
 
 
-@pytest.mark.parametrize("known", ["info", "debug"])
-def test_what_was_given_is_asked_for_again(tmp_path: Path, known: str) -> None:
-    """Its value stays unsaid: what must be set, here and in the repository, is told, and with that the commands work."""
+@pytest.mark.parametrize("log_level", ["info", "debug"])
+def test_values_of_env_must_be_set_for_the_printed_commands(tmp_path: Path, log_level: str) -> None:
+    """The value of `--env` is not printed.
+
+    The output names the variable to set, here and as a repository secret, and with it the commands work.
+    """
     (tmp_path / "server.py").write_text(PARTICULAR)
-    given = ("--env", "LOG_LEVEL=debug" if known == "info" else "LOG_LEVEL")
-    done = run_mcprun("init", "server.py", *given, "--", "--verbose", cwd=tmp_path, env={"LOG_LEVEL": known})
+    flags = ("--env", "LOG_LEVEL=debug" if log_level == "info" else "LOG_LEVEL")
+    done = run_mcprun("init", "server.py", *flags, "--", "--verbose", cwd=tmp_path, env={"LOG_LEVEL": log_level})
     message = "First set LOG_LEVEL to the given values, which are not repeated here. Values that are not secret can be set in mcprun.toml."
-    assert (done.code, message in done.stdout.splitlines()) == (0, known == "info")
+    assert (done.code, message in done.stdout.splitlines()) == (0, log_level == "info")
     assert (
         ".github/workflows/mcprun.yml: runs them on each push in GitHub Actions, with the repository secret LOG_LEVEL"
         in done.stdout.splitlines()
     )
     assert "debug" not in done.stdout + (tmp_path / WORKFLOW).read_text()
-    commands = [*next_commands(done.stdout), next(mcprun_lines(tmp_path / WORKFLOW))]
+    commands = [*parse_next_commands(done.stdout), next(read_mcprun_commands(tmp_path / WORKFLOW))]
     for command in commands:
         assert run_mcprun(*command, cwd=tmp_path, env={"LOG_LEVEL": "debug"}).code == 0
 
 
-def test_what_the_environment_sets_is_not_in_the_workflows(tmp_path: Path) -> None:
-    """The next command finds it here; the workflow must be given it."""
+def test_settings_of_the_environment_are_written_to_the_workflow(tmp_path: Path) -> None:
+    """The printed commands read settings from the environment.
+
+    The workflow sets them, because its environment differs.
+    """
     (tmp_path / "server.py").write_text(PARTICULAR)
     env = {"MCPRUN_ENV": "LOG_LEVEL=debug", "MCPRUN_SERVER_ARGS": "--verbose"}
     done = run_mcprun("init", "server.py", cwd=tmp_path, env=env)
     assert "  mcprun batch prompts.jsonl server.py --fresh-server" in done.stdout.splitlines()
     assert "Set LOG_LEVEL" not in done.stdout
-    for command in next_commands(done.stdout):
+    for command in parse_next_commands(done.stdout):
         assert run_mcprun(*command, cwd=tmp_path, env=env).code == 0
-    command = next(mcprun_lines(tmp_path / WORKFLOW))
+    command = next(read_mcprun_commands(tmp_path / WORKFLOW))
     assert command[-4:] == ["--env", "LOG_LEVEL", "--", "--verbose"]
     assert run_mcprun(*command, cwd=tmp_path, env={"LOG_LEVEL": "debug"}).code == 0
 
 
 def test_headers_come_from_variables() -> None:
-    """A shell puts the value of the variable behind the header's name."""
+    """The shell takes the value of a header from a variable, which the workflow sets from a secret."""
     commands = Commands("p.jsonl", "https://example.com/mcp", headers=["X-Api-Key"])
     (job,) = yaml.safe_load(workflow(commands))["jobs"].values()
     assert job["steps"][3]["env"] == {"X_API_KEY": "${{ secrets.X_API_KEY }}"}
@@ -423,20 +449,23 @@ def test_headers_come_from_variables() -> None:
     assert output.splitlines()[3:] == ["--fresh-server", "--header", "X-Api-Key: two words"]
 
 
-def test_the_workflow_installs_what_the_folder_holds(tmp_path: Path) -> None:
-    """By the files that say so."""
+def test_the_workflow_installs_the_dependencies_of_the_folder(tmp_path: Path) -> None:
+    """`pyproject.toml` adds `pip install .` to the workflow, and `package-lock.json` adds `npm ci`."""
     run_mcprun("init", SERVER, cwd=tmp_path)
-    assert list(steps_of(tmp_path / WORKFLOW))[2:4] == ["pip install mcprun", "Run the queries"]
+    assert list(read_steps(tmp_path / WORKFLOW))[2:4] == ["pip install mcprun", "Run the queries"]
     (tmp_path / "pyproject.toml").write_text("[project]\n")
     (tmp_path / "package-lock.json").write_text("{}")
     run_mcprun("init", SERVER, "--force", cwd=tmp_path)
-    assert list(steps_of(tmp_path / WORKFLOW))[2:6] == [
+    assert list(read_steps(tmp_path / WORKFLOW))[2:6] == [
         "pip install mcprun", "pip install .", "npm ci", "Run the queries"
     ]  # fmt: skip
 
 
 def test_a_workflow_is_at_the_root_of_its_repository(tmp_path: Path) -> None:
-    """GitHub looks nowhere else; its steps work in the folder that init was called in, and there they pass."""
+    """The workflow is written to the root of the repository, the only working_directory that GitHub reads.
+
+    Its steps run in the folder that `init` was called in, and pass there.
+    """
     (tmp_path / ".git").mkdir()
     folder = tmp_path / "my servers" / "one"
     folder.mkdir(parents=True)
@@ -447,13 +476,13 @@ def test_a_workflow_is_at_the_root_of_its_repository(tmp_path: Path) -> None:
     assert (done.code, message in done.stdout.splitlines()) == (0, True)
     assert sorted(file.name for file in folder.iterdir()) == ["prompts.jsonl", "requirements.txt", "server.py"]
     (job,) = yaml.safe_load((tmp_path / WORKFLOW).read_text())["jobs"].values()
-    place = job["defaults"]["run"]["working-directory"]
-    assert tmp_path / place == folder
+    working_directory = job["defaults"]["run"]["working-directory"]
+    assert tmp_path / working_directory == folder
     assert "pip install -r requirements.txt" in [step.get("run") for step in job["steps"]]
-    assert run_mcprun(*list(mcprun_lines(tmp_path / WORKFLOW))[1], cwd=tmp_path / place).code == 0
+    assert run_mcprun(*list(read_mcprun_commands(tmp_path / WORKFLOW))[1], cwd=tmp_path / working_directory).code == 0
     assert all((tmp_path / path).exists() for path in job["steps"][-1]["with"]["path"].splitlines())
-    again = run_mcprun("init", "server.py", "--prompts", "new.jsonl", cwd=folder)
-    assert again.stderr == f"Error: ../../{WORKFLOW} already exists: use --force to replace it\n"
+    second = run_mcprun("init", "server.py", "--prompts", "new.jsonl", cwd=folder)
+    assert second.stderr == f"Error: ../../{WORKFLOW} already exists: use --force to replace it\n"
     named = run_mcprun("init", "server.py", "--prompts", "new.jsonl", "--workflow", "own.yml", cwd=folder)
     (job,) = yaml.safe_load((folder / "own.yml").read_text())["jobs"].values()
-    assert (named.code, job["defaults"]["run"]["working-directory"]) == (0, place)
+    assert (named.code, job["defaults"]["run"]["working-directory"]) == (0, working_directory)

@@ -1,4 +1,4 @@
-"""Name patterns in commands."""
+"""Name patterns in `--filter` and `expect.never`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from tests.support.name_patterns import prompts
 __all__ = ["prompts"]
 
 
-def test_filters_of_a_run_that_goes_on(tmp_path: Path, prompts: Path) -> None:
-    """The same queries as before, by `--filter`, from the project's file and from the environment."""
+def test_filters_select_ids_that_look_like_patterns(tmp_path: Path, prompts: Path) -> None:
+    """`--filter`, the project's file and `MCPRUN_FILTER` select ids that look like patterns.
+
+    A resumed run has the same queries.
+    """
     done = run_mcprun("batch", prompts, RAW, "--filter", "a[1]", "--out", "run", cwd=tmp_path)
     assert (done.code, list(done.verdicts)) == (0, ["a[1]"])
-    again = run_mcprun("batch", "--resume", "run", cwd=tmp_path)
-    assert (again.code, list(again.verdicts)) == (0, ["a[1]"])
+    resumed = run_mcprun("batch", "--resume", "run", cwd=tmp_path)
+    assert (resumed.code, list(resumed.verdicts)) == (0, ["a[1]"])
     (tmp_path / "mcprun.toml").write_text(
         f"prompts = 'p.jsonl'\nserver = {json.dumps(str(RAW))}\nfilter = ['b*', 'e,f']\n"
     )
@@ -25,7 +28,7 @@ def test_filters_of_a_run_that_goes_on(tmp_path: Path, prompts: Path) -> None:
     assert run_mcprun("show", "run", "a[1]", cwd=tmp_path).code == 0
 
 
-def test_what_must_never_be_called_is_named_or_fits(tmp_path: Path) -> None:
+def test_never_matches_a_tool_whose_name_is_the_pattern(tmp_path: Path) -> None:
     """A tool whose name is the pattern itself counts as called."""
     call = {"tool": "x[1]", "input": {}}
     query = {**script(id="q"), "script": [{"calls": [call]}, {"text": "."}], "expect": {"never": ["x[1]"]}}

@@ -1,4 +1,4 @@
-"""`mcprun show`: a run and a conversation in the terminal."""
+"""`mcprun show`: a run or a conversation in the terminal."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tests.support.cli import QUICKSTART, SERVERS, run_mcprun, squeezed, write_j
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the quickstart once, and give the folder it was run in."""
+def quickstart_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the quickstart once, and return the folder it quickstart_folder in."""
     folder = tmp_path_factory.mktemp("ran")
     assert run_mcprun("batch", *QUICKSTART, cwd=folder).code == 0
     return folder
 
 
-def test_show_lists_the_queries(ran: Path) -> None:
-    """Without a run, the last one is meant."""
-    done = run_mcprun("show", cwd=ran)
+def test_show_lists_the_queries(quickstart_folder: Path) -> None:
+    """Without a run, `show` lists the queries of the latest run."""
+    done = run_mcprun("show", cwd=quickstart_folder)
     assert (done.code, done.stderr) == (0, "")
     assert squeezed(done.stdout)[1:7] == [
         "passed add 2 turns 1 call What is 2 + 3?",
@@ -32,9 +32,9 @@ def test_show_lists_the_queries(ran: Path) -> None:
     ]
 
 
-def test_show_reads_a_conversation(ran: Path) -> None:
-    """With a query, its conversation: who said what, each call with its result, the checks."""
-    done = run_mcprun("show", "latest", "two-questions", cwd=ran)
+def test_show_prints_a_conversation(quickstart_folder: Path) -> None:
+    """With a query, `show` prints its messages, its calls with their results, and its checks."""
+    done = run_mcprun("show", "latest", "two-questions", cwd=quickstart_folder)
     assert done.code == 0
     assert squeezed(done.stdout) == [
         "passed two-questions script",
@@ -57,15 +57,15 @@ def test_show_reads_a_conversation(ran: Path) -> None:
         (("latest", "nope"), "has no query 'nope'; list them with: mcprun show latest\n"),
     ],
 )
-def test_show_says_what_is_not_there(ran: Path, args: tuple[str, ...], message: str) -> None:
-    """A run or a query that is not there is one message, exit 2."""
-    done = run_mcprun("show", *args, cwd=ran)
+def test_show_reports_an_unknown_run_or_query(quickstart_folder: Path, args: tuple[str, ...], message: str) -> None:
+    """An unknown run or query exits with 2 and one message."""
+    done = run_mcprun("show", *args, cwd=quickstart_folder)
     assert (done.code, done.stdout) == (2, "")
     assert done.stderr.endswith(message)
 
 
-def test_a_hostile_server_does_not_reach_the_terminal(tmp_path: Path) -> None:
-    """Escapes, bidi marks and markup in ids, results and texts are shown, never obeyed."""
+def test_control_characters_and_markup_are_escaped(tmp_path: Path) -> None:
+    """Escape sequences, bidi marks and markup in ids, results and texts are printed as visible text."""
     evil = "\x1b[2J\x1b]0;title\x07[red]red[/red] \u202etxt.exe\r\x9b1m"
     query = {"id": "evil", "prompt": evil, "script": [{"calls": [{"tool": "echo", "input": {"text": evil}}]}, {"text": evil}],
              "expect": {"text": {"contains": "nice"}}}  # fmt: skip
@@ -78,13 +78,13 @@ def test_a_hostile_server_does_not_reach_the_terminal(tmp_path: Path) -> None:
     assert r"\x1b[2J\x1b]0;title\x07[red]red[/red] \u202etxt.exe" in "".join(shown)
 
 
-def test_a_damaged_transcript_is_one_message(ran: Path) -> None:
-    """A line that is no transcript is named, without a traceback."""
-    run = ran / "damaged"
+def test_a_damaged_transcript_is_one_message(quickstart_folder: Path) -> None:
+    """A line that is not a transcript exits with 2 and one message that names the file, without a traceback."""
+    run = quickstart_folder / "damaged"
     run.mkdir()
-    (run / "run.json").write_bytes((ran / "outputs" / "latest" / "run.json").read_bytes())
+    (run / "run.json").write_bytes((quickstart_folder / "outputs" / "latest" / "run.json").read_bytes())
     (run / "transcripts.jsonl").write_text(json.dumps({"id": 1}) + "\n")
-    done = run_mcprun("show", "damaged", cwd=ran)
+    done = run_mcprun("show", "damaged", cwd=quickstart_folder)
     assert done.code == 2
     assert done.stderr.startswith("Error: damaged/transcripts.jsonl has a line that is not a transcript: ")
     assert len(done.stderr.splitlines()) == 1

@@ -1,4 +1,4 @@
-"""Pipes, sockets, devices and folders in place of files are refused by name, without waiting."""
+"""Pipes, sockets, devices and folders in place of files are refused by name, without blocking."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ KINDS = ("a folder", "a pipe", "a socket", "a device")
 
 
 @pytest.fixture
-def brief_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give a pipe up at once."""
+def short_pipe_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the wait for the other end of a pipe."""
     monkeypatch.setattr(special_files, "PIPE_SECONDS", 0.05)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run two queries as two shards; give the folder that holds them, `s1` and `s2`."""
+    """Run two queries as two shards, `s1` and `s2`, and return the folder that contains them."""
     folder = tmp_path_factory.mktemp("runs")
     prompts = write_jsonl(folder / "p.jsonl", script(id="a"), script(id="b"))
     for part in ("1/2", "2/2"):
@@ -42,16 +42,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_no_run_is_read_that_holds_one(run: Path, tmp_path: Path, name: str, kind: str) -> None:
-    """The message names the file and what it is, before anything is opened."""
+def test_a_run_that_contains_a_special_file_is_refused(run: Path, tmp_path: Path, name: str, kind: str) -> None:
+    """Reading a run that contains a special file raises an error that names the file and its kind."""
     shutil.copytree(run / "s1", tmp_path / "r")
     place(kind, tmp_path / "r" / name)
     with pytest.raises(UsageError, match=f"^{tmp_path}/r/{name} is {kind}, not a regular file$"):
         Run.read(str(tmp_path / "r"))
 
 
-def test_each_command_refuses_them(run: Path, tmp_path: Path) -> None:
-    """Whatever reads a run, and whatever reads a file that the user names."""
+def test_every_command_refuses_special_files(run: Path, tmp_path: Path) -> None:
+    """Commands that read a run, or a file that the user names, exit with 2 and one message about the special file."""
     shutil.copytree(run, tmp_path, dirs_exist_ok=True)
     for name, file in (("r1", "trace.jsonl"), ("r2", "server.log"), ("r3", "transcripts.jsonl"), ("r4", "run.json")):
         shutil.copytree(run / "s1", tmp_path / name)
@@ -84,7 +84,10 @@ def test_each_command_refuses_them(run: Path, tmp_path: Path) -> None:
 
 
 def test_reports_are_written_to_devices_and_pipes(run: Path, tmp_path: Path) -> None:
-    """The device stays what it is, a pipe needs a reader, and /dev/stdout is standard output by another name."""
+    """Reports can be written to devices, which stay devices, and to pipes that have a reader.
+
+    `/dev/stdout` is the same as standard output.
+    """
     shutil.copytree(run, tmp_path, dirs_exist_ok=True)
     before = Path("/dev/null").stat().st_mode
     done = run_mcprun(
@@ -106,8 +109,8 @@ def test_reports_are_written_to_devices_and_pipes(run: Path, tmp_path: Path) -> 
         assert (done.code, stat.S_ISFIFO((tmp_path / form).stat().st_mode), content.result() != b"") == (0, True, True)
 
 
-def test_a_pipe_is_read_that_has_a_writer(tmp_path: Path) -> None:
-    """As a prompts file, as a configuration and as variables, by any name."""
+def test_pipes_with_a_writer_are_read(tmp_path: Path) -> None:
+    """Prompts, configurations and variables can be read from stdin, by any of its names, or from a named pipe."""
     (tmp_path / "mcp.json").symlink_to("/dev/stdin")
     query = '{"id": "a", "prompt": "?", "script": [{"text": "Yes."}]}\n'
     for name in ("/dev/stdin", "-", "/dev/fd/0"):
@@ -125,9 +128,9 @@ def test_a_pipe_is_read_that_has_a_writer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.usefixtures("brief_wait")
-def test_no_other_input_is_opened(tmp_path: Path, kind: str) -> None:
-    """Neither as prompts, nor as certificates."""
+@pytest.mark.usefixtures("short_pipe_timeout")
+def test_special_files_are_refused_as_prompts_and_certificates(tmp_path: Path, kind: str) -> None:
+    """A special file is refused as a prompts file and as `SSL_CERT_FILE`."""
     place(kind, tmp_path / "file")
     with pytest.raises(UsageError, match=f"file is {kind}"):
         open_input(tmp_path / "file")
@@ -136,8 +139,8 @@ def test_no_other_input_is_opened(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_none_is_replaced(tmp_path: Path, kind: str) -> None:
-    """A report, a snapshot or a page takes no pipe's or device's place."""
+def test_special_files_are_never_replaced(tmp_path: Path, kind: str) -> None:
+    """Writing a file in place of a special file is refused, and the special file does not change."""
     file = tmp_path / "file"
     place(kind, file)
     before = file.lstat()

@@ -1,4 +1,4 @@
-"""Progress on a real terminal, and interrupts with real signals."""
+"""Progress on a pseudo-terminal, and interrupts by real signals."""
 
 from __future__ import annotations
 
@@ -31,49 +31,53 @@ if sys.platform == "win32":
 COMMAND = [sys.executable, "-m", "mcprun"]
 
 
-def on_a_terminal(*args: str | Path, cwd: Path) -> tuple[int, str]:
-    """Run a command on a terminal of its own; give its exit code and all that was written there."""
-    ours, theirs = pty.openpty()
+def run_on_terminal(*args: str | Path, cwd: Path) -> tuple[int, str]:
+    """Run a command on a pseudo-terminal, and return its exit code and its output."""
+    parent_fd, child_fd = pty.openpty()
     env = clean_environment() | {"TERM": "xterm-256color"}
     del env["NO_COLOR"]
     process = subprocess.Popen(
-        [*COMMAND, *map(str, args)], cwd=cwd, env=env, stdin=theirs, stdout=theirs, stderr=theirs
+        [*COMMAND, *map(str, args)], cwd=cwd, env=env, stdin=child_fd, stdout=child_fd, stderr=child_fd
     )
-    os.close(theirs)
-    written = b""
+    os.close(child_fd)
+    output = b""
     try:
-        while chunk := os.read(ours, 65536):
-            written += chunk
-    except OSError:  # Linux says EIO where the other side of a terminal is closed
+        while chunk := os.read(parent_fd, 65536):
+            output += chunk
+    except OSError:  # Linux raises EIO when the other end of a terminal is closed
         pass
     finally:
-        os.close(ours)
-    return process.wait(60), written.decode()
+        os.close(parent_fd)
+    return process.wait(60), output.decode()
 
 
 def test_progress_is_live_on_a_terminal(tmp_path: Path) -> None:
-    """A bar moves while the run goes on, in colour, is gone afterwards, and what failed stays above it."""
+    """On a terminal, a coloured progress bar is shown during the run and erased afterwards.
+
+    Failed queries stay above it.
+    """
     good = {"id": "good", "prompt": "x", "script": [{"text": "hi"}]}
     prompts = write_jsonl(tmp_path / "p.jsonl", good, good | {"id": "bad", "expect": {"text": {"contains": "ho"}}})
-    code, written = on_a_terminal("batch", prompts, SERVERS / "raw.py", cwd=tmp_path)
+    code, output = run_on_terminal("batch", prompts, SERVERS / "raw.py", cwd=tmp_path)
     assert code == 1
-    assert "━" in written
-    assert "\x1b[31mfailed " in written
-    assert "passed good" not in written  # on a terminal only trouble gets a line
-    erased = written.rindex("\x1b[2K")  # the bar's line is cleared before the totals are printed
-    assert "duration" in written[erased:]
+    assert "━" in output
+    assert "\x1b[31mfailed " in output
+    assert "passed good" not in output  # on a terminal, a passed query gets no line
+    erased = output.rindex("\x1b[2K")  # the bar's line is cleared before the totals are printed
+    assert "duration" in output[erased:]
 
 
-def test_no_color_is_obeyed(tmp_path: Path) -> None:
-    """Neither `NO_COLOR` nor a pipe gets colours."""
+def test_output_to_a_pipe_with_no_color_is_plain(tmp_path: Path) -> None:
+    """With `NO_COLOR` and output to a pipe, there are no escape sequences."""
     done = run_mcprun("batch", *QUICKSTART, cwd=tmp_path)
     assert "\x1b" not in done.stdout + done.stderr
 
 
-def interrupted(tmp_path: Path, *numbers: signal.Signals, release: bool = False) -> Result:
-    """Run four queries, two at once, and send signals when the first is done and two are in flight.
+def run_and_interrupt(tmp_path: Path, *numbers: signal.Signals, release: bool = False) -> Result:
+    """Run four queries, two at a time, and send signals when the first is done and two are in flight.
 
-    Each signal is sent when the one before was answered for. With `release` the API answers after the last.
+    Each signal is sent after the message about the previous one.
+    With `release`, the API responds after the last signal.
     """
     waiting, released = threading.Barrier(3), threading.Event()
 
@@ -106,9 +110,9 @@ def interrupted(tmp_path: Path, *numbers: signal.Signals, release: bool = False)
     return Result(process.returncode, stdout, content + stderr, run_of(stdout, tmp_path))
 
 
-def test_an_interrupt_lets_queries_in_flight_end(tmp_path: Path) -> None:
-    """The first Ctrl-C starts nothing more; what was in flight ends by itself, and the run exits with 130."""
-    done = interrupted(tmp_path, signal.SIGINT, release=True)
+def test_the_first_interrupt_lets_queries_in_flight_finish(tmp_path: Path) -> None:
+    """After the first Ctrl-C, no query starts, those in flight finish, and the run exits with 130."""
+    done = run_and_interrupt(tmp_path, signal.SIGINT, release=True)
     assert (done.code, done.record["state"]) == (130, "interrupted")
     assert [transcript["prompt"] for transcript in done.transcripts] == ["first", "second", "third"]
     assert done.record["counts"]["passed"] == 3
@@ -126,9 +130,14 @@ def test_an_interrupt_lets_queries_in_flight_end(tmp_path: Path) -> None:
         ((signal.SIGHUP,), 129),
     ],
 )
-def test_an_end_keeps_what_was_done(tmp_path: Path, numbers: tuple[signal.Signals, ...], code: int) -> None:
-    """A second Ctrl-C, and SIGTERM at once, cancel what is in flight; what was finished is there, and nothing leaks."""
-    done = interrupted(tmp_path, *numbers)
+def test_cancelling_a_run_keeps_finished_queries(
+    tmp_path: Path, numbers: tuple[signal.Signals, ...], code: int
+) -> None:
+    """A second Ctrl-C, SIGTERM and SIGHUP cancel the queries in flight.
+
+    Finished queries are recorded, and the server exits.
+    """
+    done = run_and_interrupt(tmp_path, *numbers)
     assert done.code == code
     assert "Traceback" not in done.stderr
     assert [(one["prompt"], one["verdict"], one["stop"]) for one in done.transcripts] == [
@@ -147,8 +156,8 @@ def test_an_end_keeps_what_was_done(tmp_path: Path, numbers: tuple[signal.Signal
     assert [event["error"] for event in cancelled] == ["cancelled", "cancelled"]
 
 
-def test_a_reader_that_goes_away_stops_nothing(tmp_path: Path) -> None:
-    """With nobody left to read stdout and stderr, the run goes on to its end, and exits as it would have."""
+def test_a_closed_output_pipe_does_not_stop_the_run(tmp_path: Path) -> None:
+    """If no process reads stdout and stderr, the run completes and exits with 0."""
     reader, writer = os.pipe()
     os.close(reader)
     command = [*COMMAND, "batch", *map(str, QUICKSTART)]
@@ -158,8 +167,8 @@ def test_a_reader_that_goes_away_stops_nothing(tmp_path: Path) -> None:
     assert len(read_jsonl(tmp_path / "outputs" / "latest" / "transcripts.jsonl")) == 6
 
 
-def test_no_encoding_is_a_reason_to_fail(tmp_path: Path) -> None:
-    """What the terminal's encoding can't show is escaped."""
+def test_characters_that_the_encoding_lacks_are_escaped(tmp_path: Path) -> None:
+    """Characters that the output encoding lacks are escaped."""
     query = {"id": "umlaut", "prompt": "schön", "script": [{"text": "→ ü"}]}
     prompts = write_jsonl(tmp_path / "p.jsonl", query)
     env = clean_environment() | {"PYTHONIOENCODING": "ascii"}
@@ -168,8 +177,8 @@ def test_no_encoding_is_a_reason_to_fail(tmp_path: Path) -> None:
     assert b"sch\\xf6n" in done.stdout
 
 
-def test_help_tells_every_command(tmp_path: Path) -> None:
-    """`mcprun` and `mcprun --help` name the commands; a typo is answered with what there is."""
+def test_help_lists_every_command(tmp_path: Path) -> None:
+    """`mcprun --help` lists the commands, and an unknown command exits with 2."""
     shown = run_mcprun("--help", cwd=tmp_path)
     assert shown.code == 0
     assert re.findall(r"^  (\w+)  ", shown.stdout, re.MULTILINE) == [

@@ -1,4 +1,4 @@
-"""`mcprun tools`: list, save, compare and lint."""
+"""`mcprun tools` lists, saves, compares and lints the tools of a server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHOP, RENAMED = EXAMPLE_SERVERS / "shop.py", EXAMPLE_SERVERS / "shop_renamed.py"
 
 
 def test_tools_are_listed_with_their_inputs(tmp_path: Path) -> None:
-    """Name and arguments as a call is written, the description's first line, what the annotations say; totals."""
+    """`tools` lists arguments, the first line of descriptions, annotations and totals, and creates no run."""
     schema = {
         "type": "object",
         "properties": {
@@ -50,18 +50,18 @@ def test_tools_are_listed_with_their_inputs(tmp_path: Path) -> None:
 
 
 def test_a_list_fits_the_terminal(tmp_path: Path) -> None:
-    """On a narrow one nothing is cut off, and no line is longer than it is wide."""
+    """On a narrow terminal, names are not cut off and no line is wider than the terminal."""
     done = run_mcprun("tools", RAW, "--", "odd", cwd=tmp_path, env={"COLUMNS": "40"})
     assert max(map(len, done.stdout.splitlines())) <= 40
     assert "x" * 20 in done.stdout
 
 
-def test_a_snapshot_is_what_the_server_says_and_does_not_vary(tmp_path: Path) -> None:
-    """JSON to be committed: the same bytes each time, and nothing differs from it."""
+def test_a_snapshot_is_reproducible(tmp_path: Path) -> None:
+    """Two snapshots of a server have the same bytes, and the server does not differ from its snapshot."""
     done = run_mcprun("tools", SHOP, "--snapshot", "a.json", cwd=tmp_path)
     assert (done.code, done.stdout) == (0, "a.json: 2 tools, about 132 tokens\n")
-    again = run_mcprun("tools", SHOP, "--snapshot", "b.json", "--against", "a.json", "--strict", cwd=tmp_path)
-    assert (again.code, again.stdout) == (0, "no changes\nb.json: 2 tools, about 132 tokens\n")
+    second = run_mcprun("tools", SHOP, "--snapshot", "b.json", "--against", "a.json", "--strict", cwd=tmp_path)
+    assert (second.code, second.stdout) == (0, "no changes\nb.json: 2 tools, about 132 tokens\n")
     text = (tmp_path / "a.json").read_text()
     assert text == (tmp_path / "b.json").read_text()
     assert text.startswith('{\n  "schema": 1,\n  "name": "shop",\n  "version": "1.0.0",\n  "protocol": "')
@@ -70,8 +70,8 @@ def test_a_snapshot_is_what_the_server_says_and_does_not_vary(tmp_path: Path) ->
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.json", "b.json"]
 
 
-def test_a_snapshot_that_can_not_be_read_is_named_with_its_key(tmp_path: Path) -> None:
-    """In one line, which says what to do about a newer version's."""
+def test_the_message_about_an_invalid_snapshot_names_its_key(tmp_path: Path) -> None:
+    """One line names the file and the invalid key, or says that a newer version wrote the file."""
     snapshot = {"schema": 1, "name": "shop", "version": "1", "protocol": "2026-07-28", "tools": []}
     for change, expected in (
         (
@@ -88,7 +88,10 @@ def test_a_snapshot_that_can_not_be_read_is_named_with_its_key(tmp_path: Path) -
 
 
 def test_a_renamed_tool_is_breaking(tmp_path: Path) -> None:
-    """Held against a snapshot, and against a run: exit 1, and one line that says what it looks like."""
+    """A renamed tool is a breaking change from a snapshot and from a run.
+
+    It exits with 1, and one line gives the probable new name.
+    """
     assert run_mcprun("batch", REGRESSION / "regression.jsonl", SHOP, cwd=tmp_path).code == 0
     run_mcprun("tools", SHOP, "--snapshot", "shop.json", cwd=tmp_path)
     for against in ("shop.json", "latest", "outputs/latest"):
@@ -100,33 +103,36 @@ def test_a_renamed_tool_is_breaking(tmp_path: Path) -> None:
         assert run_mcprun("tools", SHOP, "--against", against, "--strict", cwd=tmp_path).code == 0
 
 
-def test_harmless_changes_fail_only_when_strict(tmp_path: Path) -> None:
-    """Breaking ones come first, whatever the tools are called; the summary counts both."""
+def test_non_breaking_changes_fail_only_with_strict(tmp_path: Path) -> None:
+    """Non-breaking changes exit with 1 only with `--strict`.
+
+    Breaking changes are listed first, and the summary counts both.
+    """
     tool = {"name": "a", "description": "Old words.", "inputSchema": {"type": "object"}}
     other = {"name": "b", "inputSchema": {"type": "object"}}
     server, *args = catalog(tmp_path, tool, other)
     run_mcprun("tools", server, "--snapshot", "old.json", *args, cwd=tmp_path)
     (tmp_path / "listed.json").write_text(json.dumps([{**tool, "description": "New words."}, other]))
 
-    def compared(*flags: str) -> tuple[int, list[str]]:
+    def compare(*flags: str) -> tuple[int, list[str]]:
         done = run_mcprun("tools", server, "--against", "old.json", *flags, *args, cwd=tmp_path)
         return done.code, done.stdout.splitlines()
 
     harmless = '~ a  description: "Old words." → "New words."'
-    assert compared() == (0, [harmless, "0 breaking changes, 1 non-breaking"])
-    assert compared("--strict") == (1, [harmless, "0 breaking changes, 1 non-breaking"])
+    assert compare() == (0, [harmless, "0 breaking changes, 1 non-breaking"])
+    assert compare("--strict") == (1, [harmless, "0 breaking changes, 1 non-breaking"])
     needs = {"type": "object", "properties": {"x": {"type": "null"}}, "required": ["x"]}
     (tmp_path / "listed.json").write_text(
         json.dumps([{**tool, "description": "New words."}, {**other, "inputSchema": needs}])
     )
-    assert compared() == (
+    assert compare() == (
         1,
         ['✗ b  input.x: new required argument {"type": "null"}', harmless, "1 breaking change, 1 non-breaking"],
     )
 
 
-def test_names_stand_on_one_line(tmp_path: Path) -> None:
-    """A tool's name and an argument's may hold line breaks; a finding and a change hold none."""
+def test_line_breaks_in_names_are_replaced(tmp_path: Path) -> None:
+    """A finding stays on one line if the name of the tool or the argument contains a line break."""
     schema = {"type": "object", "properties": {"x\ny": {}}}
     server, *args = catalog(tmp_path, {"name": "a\nb", "inputSchema": schema})
     done = run_mcprun("tools", server, "--lint", *args, cwd=tmp_path)
@@ -134,8 +140,8 @@ def test_names_stand_on_one_line(tmp_path: Path) -> None:
     assert "! a b  arguments without a description: x y\n" in done.stdout
 
 
-def test_lint_says_what_is_wrong(tmp_path: Path) -> None:
-    """An error exits with 1; warnings do so when strict; a good server has neither."""
+def test_lint_reports_errors_and_warnings(tmp_path: Path) -> None:
+    """`--lint` exits with 1 for errors, and with `--strict` for warnings too."""
     odd = run_mcprun("tools", RAW, "--lint", "--", "odd", cwd=tmp_path)
     assert odd.code == 1
     assert "✗ keys  the property key 'user id' is sent to the API as 'user_id_9b55b418'" in odd.stdout
@@ -153,8 +159,8 @@ def test_lint_says_what_is_wrong(tmp_path: Path) -> None:
     assert run_mcprun("tools", SHOP, "--lint", "--strict", cwd=tmp_path).code == 1
 
 
-def test_everything_as_json(tmp_path: Path) -> None:
-    """One object with the same keys each time, `null` for what nobody asked for."""
+def test_json_has_the_same_keys_with_any_options(tmp_path: Path) -> None:
+    """`--json` prints one object with the same keys each time, `null` for those that were not requested."""
     plain = json.loads(run_mcprun("tools", SHOP, "--json", "--snapshot", "shop.json", cwd=tmp_path).stdout)
     assert plain["server"] | {"protocol": ""} == {"name": "shop", "version": "1.0.0", "protocol": ""}
     assert [tool["name"] for tool in plain["tools"]] == ["price", "total"]
@@ -191,8 +197,13 @@ def test_everything_as_json(tmp_path: Path) -> None:
         ([RAW, "--connect-timeout", "1", "--", "mute"], 3, "Error: the server did not respond within 1 s"),
     ],
 )  # fmt: skip
-def test_what_goes_wrong_is_one_message(tmp_path: Path, args: list[str | Path], code: int, message: str) -> None:
-    """Exit 2 for what can't be compared or written, 3 for a server that does not start; nothing is written."""
+def test_errors_are_one_message_and_write_nothing(
+    tmp_path: Path, args: list[str | Path], code: int, message: str
+) -> None:
+    """Invalid arguments and snapshots exit with 2, and a server that does not start exits with 3.
+
+    Each prints one message and writes nothing.
+    """
     (tmp_path / "text").write_text("no JSON")
     (tmp_path / "list").write_text("[]")
     (tmp_path / "deep").write_text('{"a":' + "[" * 250 + "]" * 250 + "}")
@@ -206,14 +217,14 @@ def test_what_goes_wrong_is_one_message(tmp_path: Path, args: list[str | Path], 
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_server_that_does_not_start_is_quoted(tmp_path: Path) -> None:
-    """The end of its stderr stands below the message."""
+def test_the_stderr_of_a_server_that_does_not_start_is_quoted(tmp_path: Path) -> None:
+    """The message is followed by the last lines of the server's stderr."""
     done = run_mcprun("tools", RAW, "--", "exit", cwd=tmp_path)
     assert done.stderr.splitlines()[1:3] == ["Last lines of the server's stderr:", "  fatal: DATABASE_URL is not set"]
 
 
-def test_noise_on_stdout_is_told(tmp_path: Path) -> None:
-    """It is a warning, and the tools are listed all the same."""
+def test_non_protocol_output_on_stdout_is_a_warning(tmp_path: Path) -> None:
+    """Non-protocol output on the server's stdout gives a warning, and the command succeeds."""
     done = run_mcprun("tools", RAW, "--", "noise", cwd=tmp_path)
     assert done.code == 0
     assert done.stderr == (
@@ -221,22 +232,22 @@ def test_noise_on_stdout_is_told(tmp_path: Path) -> None:
     )
 
 
-def test_secrets_are_kept_out(tmp_path: Path) -> None:
-    """A value of `--env` that a tool repeats, and what fits a pattern, are in no file and no output."""
+def test_secrets_are_redacted(tmp_path: Path) -> None:
+    """A value of `--env` that a tool repeats, and text that matches `--redact`, are in no file and no output."""
     tool = {"name": "t", "description": "Key hunter2secret, code 12345.", "inputSchema": {"type": "object"}}
     server, *args = catalog(tmp_path, tool)
     hidden = ["--env", "KEY=hunter2secret", "--redact", "[0-9]{5}"]
     more = ["--snapshot", "a.json", "--lint", "--json"]
     done = run_mcprun("tools", server, *hidden, *more, *args, cwd=tmp_path)
-    stderr = (tmp_path / "a.json").read_text() + done.stdout + done.stderr
-    assert "hunter2secret" not in stderr
-    assert "12345" not in stderr
-    assert stderr.count("Key [redacted], code [redacted].") == 2
+    output = (tmp_path / "a.json").read_text() + done.stdout + done.stderr
+    assert "hunter2secret" not in output
+    assert "12345" not in output
+    assert output.count("Key [redacted], code [redacted].") == 2
     assert run_mcprun("tools", server, *hidden, "--against", "a.json", "--strict", *args, cwd=tmp_path).code == 0
 
 
-def test_a_hostile_server_does_not_reach_the_terminal(tmp_path: Path) -> None:
-    """Escapes and markup in every text of a tool are shown, never obeyed; and nothing is shown without end."""
+def test_control_characters_and_markup_are_escaped(tmp_path: Path) -> None:
+    """Escape sequences and markup in the texts of a tool are printed as visible text, and the output is bounded."""
     evil = "\x1b[2J\x07[red]red[/red]\u202e\n"
     schema = {"type": "object", "properties": {evil: {"enum": [evil]}, "x" * 5000: {"const": evil}}, evil: evil}
     server, *args = catalog(tmp_path, {"name": evil, "description": f"{evil}{evil * 500}", "inputSchema": schema})
@@ -251,14 +262,14 @@ def test_a_hostile_server_does_not_reach_the_terminal(tmp_path: Path) -> None:
     assert all(r"\x1b[2J\x07[red]red[/red]\u202e" in one.stdout.replace("\n", "") for one in (shown[1], shown[3]))
 
 
-def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
-    """Ctrl-C while a server does not answer: one word, exit 130, and the server is gone."""
+def test_an_interrupt_exits_with_130_and_stops_the_server(tmp_path: Path) -> None:
+    """Ctrl-C while the server does not respond prints one word and exits with 130, and the server exits."""
     ready = tmp_path / "ready"
     os.mkfifo(ready)
     (tmp_path / "mute.py").write_text(f"import sys; open({str(ready)!r}, 'w').close(); sys.stdin.read()")
     command = [sys.executable, "-m", "mcprun", "tools", "mute.py"]
     process = subprocess.Popen(command, cwd=tmp_path, env=clean_environment(), stderr=subprocess.PIPE, text=True)
-    ready.open().close()  # until the server is there
+    ready.open().close()  # blocks until the server runs
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert (process.returncode, stderr) == (130, "Interrupted.\n")

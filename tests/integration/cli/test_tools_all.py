@@ -1,4 +1,4 @@
-"""`mcprun tools --all`: prompts, resources and templates are listed, saved and compared."""
+"""`mcprun tools --all` lists, saves and compares prompts, resources and resource templates."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from tests.support.library import LIBRARY, ODD
 
 
 @pytest.mark.parametrize("protocol", ["legacy", "2026-07-28"])
-def test_everything_is_listed(tmp_path: Path, protocol: str) -> None:
-    """After the tools, what else there is: optional arguments are marked, descriptions are cut to their first line."""
+def test_prompts_resources_and_templates_are_listed(tmp_path: Path, protocol: str) -> None:
+    """`--all` lists prompts, resources and templates after the tools.
+
+    Optional arguments are marked, and descriptions are cut to their first line.
+    """
     done = run_mcprun("tools", LIBRARY, "--all", "--protocol", protocol, cwd=tmp_path)
     shown = squeezed(done.stdout)
     assert (done.code, shown[1:5]) == (
@@ -34,8 +37,8 @@ def test_everything_is_listed(tmp_path: Path, protocol: str) -> None:
     assert "prompts" not in run_mcprun("tools", LIBRARY, cwd=tmp_path).stdout
 
 
-def test_all_pages_are_read(tmp_path: Path) -> None:
-    """Each list is sorted, whatever page an item was on; `--json` holds it, and `null` where nobody asked."""
+def test_all_pages_are_read_and_sorted(tmp_path: Path) -> None:
+    """Each list has the items of all pages, sorted. Without `--all`, the lists are `null` in the output of `--json`."""
     data = json.loads(run_mcprun("tools", ODD, "--all", "--json", "--", "pages", cwd=tmp_path).stdout)
     for key, name, item in (
         ("prompts", "name", "prompt"),
@@ -51,14 +54,14 @@ def test_all_pages_are_read(tmp_path: Path) -> None:
     ("mode", "counts"),
     [("bare", "0 prompts, 0 resources, 0 resource templates"), ("no-templates", "2 prompts, 2 resources, 0 resource templates")],
 )  # fmt: skip
-def test_what_a_server_does_not_know_is_none(tmp_path: Path, mode: str, counts: str) -> None:
-    """A capability that is not there is not asked for, and an unknown method is an empty list."""
+def test_missing_capabilities_and_unknown_methods_give_empty_lists(tmp_path: Path, mode: str, counts: str) -> None:
+    """The list of a missing capability is not requested, and an unknown method gives an empty list."""
     done = run_mcprun("tools", ODD, "--all", "--snapshot", "a.json", "--", mode, cwd=tmp_path)
     assert (done.code, done.stdout) == (0, f"a.json: 0 tools, about 0 tokens, {counts}\n")
 
 
-def test_a_list_without_end_is_an_error(tmp_path: Path) -> None:
-    """As one of tools is; the others are listed."""
+def test_an_endless_list_is_an_error(tmp_path: Path) -> None:
+    """A list of more than 100 pages is an error and is not printed, as for tools."""
     done = run_mcprun("tools", ODD, "--all", "--", "endless", cwd=tmp_path)
     assert (done.code, squeezed(done.stdout)[-3:]) == (
         3, ["prompts: not listed", "resources: not listed", "resource templates: not listed"],
@@ -72,7 +75,7 @@ RESOURCE = {"uri": "x://y", "name": "y"}
 
 TEMPLATE = {"uriTemplate": "x://{y}", "name": "y"}
 
-WHOLE: dict[str, list[Any]] = {
+COMPLETE: dict[str, list[Any]] = {
     "prompts/list": [{"prompts": [PROMPT]}],
     "resources/list": [{"resources": [RESOURCE]}],
     "resources/templates/list": [{"resourceTemplates": [TEMPLATE]}],
@@ -81,7 +84,7 @@ WHOLE: dict[str, list[Any]] = {
 
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize(
-    ("method", "name", "result", "why"),
+    ("method", "name", "result", "message"),
     [
         ("resources/list", "resources", {}, "the server sent an invalid result: resources is missing"),
         ("prompts/list", "prompts", {"prompts": None}, "the server sent an invalid result: prompts is null, not a list"),
@@ -92,30 +95,33 @@ WHOLE: dict[str, list[Any]] = {
         ("resources/list", "resources", '{"resources": 1e', ""),
     ],
 )  # fmt: skip
-def test_a_list_that_fails_costs_no_other(
-    tmp_path: Path, era: str, method: str, name: str, result: Any, why: str
+def test_a_failed_list_does_not_affect_the_others(
+    tmp_path: Path, era: str, method: str, name: str, result: Any, message: str
 ) -> None:
-    """The method is named, the rest is listed, and what is not there is not compared, kept or called removed."""
-    with serving(server_args(tmp_path, era, pages=WHOLE), "stdio") as (server, *more):
+    """If a list fails, the message names its method, and the other lists are printed.
+
+    The failed one is neither compared, nor saved, nor reported as removed.
+    """
+    with serving(server_args(tmp_path, era, pages=COMPLETE), "stdio") as (server, *more):
         run_mcprun("tools", server, "--all", "--snapshot", "all.json", *more, cwd=tmp_path)
-    kept = (tmp_path / "all.json").read_bytes()
-    with serving(server_args(tmp_path, era, pages={**WHOLE, method: [result]}), "stdio") as (server, *more):
-        bound = ["--connect-timeout", "2"] if result == "hang" else []
-        done = run_mcprun("tools", server, "--all", "--json", *bound, *more, cwd=tmp_path)
+    before = (tmp_path / "all.json").read_bytes()
+    with serving(server_args(tmp_path, era, pages={**COMPLETE, method: [result]}), "stdio") as (server, *more):
+        timeout = ["--connect-timeout", "2"] if result == "hang" else []
+        done = run_mcprun("tools", server, "--all", "--json", *timeout, *more, cwd=tmp_path)
         flags = ["--against", "all.json", "--snapshot", "all.json"]
-        compared = run_mcprun("tools", server, *flags, *bound, *more, cwd=tmp_path)
+        compared = run_mcprun("tools", server, *flags, *timeout, *more, cwd=tmp_path)
     data = json.loads(done.stdout)
     assert (done.code, data[name], list(data["failed"])) == (3, None, [name])
-    assert f"Error: {method} failed: {why}" in done.stderr
+    assert f"Error: {method} failed: {message}" in done.stderr
     assert [len(data[one]) for one in ("prompts", "resources", "resource_templates") if one != name] == [1, 1]
     assert (compared.code, compared.stdout) == (3, "no changes (incomplete: a list could not be read)\n")
     assert "all.json was not written: a list that failed would look like an empty one" in compared.stderr
-    assert (tmp_path / "all.json").read_bytes() == kept
+    assert (tmp_path / "all.json").read_bytes() == before
 
 
-def test_a_server_that_dies_while_it_lists_is_told(tmp_path: Path) -> None:
-    """What was listed before is printed, and each list after that has failed."""
-    pages = {**WHOLE, "resources/list": ["exit"]}
+def test_a_server_that_dies_while_listing_fails_the_remaining_lists(tmp_path: Path) -> None:
+    """If the server dies, the lists that were read are printed, and the remaining ones are reported as failed."""
+    pages = {**COMPLETE, "resources/list": ["exit"]}
     with serving(server_args(tmp_path, "legacy", pages=pages), "stdio") as (server, *more):
         done = run_mcprun("tools", server, "--all", "--json", *more, cwd=tmp_path)
     data = json.loads(done.stdout)
@@ -125,8 +131,11 @@ def test_a_server_that_dies_while_it_lists_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_a_malformed_item_is_left_out_by_name(tmp_path: Path, era: str) -> None:
-    """Of prompts, resources and templates, on any page; a field that is not needed is ignored."""
+def test_malformed_items_are_left_out_with_a_warning(tmp_path: Path, era: str) -> None:
+    """A malformed prompt, resource or template on any page is left out, and a warning names it.
+
+    An invalid optional field is ignored.
+    """
     pages: dict[str, list[Any]] = {
         "prompts/list": [
             {"prompts": [PROMPT, {"name": 5}, {"name": "q", "arguments": [{}]}, "x"], "nextCursor": "1"},
@@ -157,8 +166,8 @@ def test_a_malformed_item_is_left_out_by_name(tmp_path: Path, era: str) -> None:
     ]
 
 
-def test_hostile_names_do_not_reach_the_terminal(tmp_path: Path) -> None:
-    """Controls are shown, and what is long is cut."""
+def test_control_characters_in_names_are_escaped(tmp_path: Path) -> None:
+    """Control characters in names are escaped, and no line is wider than the terminal."""
     done = run_mcprun("tools", ODD, "--all", "--", "evil", cwd=tmp_path, env={"COLUMNS": "80"})
     assert done.code == 0
     assert not any(character in done.stdout + done.stderr for character in "\x1b\u202e")
@@ -166,10 +175,10 @@ def test_hostile_names_do_not_reach_the_terminal(tmp_path: Path) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
-def test_what_is_gone_or_new_is_told(tmp_path: Path) -> None:
-    """A snapshot that holds prompts and resources is compared with them, and one that does not is not."""
-    kept = run_mcprun("tools", LIBRARY, "--all", "--snapshot", "all.json", cwd=tmp_path)
-    assert kept.stdout == "all.json: 1 tool, about 51 tokens, 10 prompts, 4 resources, 1 resource template\n"
+def test_added_and_removed_items_are_reported(tmp_path: Path) -> None:
+    """A snapshot with prompts and resources is compared with the server's, and one without them is not."""
+    saved = run_mcprun("tools", LIBRARY, "--all", "--snapshot", "all.json", cwd=tmp_path)
+    assert saved.stdout == "all.json: 1 tool, about 51 tokens, 10 prompts, 4 resources, 1 resource template\n"
     same = run_mcprun("tools", LIBRARY, "--against", "all.json", "--strict", "--snapshot", "again.json", cwd=tmp_path)
     assert (same.code, same.stdout.splitlines()[0]) == (0, "no changes")
     assert (tmp_path / "all.json").read_bytes() == (tmp_path / "again.json").read_bytes()
@@ -194,8 +203,8 @@ def test_what_is_gone_or_new_is_told(tmp_path: Path) -> None:
     assert run_mcprun("tools", LIBRARY, "--all", "--against", "tools.json", "--strict", cwd=tmp_path).code == 0
 
 
-def test_a_broken_snapshot_is_one_message(tmp_path: Path) -> None:
-    """One that holds a prompt without a name, or only some of the lists."""
+def test_an_invalid_snapshot_is_one_message(tmp_path: Path) -> None:
+    """A snapshot with a prompt without a name, or with only some of the lists, exits with 2 and one message."""
     for lists, message in (
         ({"prompts": [{}], "resources": [], "resource_templates": []}, "a prompt has no name"),
         ({"prompts": []}, "resources is missing"),

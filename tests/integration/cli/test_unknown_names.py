@@ -1,4 +1,4 @@
-"""Commands warn of misspelt keywords and of patterns that match no tool."""
+"""Commands warn about misspelt keywords and about patterns that match no tool."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from pathlib import Path
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 
 
-def test_commands_warn_of_both(tmp_path: Path) -> None:
-    """`validate` of the schema, `batch` of the schema and of the tools, each once; nothing else changes."""
+def test_commands_warn_once_about_each_unknown_name(tmp_path: Path) -> None:
+    """`validate` warns about keywords of the schema, and `batch` about those and about tools, once each.
+
+    Both still exit with 0.
+    """
     schema = {"type": "object", "requried": ["a"]}
     queries = [
         script(id=name, text="{}", expect={"text": {"json_schema": schema}, "never": ["dei*", "ok*"]}) for name in "ab"

@@ -1,4 +1,4 @@
-"""No usage error shows the value of an option that takes a secret."""
+"""Usage errors never show the value of an option that takes a secret."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ URL = "http://127.0.0.1:9/mcp"
 
 BATCH = ("batch", "p.jsonl")
 
-WRONG: list[tuple[tuple[str, ...], str]] = [
+USAGE_ERRORS: list[tuple[tuple[str, ...], str]] = [
     ((*BATCH, URL, "--header", SECRET), "'--header': expected 'NAME: VALUE', in quotes"),
     ((*BATCH, URL, "--header", f"Bearer {SECRET}"), "'--header': expected 'NAME: VALUE', in quotes"),
     ((*BATCH, URL, "--header", f": {SECRET}"), "'--header': expected 'NAME: VALUE', in quotes"),
@@ -74,19 +74,19 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Path:
-    """A folder with prompts and a server."""
+def project(tmp_path: Path) -> Path:
+    """Create a folder with a prompts file and a server."""
     write_jsonl(tmp_path / "p.jsonl", script(("ok", {})))
     (tmp_path / RAW.name).write_text(RAW.read_text())
     return tmp_path
 
 
-@pytest.mark.parametrize(("args", "message"), WRONG)
-def test_no_value_is_repeated(here: Path, args: tuple[str, ...], message: str) -> None:
-    """The option is named, and the form that is expected; nothing is run."""
-    done = run_mcprun(*args, cwd=here, env={"MCPRUN_TOKEN_STORE": str(here / "tokens")})
+@pytest.mark.parametrize(("args", "message"), USAGE_ERRORS)
+def test_usage_errors_do_not_show_secrets(project: Path, args: tuple[str, ...], message: str) -> None:
+    """A usage error names the option and the expected form, but not the value, and nothing runs."""
+    done = run_mcprun(*args, cwd=project, env={"MCPRUN_TOKEN_STORE": str(project / "tokens")})
     assert (done.code, message in done.stderr, SECRET in done.stdout + done.stderr) == (2, True, False), done.stderr
-    assert not (here / "outputs").exists()
+    assert not (project / "outputs").exists()
 
 
 @pytest.mark.parametrize(
@@ -108,17 +108,17 @@ def test_no_value_is_repeated(here: Path, args: tuple[str, ...], message: str) -
         ({}, f"[header]\n'Bearer {SECRET}' = 'x'", "expected 'NAME: VALUE'"),
     ],
 )  # fmt: skip
-def test_nor_is_one_that_the_project_or_the_environment_sets(
-    here: Path, variables: dict[str, str], config: str, message: str
+def test_errors_in_settings_do_not_show_secrets(
+    project: Path, variables: dict[str, str], config: str, message: str
 ) -> None:
-    """The variable or the file is named in its place."""
-    (here / "mcprun.toml").write_text(config)
-    done = run_mcprun(*BATCH, URL, cwd=here, env=variables)
+    """For a setting in a file or the environment, the message names the file or the variable, but not the value."""
+    (project / "mcprun.toml").write_text(config)
+    done = run_mcprun(*BATCH, URL, cwd=project, env=variables)
     assert (done.code, message in done.stderr, SECRET in done.stdout + done.stderr) == (2, True, False), done.stderr
 
 
-def test_nor_is_one_of_a_configuration(here: Path) -> None:
-    """Neither what an entry holds nor a default of a placeholder."""
+def test_errors_in_a_server_configuration_do_not_show_secrets(project: Path) -> None:
+    """A message about an invalid entry of `mcp.json` shows neither its values nor the defaults of its placeholders."""
     for entry in (
         {"url": f"ws://me:{SECRET}@x"},
         {"url": URL, "headers": {"A": [SECRET]}},
@@ -127,6 +127,6 @@ def test_nor_is_one_of_a_configuration(here: Path) -> None:
         {"command": "x", "env": {"A": f"{SECRET} ${{input:a}}"}},
         {"url": URL, "oauth": {"clientSecret": [SECRET]}},
     ):
-        (here / "mcp.json").write_text(json.dumps({"mcpServers": {"it": entry}}))
-        done = run_mcprun(*BATCH, "mcp.json", cwd=here)
+        (project / "mcp.json").write_text(json.dumps({"mcpServers": {"it": entry}}))
+        done = run_mcprun(*BATCH, "mcp.json", cwd=project)
         assert (done.code, SECRET in done.stdout + done.stderr) == (2, False), done.stderr
