@@ -15,26 +15,29 @@ from tests.support.call_strategies import calls, expectations
 from tests.support.examples import examples
 
 
-def expected_call(tool: str = "t", **more: Any) -> ExpectedCall:
-    """Expect a call."""
+def expect_call(tool: str = "t", **more: Any) -> ExpectedCall:
+    """Build an expected call."""
     return ExpectedCall.model_validate({"tool": tool, **more})
 
 
 @given(expectations, calls)
 @settings(max_examples=examples(1000))
-def test_any_order_is_what_trying_all_orders_finds(lines: list[dict[str, Any]], made_calls: list[Call]) -> None:
-    """Whatever is expected: values, matchers, results; the first expected call that is too many is named."""
-    expected = [expected_call(**line) for line in lines]
+def test_any_order_agrees_with_trying_all_orders(call_specs: list[dict[str, Any]], actual_calls: list[Call]) -> None:
+    """`any_order` matches if and only if some order does.
+
+    Otherwise it names the first expected call without a match.
+    """
+    expected = [expect_call(**spec) for spec in call_specs]
 
     def fits(count: int) -> bool:
-        orders = permutations(made_calls, count)
+        orders = permutations(actual_calls, count)
         return any(all(map(suits, expected[:count], order)) for order in orders)
 
-    found, problem = any_order(expected, made_calls, ValueFormatter())
+    found, problem = any_order(expected, actual_calls, ValueFormatter())
     possible = next((count for count in range(len(expected), 0, -1) if fits(count)), 0)
     assert (problem == "") == (possible == len(expected))
     if problem:
         assert problem.startswith(f"call {possible}: ")
     else:
         assert len({*found.values()}) == len(expected)
-        assert all(suits(one, made_calls[found[number]]) for number, one in enumerate(expected))
+        assert all(suits(one, actual_calls[found[number]]) for number, one in enumerate(expected))

@@ -1,4 +1,4 @@
-"""Checks that evaluate patterns."""
+"""The checks of a query, including those that evaluate patterns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.expectations import call
 
 
 @pytest.mark.parametrize(
-    ("expect", "stop", "made", "allow", "failed"),
+    ("expect", "stop", "calls", "allow", "messages"),
     [
         ({}, "end_turn", [], False, []),
         ({}, "stop_sequence", [], False, []),
@@ -101,15 +101,17 @@ from tests.support.expectations import call
         ),
     ],
 )
-def test_all_checks(expect: dict[str, Any], stop: str, made: list[Call], allow: bool, failed: list[str]) -> None:
-    """Every query must end its turn and, unless allowed, meet no tool error; expectations come on top."""
-    outcome = Outcome(stop_reason=stop, calls=made, text="It is 5.", turns=3, elapsed=1.5, output_tokens=40)
+def test_failed_checks_are_reported(
+    expect: dict[str, Any], stop: str, calls: list[Call], allow: bool, messages: list[str]
+) -> None:
+    """Every query must end its turn and, unless allowed, have no tool errors. `expect` adds further checks."""
+    outcome = Outcome(stop_reason=stop, calls=calls, text="It is 5.", turns=3, elapsed=1.5, output_tokens=40)
     checks = check_all(Expect.model_validate(expect), outcome, ValueFormatter(), allow_tool_errors=allow)
-    assert [check.message for check in checks if not check.passed] == failed
+    assert [check.message for check in checks if not check.passed] == messages
 
 
 @pytest.mark.parametrize(
-    ("wanted", "made", "message"),
+    ("expected", "actual", "message"),
     [
         ({"tool": "a", "input": {"x": 1}, "exact_input": True}, call("a", x=1), ""),
         (
@@ -126,6 +128,6 @@ def test_all_checks(expect: dict[str, Any], stop: str, made: list[Call], allow: 
         ({"tool": "a", "is_error": True}, call("a", text="fine"), "expected an error from a{}, got 'fine'"),
     ],
 )
-def test_one_call(wanted: dict[str, Any], made: Call, message: str) -> None:
-    """A call is expected with its input, its result, and whether it is an error."""
-    assert call_checks.mismatch(ExpectedCall.model_validate(wanted), made, ValueFormatter()) == message
+def test_a_call_is_compared_with_its_expectation(expected: dict[str, Any], actual: Call, message: str) -> None:
+    """A call is compared by its input, its result, and whether it is an error."""
+    assert call_checks.mismatch(ExpectedCall.model_validate(expected), actual, ValueFormatter()) == message

@@ -1,4 +1,4 @@
-"""Every matcher, with patterns."""
+"""Matchers of values, including those that evaluate patterns."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ from mcprun.checks.matchers import fits, problem
         ({"a": {"b": {"$type": "string"}}}, [{"a": {"b": "x"}}], [{"a": {"b": 1}}, {"a": {}}]),
     ],
 )
-def test_matchers(matcher: Any, good: list[Any], bad: list[Any]) -> None:
-    """Each takes what it says, wherever it stands, and nothing else."""
+def test_matchers_accept_only_what_they_describe(matcher: Any, good: list[Any], bad: list[Any]) -> None:
+    """Each matcher accepts the values that it describes, at any depth, and no others."""
     assert problem(matcher) is None
     assert [value for value in good if not fits(matcher, value)] == []
     assert [value for value in bad if fits(matcher, value)] == []
