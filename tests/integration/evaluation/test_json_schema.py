@@ -1,4 +1,4 @@
-"""Schemas of users must stand alone, and values may be nested deeply."""
+"""A user's schema must be self-contained, and values may be nested deeply."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mcprun.evaluation.patterns import SEARCHES
 
 
 @pytest.mark.parametrize(
-    ("schema", "named"),
+    ("schema", "expected"),
     [
         ({"$ref": "URL/x"}, "$ref 'URL/x'"),
         ({"properties": {"a": {"$ref": "URL/x"}}}, "$ref 'URL/x'"),
@@ -39,30 +39,33 @@ from mcprun.evaluation.patterns import SEARCHES
         ({"type": "strnig"}, "at $.type"),
     ],
 )
-def test_users_schemas_must_stand_alone(schema: Any, named: str) -> None:
-    """What would have to be fetched is refused by name, and nothing is; a server's schema is validated without it."""
+def test_user_schemas_must_be_self_contained(schema: Any, expected: str) -> None:
+    """A reference that would have to be fetched is refused by name, and nothing is fetched.
+
+    A server's schema is validated without it.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        schema, named = replaced(schema, url), named.replace("URL", url)
+        schema, expected = replace_url(schema, url), expected.replace("URL", url)
         with pytest.raises(ValueError, match=r".") as refused:
             check_users_schema(schema)
-        assert named in str(refused.value)
+        assert expected in str(refused.value)
         for search in SEARCHES.values():
             SchemaValidator(schema, search).outcome({"a": 1})
-        with pytest.raises(BlockingIOError):  # nobody has connected
+        with pytest.raises(BlockingIOError):  # no connection was made
             listener.accept()
 
 
-def replaced(schema: Any, url: str) -> Any:
-    """Put the URL of a listener into a schema."""
+def replace_url(schema: Any, url: str) -> Any:
+    """Replace `URL` in a schema by the URL of a listener."""
     if isinstance(schema, dict):
-        return {key: replaced(item, url) for key, item in schema.items()}
+        return {key: replace_url(item, url) for key, item in schema.items()}
     return schema.replace("URL", url) if isinstance(schema, str) else schema
 
 
 def test_values_may_be_nested_deeply() -> None:
-    """A recursive schema is followed as deep as a value goes; far deeper than Python's own stack allows."""
+    """A recursive schema is followed as deep as a value goes, far deeper than Python's own stack allows."""
     value: Any = 1
     for _ in range(300):
         value = [value]

@@ -1,4 +1,4 @@
-"""The process that evaluates patterns and schemas: its input, its end, and what its end means."""
+"""The worker process that evaluates patterns and schemas: its input, its exit and its failures."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ if sys.platform != "linux":
 SLOW = ("^(?:b|(a+)+)$", "a" * 40 + "!")
 
 
-def worker() -> int:
-    """Find the process that evaluates for this one."""
+def find_worker() -> int:
+    """Return the process ID of the worker of this process."""
     (found,) = (pid for pid, command in children().items() if "evaluation/worker.py" in command)
     return found
 
 
-def killed(pid: int) -> None:
-    """Kill a process and wait until it is gone."""
-    with_end = os.pidfd_open(pid)
+def kill(pid: int) -> None:
+    """Kill a process and wait until it has exited."""
+    pidfd = os.pidfd_open(pid)
     os.kill(pid, signal.SIGKILL)
-    assert select.select([with_end], [], [], SECONDS)[0]
-    os.close(with_end)
+    assert select.select([pidfd], [], [], SECONDS)[0]
+    os.close(pidfd)
 
 
-def test_a_match_and_its_first_group_are_found() -> None:
-    """Text is exact, half surrogate pairs and all."""
+def test_search_returns_the_match_and_its_first_group() -> None:
+    """`search` returns the match and its first group, with text unchanged, including lone surrogates."""
     assert search("b+", "abbc") == ("bb", "bb")
     assert search("a(b+)", "abbc") == ("abb", "bb")
     assert search("a(x)?b", "ab") == ("ab", None)
@@ -50,17 +50,17 @@ def test_a_match_and_its_first_group_are_found() -> None:
     assert search("", "ab") == ("", "")
 
 
-def test_a_process_that_dies_by_itself_is_replaced() -> None:
-    """So is one that died while nobody was looking."""
+def test_a_worker_that_died_is_replaced() -> None:
+    """A worker that died between two searches is replaced by a new one."""
     assert search("a", "a")
-    first = worker()
-    killed(first)
+    first = find_worker()
+    kill(first)
     assert search("a", "a")
-    assert worker() != first
+    assert find_worker() != first
 
 
-def test_a_process_that_cant_be_started_is_an_error_of_the_query(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It ends nothing but that, and says why."""
+def test_a_worker_that_cannot_be_started_is_an_error_of_the_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the worker cannot be started, the search raises an `EvaluationError` that gives the reason."""
     bounded.close()
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(EvaluationError, match=r"process that evaluates patterns failed: .*No such file") as raised:
@@ -68,16 +68,16 @@ def test_a_process_that_cant_be_started_is_an_error_of_the_query(monkeypatch: py
     assert (raised.value.kind, raised.value.is_timeout) == (ErrorKind.FAULT, False)
 
 
-def test_it_inherits_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the environment it gets what an interpreter needs to start."""
+def test_the_worker_inherits_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker gets only the environment variables that an interpreter needs to start."""
     bounded.close()
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-secret")
     assert search("a", "a")
-    assert "sk-secret" not in Path(f"/proc/{worker()}/environ").read_text(encoding="utf-8")
+    assert "sk-secret" not in Path(f"/proc/{find_worker()}/environ").read_text(encoding="utf-8")
 
 
-def test_it_ends_with_its_parent() -> None:
-    """Also when that is killed while a match is made."""
+def test_the_worker_exits_with_its_parent() -> None:
+    """The worker exits even if its parent is killed during a match."""
     code = (
         f"from mcprun.evaluation.bounded import search; search('a', 'a'); print('ready', flush=True); search(*{SLOW!r})"
     )
@@ -86,11 +86,14 @@ def test_it_ends_with_its_parent() -> None:
     assert process.stdout
     assert process.stdout.readline() == "ready\n"
     process.kill()
-    process.communicate(timeout=SECONDS)  # `conftest.py` fails the test if anything is left
+    process.communicate(timeout=SECONDS)  # `conftest.py` fails the test if a process is left
 
 
-def test_time_runs_out_for_a_pattern_and_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After some times it is not tried again; others are, and a schema is told apart from its pattern."""
+def test_a_pattern_that_timed_out_several_times_is_not_evaluated_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pattern is not evaluated again after `MAX_TIMEOUTS` timeouts; others are.
+
+    The message for a pattern in a schema names the schema as well.
+    """
     monkeypatch.setattr(bounded, "MATCH_SECONDS", 0.05)
     pattern, text = f"{SLOW[0]}(?#given up)", SLOW[1]
     for _ in range(bounded.MAX_TIMEOUTS):
@@ -106,8 +109,8 @@ def test_time_runs_out_for_a_pattern_and_it_is_given_up(monkeypatch: pytest.Monk
         )
 
 
-async def test_a_loop_is_not_blocked_meanwhile() -> None:
-    """Other tasks go on, and a task that is cancelled is over at once: what it waited for is killed."""
+async def test_the_event_loop_is_not_blocked_during_a_match() -> None:
+    """Other tasks run during a match. Cancelling the task that waits for it ends at once and kills the worker."""
     turns = 0
 
     async def count() -> None:
@@ -132,8 +135,11 @@ async def test_a_loop_is_not_blocked_meanwhile() -> None:
     assert await evaluated(lambda: search("a", "a"))
 
 
-async def test_what_takes_long_goes_on_in_a_thread_until_it_is_cancelled() -> None:
-    """The event loop is free meanwhile, and the thread serves the next one."""
+async def test_a_long_evaluation_runs_in_a_thread_until_it_is_cancelled() -> None:
+    """A long evaluation runs in a thread, so that the event loop is free.
+
+    The thread serves the next one after a cancellation.
+    """
     threads: list[str] = []
     loop, is_running = asyncio.get_running_loop(), asyncio.Event()
 
@@ -153,8 +159,8 @@ async def test_what_takes_long_goes_on_in_a_thread_until_it_is_cancelled() -> No
     await evaluated(bounded.checkpoint)
 
 
-async def test_what_needs_no_process_is_done_at_once() -> None:
-    """A schema of little work has none; a function that fails, fails for its caller."""
+async def test_a_cheap_schema_needs_no_worker() -> None:
+    """A cheap schema is validated without a worker, and an exception reaches the caller."""
     schema = Schema({"type": "object", "properties": {"a": {"type": "integer"}}}, "ecma")
     outcome = await evaluated(lambda: schema.outcome({"a": "x"}))
     assert str(outcome.problem) == "at $.a: 'x' is not of type 'integer'"
@@ -168,8 +174,8 @@ async def test_what_needs_no_process_is_done_at_once() -> None:
         await evaluated(fail)
 
 
-def test_values_that_no_frame_can_hold_are_an_error() -> None:
-    """They are nested more deeply than anything a server or a file may send."""
+def test_values_nested_too_deeply_are_an_error() -> None:
+    """A value nested 5,000 levels deep, more than a server or a file may send, is an error."""
     value: Any = 1
     for _ in range(5000):
         value = [value]
@@ -178,8 +184,8 @@ def test_values_that_no_frame_can_hold_are_an_error() -> None:
     assert Schema({"pattern": "a"}, "ecma").outcome("a").problem is None
 
 
-def test_a_fork_has_a_process_of_its_own() -> None:
-    """It does not share the pipes of its parent's."""
+def test_a_fork_starts_its_own_worker() -> None:
+    """A forked process starts its own worker and does not share the pipes of its parent's."""
     assert search("a", "a")
     child = os.fork()
     if not child:
