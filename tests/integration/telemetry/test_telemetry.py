@@ -1,4 +1,4 @@
-"""OpenTelemetry: one trace per query, from mcprun's root span over both SDKs' spans to the server."""
+"""OpenTelemetry: each query is a trace, from mcprun's root span through both SDKs' spans to the server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.messages_api import Answer, MessagesApi, calls, error, script
 TRACED = SERVERS / "traced.py"
 
 INTERNAL, CLIENT, ERROR = 1, 3, 2
-"""Numbers of OTLP: kinds of spans, and a status."""
+"""OTLP numbers: two span kinds and a status code."""
 
 OK = {"usage": {"input_tokens": 3, "output_tokens": 2}}
 
@@ -30,7 +30,7 @@ CONVERSATIONS: dict[str, list[Answer]] = {
 }
 
 
-def ask(
+def run_with_otel(
     folder: Path,
     api: MessagesApi,
     *args: str | Path,
@@ -38,28 +38,33 @@ def ask(
     env: dict[str, str] | None = None,
     queries: tuple[Any, ...] = (),
 ) -> Result:
-    """Run queries with `--otel` and a collector's URL in the environment."""
+    """Run queries with `--otel` and a collector at `endpoint`."""
     prompts = write_jsonl(
         folder / "p.jsonl", *(queries or ({"id": "one", "prompt": "One"}, {"id": "two", "prompt": "Two"}))
     )
-    return run_mcprun("batch", prompts, TRACED, "--otel", *args, cwd=folder, env={**key(api, endpoint), **(env or {})})
+    return run_mcprun(
+        "batch", prompts, TRACED, "--otel", *args, cwd=folder, env={**build_environment(api, endpoint), **(env or {})}
+    )
 
 
-def key(api: MessagesApi, endpoint: str) -> dict[str, str]:
-    """Give the environment of a run that has a key and a collector."""
+def build_environment(api: MessagesApi, endpoint: str) -> dict[str, str]:
+    """Return the environment of a run with an API key and a collector."""
     return {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
 
 
-def dead_port() -> str:
-    """Give a URL where nobody listens any more."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return f"http://127.0.0.1:{taken.getsockname()[1]}"
+def find_unused_url() -> str:
+    """Return a URL at which no server listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def test_each_query_is_one_trace(tmp_path: Path) -> None:
-    """Beneath one root stand the requests to the model and the calls; the server and the trace name the same trace."""
+    """The root span of a query contains its model requests and its calls.
+
+    The server and the trace file have the same trace ID.
+    """
     with Collector() as collector, MessagesApi(scripted(CONVERSATIONS)) as api:
-        done = ask(tmp_path, api, endpoint=collector.url)
+        done = run_with_otel(tmp_path, api, endpoint=collector.url)
     assert done.code == 0, done.stderr
     assert (set(collector.roots), len({root.trace for root in collector.roots.values()})) == ({"one", "two"}, 2)
     for transcript in done.transcripts:
@@ -71,17 +76,17 @@ def test_each_query_is_one_trace(tmp_path: Path) -> None:
         ]  # fmt: skip
         assert {(span.trace, span.kind) for span in below} == {(root.trace, CLIENT)}
         result_text = [call["content"][0]["text"].split("-") for call in transcript["calls"]]
-        made = {span.id for span in below if span.name.startswith("MCP")}
-        assert ({one[1] for one in result_text}, {one[2] for one in result_text}) == ({root.trace}, made)
+        call_spans = {span.id for span in below if span.name.startswith("MCP")}
+        assert ({one[1] for one in result_text}, {one[2] for one in result_text}) == ({root.trace}, call_spans)
         events = [event for event in done.trace if event.get("query") == transcript["id"]]
         assert {event.get("trace_id") for event in events} == {root.trace}
     assert {event.get("trace_id") for event in done.trace if "query" not in event} == {None}
 
 
-def test_spans_have_the_names_of_the_conventions(tmp_path: Path) -> None:
-    """`gen_ai.*` and `mcp.*` on the root and on both SDKs' spans; what the run itself did is a trace of its own."""
+def test_spans_follow_the_semantic_conventions(tmp_path: Path) -> None:
+    """The root span and both SDKs' spans have `gen_ai.*` and `mcp.*` attributes. The run itself has its own trace."""
     with Collector() as collector, MessagesApi(scripted(CONVERSATIONS)) as api:
-        done = ask(tmp_path, api, "--filter", "one", endpoint=collector.url)
+        done = run_with_otel(tmp_path, api, "--filter", "one", endpoint=collector.url)
     (root,) = collector.roots.values()
     assert (root.kind, root.parent, root.status, root.resource["service.name"]) == (INTERNAL, "", 0, "mcprun")
     expected = {
@@ -105,7 +110,7 @@ def test_spans_have_the_names_of_the_conventions(tmp_path: Path) -> None:
 
 
 def test_no_content_and_no_secret_is_exported(tmp_path: Path) -> None:
-    """Prompts, answers and results stay here; a secret in an error's words is replaced before it is sent."""
+    """Prompts, replies and results are not exported, and secrets in error messages are redacted."""
     secret = "correct-horse-battery"
     answers: dict[str, list[Answer]] = {
         "One": [error(400, "invalid_request_error", f"no {secret} please")],
@@ -113,7 +118,7 @@ def test_no_content_and_no_secret_is_exported(tmp_path: Path) -> None:
     }
     with Collector() as collector, MessagesApi(scripted(answers)) as api:
         flags = ("--redact", secret, "--allow-tool-errors")
-        done = ask(tmp_path, api, *flags, endpoint=collector.url)
+        done = run_with_otel(tmp_path, api, *flags, endpoint=collector.url)
     assert sorted(done.verdicts.values()) == ["error", "passed"]
     assert set(collector.roots) == {"one", "two"}
     assert (collector.roots["one"].status, collector.roots["one"].attributes["error.type"]) == (ERROR, "api_refused")
@@ -122,14 +127,17 @@ def test_no_content_and_no_secret_is_exported(tmp_path: Path) -> None:
     assert b"[redacted]" in collector.raw
 
 
-def test_a_failed_check_is_no_error_of_the_span(tmp_path: Path) -> None:
-    """A query that was completed has no error, whatever its verdict; retries and ends of attempts are its events."""
+def test_a_failed_check_is_not_an_error_of_the_span(tmp_path: Path) -> None:
+    """The span of a completed query has no error, whatever the verdict.
+
+    Retries and ends of attempts are span events.
+    """
     answers: Iterator[Answer] = iter(
         [error(529, "overloaded_error", "Busy", headers={"retry-after-ms": "1"}), text("No")]
     )
     with Collector() as collector, MessagesApi(lambda _: next(answers)) as api:
         query = {"id": "q", "prompt": "Hi", "expect": {"text": {"contains": "Yes"}}}
-        done = ask(tmp_path, api, endpoint=collector.url, queries=(query,))
+        done = run_with_otel(tmp_path, api, endpoint=collector.url, queries=(query,))
     root = collector.roots["q"]
     assert (done.code, root.status, root.attributes["mcprun.verdict"]) == (1, 0, "failed")
     assert [(name, dict(expected)) for name, expected in root.events] == [
@@ -138,8 +146,8 @@ def test_a_failed_check_is_no_error_of_the_span(tmp_path: Path) -> None:
     assert len(collector.below(root)) == 2  # each request is a span
 
 
-def test_calls_that_fail_are_errors_of_their_spans(tmp_path: Path) -> None:
-    """`error.type` is `tool_error` for `isError`, the code of a JSON-RPC error, else what kept the result away."""
+def test_failed_calls_are_errors_of_their_spans(tmp_path: Path) -> None:
+    """`error.type` is `tool_error` for `isError`, the code of a JSON-RPC error, or the reason for a missing result."""
     tools = ("ok", "sorry", "refuse", "hang", "invalid", "liar", "sorry", "ok")
     together = script(*((tool, {}) for tool in tools), id="together", expect={"tool_errors": "allow"})
     alone = {
@@ -157,26 +165,29 @@ def test_calls_that_fail_are_errors_of_their_spans(tmp_path: Path) -> None:
         ("hang", ERROR, "timeout"), ("invalid", ERROR, "invalid_result"), ("liar", ERROR, "output_schema"),
         ("ok", 0, None), ("ok", 0, None), ("refuse", ERROR, "-32603"), ("sorry", ERROR, "tool_error"), ("sorry", ERROR, "tool_error"),
     ]  # fmt: skip
-    assert expected == sorted(outcomes(collector, "together"), key=str)
+    assert expected == sorted(collect_outcomes(collector, "together"), key=str)
     attempts = [*expected, ("die", ERROR, "server_died")] * done.transcripts[1]["attempts"]
-    assert sorted(attempts, key=str) == sorted(outcomes(collector, "alone"), key=str)
+    assert sorted(attempts, key=str) == sorted(collect_outcomes(collector, "alone"), key=str)
     assert {root.status for root in collector.roots.values()} == {0, ERROR}
 
 
-def outcomes(collector: Collector, query: str) -> list[tuple[str, int, str | None]]:
-    """Give the tool, the status and the `error.type` of each call of a query."""
+def collect_outcomes(collector: Collector, query: str) -> list[tuple[str, int, str | None]]:
+    """Return the tool, the status and the `error.type` of each call of a query."""
     spans = [span for span in collector.below(collector.roots[query]) if "gen_ai.tool.name" in span.attributes]
     return [(span.attributes["gen_ai.tool.name"], span.status, span.attributes.get("error.type")) for span in spans]
 
 
 def test_batches_belong_to_the_trace_of_the_run(tmp_path: Path) -> None:
-    """Each is a span there with links to its queries, above its requests; no query has any of another one's requests."""
+    """Each batch is a span in the run's trace that links to its queries and contains its requests.
+
+    The traces of queries contain none of them.
+    """
     flags = ("--batch-api", "--batch-wait", "600", "--batch-poll", "0.05", "--out", "run")
     with Collector() as collector, MessagesApi(scripted(CONVERSATIONS)) as api:
         api.batches.looks = 1
         unreadable: list[Fault | None] = ["garbage"]
         api.batches.faults["results"] = [None, *unreadable * 12]
-        done = ask(tmp_path, api, *flags, endpoint=collector.url)
+        done = run_with_otel(tmp_path, api, *flags, endpoint=collector.url)
         assert sorted(done.verdicts.values()) == ["error", "passed"]
         (run,) = (span for span in collector.spans if span.name == "mcprun batch")
         batches = [span for span in collector.spans if span.name == "mcprun message_batch"]
@@ -189,8 +200,10 @@ def test_batches_belong_to_the_trace_of_the_run(tmp_path: Path) -> None:
         for root in collector.roots.values():
             assert {span.name for span in collector.below(root)} == {"MCP send tools/call traceparent"}
         collector.spans.clear()
-        again = run_mcprun("batch", "--resume", "run", "--retry-errors", cwd=tmp_path, env=key(api, collector.url))
-    assert again.code == 0
+        resumed = run_mcprun(
+            "batch", "--resume", "run", "--retry-errors", cwd=tmp_path, env=build_environment(api, collector.url)
+        )
+    assert resumed.code == 0
     earlier = [span for span in collector.spans if span.name == "mcprun message_batch"]
     (root,) = collector.roots.values()
     assert {span.attributes["mcprun.batch.id"] for span in earlier} == {api.batches.all[0].id, api.batches.all[2].id}
@@ -198,8 +211,8 @@ def test_batches_belong_to_the_trace_of_the_run(tmp_path: Path) -> None:
     assert root.trace not in {span.trace for span in earlier}
 
 
-def test_scripts_have_traces_as_well(tmp_path: Path) -> None:
-    """Without a model there are calls; at any concurrency and with repeats, each belongs to its own query's trace."""
+def test_scripted_queries_have_traces(tmp_path: Path) -> None:
+    """Without a model, each call belongs to the trace of its query, with repeats and at any concurrency."""
     queries = [script(("traceparent", {}), id=f"q{number}") for number in range(6)]
     prompts = write_jsonl(tmp_path / "p.jsonl", *queries)
     with Collector() as collector:
@@ -222,12 +235,12 @@ def test_scripts_have_traces_as_well(tmp_path: Path) -> None:
     assert "gen_ai.provider.name" not in roots[0].attributes
 
 
-@pytest.mark.parametrize("kind", ["gone", "refusing"])
-def test_a_collector_that_does_not_take_spans_fails_nothing(tmp_path: Path, kind: str) -> None:
-    """The run is what it would be without it; one warning says so."""
+@pytest.mark.parametrize("kind", ["unreachable", "rejecting"])
+def test_an_unavailable_collector_does_not_fail_the_run(tmp_path: Path, kind: str) -> None:
+    """If the collector is unreachable or rejects spans, the run has the same result and one warning."""
     with Collector(status=400) as collector, MessagesApi(scripted(CONVERSATIONS)) as api:
-        endpoint = dead_port() if kind == "gone" else collector.url
-        done = ask(tmp_path, api, endpoint=endpoint, env={"OTEL_EXPORTER_OTLP_TIMEOUT": "1"})
+        endpoint = find_unused_url() if kind == "unreachable" else collector.url
+        done = run_with_otel(tmp_path, api, endpoint=endpoint, env={"OTEL_EXPORTER_OTLP_TIMEOUT": "1"})
     assert (done.code, list(done.verdicts.values())) == (0, ["passed", "passed"])
     warnings = [event["message"] for event in done.trace if event["event"] == "warning"]
     assert (len(warnings), done.stderr.count("--otel")) == (1, 1), done.stderr
@@ -235,8 +248,8 @@ def test_a_collector_that_does_not_take_spans_fails_nothing(tmp_path: Path, kind
     assert "Traceback" not in done.stderr
 
 
-def test_nothing_changes_without_the_option(tmp_path: Path) -> None:
-    """A collector's URL alone starts nothing: no spans, no field, no context for the server, not even an import."""
+def test_telemetry_is_off_without_the_option(tmp_path: Path) -> None:
+    """A collector's URL alone gives no spans, no `trace_id`, no context for the server and no import of the SDK."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("traceparent", {})))
     with Collector() as collector:
         env = clean_environment() | {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
@@ -260,7 +273,7 @@ def test_nothing_changes_without_the_option(tmp_path: Path) -> None:
 
 
 def test_telemetry_changes_no_transcript(tmp_path: Path) -> None:
-    """The same prompts and server give the same bytes, with and without."""
+    """The same prompts and server give the same bytes, with and without `--otel`."""
     with Collector() as collector:
         env = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
         done = run_mcprun("batch", *QUICKSTART, "--otel", cwd=tmp_path, env=env)
@@ -269,7 +282,7 @@ def test_telemetry_changes_no_transcript(tmp_path: Path) -> None:
 
 
 def test_another_protocol_is_refused(mcprun: Forks, tmp_path: Path) -> None:
-    """Spans go over OTLP/HTTP; who asks for something else is told before anything runs."""
+    """Spans are sent over OTLP/HTTP. Another protocol exits with 2 before anything runs."""
     done = mcprun.run("batch", *QUICKSTART, "--otel", cwd=tmp_path, env={"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
     assert (done.code, done.stderr) == (
         2,
@@ -278,8 +291,8 @@ def test_another_protocol_is_refused(mcprun: Forks, tmp_path: Path) -> None:
     assert not (tmp_path / "outputs").exists()
 
 
-def test_opentelemetry_that_is_not_installed(tmp_path: Path) -> None:
-    """`--otel` without the package is refused before anything runs, and says what to install."""
+def test_otel_requires_opentelemetry(tmp_path: Path) -> None:
+    """`--otel` without the package exits with 2 before anything runs, and the message says what to install."""
     hidden = "import sys; sys.modules['opentelemetry.sdk.trace'] = None; from mcprun.cli import main; main()"
     command = [sys.executable, "-c", hidden, "batch", *map(str, QUICKSTART), "--otel"]
     done = subprocess.run(command, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, check=False)
