@@ -1,4 +1,4 @@
-"""Generated values for schemas with patterns."""
+"""Values generated from JSON schemas."""
 
 from __future__ import annotations
 
@@ -18,17 +18,20 @@ from tests.support.schema_strategies import of, wholes
 
 UUID = "00000000-0000-4000-8000-000000000000"
 
-UUID_OF_ZOD = (
+ZOD_UUID_PATTERN = (
     "^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}"
     f"|{UUID.replace('4', '0').replace('8', '0')}|ffffffff-ffff-ffff-ffff-ffffffffffff)$"
 )
-"""What servers written with zod 4 have for every id."""
+"""The pattern that zod 4 gives a UUID."""
 
 
 @given(wholes)
 @settings(max_examples=examples(100), deadline=None)
-def test_an_example_is_valid_and_does_not_vary(schema: Any) -> None:
-    """Whatever the schema, what is made fits it, and is made again; where nothing is, that is a `ValueError`."""
+def test_a_generated_value_is_valid_and_reproducible(schema: Any) -> None:
+    """A generated value is valid against its schema, and the same each time.
+
+    If none is found, a `ValueError` is raised.
+    """
     try:
         value = generate_value(schema)
     except ValueError:
@@ -57,7 +60,7 @@ def test_an_example_is_valid_and_does_not_vary(schema: Any) -> None:
         ({"type": "string", "pattern": "^[A-Z]{2}-[0-9a-f]{4}$"}, "AA-aaaa"),
         ({"type": "string", "pattern": "^[^A-Z]{2}[^a-z]{4}$"}, "aaAAAA"),
         ({"type": "string", "minLength": 10}, "exampleexa"),
-        ({"type": "string", "format": "uuid", "pattern": UUID_OF_ZOD}, UUID),
+        ({"type": "string", "format": "uuid", "pattern": ZOD_UUID_PATTERN}, UUID),
         ({"type": "array", "items": {"type": "string"}, "minItems": 2, "uniqueItems": True}, ["example", "example-2"]),
         ({"type": "array", "prefixItems": [{"const": 1}], "items": {"type": "null"}, "minItems": 2}, [1, None]),
         ({"type": "object", "minProperties": 1}, {"example1": "example"}),
@@ -69,13 +72,19 @@ def test_an_example_is_valid_and_does_not_vary(schema: Any) -> None:
         ({"anyOf": [False, {"$ref": "#/$defs/day"}], "$defs": {"day": {"const": "Mon"}}}, "Mon"),
     ],
 )
-def test_which_value_is_chosen(schema: Any, value: Any) -> None:
-    """What the schema offers comes first; then the likeliest of its type, within its bounds; nothing optional."""
+def test_the_likeliest_value_is_chosen(schema: Any, value: Any) -> None:
+    """Values that the schema offers come first, then the likeliest of its type within its bounds.
+
+    Optional properties are left out.
+    """
     assert made(schema) == value
 
 
-def test_circles_end() -> None:
-    """Where they may be left, deep down; where they may not, there is no example."""
+def test_recursive_schemas_terminate() -> None:
+    """A recursive schema gives the shortest value that ends the recursion.
+
+    If it cannot end, a `ValueError` is raised.
+    """
     node = {**of(next={"anyOf": [{"$ref": "#"}, {"type": "null"}]}), "required": ["next"]}
     assert made(node) == {"next": {"next": {"next": None}}}
     for endless in ({"$ref": "#"}, {**of(next={"$ref": "#"}), "required": ["next"]}):
@@ -83,17 +92,17 @@ def test_circles_end() -> None:
             generate_value(endless)
 
 
-def chain(keyword: str) -> dict[str, Any]:
-    """Make a small schema that says the same thing 2^60 times."""
+def build_chain(keyword: str) -> dict[str, Any]:
+    """Build a small schema that repeats the same constraint 2^60 times."""
     defs = {f"d{n}": {keyword: [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(60)}
     return {"$ref": "#/$defs/d0", "$defs": {**defs, "d60": {"type": "integer"}}}
 
 
 @pytest.mark.parametrize(
-    ("schema", "why"),
+    ("schema", "message"),
     [
-        (chain("allOf"), "too many alternatives"),
-        (chain("anyOf"), "too many alternatives"),
+        (build_chain("allOf"), "too many alternatives"),
+        (build_chain("anyOf"), "too many alternatives"),
         ({"type": "strnig"}, r"not valid at \$\.type"),
         ("no schema", "not valid at"),
         (False, "none of the values"),
@@ -106,25 +115,25 @@ def chain(keyword: str) -> dict[str, Any]:
         (json.loads('{"not":' * 150 + "{}" + "}" * 150), "nested more than 100 deep"),
     ],
 )  # fmt: skip
-def test_where_there_is_none_the_reason_is_given(schema: Any, why: str) -> None:
-    """Schemas that are not valid, can't be met, go on without end or ask for too much: an error, in no time."""
-    with pytest.raises(ValueError, match=why):
+def test_the_error_gives_the_reason(schema: Any, message: str) -> None:
+    """Schemas that are invalid, unsatisfiable, endless or too large raise an error at once, with the reason."""
+    with pytest.raises(ValueError, match=message):
         generate_value(schema)
 
 
-def test_nothing_is_fetched() -> None:
-    """A schema may refer to what is elsewhere: nobody is asked for it, and there is no example."""
-    asked: list[str] = []
+def test_remote_references_are_not_fetched() -> None:
+    """A reference to a remote schema is not fetched, and no value is generated."""
+    requested_paths: list[str] = []
 
-    class Elsewhere(BaseHTTPRequestHandler):
+    class RemoteSchemaHandler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requested_paths.append(self.path)
             self.send_error(404)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
+            """Discard the log line."""
 
-    with HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+    with HTTPServer(("127.0.0.1", 0), RemoteSchemaHandler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -133,4 +142,4 @@ def test_nothing_is_fetched() -> None:
         finally:
             server.shutdown()
             thread.join()
-    assert asked == []
+    assert requested_paths == []
