@@ -1,4 +1,4 @@
-"""A command collects nothing at its end."""
+"""A command skips the garbage collection at exit."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 
-def test_what_is_left_at_the_end_of_a_command_is_not_looked_through() -> None:
-    """Garbage is left where it is when the process ends; Python else looks for it once more."""
+def test_a_command_skips_the_garbage_collection_at_exit() -> None:
+    """Garbage is not collected when a command exits. Python would otherwise collect it once more."""
     program = """
 import gc, sys
 gc.disable()
@@ -21,7 +21,7 @@ if "mcprun" in sys.argv:
     main(["validate", "-"], standalone_mode=False)
 """
     found = [
-        subprocess.run([sys.executable, "-c", program, *who], input="{}", capture_output=True, text=True)
-        for who in ([], ["mcprun"])
+        subprocess.run([sys.executable, "-c", program, *args], input="{}", capture_output=True, text=True)
+        for args in ([], ["mcprun"])
     ]
     assert ["looked for" in one.stdout for one in found] == [True, False]

@@ -1,4 +1,4 @@
-"""Servers started by the SDK, as on Windows."""
+"""Servers started by the SDK, as on Windows, and by mcprun."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.support.cli import RAW
 
 
 @pytest.mark.parametrize("is_windows", [True, False])
-async def test_servers_are_started_by_the_sdk_too(tmp_path: Path, is_windows: bool) -> None:
-    """With the variables and the folder that are asked for; what it says on stderr is in the log, and it is ended."""
+async def test_servers_start_with_their_variables_and_folder(tmp_path: Path, is_windows: bool) -> None:
+    """The server gets its variables and working directory, its stderr is written to the log, and it exits."""
     log = ServerLog(tmp_path / "server.log", Redactor(), 10_000)
     script = f"import os, runpy, sys; print(os.getcwd(), os.environ['IT'], file=sys.stderr); runpy.run_path({str(RAW)!r}, run_name='__main__')"
     target = StdioTarget("it", sys.executable, ("-c", script), {"IT": "is set"}, str(tmp_path))
