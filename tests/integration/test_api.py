@@ -1,4 +1,4 @@
-"""The Python interface runs what the commands run."""
+"""The Python API runs the same code as the commands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ADD = script(("add", {"a": 2, "b": 3}), id="add", text="5", expect={"calls": [{"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Runs are written below the working folder, and no key of ours is there."""
+    """Change to a temporary folder, and unset the variables that select an API or a model."""
     monkeypatch.chdir(tmp_path)
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL", "MCPRUN_MODEL"):
         monkeypatch.delenv(name, raising=False)
@@ -31,24 +31,27 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def server() -> MCPServer:
-    """A server in this process, which can add, wait for ever, and fail."""
-    made = MCPServer("adder", version="1.2.3")
+    """Build a server in this process with a tool that adds and one that fails."""
+    adder = MCPServer("adder", version="1.2.3")
 
-    @made.tool()
+    @adder.tool()
     def add(a: int, b: int) -> int:
         """Add two numbers."""
         return a + b
 
-    @made.tool()
+    @adder.tool()
     def fail() -> str:
         """Fail."""
         raise ValueError("on purpose")
 
-    return made
+    return adder
 
 
-def test_what_is_exported() -> None:
-    """Each name is there, has its place in the table of homes, and nothing heavy comes with the package itself."""
+def test_exported_names_exist_and_the_import_is_light() -> None:
+    """Each exported name exists, has a docstring and is listed in `_HOME`.
+
+    Importing the package imports no heavy dependency.
+    """
     assert sorted(mcprun._HOME) == mcprun.__all__
     for name in mcprun.__all__:
         assert getattr(mcprun, name).__doc__
@@ -61,8 +64,8 @@ def test_what_is_exported() -> None:
     assert done.stdout == "[]\n"
 
 
-async def test_the_command_is_no_more_than_this(folder: Path) -> None:
-    """The same bytes come out of both."""
+async def test_run_batch_and_the_command_write_the_same_transcripts(folder: Path) -> None:
+    """`run_batch` and `mcprun batch` write the same bytes."""
     prompts, quickstart = QUICKSTART
     run = await mcprun.run_batch(prompts, quickstart, mcprun.Options(out="api"))
     done = run_mcprun("batch", prompts, quickstart, "--out", "cli", cwd=folder)
@@ -70,25 +73,25 @@ async def test_the_command_is_no_more_than_this(folder: Path) -> None:
     assert mcprun.compare_runs("api", "cli").summary == mcprun.DiffSummary(same=6)
 
 
-async def test_a_run_that_can_not_begin_leaves_this_process_as_it_was() -> None:
-    """Its server does not start, and nothing stays hidden from who looks for garbage."""
+async def test_a_run_that_cannot_start_restores_the_garbage_collector() -> None:
+    """If the server does not start, the garbage collector is enabled afterwards and no object stays frozen."""
     run = await mcprun.run_batch([ADD], RAW, mcprun.Options(model="script", server_args=["exit"]))
     assert run.record.error
     assert (gc.get_freeze_count(), gc.isenabled()) == (0, True)
 
 
 @pytest.mark.parametrize("moment", [RunStart, ServerStart, ModelCall])
-async def test_a_run_that_is_cancelled_again_and_again_ends_all_the_same(folder: Path, moment: type[Event]) -> None:
-    """Nothing of it goes on when it returns, whenever it was cancelled, and its server's end is in the trace."""
-    now = asyncio.Event()
+async def test_a_run_that_is_cancelled_repeatedly_shuts_down(folder: Path, moment: type[Event]) -> None:
+    """A run that is cancelled repeatedly, at any moment, leaves no task, and its trace records the server's exit."""
+    reached = asyncio.Event()
 
     def watch(event: Event) -> None:
         if isinstance(event, moment):
-            now.set()
+            reached.set()
 
     options = mcprun.Options(model="script", server_args=["lingers"], out="run")
     run = asyncio.create_task(mcprun.run_batch([script(("hang", {}))], RAW, options, watch=watch))
-    await now.wait()
+    await reached.wait()
     for _ in range(9):
         run.cancel()
         await asyncio.sleep(0)
@@ -100,8 +103,8 @@ async def test_a_run_that_is_cancelled_again_and_again_ends_all_the_same(folder:
     assert mcprun.Run.read("run").record.state == "interrupted"
 
 
-def test_the_readmes_example(folder: Path) -> None:
-    """The README's Python code runs as it stands."""
+def test_the_readme_example(folder: Path) -> None:
+    """The README's Python code runs unchanged."""
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, env=clean_environment(), capture_output=True, text=True, timeout=60
