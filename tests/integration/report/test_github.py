@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from mcprun.report.markdown import SUMMARY_BYTES
-from tests.support.actions import outputs_of
+from tests.support.actions import found, outputs_of
 from tests.support.cli import QUICKSTART, RAW, SERVERS, run_mcprun, script, write_jsonl
 from tests.support.flaky import flaky
 from tests.support.forks import Forks
-from tests.support.workflow_commands import found
 
 ACTIONS = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": "summary.md"}
 

@@ -15,9 +15,8 @@ from mcprun.report.workflow_commands import Breaker, without_commands
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import PromptsRecord
 from mcprun.runs.transcript import ErrorInfo, Verdict
-from tests.support.actions import outputs_of
+from tests.support.actions import outputs_of, taken
 from tests.support.facts import EVIL, facts, transcript
-from tests.support.workflow_commands import taken
 
 
 @given(
