@@ -1,4 +1,7 @@
-"""Strategies for what servers give: text with any code point, pictures of every kind, whole results of calls."""
+"""Hypothesis strategies for tool results with arbitrary content, for tests of the requests sent to the Messages API.
+
+Text includes lone surrogates. Images and documents may be oversized, truncated, or not base64.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shared by tests of batch_api."""
+"""Run numbered queries with `--batch-api`, for tests of message batches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FLAGS = ("--batch-api", "--batch-wait", "600", "--batch-poll", "0.05", "--out", 
 
 
 def two_turns(body: Body) -> Answer:
-    """Two turns a query: a call, and an answer that names the query; of an odd one three."""
+    """Answer a query in two turns, or in three if its number is odd: tool calls, then a text that names the query."""
     number = int(prompt_of(body).removeprefix("Query "))
     if turn_of(body) <= number % 2:
         return {**calls(("ok", {"n": number})), "usage": {"cache_read_input_tokens": 300, "input_tokens": 100}}
@@ -25,14 +25,14 @@ def two_turns(body: Body) -> Answer:
 
 
 def ask(folder: Path, api: MessagesApi, *args: str | Path, queries: int = QUERIES, **more: Any) -> Result:
-    """Run queries that are numbered from 0, or go on with a run."""
+    """Run `queries` queries, numbered from 0. With `--resume`, resume a run instead."""
     write_jsonl(folder / "p.jsonl", *({"id": f"q{n}", "prompt": f"Query {n}", **more} for n in range(queries)))
-    what = () if "--resume" in args else ("p.jsonl", RAW)
-    return run_mcprun("batch", *what, *args, cwd=folder, env=key(api))
+    positional = () if "--resume" in args else ("p.jsonl", RAW)
+    return run_mcprun("batch", *positional, *args, cwd=folder, env=key(api))
 
 
 def key(api: MessagesApi) -> dict[str, str]:
-    """The environment of somebody who has a key."""
+    """Return the environment variables that set the API key and the stand-in's URL."""
     return {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
 
 
@@ -40,21 +40,21 @@ WAITING, SEARCHING = "Waiting for batch", "which may be one whose id is unknown"
 
 
 def started(folder: Path, api: MessagesApi, *flags: str, output: Sequence[str] = (WAITING,)) -> subprocess.Popen[str]:
-    """Start a run, and wait until it has told all that."""
-    process, left = start_run(folder, api, *flags), list(output)
+    """Start a run, and wait until its stderr has contained each string in `output`."""
+    process, missing = start_run(folder, api, *flags), list(output)
     assert process.stderr
     for line in process.stderr:
-        for one in left[:]:
+        for one in missing[:]:
             if one in line:
-                left.remove(one)
+                missing.remove(one)
                 break
-        if not left:
+        if not missing:
             return process
-    raise AssertionError(f"it did not tell {left}")
+    raise AssertionError(f"the run ended without printing {missing}")
 
 
 def start_run(folder: Path, api: MessagesApi, *flags: str) -> subprocess.Popen[str]:
-    """Start a run."""
+    """Start a run in a process of its own."""
     write_jsonl(folder / "p.jsonl", *({"id": f"q{n}", "prompt": f"Query {n}"} for n in range(QUERIES)))
     command = [sys.executable, "-m", "mcprun", "batch", "p.jsonl", str(RAW), *FLAGS, *flags]
     env = {**clean_environment(), **key(api)}
@@ -62,7 +62,7 @@ def start_run(folder: Path, api: MessagesApi, *flags: str) -> subprocess.Popen[s
 
 
 def end_all(api: MessagesApi) -> None:
-    """Have the API come to an end of what is pending, and of what comes."""
+    """End pending and future batches the next time that they are polled."""
     api.batches.looks = 1
     for batch in api.batches.all:
         batch.looks = 1

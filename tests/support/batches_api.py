@@ -1,7 +1,7 @@
-"""The part of the stub that plays the Message Batches API: `/v1/messages/batches` and what stands below it.
+"""Stand-in for the Message Batches API: the endpoints under `/v1/messages/batches`.
 
-A batch ends when it was looked at `looks` times; each of its requests is answered as if it had come by itself. Results
-come in reverse order, and batches are listed in pages of a few. See `MessagesApi.batches`.
+A batch ends once it has been polled `looks` times. Each of its requests is answered like a single request. Results are
+returned in reverse order, and the list of batches is paginated. See `MessagesApi.batches`.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from typing import Any, Literal
 
 Body = dict[str, Any]
 Outcome = tuple[int, Body | str]
-"""A status and what goes with it."""
+"""An HTTP status and a body."""
 
 Fault = Literal["403", "500", "drop", "reset", "truncate", "garbage"]
-"""A refusal or failure of the API, or how its answer does not arrive, as `messages_api.Failure` has it.
+"""An error response, a transport failure as in `messages_api.Failure`, or `garbage`.
 
-Of results, `garbage` is one line that can't be read; of the other endpoints, an answer that is no batch.
+`garbage` is one line of invalid JSON in the results, and a body that is not a batch from the other endpoints.
 """
 
 _PAGE = 2
-"""Batches that a page of the list holds."""
+"""Batches per page of the list."""
 
 
 @dataclass
 class Batch:
-    """One batch: its requests by `custom_id`, how often it will be looked at before it has ended, and its results.
+    """One batch: its requests by `custom_id`, the polls left until it ends, and its results.
 
-    Of one that `is_archived` the results are deleted.
+    The results of an archived batch are no longer available.
     """
 
     id: str
@@ -46,11 +46,12 @@ class Batch:
 
 @dataclass
 class Batches:
-    """The batches of a server at `url`; `answer` says what a request is answered by itself: a status and a body.
+    """The batches of a server at `url`. `answer` returns the status and body for a single request.
 
-    `fate` may say otherwise of a request, by the number of its batch and its body: `expired` or `canceled`. `faults`
-    holds what the next answers of an endpoint (`create`, `look`, `results`, `list`) meet with. `on_request` is called
-    when a batch was created, or is looked at, before the answer is sent.
+    `fate` takes the index of a batch and the body of a request. It returns `expired` or `canceled` to override the
+    request's result, or None. `faults` maps an endpoint (`create`, `look`, `results`, `list`) to the faults of its next
+    responses; None is a response without a fault. `on_request` is called with `create` or `look` and the batch, before
+    the response is sent.
     """
 
     answer: Callable[[Body], Outcome]
@@ -65,32 +66,35 @@ class Batches:
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def respond(self, method: str, path: str, body: Any) -> tuple[Outcome, Fault | None]:
-        """Play one endpoint of the API; what fails is done all the same, and its answer does not arrive."""
-        place, _, query = path.removeprefix("/v1/messages/batches").partition("?")
-        steps = place.strip("/").split("/")
-        name = {("POST", 1): "create", ("GET", 1): "list" if steps == [""] else "look"}.get(
-            (method, len(steps)), steps[-1]
-        )
-        outcome = self._respond(method, steps, query, body)
-        left = self.faults.get(name)
-        return outcome, left.pop(0) if left else None
+        """Handle a request; return the outcome and the fault of its response.
 
-    def _respond(self, method: str, steps: list[str], query: str, body: Any) -> Outcome:
-        match method, steps:
+        A request whose response has a fault takes effect all the same.
+        """
+        endpoint, _, query = path.removeprefix("/v1/messages/batches").partition("?")
+        segments = endpoint.strip("/").split("/")
+        name = {("POST", 1): "create", ("GET", 1): "list" if segments == [""] else "look"}.get(
+            (method, len(segments)), segments[-1]
+        )
+        outcome = self._respond(method, segments, query, body)
+        faults = self.faults.get(name)
+        return outcome, faults.pop(0) if faults else None
+
+    def _respond(self, method: str, segments: list[str], query: str, body: Any) -> Outcome:
+        match method, segments:
             case "POST", [""]:
                 return self._create(body)
             case "GET", [""]:
                 return 200, self._list(query)
-            case _, [name, *rest] if found := next((one for one in self.all if one.id == name), None):
+            case _, [name, *rest] if batch := next((one for one in self.all if one.id == name), None):
                 match method, rest:
                     case "GET", []:
-                        self._look(found)
-                        return 200, self._state(found)
-                    case "GET", ["results"] if found.status == "ended":
-                        return 200, "".join(json.dumps(one) + "\n" for one in found.results)
-                    case "POST", ["cancel"] if found.status != "ended":
-                        found.status, found.looks = "canceling", 1
-                        return 200, self._state(found)
+                        self._look(batch)
+                        return 200, self._state(batch)
+                    case "GET", ["results"] if batch.status == "ended":
+                        return 200, "".join(json.dumps(one) + "\n" for one in batch.results)
+                    case "POST", ["cancel"] if batch.status != "ended":
+                        batch.status, batch.looks = "canceling", 1
+                        return 200, self._state(batch)
         return _error(404, "not_found_error", "Not found")
 
     def _create(self, body: Any) -> Outcome:
@@ -111,7 +115,7 @@ class Batches:
         return 200, self._state(batch)
 
     def _list(self, query: str) -> Body:
-        """One page, the newest first; `after_id` is the last one of the page before."""
+        """Return one page of batches, the newest first. `after_id` is the last batch of the previous page."""
         newest = self.all[::-1]
         if after := re.search("after_id=([^&]+)", query):
             newest = newest[[one.id for one in newest].index(after[1]) + 1 :]

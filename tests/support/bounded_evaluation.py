@@ -1,4 +1,4 @@
-"""Shared by tests of bounded_evaluation."""
+"""Build patterns and schemas that take exponential time, and queries that evaluate them."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ OBJECT = {"type": "object"}
 
 
 def slow(number: int) -> str:
-    """Make a pattern that takes for ever on `SLOW`, another one for each number."""
+    """Return a pattern that takes exponential time on `SLOW`; patterns of different numbers differ."""
     return f"^(?:x{number}|(a+)+)$"
 
 
 def bomb(depth: int = 24) -> dict[str, Any]:
-    """Make a schema that doubles the work with each of its levels."""
+    """Return a schema whose evaluation doubles its work at each level."""
     levels = {f"n{level}": {"allOf": [{"$ref": f"#/$defs/n{level + 1}"}] * 2} for level in range(depth)}
     return {"$ref": "#/$defs/n0", "$defs": {**levels, f"n{depth}": {}}}
 
 
 def query_with_text(number: int, text: Any, **expected: Any) -> dict[str, Any]:
-    """Make a query whose model says some text, or a JSON value, and that expects something of it."""
+    """Return a query whose model returns `text`, encoded as JSON unless it is a string, with `expected` as its check."""
     content = text if isinstance(text, str) else json.dumps(text)
     return script(text=content, expect={"text": expected}) | {"id": f"q{number}"}
 
 
 def asking(number: int, answer: Any) -> dict[str, Any]:
-    """Make a query that calls a tool that asks, with an answer to it."""
+    """Return a query that calls the tool `ask<number>` and answers its elicitation."""
     return script((f"ask{number}", {}), elicit=[answer]) | {"id": f"q{number}"}
 
 
 def matching(number: int) -> dict[str, Any]:
-    """Make a query whose second call takes a part of the first result."""
-    found = {"$from": 0, "match": slow(number)}
-    turns = [{"calls": [{"tool": "says", "input": {}}]}, {"calls": [{"tool": "says", "input": {"x": found}}]}]
+    """Return a query whose second call extracts its input from the first result by a slow pattern."""
+    extracted = {"$from": 0, "match": slow(number)}
+    turns = [{"calls": [{"tool": "says", "input": {}}]}, {"calls": [{"tool": "says", "input": {"x": extracted}}]}]
     return {"id": f"q{number}", "prompt": "?", "script": [*turns, {"text": "Done."}]}
 
 
 def expecting(number: int) -> dict[str, Any]:
-    """Make a query that expects a result by a pattern."""
+    """Return a query that expects a result that matches a slow pattern."""
     call = {"tool": "says", "result": {"$oneof": [{"$regex": slow(number)}, "nothing"]}}
     return script(("says", {}), expect={"calls": [call]}) | {"id": f"q{number}"}
 
@@ -73,17 +73,18 @@ PLACES: dict[str, tuple[Callable[[int], dict[str, Any]], str]] = {
         "the result of out{0} could not be validated against its output schema: the pattern '^(?:x{0}|(a+)+)$' of the",
     ),
 }
-"""How to make a query that is held up there, by a pattern with a number in it, and what its error begins with."""
+"""Each place where a pattern or a schema is evaluated: a query that is slow there, and the start of its error."""
 
 
 def offer(folder: Path, *numbers: int, result: str = SLOW) -> None:
-    """Write what the server offers, for queries of these numbers; the tool `result` returns a text."""
+    """Write the file `offer` of the server, for queries with these numbers. The tool `says` returns the text `result`."""
     structured = {"content": [], "structuredContent": {"t": SLOW}}
-    form = {number: {**OBJECT, "properties": {"a": {"type": "string", "pattern": slow(number)}}} for number in numbers}
+    forms = {number: {**OBJECT, "properties": {"a": {"type": "string", "pattern": slow(number)}}} for number in numbers}
     outputs = {n: {**OBJECT, "properties": {"t": {"type": "string", "pattern": slow(n)}}} for n in numbers}
     tools = [{"name": "says", "inputSchema": OBJECT}, {"name": "quick", "inputSchema": OBJECT}]
     tools += [{"name": f"ask{number}", "inputSchema": OBJECT} for number in numbers]
     tools += [{"name": f"out{n}", "inputSchema": OBJECT, "outputSchema": schema} for n, schema in outputs.items()]
-    asked = {f"ask{n}": {"message": SLOW, "requestedSchema": schema} for n, schema in form.items()}
+    elicitations = {f"ask{n}": {"message": SLOW, "requestedSchema": schema} for n, schema in forms.items()}
     results = {"says": {"content": [{"type": "text", "text": result}]}, **{f"out{n}": structured for n in numbers}}
-    (folder / "offer").write_text(json.dumps({"tools": tools, "asks": asked, "results": results}), encoding="utf-8")
+    contents = {"tools": tools, "asks": elicitations, "results": results}
+    (folder / "offer").write_text(json.dumps(contents), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A headless Chromium that opens one file at a time, and remembers what the page asked for and complained of."""
+"""Open files in headless Chromium, and record the requests, errors and dialogs of each page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FLAGS = (
 
 @dataclass
 class Opened:
-    """A page that was opened: `requests` holds the URLs it asked for, `complaints` its errors and dialogs."""
+    """An open page. `requests` are the URLs that it requested, `complaints` its errors, console messages and dialogs."""
 
     page: Page
     requests: list[str] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Opened:
 
 @contextmanager
 def browsing() -> Iterator[Browser]:
-    """Start the browser that is installed."""
+    """Run the installed browser."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
         try:
@@ -48,7 +48,7 @@ def browsing() -> Iterator[Browser]:
 
 @contextmanager
 def opened(browser: Browser, file: Path, fragment: str = "", **options: Any) -> Iterator[Opened]:
-    """Open a file in a context of its own; `options` are the context's (viewport, colour scheme, JavaScript)."""
+    """Open a file in a new browser context with these options (viewport, colour scheme, JavaScript)."""
     context = browser.new_context(**options)
     try:
         one = Opened(context.new_page())
@@ -89,4 +89,4 @@ CONTRAST = """() => {
   }
   return [...new Set(low)];
 }"""
-"""Finds text whose contrast is below what WCAG 2.2, 1.4.3 asks for, 4.5 to 1."""
+"""JavaScript that returns the text whose contrast is below 4.5:1 (WCAG 2.2, 1.4.3)."""

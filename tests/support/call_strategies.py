@@ -1,4 +1,4 @@
-"""Hypothesis strategies for expected calls and calls that were made."""
+"""Hypothesis strategies for the calls of a transcript and for `expect.calls`, for tests of call matching."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from mcprun.runs.transcript import Call
 
 
-def made(result: Any = "", tool: str = "t", **given: Any) -> Call:
-    """Make a call with a text for its result."""
+def made(result: Any = "", tool: str = "t", **arguments: Any) -> Call:
+    """Return a call of `tool` with the input `arguments` and the text `result`."""
     return Call(
-        turn=0, tool=tool, input=given, is_error=False, content=[{"type": "text", "text": result}], structured=None
+        turn=0, tool=tool, input=arguments, is_error=False, content=[{"type": "text", "text": result}], structured=None
     )
 
 
@@ -35,7 +35,7 @@ RESULTS = ["a", "1", "[1]", "true", '{"k": 1}', '[{"k": 1.0}]']
 
 calls = st.lists(
     st.builds(
-        lambda tool, result, given: made(result, tool, **given),
+        lambda tool, result, arguments: made(result, tool, **arguments),
         st.sampled_from("tu"), st.sampled_from(RESULTS), st.dictionaries(st.sampled_from("xy"), st.sampled_from(LEAVES)),
     ),
     max_size=4,

@@ -1,4 +1,4 @@
-"""Runs mcprun against a server that answers with given bytes, over stdio or HTTP, in either era of the protocol."""
+"""Run mcprun against a server that sends given bytes, over stdio or HTTP, with either era of the protocol."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TRANSPORTS = ("stdio", "http")
 
 
 def text_of(result: Any, era: str) -> str:
-    """Write a result as JSON text; text stays as it is, so that it may be no JSON at all."""
+    """Return a result as JSON. A string is returned unchanged, so that it may be invalid JSON."""
     if isinstance(result, str):
         return result
     return json.dumps({**COMPLETE, **result} if era != "legacy" and isinstance(result, dict) else result)
@@ -34,18 +34,18 @@ def server_args(
     pages: Mapping[str, Sequence[Any]] = {},
     later: Mapping[str, Sequence[Any]] = {},
 ) -> Path:
-    """Write down what a server is to say. Without pages of `tools/list`, it has the tool `t`."""
+    """Write the server's results to a file and return its path. Without pages of `tools/list`, the server has the tool `t`."""
 
-    def written(pages: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
-        listed = {"tools/list": [{"tools": [TOOL]}], **pages}
-        return {method: [text_of(page, era) for page in found] for method, found in listed.items()}
+    def encode(pages: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
+        all_pages = {"tools/list": [{"tools": [TOOL]}], **pages}
+        return {method: [text_of(page, era) for page in listing] for method, listing in all_pages.items()}
 
-    file = folder / "told.json"
+    file = folder / "responses.json"
     file.write_text(
         json.dumps({
             "modern": era != "legacy",
-            "pages": written(pages),
-            "later": written(later),
+            "pages": encode(pages),
+            "later": encode(later),
             "results": {key: text_of(result, era) for key, result in results.items()},
         })
     )  # fmt: skip
@@ -54,7 +54,7 @@ def server_args(
 
 @contextmanager
 def serving(file: Path, transport: str) -> Iterator[tuple[str, ...]]:
-    """Yield the arguments that name the server: before and after a `--`."""
+    """Yield the command-line arguments that name the server. Over HTTP, run it."""
     if transport == "stdio":
         yield (str(SERVER), "--", str(file))
         return
@@ -68,7 +68,7 @@ def serving(file: Path, transport: str) -> Iterator[tuple[str, ...]]:
 
 
 def played(folder: Path, file: Path, transport: str, *queries: Mapping[str, Any], flags: Sequence[str] = ()) -> Result:
-    """Run queries against the server."""
+    """Run queries against the server that `file` describes."""
     prompts = write_jsonl(folder / "p.jsonl", *queries)
     with serving(file, transport) as (server, *more):
         bounds = ("--call-timeout", "20", "--connect-timeout", "40")
@@ -76,6 +76,6 @@ def played(folder: Path, file: Path, transport: str, *queries: Mapping[str, Any]
 
 
 def calling(key: str, **more: Any) -> dict[str, Any]:
-    """Make a query that calls the tool `t` for a result."""
+    """Return a query that calls the tool `t` for the result `key`."""
     turns = [{"calls": [{"tool": "t", "input": {"key": key}}]}, {"text": "Done."}]
     return {"id": key, "prompt": "Do it.", "script": turns, **more}

@@ -1,4 +1,4 @@
-"""A server whose tools, prompts and resources come from a file."""
+"""Write a server that lists given tools, for tests of `mcprun tools` and `mcprun init`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ for line in sys.stdin:
     answer = {"result": found} if found else {"error": {"code": -32601, "message": "no such method"}}
     print(json.dumps({"jsonrpc": "2.0", "id": message["id"], **answer}), flush=True)
 """
-"""A server that lists the tools of a file."""
+"""Source of a server that lists the tools in a JSON file."""
 
 
 def catalog(folder: Path, *tools: dict[str, Any]) -> list[str]:
-    """Write a server that lists these tools, and give its part of the command line."""
+    """Write a server that lists these tools; return its command-line arguments."""
     (folder / "catalog.py").write_text(CATALOG)
     (folder / "listed.json").write_text(json.dumps(tools))
     return ["catalog.py", "--", "listed.json"]

@@ -1,4 +1,4 @@
-"""Chats: what the stand-in of the API answers to what is said, and the command as somebody talks to it."""
+"""Run `mcprun chat` in a process, and answer it from the stand-in of the Messages API."""
 
 from __future__ import annotations
 
@@ -17,20 +17,23 @@ SHELF = SERVERS / "shelf.py"
 
 
 def answering(conversation: Mapping[str, Sequence[Answer]]) -> MessagesApi:
-    """Stand in for the API: to each message of the user, by its text, the turns that answer it."""
+    """Return a stand-in of the API that answers each user message, found by its text, with a sequence of turns."""
 
     def answer(body: Body) -> Answer:
         texts = [(at, text) for at, message in enumerate(body["messages"]) if (text := _text(message))]
         at, text = texts[-1]
         turn = sum(message["role"] == "assistant" for message in body["messages"][at:])
-        found: Answer = conversation[text][turn]
-        return found
+        reply: Answer = conversation[text][turn]
+        return reply
 
     return MessagesApi(answer)
 
 
 def _text(message: dict[str, Any]) -> str:
-    """Return the last text of the user in a message: one holds several if what was between them was empty."""
+    """Return the last text block of a user message.
+
+    It has several if the assistant's message between them was empty.
+    """
     if message["role"] != "user":
         return ""
     content = message["content"]
@@ -39,13 +42,13 @@ def _text(message: dict[str, Any]) -> str:
 
 
 def environment(api: MessagesApi, state: Path) -> dict[str, str]:
-    """Return the variables of a chat with a stand-in of the API. The history is written below `state`."""
+    """Return the environment variables of a chat with the stand-in. The history is stored under `state`."""
     return {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": api.url, "XDG_STATE_HOME": str(state)}
 
 
 @contextmanager
 def started(api: MessagesApi, folder: Path, *args: str | Path) -> Iterator[subprocess.Popen[str]]:
-    """Start a chat in a process of its own, with pipes for its streams; it is killed when the context ends."""
+    """Run a chat in a process with pipes for its streams; kill it when the context exits."""
     process = subprocess.Popen(
         [sys.executable, "-m", "mcprun", "chat", *map(str, args)],
         cwd=folder, env=clean_environment() | environment(api, folder / "state"), text=True,
@@ -59,18 +62,18 @@ def started(api: MessagesApi, folder: Path, *args: str | Path) -> Iterator[subpr
 
 
 def say(process: subprocess.Popen[str], line: str) -> None:
-    """Type a line."""
+    """Write a line to stdin."""
     assert process.stdin
     process.stdin.write(f"{line}\n")
     process.stdin.flush()
 
 
 def until(process: subprocess.Popen[str], words: str) -> str:
-    """Read what is printed until a line holds these words; give all of it."""
+    """Read stdout until a line contains `words`; return everything read."""
     assert process.stdout
     read = ""
     for line in process.stdout:
         read += line
         if words in line:
             return read
-    raise AssertionError(f"{words!r} was never said:\n{read}")
+    raise AssertionError(f"{words!r} was never printed:\n{read}")

@@ -1,4 +1,4 @@
-"""Runs the command as its users do: in a process of its own, with an environment that holds nothing of ours."""
+"""Run the command as users do: in a process of its own, with a clean environment."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ PROMPTS = ROOT / "prompts"
 SERVERS = ROOT / "tests" / "servers"
 RAW = SERVERS / "raw.py"
 EXAMPLE_SERVERS = SERVERS / "examples"
-"""The servers of the folder `prompts`, without the SDK: they start sooner."""
+"""The servers of the folder `prompts`, rewritten without the SDK so that they start faster."""
 QUICKSTART = (PROMPTS / "quickstart.jsonl", EXAMPLE_SERVERS / "quickstart.py")
 
 SECONDS = 120.0
-"""After this long, a command counts as hanging."""
+"""Timeout of a command."""
 
 _INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "SHELL", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "USER")
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a command printed and returned; `run` is the run that `outputs/latest` named when it was done."""
+    """A command's exit code and output, and the directory of the run that it wrote, else of `outputs/latest`."""
 
     code: int
     stdout: str
@@ -36,17 +36,17 @@ class Result:
 
     @property
     def record(self) -> dict[str, Any]:
-        """`run.json`."""
+        """The parsed `run.json`."""
         return dict(json.loads((self.run / "run.json").read_bytes()))
 
     @property
     def transcripts(self) -> list[dict[str, Any]]:
-        """The lines of `transcripts.jsonl`."""
+        """The parsed lines of `transcripts.jsonl`."""
         return read_jsonl(self.run / "transcripts.jsonl")
 
     @property
     def trace(self) -> list[dict[str, Any]]:
-        """The lines of `trace.jsonl`."""
+        """The parsed lines of `trace.jsonl`."""
         return read_jsonl(self.run / "trace.jsonl")
 
     @property
@@ -56,14 +56,14 @@ class Result:
 
     @property
     def verdicts(self) -> dict[str, str]:
-        """The verdict of each query."""
+        """The verdict of each query, by its id."""
         return {transcript["id"]: transcript["verdict"] for transcript in self.transcripts}
 
 
 def run_mcprun(*args: str | Path, cwd: Path, env: Mapping[str, str] | None = None, input: str | bytes = b"") -> Result:
-    """Run `mcprun ARGS` in the folder `cwd`; `env` comes on top of a clean environment.
+    """Run `mcprun ARGS` in the folder `cwd`; `env` is added to a clean environment.
 
-    It runs in a process of its own, which is forked from one that has imported everything: see `forks.py`.
+    The command runs in a fork of a process that has imported everything: see `forks.py`.
     """
     from tests.support.forks import Forks
 
@@ -71,26 +71,29 @@ def run_mcprun(*args: str | Path, cwd: Path, env: Mapping[str, str] | None = Non
 
 
 def stdlib_server(code: str) -> str:
-    """Make the text of a server that starts without the SDK: `code` has the class `StdlibServer` and the module `sys`."""
+    """Return the source of a server without the SDK. `code` can use the class `StdlibServer` and the module `sys`."""
     root = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
     return f"{root}from tests.servers.stdlib_server import StdlibServer\n{code}"
 
 
 def run_of(stdout: str, cwd: Path) -> Path:
-    """Find the run that a command says it has written, else the one that `outputs/latest` names."""
+    """Return the run directory that a command's output names, else the target of `outputs/latest`."""
     output = re.search(r"^(.+): transcripts\.jsonl, ", stdout, re.MULTILINE)
     return (cwd / (output[1] if output else "outputs/latest")).resolve()
 
 
 def clean_environment() -> dict[str, str]:
-    """What a fresh shell has: no keys, no active virtual environment, no colours, this Python's commands first."""
-    kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    """Return the environment of a fresh shell: no keys, no virtual environment, no colours.
+
+    This Python's commands come first on `PATH`.
+    """
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     path = os.pathsep.join([commands(), os.environ.get("PATH", os.defpath)])
-    return kept | {"PATH": path, "NO_COLOR": "1", "COLUMNS": "120"}
+    return inherited | {"PATH": path, "NO_COLOR": "1", "COLUMNS": "120"}
 
 
 def commands() -> str:
-    """Name the folder that the commands of installed packages are in."""
+    """Return the folder that contains the commands of installed packages."""
     return str(Path(sys.executable).parent)
 
 
@@ -100,20 +103,20 @@ def read_jsonl(file: Path) -> list[dict[str, Any]]:
 
 
 def write_jsonl(file: Path, *values: Any) -> Path:
-    """Write a JSONL file and give its path."""
+    """Write a JSONL file; return its path."""
     file.write_text("".join(json.dumps(value) + "\n" for value in values), encoding="utf-8")
     return file
 
 
 def script(*calls: tuple[str, dict[str, Any]], text: str = "Done.", **more: Any) -> dict[str, Any]:
-    """Make a query whose script makes some calls (if any), all in one turn, and says something."""
-    made = [{"tool": tool, "input": arguments} for tool, arguments in calls]
-    turns = [{"calls": made}] if made else []
+    """Return a query whose script makes these calls, if any, in one turn, and then answers with `text`."""
+    tool_calls = [{"tool": tool, "input": arguments} for tool, arguments in calls]
+    turns = [{"calls": tool_calls}] if tool_calls else []
     return {"id": "q", "prompt": "Do it.", "script": [*turns, {"text": text}], **more}
 
 
 def normalised(text: str) -> str:
-    """Replace what differs between runs (run folders, seconds, absolute paths) and the spaces that align columns."""
+    """Replace run folders, durations and absolute paths by placeholders, and squeeze the spaces that align columns."""
     text = re.sub(r"\d{4}-\d\d-\d\d-\d{6}(-\d+)?", "<DATE>", text)
     text = re.sub(r"\b\d+\.\d+(?= s\b|\s*$)", "<SECONDS>", text, flags=re.MULTILINE)
     text = re.sub(r"(<SECONDS> s|\b[\d.]+ ms)(?= *$)", "<DURATION>", text, flags=re.MULTILINE)

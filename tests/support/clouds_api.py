@@ -1,7 +1,7 @@
-"""The stand-in of the Messages API as other providers offer it: their paths, their keys, their words for an error.
+"""Stand-ins for the Messages API as Bedrock, Vertex AI and Foundry serve it: paths, credentials and error bodies.
 
-A request is held against what its provider asks for, brought into the form of the API itself, and answered like any
-other. `BareApi` is an endpoint that knows no more of the API than it must: what local servers are like.
+Each checks a request against its provider's rules, converts it to the form of Anthropic's API, and answers it as
+`MessagesApi` does. `BareApi` implements the minimum of the API, as local servers do.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from tests.support.messages_api import Body, HttpReply, MessagesApi, error
 from tests.support.messages_rules import OPTIONAL, REQUIRED
 
 KEY = "sk-ant-test"
-"""What the API within is shown once a provider's own credentials were in order."""
+"""The key that `MessagesApi` receives once a provider has accepted its own credentials."""
 
 API_VERSION = "2026-10-21"
-"""What the SDK's clients put into the body, where the API itself is told by a header."""
+"""The version that the SDK's clients for providers send in the body rather than in a header."""
 
 _VERSION = {"x-api-key": KEY, "anthropic-version": "2023-06-01"}
 
 
 class BedrockApi(MessagesApi):
-    """Amazon Bedrock's InvokeModel, which takes its own keys (`token`) and requests that are signed with `secret`."""
+    """Amazon Bedrock's InvokeModel. It accepts the API key `token` and requests signed with `secret`."""
 
     token = "bedrock-token-made-up"
     secret = "made-up-secret-key"
     region = "eu-west-7"
 
     def _reply(self, method: str, path: str, headers: Mapping[str, str], body: Any) -> HttpReply:
-        found = re.fullmatch(r"/model/([^/]+)/invoke", path)
-        if not found:
+        match = re.fullmatch(r"/model/([^/]+)/invoke", path)
+        if not match:
             return HttpReply(404, {"message": f"no such operation: {path}"})
         if not self._is_known(method, path, headers):
             return HttpReply(403, {"message": "The security token included in the request is invalid."})
@@ -42,9 +42,9 @@ class BedrockApi(MessagesApi):
             return HttpReply(400, {"message": "Malformed input request"})
         if "cache_control" in body:
             return HttpReply(400, {"message": "cache_control: Extra inputs are not permitted"})
-        if unquote(found[1]) in self._unknown_models:
+        if unquote(match[1]) in self._unknown_models:
             return HttpReply(400, {"message": "The provided model identifier is invalid."})
-        reply = super()._reply("POST", "/v1/messages", _VERSION, {**body, "model": unquote(found[1])})
+        reply = super()._reply("POST", "/v1/messages", _VERSION, {**body, "model": unquote(match[1])})
         return HttpReply(reply.status, reply.body, {"x-amzn-requestid": "amzn-1", **reply.headers}, reply.fails)
 
     def _is_known(self, method: str, path: str, headers: Mapping[str, str]) -> bool:
@@ -54,26 +54,26 @@ class BedrockApi(MessagesApi):
         return hmac.compare_digest(text.rpartition("Signature=")[2], self._signature(method, path, headers))
 
     def _signature(self, method: str, path: str, headers: Mapping[str, str]) -> str:
-        """AWS Signature Version 4 (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html)."""
+        """Compute the AWS Signature Version 4 of a request (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html)."""
         signed = re.search(r"SignedHeaders=([^,]+)", headers.get("authorization", ""))
         names = signed[1].split(";") if signed else []
         lines = [f"{name}:{' '.join(headers[name].split())}" for name in names]
         items = [method, quote(path, safe="/"), "", *lines, "", ";".join(names), hashlib.sha256(self.raw).hexdigest()]
-        at = headers.get("x-amz-date", "")
-        scope = f"{at[:8]}/{self.region}/bedrock/aws4_request"
-        text = "\n".join(("AWS4-HMAC-SHA256", at, scope, hashlib.sha256("\n".join(items).encode()).hexdigest()))
+        date = headers.get("x-amz-date", "")
+        scope = f"{date[:8]}/{self.region}/bedrock/aws4_request"
+        text = "\n".join(("AWS4-HMAC-SHA256", date, scope, hashlib.sha256("\n".join(items).encode()).hexdigest()))
         key = f"AWS4{self.secret}".encode()
         for part in (*scope.split("/"), text):
             key = hmac.digest(key, part.encode(), "sha256")
         return key.hex()
 
     def respond(self, method: str, path: str, headers: Mapping[str, str], raw: bytes) -> HttpReply:
-        self.raw = raw  # what a signature is made of; one request at a time
+        self.raw = raw  # `_signature` hashes it; requests come one at a time
         return super().respond(method, path, headers, raw)
 
 
 class VertexApi(MessagesApi):
-    """Google Vertex AI with an access token; and the place where a service account gets one."""
+    """Google Vertex AI with an access token, and the token endpoint for service accounts."""
 
     token = "vertex-token-made-up"
     grants = True
@@ -83,10 +83,10 @@ class VertexApi(MessagesApi):
             if not self.grants:
                 return HttpReply(400, {"error": "invalid_grant", "error_description": "Invalid JWT"})
             return HttpReply(200, {"access_token": self.token, "expires_in": 3600, "token_type": "Bearer"})
-        found = re.fullmatch(
+        match = re.fullmatch(
             r"/v1/projects/shop/locations/europe-west9/publishers/anthropic/models/([^/]+):rawPredict", path
         )
-        if not found:
+        if not match:
             return HttpReply(
                 404, {"error": {"code": 404, "message": "Publisher Model not found", "status": "NOT_FOUND"}}
             )
@@ -94,12 +94,12 @@ class VertexApi(MessagesApi):
             return HttpReply(401, {"error": {"code": 401, "message": "Bad token", "status": "UNAUTHENTICATED"}})
         if "model" in body or body.pop("anthropic_version", None) != API_VERSION or "cache_control" in body:
             return error(400, "invalid_request_error", "cache_control: Extra inputs are not permitted")
-        return super()._reply("POST", "/v1/messages", _VERSION, {**body, "model": unquote(found[1])})
+        return super()._reply("POST", "/v1/messages", _VERSION, {**body, "model": unquote(match[1])})
 
     def assertion(self) -> str:
-        """The signed claim with which a service account asked for its token."""
-        asked = next(one for one in self.raws if b"assertion=" in one)
-        return parse_qs(asked.decode())["assertion"][0]
+        """Return the signed JWT with which a service account requested its token."""
+        request = next(one for one in self.raws if b"assertion=" in one)
+        return parse_qs(request.decode())["assertion"][0]
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -111,7 +111,7 @@ class VertexApi(MessagesApi):
 
 
 class FoundryApi(MessagesApi):
-    """Microsoft Foundry with a key."""
+    """Microsoft Foundry with an API key."""
 
     key = "foundry-key-made-up"
 
@@ -127,7 +127,7 @@ class FoundryApi(MessagesApi):
 
 
 class BareApi(MessagesApi):
-    """An endpoint that knows the bare API: any key, no field that it need not know, no stop reason, few counts."""
+    """A minimal endpoint: it accepts any key, rejects optional fields, and returns no stop reason and few token counts."""
 
     fields = frozenset({*REQUIRED, "system", "tools", "tool_choice"})
 
@@ -138,8 +138,8 @@ class BareApi(MessagesApi):
         if reply.status != 200 or not isinstance(reply.body, dict):
             return reply
         usage = {"input_tokens": 3, "output_tokens": 2}
-        kept: Body = {name: reply.body[name] for name in ("id", "type", "role", "model", "content")}
-        return HttpReply(200, {**kept, "stop_reason": None, "usage": usage})
+        fields: Body = {name: reply.body[name] for name in ("id", "type", "role", "model", "content")}
+        return HttpReply(200, {**fields, "stop_reason": None, "usage": usage})
 
     def respond(self, method: str, path: str, headers: Mapping[str, str], raw: bytes) -> HttpReply:
         reply = super().respond(method, path, headers, raw)

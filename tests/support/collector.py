@@ -1,4 +1,4 @@
-"""A local collector of OpenTelemetry spans: takes OTLP over HTTP as protobuf, and keeps what it was sent."""
+"""A local OpenTelemetry collector that receives OTLP over HTTP as protobuf, and records the spans."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 @dataclass(frozen=True)
 class ReceivedSpan:
-    """One span as it arrived: ids in hexadecimal, attributes as plain values, `links` the traces it is linked to."""
+    """A received span: ids in hexadecimal, attributes as plain values, and the ids of linked traces in `links`."""
 
     name: str
     kind: int
@@ -31,7 +31,7 @@ class ReceivedSpan:
 
 
 class Collector:
-    """The server, as a context manager. With a `status` other than 200 it refuses what it is sent."""
+    """The server, as a context manager. It records each request and responds with `status`."""
 
     def __init__(self, status: int = 200) -> None:
         self.status = status
@@ -67,7 +67,7 @@ class Collector:
         self._server.server_close()
 
     def take(self, body: bytes, headers: Mapping[str, str]) -> None:
-        """Keep the spans of a request."""
+        """Record the spans of a request."""
         body = gzip.decompress(body) if headers.get("content-encoding") == "gzip" else body
         self.raw += body
         self.headers.append(headers)
@@ -78,11 +78,11 @@ class Collector:
 
     @property
     def roots(self) -> dict[str, ReceivedSpan]:
-        """The root of each query's trace, by the query's id."""
+        """The root span of each query, by the query's id."""
         return {span.attributes["mcprun.query.id"]: span for span in self.spans if span.name == "invoke_agent mcprun"}
 
     def below(self, root: ReceivedSpan) -> list[ReceivedSpan]:
-        """The spans whose parent is this one, in order of their ends."""
+        """Return the children of a span, in the order in which they ended."""
         return [span for span in self.spans if span.parent == root.id]
 
 

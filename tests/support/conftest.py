@@ -1,4 +1,4 @@
-"""Fixtures of the tests of what tests are made with."""
+"""Fixtures of the tests of the test support."""
 
 from tests.support.processes import adopt_orphans, mcprun, no_process_is_left
 

@@ -1,4 +1,7 @@
-"""Hypothesis strategies for MCP content blocks, well-formed and odd."""
+"""Hypothesis strategies for MCP content blocks, valid and malformed.
+
+The tests of tool results and of prompts and resources check that the Messages API accepts what these become.
+"""
 
 from __future__ import annotations
 

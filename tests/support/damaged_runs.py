@@ -1,4 +1,4 @@
-"""Write a complete run and damage its files."""
+"""Write a finished run and damage its transcripts and record, for tests of the integrity check."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TRANSCRIPTS, RECORD, QUERIES = "transcripts.jsonl", "run.json", "queries.jsonl"
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """Write a finished run of three queries, as a process leaves it."""
+    """Write a finished run of three queries, `a`, `b` and `c`."""
     path = write_run(tmp_path / "run", [transcript("a"), failed("b", "why"), transcript("c")])
     write_jsonl(path / QUERIES, *({"id": name, "digest": "0" * 16} for name in "abc"))
     return path

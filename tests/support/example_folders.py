@@ -1,4 +1,4 @@
-"""The folders of `prompts/` that run real servers."""
+"""Names of the folders in `prompts/` whose queries run published servers."""
 
 from __future__ import annotations
 

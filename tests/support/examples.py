@@ -1,7 +1,7 @@
-"""How many examples a property is tried with: few by default and always the same, all of them and random ones in CI.
+"""Set the number of Hypothesis examples: a few fixed ones locally, the full number of random ones in CI.
 
-A developer's red test is red again the next time, and nobody waits for examples that CI tries anyway. CI is where the
-environment variable `HYPOTHESIS_PROFILE` is `ci`, or where it is absent and `CI` is set.
+A local failure is thus reproducible, and local runs are fast. CI is detected by `HYPOTHESIS_PROFILE=ci`, or by `CI` if
+`HYPOTHESIS_PROFILE` is not set.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ FEWEST = 20
 
 
 def load_profile() -> None:
-    """Set what holds for properties without settings of their own. Nothing is held against the clock: machines are shared."""
+    """Register and load the profile of properties without settings of their own.
+
+    There is no deadline, because machines are shared.
+    """
     anytime = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.register_profile("ci", anytime, max_examples=100, derandomize=False, print_blob=True)
     settings.register_profile("quick", anytime, max_examples=FEWEST, derandomize=True, database=None)
@@ -23,5 +26,5 @@ def load_profile() -> None:
 
 
 def examples(count: int) -> int:
-    """Return `count` in CI, else a tenth of it, but 20 or `count` at least."""
+    """Return `count` in CI, else a tenth of it, but at least 20 (or `count`, if that is less)."""
     return count if PROFILE == "ci" else min(count, max(FEWEST, count // 10))

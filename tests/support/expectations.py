@@ -1,4 +1,4 @@
-"""Build calls and the `expect` of a query."""
+"""Build the calls of a transcript and expected calls, for tests of the evaluation of checks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from mcprun.runs.transcript import Call
 
 
 def call(tool: str, is_error: bool = False, text: str = "", **arguments: Any) -> Call:
-    """Make a call that was made."""
+    """Return a call as a transcript records it."""
     content = [{"type": "text", "text": text}]
     return Call(turn=0, tool=tool, input=arguments, is_error=is_error, content=content)
 
 
 def expected(tool: str, **arguments: Any) -> ExpectedCall:
-    """Make a call that is expected."""
+    """Return an expected call."""
     return ExpectedCall(tool=tool, input=arguments)

@@ -1,4 +1,4 @@
-"""Runs as values, for writers that take plain values: whatever verdicts, repeats and texts a test asks for."""
+"""Build the data of a run (`RunData`) from transcripts, for tests of reports."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from mcprun.runs.totals import RunTotals
 from mcprun.runs.transcript import Call, Check, ErrorInfo, Transcript, Verdict
 
 EVIL = "\x1b[2J<b>&\"'|`@me ]]> --> ##[error]x\r\n::error::y \u202e\ufffe\U0001f600 ``` [a](javascript:b) www.x.de"
-"""Text as a hostile server would have it."""
+"""Text that a hostile server might send."""
 
 
 def transcript(
     name: str, verdict: Verdict = Verdict.PASSED, repeat: int = 1, text: str = "5", **more: Any
 ) -> Transcript:
-    """Make a transcript with one call, whose result and whose checks say `text`."""
+    """Return a transcript with one call. Its result, failed checks and error contain `text`."""
     content = [{"type": "text", "text": text}]
     use = {"type": "tool_use", "id": "1", "name": "add", "input": {"a": 2}}
-    held = verdict is not Verdict.FAILED
-    could_not = verdict in (Verdict.ERROR, Verdict.SKIPPED)
-    given: dict[str, Any] = {
+    passed = verdict is not Verdict.FAILED
+    has_error = verdict in (Verdict.ERROR, Verdict.SKIPPED)
+    defaults: dict[str, Any] = {
         "stop": "end_turn", "prompt": "x", "model": "script", "text": text, "turns": [],
         "messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": [use]}],
         "calls": [Call(turn=0, tool="add", input={"a": 2}, is_error=False, content=content)],
-        "checks": [Check(check="ended", passed=True), Check(check="calls", passed=held, message=None if held else text)],
-        "error": ErrorInfo(kind=ErrorKind.SERVER_DIED, message=text) if could_not else None,
+        "checks": [Check(check="ended", passed=True), Check(check="calls", passed=passed, message=None if passed else text)],
+        "error": ErrorInfo(kind=ErrorKind.SERVER_DIED, message=text) if has_error else None,
     }  # fmt: skip
-    return Transcript(id=name, repeat=repeat, verdict=verdict, **(given | more))
+    return Transcript(id=name, repeat=repeat, verdict=verdict, **(defaults | more))
 
 
 def facts(
@@ -42,13 +42,13 @@ def facts(
     against: BaselineData | None = None,
     **more: Any,
 ) -> RunData:
-    """Make the facts of a run with these transcripts; those of the same query are its repeats."""
+    """Return the data of a run with these transcripts; those with the same id are repeats of a query."""
     tally = RunTotals()
     verdicts: dict[str, dict[Verdict, int]] = {}
     for one in transcripts:
         tally.add(one)
         verdicts.setdefault(one.id, dict.fromkeys(Verdict, 0))[one.verdict] += 1
-    given: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "state": "finished", "started": "2026-01-01T00:00:00.000Z", "limits": {}, "versions": {"mcprun": "1"},
         "arguments": {"prompts": "p.jsonl", "server": "s.py"},
         "prompts": PromptsRecord(file="p.jsonl", sha256="0", queries=len(verdicts), runs=len(transcripts)),
@@ -59,17 +59,17 @@ def facts(
             if sum(counted.values()) > 1 or required is not None
         ],
     }  # fmt: skip
-    record = RunRecord(**(given | more))
+    record = RunRecord(**(defaults | more))
     return RunData(record, lambda: iter(transcripts), "outputs/run", tally.counts(), log=log, against=against)
 
 
 EXCUSED = facts(transcript("q"), transcript("q", Verdict.FAILED, repeat=2), required=0.5)
-"""A run that passes though a repeat failed."""
+"""A run that passes although a repeat failed."""
 
 
 @st.composite
 def runs(draw: st.DrawFn) -> RunData:
-    """Any run that can be: finished, ended early, killed, with repeats and without, against a baseline and alone."""
+    """Generate runs: finished, interrupted or killed, with and without repeats and a baseline."""
     names = draw(st.lists(st.text(min_size=1, max_size=5), max_size=4, unique=True))
     error = draw(st.none() | st.sampled_from([ErrorKind.BUDGET, ErrorKind.SERVER_START, ErrorKind.CANCELLED]))
     state = "interrupted" if error else draw(st.sampled_from(["finished", "started", "interrupted"]))

@@ -1,4 +1,4 @@
-"""Faults of the Messages API, strewn over the answers of a test: what passes, and so has to be tried again."""
+"""Inject transient faults, which a client must retry, into the answers of the Messages API stand-in."""
 
 import threading
 from collections import Counter
@@ -11,7 +11,7 @@ FAULTS = {
     "429": error(429, "rate_limit_error", "Slow down", headers={"retry-after-ms": "50"}),
     "529": error(529, "overloaded_error", "Overloaded"),
     "500": error(500, "api_error", "Internal server error"),
-    "503": HttpReply(503, "<h1>Service unavailable</h1>", {"content-type": "text/html"}),  # not the API's: a proxy's
+    "503": HttpReply(503, "<h1>Service unavailable</h1>", {"content-type": "text/html"}),  # as from a proxy
     "408": error(408, "timeout_error", "Request timed out"),
     "409": error(409, "conflict_error", "Conflict"),
     "drop": HttpReply(200, "", fails="drop"),
@@ -21,7 +21,7 @@ FAULTS = {
     "error in 200": error(200, "overloaded_error", "Overloaded"),
     "silent": HttpReply(200, "", fails="silent"),
 }
-"""Every kind of fault, by its name."""
+"""The faults, by kind."""
 
 MAX_IN_A_ROW = 3
 
@@ -29,20 +29,20 @@ MAX_IN_A_ROW = 3
 class Faulty:
     """An answer function with faults: `MessagesApi(Faulty(scripted(...), seed=1, rate=0.2))`.
 
-    A share `rate` of the requests gets a fault in place of its answer. Which ones, and which fault, hangs on the
-    seed, the prompt, the turn, and how often that turn of that prompt was asked for before: not on the order in
-    which conversations arrive. A turn that met `MAX_IN_A_ROW` faults is answered, so a client that tries once more
-    always comes through, if no two conversations share a prompt. `silent=False` leaves that fault out, for a client
-    that would wait for minutes.
+    A share `rate` of the requests receives a fault in place of its answer. Which requests and which faults depends on
+    the seed, the prompt, the turn, and the number of earlier requests for that turn, but not on the order in which
+    conversations arrive. After `MAX_IN_A_ROW` faults a turn is answered, so a client that retries that often always
+    succeeds, provided that no two conversations share a prompt. `silent=False` omits the fault `silent`, on which a
+    client would wait for minutes.
     """
 
     def __init__(self, answer: Callable[[Body], Answer], *, seed: int, rate: float, silent: bool = True) -> None:
-        self.made: Counter[str] = Counter()  # how many faults of each kind
+        self.made: Counter[str] = Counter()  # the number of injected faults of each kind
         self._answer = answer
         self._seed = seed
         self._rate = rate
         self._kinds = [kind for kind in FAULTS if silent or kind != "silent"]
-        self._asked: Counter[tuple[str, int]] = Counter()
+        self._requests: Counter[tuple[str, int]] = Counter()
         self._in_a_row: Counter[tuple[str, int]] = Counter()
         self._lock = threading.Lock()
 
@@ -51,15 +51,16 @@ class Faulty:
         return self._answer(body) if kind is None else FAULTS[kind]
 
     def _fault(self, prompt: str, turn: int) -> str | None:
-        """The kind of fault that this request meets, which is counted; None when it is to be answered."""
-        place = prompt, turn
+        """Choose and count the kind of fault for this request; None if it is answered."""
+        key = prompt, turn
         with self._lock:
-            drawn = Random(f"{self._seed} {turn} {self._asked[place]} {prompt}")  # a str is hashed, alike everywhere
-            self._asked[place] += 1
-            if drawn.random() >= self._rate or self._in_a_row[place] == MAX_IN_A_ROW:
-                self._in_a_row[place] = 0
+            # Random hashes a str by SHA-512, so that PYTHONHASHSEED does not matter.
+            rng = Random(f"{self._seed} {turn} {self._requests[key]} {prompt}")
+            self._requests[key] += 1
+            if rng.random() >= self._rate or self._in_a_row[key] == MAX_IN_A_ROW:
+                self._in_a_row[key] = 0
                 return None
-            self._in_a_row[place] += 1
-            kind = drawn.choice(self._kinds)
+            self._in_a_row[key] += 1
+            kind = rng.choice(self._kinds)
             self.made[kind] += 1
             return kind

@@ -1,4 +1,4 @@
-"""A flaky server and queries against it."""
+"""Run queries against a server whose tool fails on every fourth call."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ for line in sys.stdin:
         continue
     print(json.dumps({"jsonrpc": "2.0", "id": number, "result": result}), flush=True)
 """
-"""A server whose every fourth call fails, beginning with the second."""
+"""Source of a server whose second call fails, and every fourth call after it."""
 
 
 def flaky(mcprun: Forks, folder: Path, *flags: str, **more: Any) -> Result:
-    """Run a query against the flaky server, one run after the other."""
+    """Run two queries without concurrency: `sometimes`, which calls the flaky tool, and `always`, which calls none."""
     (folder / "flaky.py").write_text(FLAKY)
     write_jsonl(folder / "p.jsonl", script(("now_and_then", {}), id="sometimes", **more), script(id="always"))
     return mcprun.run("batch", "p.jsonl", "flaky.py", "--concurrency", "1", *flags, cwd=folder)

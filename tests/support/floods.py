@@ -1,4 +1,4 @@
-"""Shared by tests of floods."""
+"""Run queries against a server that floods its client with output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SERVER = SERVERS / "flooding.py"
 
 
 def against(mcprun: Forks, folder: Path, what: str, *flags: str, when: str = "call") -> Result:
-    """Run a query whose only call is met with a flood, on a server of its own, beside one that is just answered."""
+    """Run `flood`, whose call makes its server flood, and `calm`, whose call is answered; each has its own server."""
     write_jsonl(folder / "p.jsonl", script(("flood", {}), id="flood"), script(("floodless", {}), id="calm"))
     flags = ("--model", "script", "--fresh-server", "--root", ".", *flags)
     done = mcprun.run("batch", "p.jsonl", SERVER, *flags, "--", what, when, cwd=folder)

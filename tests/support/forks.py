@@ -1,10 +1,8 @@
-"""Runs the command in forks of one process that has imported everything: a run costs what it does, not its imports.
+"""Run mcprun, or pytest with its plugin, in forks of one process that has imported everything, to save import time.
 
-So is pytest run, with mcprun's plugin.
-
-`python -m tests.support.forks` is that process. It takes one job a line on stdin and answers with the exit code.
-A job may ask to be killed: `kill` is the number of the line of mcprun's own code at which the fork sends itself
-SIGKILL, so that tests can choose any moment of a run, and choose the same one again.
+`python -m tests.support.forks` is that process. It reads one job per line from stdin and writes its exit code. If a job
+has `kill`, the fork sends itself SIGKILL at the `kill`-th executed line of mcprun's code, so that a test can choose and
+reproduce any moment of a run.
 """
 
 from __future__ import annotations
@@ -29,22 +27,22 @@ from tests.support.cli import ROOT, SECONDS, Result, clean_environment, run_of
 LATE = (
     "anyio._backends._asyncio", "dotenv", "h11", "httpcore2", "mcp.client.auth", "mcp.server", "pytest", "truststore"
 )  # fmt: skip
-"""What is imported by the first event loop, the first request, the first login, and the first test of a query."""
+"""Modules that the first event loop, request, login, and test of a query import."""
 
 
 class Forks:
-    """The process, as a context manager. All tests of a session share one, which `conftest.py` starts and ends."""
+    """The process, as a context manager. The tests of a session share one: see `processes.mcprun`."""
 
     _shared: ClassVar[Forks | None] = None
 
     @classmethod
     def shared(cls) -> Forks:
-        """Return the session's process."""
+        """Return the process that the session shares."""
         assert cls._shared
         return cls._shared
 
     def share(self) -> None:
-        """Run the session's process."""
+        """Share this process with the session."""
         Forks._shared = self
 
     def __enter__(self) -> Self:
@@ -72,11 +70,11 @@ class Forks:
         return Result(code, stdout, stderr, run_of(stdout, cwd))
 
     def pytest(self, *args: str, cwd: Path, env: Mapping[str, str] | None = None) -> tuple[int, str, str]:
-        """Run `pytest ARGS` in the folder `cwd`; give the exit code and what was printed, stdout and stderr."""
+        """Run `pytest ARGS` in the folder `cwd`; return its exit code, stdout and stderr."""
         return self._run("pytest", args, cwd, env, b"", None)[:3]
 
     def lines(self, *args: str | Path, cwd: Path) -> int:
-        """Run a command to its end and count the lines of mcprun's code that it takes, some of them many times."""
+        """Run a command and return how many lines of mcprun's code it executed, repetitions included."""
         return self._run("mcprun", args, cwd, None, b"", 0)[3]
 
     def _run(
@@ -103,12 +101,12 @@ class Forks:
 
 
 def serve() -> None:
-    """Take jobs until stdin ends."""
+    """Run jobs until stdin ends."""
     import mcprun
 
     package = Path(mcprun.__file__).parent
     import_all(package)
-    gc.freeze()  # a fork that collects garbage need not go through what it has inherited
+    gc.freeze()  # a collection in a fork then skips inherited objects
     if sys.platform == "win32":
         raise NotImplementedError
     for line in sys.stdin:
@@ -126,9 +124,9 @@ def serve() -> None:
 
 
 def import_all(package: Path) -> None:
-    """Import all modules of mcprun but its plugin, which pytest imports, and what libraries import when they are used.
+    """Import mcprun's modules, except for its pytest plugin, and the modules that libraries import late.
 
-    What needs an extra that is not installed is left out.
+    Modules that need an extra that is not installed are skipped.
     """
     from mcprun.errors import UsageError
 
@@ -144,22 +142,22 @@ def wait_exit(child: int) -> int | None:
     """Wait for a fork and return its exit code. If it takes too long, kill it and return None."""
     if sys.platform == "win32":
         raise NotImplementedError
-    is_late = False
+    has_timed_out = False
 
-    def late(*_: object) -> None:
-        nonlocal is_late
-        is_late = True
+    def kill_child(*_: object) -> None:
+        nonlocal has_timed_out
+        has_timed_out = True
         os.kill(child, signal.SIGKILL)
 
-    signal.signal(signal.SIGALRM, late)
+    signal.signal(signal.SIGALRM, kill_child)
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     _, status = os.waitpid(child, 0)
     signal.setitimer(signal.ITIMER_REAL, 0)
-    return None if is_late else os.waitstatus_to_exitcode(status)
+    return None if has_timed_out else os.waitstatus_to_exitcode(status)
 
 
 def run(job: dict[str, Any], lines: int, package: str) -> None:
-    """Run mcprun (or pytest) in a fork, and write the number of executed lines of mcprun to the pipe `lines`."""
+    """Run a job in a fork, and write the number of executed lines of mcprun to the pipe `lines`."""
     if sys.platform == "win32":
         raise NotImplementedError
     counted = 0
@@ -199,14 +197,14 @@ def run(job: dict[str, Any], lines: int, package: str) -> None:
 
 
 def program(name: str) -> Callable[[list[str]], object]:
-    """Return a function that runs a program with these arguments and raises SystemExit at its end."""
+    """Return a function that runs a program with the arguments it is called with, and raises SystemExit."""
     if name == "pytest":
         import pytest
 
         def run_tests(args: list[str]) -> None:
             code = pytest.main(args)
             warnings.simplefilter("error")
-            gc.collect()  # tells on stderr of what was left open
+            gc.collect()  # reports on stderr what was left open
             sys.exit(code)
 
         return run_tests

@@ -1,4 +1,4 @@
-"""Generate a value from a schema and check that it validates."""
+"""Generate a value from a JSON Schema, and check that it is valid."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import jsonschema
 from mcprun.tools.json_schema.generate import generate_value
 
 
-def made(schema: Any, **how: Any) -> Any:
-    """Make an example that must be valid."""
-    value = generate_value(schema, **how)
+def made(schema: Any, **options: Any) -> Any:
+    """Generate an example and validate it against its schema."""
+    value = generate_value(schema, **options)
     jsonschema.Draft202012Validator(schema).validate(value)
     return value

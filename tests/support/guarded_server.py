@@ -1,4 +1,4 @@
-"""A server that requires authorization, and commands run against it."""
+"""Run commands against a server that requires authorization."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ CALL = script(("echo", {"text": "let in"}))
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    """Run a server that wants authorization, which can begin again for each test."""
+    """Run a server that requires authorization; `server` resets it for each test."""
     with guarded(tmp_path_factory.mktemp("guarded"), {}) as running:
         yield running
 
 
 @pytest.fixture
 def server(request: pytest.FixtureRequest, running: Guarded, tmp_path: Path) -> Iterator[Guarded]:
-    """Give a server that knows nobody yet, with the switches that the test is given."""
+    """Return a server without registered clients, with the switches of the test's parameter."""
     switches = getattr(request, "param", {})
     if "json" in switches:
         with guarded(tmp_path, switches) as other:
@@ -34,7 +34,7 @@ def server(request: pytest.FixtureRequest, running: Guarded, tmp_path: Path) -> 
 
 
 def switched(*cases: dict[str, Any]) -> pytest.MarkDecorator:
-    """Run a test against a server with each of these sets of switches."""
+    """Parametrize `server` with these sets of switches."""
     return pytest.mark.parametrize("server", cases, indirect=True, ids=lambda case: json.dumps(case)[1:-1])
 
 

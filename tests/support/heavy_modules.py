@@ -1,4 +1,4 @@
-"""Modules that are imported only when they are needed."""
+"""Top-level packages that mcprun imports only when it needs them, for tests of start-up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server over HTTP, as a fixture."""
+"""A fixture that runs the echo server over HTTP."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.cli import (
 
 @pytest.fixture
 def http_server(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Start the echo server over HTTP and give its port."""
+    """Run the echo server over HTTP, with the test's parameter as its arguments; return its port."""
     with subprocess.Popen(
         [sys.executable, SERVERS / "over_http.py", *request.param], stdout=subprocess.PIPE, env=clean_environment()
     ) as process:

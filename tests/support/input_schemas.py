@@ -1,4 +1,7 @@
-"""Hypothesis strategies for tools whose input schemas the Messages API restricts."""
+"""Hypothesis strategies for tools whose names and input schemas the Messages API may reject.
+
+The tests of `ToolSet` and of the linter check that the API accepts the definitions that are made from them.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ leaves = st.sampled_from([{"type": "string"}, {"type": "integer"}, {}, True, {"e
 
 
 def objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Make object schemas that hold other schemas."""
+    """Return a strategy for schemas of objects whose properties have schemas from `inner`."""
     return st.builds(
         lambda properties, required, extra: {
             "type": "object",
@@ -37,7 +40,7 @@ schemas = objects(
 tools = st.builds(lambda name, schema: {"name": name, "inputSchema": schema}, names, schemas)
 
 
-def body(found: ToolSet) -> dict[str, Any]:
-    """Make a request with these tools."""
+def body(toolset: ToolSet) -> dict[str, Any]:
+    """Return the body of a request with these tools."""
     messages = [{"role": "user", "content": "hi"}]
-    return {"model": "m", "max_tokens": 1, "messages": messages, "tools": list(found.definitions)}
+    return {"model": "m", "max_tokens": 1, "messages": messages, "tools": list(toolset.definitions)}

@@ -1,4 +1,4 @@
-"""Paths of the servers that offer prompts and resources."""
+"""Paths of the servers with prompts and resources: `LIBRARY` is well-formed, `ODD` is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A transport whose other side is the test: messages come and go without a process, on virtual time if need be."""
+"""An in-memory transport whose server side is the test, for tests without a process, on virtual time if needed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mcp_types import ErrorData, JSONRPCError, JSONRPCMessage, JSONRPCNotificati
 
 
 class Line:
-    """Both directions of a connection. `to_client` is where the test speaks."""
+    """Both directions of a connection. The test sends to `to_client`."""
 
     def __init__(self) -> None:
         self.to_client, self._read = anyio.create_memory_object_stream[Any](10_000)
@@ -25,11 +25,11 @@ class Line:
             yield self._read, self._write
 
     def say(self, message: JSONRPCMessage | Exception) -> None:
-        """Send to the client."""
+        """Send a message, or a transport error, to the client."""
         self.to_client.send_nowait(message if isinstance(message, Exception) else SessionMessage(message))
 
     def answer(self, number: int | str, result: dict[str, Any] | None) -> None:
-        """Answer a request; without a result, with an error."""
+        """Answer a request with a result, or with `Method not found` if it is None."""
         if result is None:
             error = ErrorData(code=-32601, message="Method not found")
             self.say(JSONRPCError(jsonrpc="2.0", id=number, error=error))
@@ -37,7 +37,7 @@ class Line:
             self.say(JSONRPCResponse(jsonrpc="2.0", id=number, result=result))
 
     def notify(self, method: str, params: dict[str, Any]) -> None:
-        """Send a notification."""
+        """Send a notification to the client."""
         self.say(JSONRPCNotification(jsonrpc="2.0", method=method, params=params))
 
     async def receive(self) -> Any:

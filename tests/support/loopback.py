@@ -1,4 +1,4 @@
-"""Servers on loopback: a free port for one, waiting until it accepts connections, and ending it by its id."""
+"""Find a free port, wait for a server on loopback to accept connections, and end its process."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _STOP_SECONDS = 10.0
 
 
 def free_port() -> int:
-    """Find a port that is free; it may be taken by the time that a server asks for it."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """Return a free port. Another process may take it before a server binds it."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def accepts(process: subprocess.Popen[bytes], port: int) -> bool:
-    """Wait until connections are accepted, or the process has ended, or it is too late."""
+    """Wait for a server to accept connections. False if its process ends or the timeout expires first."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
@@ -31,7 +31,7 @@ def accepts(process: subprocess.Popen[bytes], port: int) -> bool:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End a process: ask, then kill."""
+    """Terminate a process, and kill it after a timeout."""
     process.terminate()
     try:
         process.wait(_STOP_SECONDS)

@@ -1,4 +1,4 @@
-"""Split Markdown into the tokens that a renderer sees."""
+"""Parse Markdown into tokens, for tests of what a report's Markdown renders as."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from markdown_it.token import Token
 
 
 def tokens(text: str) -> list[Token]:
-    """Read Markdown as GitHub does, tables included, and give all that stands in it."""
-    found: list[Token] = []
+    """Parse CommonMark with tables; return all tokens, inline ones included."""
+    result: list[Token] = []
     for token in MarkdownIt("commonmark").enable("table").parse(text):
-        found += [token, *(token.children or [])]
-    return found
+        result += [token, *(token.children or [])]
+    return result

@@ -1,4 +1,4 @@
-"""Parse an HTML page strictly."""
+"""Parse an HTML report into its elements, attributes and JSON data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class _Markup(HTMLParser):
-    """Counts the elements and attributes of a page, and reads its islands."""
+    """A parsed page. `islands` maps the id of each `script` element to its JSON."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Values that matchers accept and reject."""
+"""Hypothesis strategy for JSON values without matchers, and the equality that the tests of matchers expect."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ PLAIN = JSON.filter(lambda value: problem(value) is None and not holds_matcher(v
 
 
 def holds_matcher(value: Any) -> bool:
-    """Tell whether an object with a dollar stands anywhere in a value."""
+    """Whether a value contains a matcher at any depth."""
     if isinstance(value, dict):
         return is_matcher(value) or any(map(holds_matcher, value.values()))
     return isinstance(value, list) and any(map(holds_matcher, value))
 
 
 def distinguish_booleans(value: Any) -> Any:
-    """Make booleans something that no number equals, so that Python's `==` tells JSON values apart as JSON does."""
+    """Replace booleans by tuples, so that `==` does not equate `True` and `1`, as JSON does not."""
     if isinstance(value, bool):
         return ("bool", value)
     if isinstance(value, dict):

@@ -1,4 +1,7 @@
-"""What the Messages API takes of images, and how it knows one: by its first bytes, whatever its media type says."""
+"""Limits of the Messages API for images, and the type and size of an image from its header.
+
+The API determines the type by the first bytes, regardless of the declared media type.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,14 @@ import struct
 
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 MAX_IMAGE_CHARACTERS = 5 * 1024 * 1024
-"""Characters of base64 that one image may have: public reports quote `N bytes > 5242880 bytes` of the encoded data."""
+"""Maximum length of an image as base64. Public reports quote `N bytes > 5242880 bytes` of the encoded data."""
 MAX_IMAGES, MANY_IMAGES = 100, 20
 MAX_PIXELS, MAX_PIXELS_OF_MANY = 8000, 2000
-"""Pixels that a side may have, and may have in a request of more than `MANY_IMAGES` images."""
+"""Maximum width and height, and the maximum in a request with more than `MANY_IMAGES` images."""
 
 
 def decoded(data: str) -> bytes:
-    """The bytes of strict base64; none where it is not."""
+    """Decode strict base64; return no bytes if it is invalid."""
     try:
         return base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
@@ -24,15 +27,18 @@ def decoded(data: str) -> bytes:
 
 
 def image_type(data: bytes) -> str | None:
-    """The media type that the first bytes tell."""
-    for kind, begins in (("png", b"\x89PNG\r\n\x1a\n"), ("jpeg", b"\xff\xd8\xff"), ("gif", b"GIF8")):
-        if data.startswith(begins):
+    """Return the media type that the first bytes indicate, or None."""
+    for kind, magic in (("png", b"\x89PNG\r\n\x1a\n"), ("jpeg", b"\xff\xd8\xff"), ("gif", b"GIF8")):
+        if data.startswith(magic):
             return f"image/{kind}"
     return "image/webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None
 
 
 def sides(data: bytes, kind: str | None) -> tuple[int, ...] | None:
-    """The width and height that a header tells; None where it is cut short. Of JPEG and WebP one form is known."""
+    """Return the width and height from a header, or None if it is truncated.
+
+    For JPEG and WebP, one variant is supported.
+    """
     try:
         if kind == "image/png":
             return struct.unpack(">II", data[16:24]) if data[12:16] == b"IHDR" else None

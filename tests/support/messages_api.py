@@ -1,9 +1,8 @@
-"""A local HTTP server that plays Anthropic's Messages API in tests. No model answers here.
+"""A local HTTP server that stands in for Anthropic's Messages API. It has no model.
 
-It stands where the API would stand (`--base-url`), refuses what the API refuses (`messages_rules`), and
-answers with what the test has put in: see `MessagesApi`. The helpers `text`, `calls`, `message` and `error`
-make single answers, `scripted` makes whole conversations. Only `POST /v1/messages` is spoken, and batches of it
-(`batches_api`), and who asks for a stream gets one (`messages_stream`).
+It rejects what the API rejects (`messages_rules`), and answers with what the test provides: see `MessagesApi`. The
+helpers `text`, `calls`, `message` and `error` build single answers, `scripted` builds conversations. The server
+implements `POST /v1/messages`, streamed (`messages_stream`) and not, and the Message Batches API (`batches_api`).
 """
 
 import copy
@@ -34,7 +33,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Recorded:
-    """One request as it arrived. A body that is not a JSON object is recorded as an empty one."""
+    """A received request. A body that is not a JSON object is recorded as an empty one."""
 
     body: Body
     headers: Mapping[str, str]  # names in lower case
@@ -42,19 +41,18 @@ class Recorded:
 
 
 Failure = Literal["drop", "reset", "silent", "truncate"]
-"""How a response does not arrive.
+"""How sending a response fails.
 
-Without a byte of it, the connection is closed in order (`drop`) or with an RST (`reset`), or held open until
-the server stops (`silent`). Or it is closed after half of the body, of which the whole length was announced
-(`truncate`).
+Before the first byte, the connection is closed with a FIN (`drop`) or an RST (`reset`), or held open until the server
+stops (`silent`). `truncate` closes it after half of the body, although `content-length` is that of the whole body.
 """
 
 
 @dataclass(frozen=True)
 class HttpReply:
-    """One HTTP response: a dict goes out as JSON, text as it is. What `fails` does not arrive, or not whole.
+    """An HTTP response. A dict is sent as JSON, a string unchanged. `fails` makes sending it fail.
 
-    With a `stream`, that goes out in place of the body, which is what it amounts to.
+    If `stream` is set, it is sent instead of the body, which is then the message that the stream contains.
     """
 
     status: int
@@ -65,7 +63,7 @@ class HttpReply:
 
 
 Answer = Body | HttpReply | Streamed
-"""Part of a message, which the server completes, and maybe how it is streamed; or a whole HTTP response."""
+"""A partial message, which the server completes; a message with its streaming behaviour; or an HTTP response."""
 
 
 def error(
@@ -76,7 +74,7 @@ def error(
     error_code: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> HttpReply:
-    """An error in the API's own form, for example `error(529, "overloaded_error", "Overloaded")`."""
+    """Return an error response of the API, for example `error(529, "overloaded_error", "Overloaded")`."""
     content: Body = {"type": kind, "message": message}
     if error_code is not None:
         content["details"] = {"error_code": error_code}
@@ -86,28 +84,28 @@ def error(
 def message(
     content: Sequence[Block], *, stop_reason: str = "end_turn", usage: Body | None = None, **fields: Any
 ) -> Body:
-    """Any message. The server fills in ids of tool uses and signatures of thinking that are not given."""
+    """Return a message. The server adds missing ids of tool uses and signatures of thinking blocks."""
     return {"content": list(content), "stop_reason": stop_reason, "usage": usage or {}, **fields}
 
 
 def text(words: str) -> Body:
-    """A message that says this and ends the turn."""
+    """Return a message that consists of this text and ends the turn."""
     return message([{"type": "text", "text": words}])
 
 
 def calls(*tools: tuple[str, Body], text: str | None = None) -> Body:
-    """A message that calls these tools, each a name and an input, after saying `text`."""
+    """Return a message with the optional `text` and calls of these tools, each a name and an input."""
     blocks: list[Block] = [] if text is None else [{"type": "text", "text": text}]
-    used: list[Block] = [{"type": "tool_use", "name": name, "input": given} for name, given in tools]
+    used: list[Block] = [{"type": "tool_use", "name": name, "input": arguments} for name, arguments in tools]
     return message(blocks + used, stop_reason="tool_use")
 
 
 def scripted(conversations: Mapping[str, Sequence[Answer]]) -> Callable[[Body], Answer]:
-    """An answer function that plays conversations, found by their prompts.
+    """Return an answer function that looks up conversations by their prompts.
 
-    The prompt is the text of the first message (its text blocks, joined by line ends); the answer is the one
-    whose index is the number of the assistant's messages so far. Nothing is kept between requests, so any
-    number of conversations may run at a time, and an error in a script is answered as often as it is met.
+    The prompt is the text of the first message (its text blocks, joined by newlines). The index of the answer is the
+    number of assistant messages in the request. The function has no state, so conversations may run concurrently, and
+    a retry gets the same answer again, errors included.
     """
 
     def answer(body: Body) -> Answer:
@@ -121,7 +119,7 @@ def scripted(conversations: Mapping[str, Sequence[Answer]]) -> Callable[[Body], 
 
 
 def prompt_of(body: Body) -> str:
-    """The text of a request's first message."""
+    """Return the text of a request's first message."""
     content = body["messages"][0]["content"]
     if isinstance(content, str):
         return content
@@ -129,24 +127,23 @@ def prompt_of(body: Body) -> str:
 
 
 def turn_of(body: Body) -> int:
-    """How many of a request's messages are the assistant's, and so which of its turns is asked for."""
+    """Return the index of the requested turn: the number of assistant messages in the request."""
     return len([sent for sent in body["messages"] if sent["role"] == "assistant"])
 
 
 class MessagesApi:
     """The server, as a context manager: `with MessagesApi(lambda body: text("5")) as api: ... api.url ...`.
 
-    `answer` is called with the body of each request that the API would take, in the thread of its connection.
-    What it raises is answered with a 400, so that the client does not try again, and is raised again when the
-    server stops. To play a server that hangs, reply with `fails="silent"`, or wait for `closed` in it; what it
-    then says is not sent.
+    `answer` is called with the body of each valid request, in the thread of its connection. If it raises, the client
+    receives a 400, so that it does not retry, and the server raises the exception when it stops. To simulate a server
+    that hangs, return a reply with `fails="silent"`, or wait for `closed` in `answer`; its answer is then not sent.
     """
 
     url: str
-    """The base URL, without a slash at its end."""
+    """The base URL, without a trailing slash."""
 
     patience = 5.0
-    """Seconds that stopping waits for answer functions to end."""
+    """Seconds to wait for answer functions when the server stops."""
 
     def __init__(
         self,
@@ -155,10 +152,10 @@ class MessagesApi:
         api_key: str = "sk-ant-test",
         unknown_models: Collection[str] = (),
     ) -> None:
-        self.requests: list[Recorded] = []  # all, in order of arrival
-        self.replies: list[HttpReply] = []  # all, in order of answering, each with its request-id header
+        self.requests: list[Recorded] = []  # in order of arrival
+        self.replies: list[HttpReply] = []  # in order of sending, each with its request-id header
         self.closed = threading.Event()
-        self.faults: list[BaseException] = []  # what went wrong in `answer` or in the server itself
+        self.faults: list[BaseException] = []  # exceptions from `answer` or the server itself
         self._answer = answer
         self._api_key = api_key
         self._unknown_models = unknown_models
@@ -193,7 +190,7 @@ class MessagesApi:
             raise self.faults[0]
 
     def respond(self, method: str, path: str, headers: Mapping[str, str], raw: bytes) -> HttpReply:
-        """One request in, its reply out, both recorded."""
+        """Record a request, and return and record its reply."""
         try:
             body = json.loads(raw)
         except (ValueError, RecursionError):
@@ -211,11 +208,11 @@ class MessagesApi:
         return reply
 
     def _reply(self, method: str, path: str, headers: Mapping[str, str], body: Any) -> HttpReply:
-        """The reply to a request: the first refusal that fits it, else what `answer` says."""
+        """Return the first error that applies to a request, else the answer of `answer`."""
         is_of_batches = re.fullmatch(r"/v1/messages/batches(/.*)?", path.partition("?")[0])
         if not is_of_batches and (method != "POST" or path.partition("?")[0] != "/v1/messages"):
             return error(404, "not_found_error", "Not found")
-        bearer = f"Bearer {self._api_key}"  # how the SDK sends a key; others send it in x-api-key
+        bearer = f"Bearer {self._api_key}"  # the SDK sends this header, other clients x-api-key
         if headers.get("x-api-key") != self._api_key and headers.get("authorization") != bearer:
             return error(401, "authentication_error", "invalid x-api-key")
         if not headers.get("anthropic-version"):
@@ -236,19 +233,19 @@ class MessagesApi:
         return self._message(body)
 
     def _message(self, body: Any) -> HttpReply:
-        """The reply to a request for one message, by itself or in a batch."""
-        if (refused := refusal(body, self._issued)) is not None:
-            return error(400, "invalid_request_error", refused)
+        """Return the reply to a request for one message, alone or in a batch."""
+        if (problem := refusal(body, self._issued)) is not None:
+            return error(400, "invalid_request_error", problem)
         if body["model"] in self._unknown_models:
             return error(404, "not_found_error", f"model: {body['model']}")
         try:
             answer = self._answer(body)
             if isinstance(answer, HttpReply):
                 return answer
-            how = answer if isinstance(answer, Streamed) else Streamed(answer)
-            whole = self._issue(how.message, body)
-            assert isinstance(whole.body, dict)
-            return replace(whole, stream=replace(how, message=whole.body)) if body.get("stream") else whole
+            streamed = answer if isinstance(answer, Streamed) else Streamed(answer)
+            reply = self._issue(streamed.message, body)
+            assert isinstance(reply.body, dict)
+            return replace(reply, stream=replace(streamed, message=reply.body)) if body.get("stream") else reply
         except BaseException as fault:
             log.exception("the test's answer function failed")
             self.faults.append(fault)
@@ -259,15 +256,15 @@ class MessagesApi:
         return reply.status, reply.body
 
     def _issue(self, answer: Body, body: Body) -> HttpReply:
-        """A message made whole, and remembered so that it can be known again when it comes back."""
+        """Complete a message, and record it so that it is recognised in later requests."""
         content: list[Block] = copy.deepcopy(answer["content"])
         with self._lock:
             for block in content:
                 self._complete(block)
-            for known in {mark(block) for block in content} - {None}:
-                self._issued.setdefault(str(known), []).append(content)
+            for key in {mark(block) for block in content} - {None}:
+                self._issued.setdefault(str(key), []).append(content)
             message_id = self._new_id("msg_01")
-        whole = {
+        completed = {
             "id": message_id,
             "type": "message",
             "role": "assistant",
@@ -283,10 +280,10 @@ class MessagesApi:
                 **answer.get("usage", {}),
             },
         }
-        return HttpReply(200, whole)
+        return HttpReply(200, completed)
 
     def _complete(self, block: Block) -> None:
-        """Add the id or signature that a block lacks."""
+        """Add a block's id or signature if it is missing."""
         if block["type"] == "tool_use" and "id" not in block:
             block["id"] = self._new_id("toolu_01")
         elif block["type"] == "server_tool_use" and "id" not in block:
@@ -295,23 +292,23 @@ class MessagesApi:
             block["signature"] = self._new_id("signature_01")
 
     def _new_id(self, prefix: str) -> str:
-        """The next id of a kind; the same requests in the same order get the same ids."""
+        """Return the next id with a prefix. The same requests in the same order get the same ids."""
         return f"{prefix}{next(self._numbers[prefix]):022}"
 
 
 def _thread(work: Callable[..., None], *args: Any) -> threading.Thread:
-    """A thread of the server, not yet started."""
+    """Return a thread of the server, not yet started."""
     return threading.Thread(target=work, args=args, name="messages-api", daemon=True)
 
 
 _RESET = struct.pack("ii", 1, 0)
-"""The SO_LINGER of a connection that is to end with an RST when it is closed: linger, for no time at all."""
+"""The value of SO_LINGER that makes close() send an RST: enabled, with a timeout of 0 s."""
 
 
 class _Server(ThreadingHTTPServer):
-    """A thread a connection, each remembered so that stopping can end it."""
+    """An HTTP server with one thread per connection. It tracks both so that it can end them when it stops."""
 
-    request_queue_size = 128  # many clients connect at once; the default of 5 makes some wait a second
+    request_queue_size = 128  # with the default of 5, some of many concurrent clients wait 1 s
     daemon_threads = True
 
     def __init__(self, api: MessagesApi) -> None:
@@ -320,7 +317,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def server_bind(self) -> None:
-        TCPServer.server_bind(self)  # HTTPServer's own looks the host's name up, which can take seconds
+        TCPServer.server_bind(self)  # HTTPServer's looks up the host name, which can take seconds
         self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -331,17 +328,17 @@ class _Server(ThreadingHTTPServer):
 
     def shutdown_request(self, request: Any) -> None:
         if request.getsockopt(SOL_SOCKET, SO_LINGER, len(_RESET)) == _RESET:
-            self.close_request(request)  # shutting it down first would send a FIN, and so end it in order
+            self.close_request(request)  # shutdown() would send a FIN before the RST
         else:
             super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         fault = sys.exception()
-        if fault is not None and not isinstance(fault, ConnectionError):  # a client may go away at any time
+        if fault is not None and not isinstance(fault, ConnectionError):  # clients may disconnect at any time
             self.api.faults.append(fault)
 
     def close_connections(self, patience: float) -> bool:
-        """End all connections. False when a thread would not end in this many seconds."""
+        """End all connections. Return whether all threads ended within `patience` seconds."""
         for _, connection in self.connections:
             try:
                 connection.shutdown(SHUT_RDWR)
@@ -354,15 +351,15 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """HTTP/1.1 with connections that stay open; what to reply is `MessagesApi.respond`'s business."""
+    """Send the replies of `MessagesApi.respond` over persistent HTTP/1.1 connections."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # a response goes out in one piece
+    wbufsize = -1  # buffered: one write per response
     server: _Server
 
     def do_POST(self) -> None:
-        """Read a request, write its reply."""
+        """Read a request and send its reply."""
         headers = {name.lower(): value for name, value in self.headers.items()}
         raw = self.rfile.read(int(headers.get("content-length", 0)))
         reply = self.server.api.respond(self.command, self.path, headers, raw)
@@ -391,7 +388,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def _stream(self, reply: HttpReply, stream: Streamed) -> None:
-        """Send the events one by one, each as a chunk; a stream that breaks off lacks the last chunk."""
+        """Send each event as a chunk. A stream that breaks lacks the final chunk."""
         self.send_response(reply.status)
         headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", **reply.headers}
         for name, value in {**headers, "transfer-encoding": "chunked"}.items():
@@ -406,7 +403,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"0\r\n\r\n")
 
     def do_GET(self) -> None:
-        """Refused like any request that is not for the one path there is."""
+        """Handle a request like a POST: only the batches have endpoints for GET."""
         self.do_POST()
 
     def log_message(self, *args: Any, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""Build requests to the Messages API, and a client of its stand-in."""
+"""Build requests to the Messages API, and a client of its stand-in, for the tests of the stand-in itself."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ KEY = "sk-ant-test"
 
 
 def request(*without: str, **changes: Any) -> Body:
-    """A request that the API takes, changed."""
-    whole = {"model": "claude-sonnet-5-5", "max_tokens": 100, "messages": [user("What is 2 + 3?")], **changes}
-    return {key: value for key, value in whole.items() if key not in without}
+    """Return a valid request, without the keys `without` and with these changes."""
+    body = {"model": "claude-sonnet-5-5", "max_tokens": 100, "messages": [user("What is 2 + 3?")], **changes}
+    return {key: value for key, value in body.items() if key not in without}
 
 
 def user(*content: Any) -> Body:
-    """A user's message: one text, or blocks."""
+    """Return a user message of one text, or of blocks."""
     return {"role": "user", "content": content[0] if isinstance(content[0], str) else list(content)}
 
 
@@ -30,6 +30,9 @@ def assistant(*content: Any) -> Body:
 
 
 def client_of(api: MessagesApi, key: str = KEY) -> AsyncAnthropic:
-    """The real SDK; loading certificates, which plain HTTP does not need, would take a tenth of a second."""
+    """Return a client of the SDK for the stand-in.
+
+    It does not load certificates, which takes 0.1 s and which plain HTTP does not need.
+    """
     plain = anthropic.DefaultAsyncHttpxClient(verify=False)
     return AsyncAnthropic(base_url=api.url, api_key=key, max_retries=0, http_client=plain)

@@ -1,8 +1,8 @@
-"""What Anthropic's Messages API refuses, as pure functions: a request's body in, the first refusal out.
+"""Validate requests as Anthropic's Messages API does: return the first error in a request's body.
 
-A rule is a generator of refusals. A refusal is the message of a 400 `invalid_request_error`; it names a place
-by its index alone, as the API's own messages do. The rules run in order and nothing runs after the first
-refusal, so that each line may rely on what those before it have checked.
+A rule is a generator of error messages. A message is that of a 400 `invalid_request_error`, and names positions by index,
+as the API's messages do. The rules run in order and stop at the first error, so each line may rely on the checks
+before it.
 """
 
 import json
@@ -29,7 +29,7 @@ from tests.support.media_headers import (
 
 Block = dict[str, Any]
 Issued = Mapping[str, Sequence[list[Block]]]
-"""The contents of the messages that a server has issued, by the mark (see `mark`) of each block in them."""
+"""The contents of the messages that a server has issued, by the mark (see `mark`) of each of their blocks."""
 
 REQUIRED: dict[str, type] = {"model": str, "max_tokens": int, "messages": list}
 OPTIONAL = {
@@ -56,7 +56,7 @@ MAX_MARKS = 4
 MIN_THINKING = 1024
 
 SCHEMA_MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"})
-"""Keywords whose value maps names to schemas: the names are not keywords themselves."""
+"""Keywords whose value maps names, which are not keywords, to schemas."""
 SCHEMA_VALUES = frozenset({"const", "default", "enum", "examples"})
 """Keywords whose value is data, not a schema."""
 
@@ -67,9 +67,9 @@ ALLOWED_BLOCKS = {
     "tool_result": {"text", "image", "document", "search_result"},
     "search_result": {"text"},
 }
-"""The types of block that may stand in a message of this role, or in a block of this type.
+"""The types of block allowed in a message of each role, or in a block of each type.
 
-An assistant's message may also hold results of tools that the API itself runs: `web_search_tool_result` etc.
+An assistant message may also contain the results of server tools, such as `web_search_tool_result`.
 """
 
 BLOCK_FIELDS: dict[str, dict[str, type]] = {
@@ -88,18 +88,18 @@ THINKING = ("thinking", "redacted_thinking")
 
 
 def refusal(body: Any, issued: Issued | None = None) -> str | None:
-    """The message of the 400 that the API answers this parsed body with; None when the body is in order."""
+    """Return the message of the 400 with which the API rejects this parsed body; None if the body is valid."""
     return next(_rules(body, issued or {}), None)
 
 
 def mark(block: Block) -> str | None:
-    """What an issued block is known again by: a tool use's id, or the signature (or data) of thinking."""
+    """Return what identifies an issued block: a tool use's id, or the signature or data of thinking."""
     key = MARKS.get(block["type"])
     return None if key is None else block[key]
 
 
 def _rules(body: Any, issued: Issued) -> Iterator[str]:
-    """Every rule, in order."""
+    """Apply all rules in order."""
     yield from _strict_json(body)
     yield from _top_level(body)
     yield from _tools(body.get("tools") or [])
@@ -108,15 +108,15 @@ def _rules(body: Any, issued: Issued) -> Iterator[str]:
     if body.get("system"):
         yield from _content(body["system"], "system", "system")
     yield from _messages(body["messages"])
-    yield from _end(body["messages"][-1], len(body["messages"]) - 1)
+    yield from _final_message(body["messages"][-1], len(body["messages"]) - 1)
     yield from _tool_results(body["messages"])
     yield from _images(body["messages"])
-    yield from _cache_marks(body)
-    yield from _echoes(body["messages"], issued)
+    yield from _cache_control(body)
+    yield from _unchanged_messages(body["messages"], issued)
 
 
 def _strict_json(value: Any) -> Iterator[str]:
-    """No text holds half of a surrogate pair, and no number is NaN or infinite: RFC 8259 has neither."""
+    """Require strings without lone surrogates and finite numbers, as RFC 8259 does."""
     if isinstance(value, str):
         if any("\ud800" <= character <= "\udfff" for character in value):
             yield "The request body is not valid JSON: no low surrogate in string"
@@ -132,7 +132,7 @@ def _strict_json(value: Any) -> Iterator[str]:
 
 
 def _top_level(body: Any) -> Iterator[str]:
-    """The body is an object with the API's own keys, none missing. `temperature` is no longer one."""
+    """Require an object with the API's keys: all required ones, and none that are unknown. `temperature` was removed."""
     if not isinstance(body, dict):
         yield "Input should be a valid dictionary"
     for key in body:
@@ -146,12 +146,12 @@ def _top_level(body: Any) -> Iterator[str]:
 
 
 def _tools(tools: Any) -> Iterator[str]:
-    """A tool has a name of the allowed characters that no other has, and a schema the API takes."""
+    """Require a valid, unique name and a valid input schema of each tool."""
     yield from _objects(tools, "tools")
     names = set()
     for index, tool in enumerate(tools):
         at = f"tools.{index}"
-        if tool.get("type") not in (None, "custom"):  # a tool that the API itself provides
+        if tool.get("type") not in (None, "custom"):  # a server tool
             continue
         yield from _fields(tool, {"name": str, "input_schema": dict}, f"{at}.custom.")
         if not re.fullmatch(TOOL_NAME, tool["name"]):
@@ -159,12 +159,12 @@ def _tools(tools: Any) -> Iterator[str]:
         if tool["name"] in names:
             yield f"{at}.custom.name: Tool names must be unique"
         names.add(tool["name"])
-        if message := _schema_refusal(json.dumps(tool["input_schema"])):
+        if message := _schema_error(json.dumps(tool["input_schema"])):
             yield f"{at}.custom.input_schema{message}"
 
 
 def _tool_choice(choice: Any, tools: list[dict[str, Any]]) -> Iterator[str]:
-    """A choice is made among tools, and one of a tool names one of them."""
+    """Allow `tool_choice` only with tools, and require that a chosen tool is one of them."""
     if choice is None:
         return
     if not tools:
@@ -176,7 +176,7 @@ def _tool_choice(choice: Any, tools: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _thinking(thinking: Any, body: dict[str, Any]) -> Iterator[str]:
-    """A budget of thinking is at least 1,024 tokens, and below `max_tokens`; a forced call leaves no room for it."""
+    """Require a thinking budget of at least 1,024 tokens and below `max_tokens`, and no forced tool use."""
     if thinking is None or thinking.get("type") == "disabled":
         return
     if thinking.get("type") not in ("enabled", "adaptive"):
@@ -192,13 +192,13 @@ def _thinking(thinking: Any, body: dict[str, Any]) -> Iterator[str]:
 
 
 @lru_cache(maxsize=10_000)
-def _schema_refusal(text: str) -> str | None:
-    """The first refusal of an input schema, as JSON text: remembered, for the same tools come every time."""
+def _schema_error(text: str) -> str | None:
+    """Return the first error in an input schema, given as JSON. Cached, because each request repeats the tools."""
     return next(_schema_rules(json.loads(text)), None)
 
 
 def _schema_rules(schema: dict[str, Any]) -> Iterator[str]:
-    """An input schema is of type object, has no alternatives at its top, and is valid JSON Schema 2020-12."""
+    """Require type `object`, no alternatives at the top level, valid JSON Schema 2020-12, and valid property keys."""
     if "type" not in schema:
         yield ".type: Field required"
     if schema["type"] != "object":
@@ -214,7 +214,7 @@ def _schema_rules(schema: dict[str, Any]) -> Iterator[str]:
 
 
 def _property_keys(schema: Any) -> Iterator[str]:
-    """The keys of `properties` at any depth of a schema."""
+    """Yield the keys of `properties` at any depth of a schema."""
     if isinstance(schema, list):
         for item in schema:
             yield from _property_keys(item)
@@ -229,7 +229,7 @@ def _property_keys(schema: Any) -> Iterator[str]:
 
 
 def _messages(messages: Any) -> Iterator[str]:
-    """A conversation begins with the user, and each of its messages has a role and content."""
+    """Require that the first message is the user's, and that each message has a role and content."""
     if not messages:
         yield "messages: at least one message is required"
     yield from _objects(messages, "messages")
@@ -245,8 +245,8 @@ def _messages(messages: Any) -> Iterator[str]:
         yield 'messages.0: first message must use the "user" role'
 
 
-def _end(last: dict[str, Any], index: int) -> Iterator[str]:
-    """A message of the assistant that is to be gone on with ends neither in white space nor in thinking."""
+def _final_message(last: dict[str, Any], index: int) -> Iterator[str]:
+    """Require that an assistant message to be continued ends neither in white space nor in thinking."""
     if last["role"] != "assistant":
         return
     content = last["content"]
@@ -258,7 +258,7 @@ def _end(last: dict[str, Any], index: int) -> Iterator[str]:
 
 
 def _content(content: Any, holder: str, at: str) -> Iterator[str]:
-    """Content is text or a list of blocks, and not empty; only the text of a tool result may be."""
+    """Require text or a list of blocks, neither empty, except for the text of a tool result."""
     if isinstance(content, str):
         if holder != "tool_result":
             yield from _text(content, at)
@@ -271,7 +271,7 @@ def _content(content: Any, holder: str, at: str) -> Iterator[str]:
 
 
 def _block(block: Block, holder: str, at: str) -> Iterator[str]:
-    """A block is of a type that its holder may hold, and whole: audio, for one, may stand nowhere."""
+    """Require a block of a type that `holder` allows, with all of its fields."""
     kind = str(block.get("type"))
     allowed = ALLOWED_BLOCKS[holder]
     if kind not in allowed and not (holder == "assistant" and kind.endswith("_tool_result")):
@@ -292,7 +292,7 @@ def _block(block: Block, holder: str, at: str) -> Iterator[str]:
 
 
 def _text(text: str, at: str) -> Iterator[str]:
-    """Text is not empty and not white space alone."""
+    """Require text that is neither empty nor only white space."""
     if not text:
         yield f"{at}: text content blocks must be non-empty"
     if not text.strip():
@@ -300,7 +300,7 @@ def _text(text: str, at: str) -> Iterator[str]:
 
 
 def _image(source: dict[str, Any], at: str) -> Iterator[str]:
-    """An image is an address, a file's id, or base64 of one of four media types, which the bytes bear out."""
+    """Require a URL, a file id, or base64 of an image of the declared type and of an allowed size."""
     if not (yield from _is_base64(source, at)):
         return
     if source["media_type"] not in IMAGE_TYPES:
@@ -310,21 +310,21 @@ def _image(source: dict[str, Any], at: str) -> Iterator[str]:
     data = decoded(source["data"])
     if not data:
         yield f"{at}.base64.data: invalid base64 data"
-    found = image_type(data)
-    pixels = sides(data, found)
-    if not found or not pixels or 0 in pixels:
+    actual_type = image_type(data)
+    pixels = sides(data, actual_type)
+    if not actual_type or not pixels or 0 in pixels:
         yield f"{at}.base64.data: Could not process image"
-    if found != source["media_type"]:
+    if actual_type != source["media_type"]:
         yield (
             f"{at}.base64: The image was specified using the {source['media_type']} media type, but the image appears"
-            f" to be a {found} image"
+            f" to be a {actual_type} image"
         )
     if max(pixels or (0,)) > MAX_PIXELS:
         yield f"{at}.base64.data: At least one of the image dimensions exceed max allowed size: {MAX_PIXELS} pixels"
 
 
 def _document(source: dict[str, Any], at: str) -> Iterator[str]:
-    """A document is an address, a file's id, text, content blocks, or base64 of a PDF."""
+    """Require a URL, a file id, text, content blocks, or base64 of a PDF."""
     kind = source.get("type")
     if kind == "text":
         yield from _fields(source, {"media_type": str, "data": str}, f"{at}.text.")
@@ -342,7 +342,7 @@ def _document(source: dict[str, Any], at: str) -> Iterator[str]:
 
 
 def _is_base64(source: dict[str, Any], at: str) -> Generator[str, None, bool]:
-    """A source is base64, an address or a file's id; of the others the server knows more than these rules."""
+    """Require a source of type `base64`, `url` or `file`; return whether it is `base64`."""
     kind = source.get("type")
     if kind not in ("base64", "url", "file"):
         yield f"{at}: Input tag found using 'type' does not match any of the expected tags: base64, file, url"
@@ -354,11 +354,11 @@ def _is_base64(source: dict[str, Any], at: str) -> Generator[str, None, bool]:
 
 
 def _images(messages: list[dict[str, Any]]) -> Iterator[str]:
-    """A request has at most 100 images and documents, and smaller ones where they are many."""
-    found = [block for message in messages for block in _media(_blocks(message))]
-    if len(found) > MAX_IMAGES:
-        yield f"messages: too many images and documents: {len(found)} + 0 > {MAX_IMAGES}"
-    images = [block["source"] for block in found if block["type"] == "image"]
+    """Require at most 100 images and documents, and smaller images if there are more than 20."""
+    media = [block for message in messages for block in _media(_blocks(message))]
+    if len(media) > MAX_IMAGES:
+        yield f"messages: too many images and documents: {len(media)} + 0 > {MAX_IMAGES}"
+    images = [block["source"] for block in media if block["type"] == "image"]
     if len(images) > MANY_IMAGES:
         for source in images:
             data = decoded(source.get("data", ""))
@@ -370,7 +370,7 @@ def _images(messages: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _media(blocks: list[Block]) -> Iterator[Block]:
-    """All images and documents among blocks, those in tool results and documents too."""
+    """Yield the images and documents among blocks, including those in tool results and documents."""
     for block in blocks:
         if block["type"] in ("image", "document"):
             yield block
@@ -380,64 +380,64 @@ def _media(blocks: list[Block]) -> Iterator[Block]:
             yield from _media(_blocks(block["source"]))
 
 
-def _cache_marks(body: dict[str, Any]) -> Iterator[str]:
-    """At most four marks ask for caching, the request's own counted; none for an hour after one for five minutes."""
+def _cache_control(body: dict[str, Any]) -> Iterator[str]:
+    """Require at most four `cache_control` marks, including the request's own, and none of 1 h after one of 5 min."""
     parts = [body.get("tools"), body.get("system"), body["messages"]]
-    marks = [found for part in parts for found in _marks_in(part)]
+    controls = [control for part in parts for control in _cache_marks(part)]
     top = body.get("cache_control")
-    count = len(marks) + bool(top)
+    count = len(controls) + bool(top)
     if count > MAX_MARKS:
         yield f"A maximum of 4 blocks with cache_control may be provided. Found {count}."
-    lives = [found.get("ttl", "5m") for found in marks]
-    if "1h" in lives[lives.index("5m") :] if "5m" in lives else False:
+    ttls = [control.get("ttl", "5m") for control in controls]
+    if "1h" in ttls[ttls.index("5m") :] if "5m" in ttls else False:
         yield (
             "cache_control.ttl: a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block."
             " Note that blocks are processed in the following order: tools, system, messages."
         )
 
 
-def _marks_in(value: Any) -> Iterator[dict[str, Any]]:
-    """The values of all `cache_control` of blocks, in order. A tool's input and schema are data."""
+def _cache_marks(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield the `cache_control` of each block, in order. Skip inputs and input schemas, which are data."""
     if isinstance(value, list):
         for item in value:
-            yield from _marks_in(item)
+            yield from _cache_marks(item)
     elif isinstance(value, dict):
         for key, item in value.items():
             if key not in ("input", "input_schema", "cache_control"):
-                yield from _marks_in(item)
+                yield from _cache_marks(item)
         if value.get("cache_control"):
             yield value["cache_control"]
 
 
 def _tool_results(messages: list[dict[str, Any]]) -> Iterator[str]:
-    """A tool use has an id of its own and one result, first in the next message; no result is left over."""
-    unanswered = "`tool_use` ids were found without `tool_result` blocks immediately after"
-    seen: set[str] = set()
-    asked: list[str] = []  # by the message before this one
+    """Require a unique id of each tool use, and its one result at the start of the next message."""
+    missing_result = "`tool_use` ids were found without `tool_result` blocks immediately after"
+    used_ids: set[str] = set()
+    pending: list[str] = []  # in the previous message
     for index, message in enumerate(messages):
         blocks = _blocks(message)
         results = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
-        if not set(asked) <= set(results):
-            yield f"messages.{index - 1}: {unanswered}"
+        if not set(pending) <= set(results):
+            yield f"messages.{index - 1}: {missing_result}"
         for place, block in enumerate(blocks):
             at = f"messages.{index}.content.{place}"
             if block["type"] == "tool_result":
-                if block["tool_use_id"] not in asked:
+                if block["tool_use_id"] not in pending:
                     yield f"{at}: unexpected `tool_use_id` found in `tool_result` blocks"
-                asked.remove(block["tool_use_id"])
+                pending.remove(block["tool_use_id"])
                 if any(before["type"] != "tool_result" for before in blocks[:place]):
                     yield f"{at}: `tool_result` blocks must come first in a message"
             if block["type"] == "tool_use":
-                if block["id"] in seen:
+                if block["id"] in used_ids:
                     yield f"{at}: `tool_use` ids must be unique"
-                seen.add(block["id"])
-        asked = [block["id"] for block in blocks if block["type"] == "tool_use"]
-    if asked:
-        yield f"messages.{len(messages) - 1}: {unanswered}"
+                used_ids.add(block["id"])
+        pending = [block["id"] for block in blocks if block["type"] == "tool_use"]
+    if pending:
+        yield f"messages.{len(messages) - 1}: {missing_result}"
 
 
-def _echoes(messages: list[dict[str, Any]], issued: Issued) -> Iterator[str]:
-    """A message that the server issued comes back as it was, and thinking comes from nowhere else."""
+def _unchanged_messages(messages: list[dict[str, Any]], issued: Issued) -> Iterator[str]:
+    """Require that issued messages are returned unchanged, and that all thinking was issued by the server."""
     for index, message in enumerate(messages):
         blocks = _blocks(message)
         for place, block in enumerate(blocks):
@@ -455,41 +455,42 @@ def _echoes(messages: list[dict[str, Any]], issued: Issued) -> Iterator[str]:
 
 
 def _first_difference(echo: list[Block], original: list[Block]) -> tuple[int, str] | None:
-    """The index at which two contents differ, and the type of the block that was there; None when equal.
+    """Return the index of the first difference and the type of the original block there; None if there is none.
 
-    Blank text, which the API issues and does not take back, is left out of the original; white space may be left out
-    of its end.
+    Blank text blocks, which the API issues but does not accept, are removed from the original. Trailing white space of
+    its last block may be missing.
     """
-    kept = [block for block in original if block["type"] != "text" or block["text"].strip()]
-    for index, (new, old) in enumerate(zip_longest(echo, kept)):
-        if _bare(new) != _bare(old) and not (index == len(kept) - 1 and _bare(new) == _bare(_stripped(old))):
+    expected = [block for block in original if block["type"] != "text" or block["text"].strip()]
+    for index, (new, old) in enumerate(zip_longest(echo, expected)):
+        is_last = index == len(expected) - 1
+        if _comparable(new) != _comparable(old) and not (is_last and _comparable(new) == _comparable(_rstripped(old))):
             return index, (old or new)["type"]
     return None
 
 
-def _bare(block: Block | None) -> str:
-    """A block as text to compare by, without what a client may add to one that it sends back."""
-    kept = {
+def _comparable(block: Block | None) -> str:
+    """Return a block as JSON for comparison, without the fields that a client may add."""
+    fields = {
         key: value
         for key, value in (block or {}).items()
         if key != "cache_control" and not (key in ("citations", "toolset_name") and value is None)
     }
-    # A client that repairs text sends U+FFFD for half of a surrogate pair, which it could not send back.
-    return re.sub(r"(?i)\\ud[89a-f][0-9a-f]{2}", r"\\ufffd", json.dumps(kept, sort_keys=True))
+    # A client may replace a lone surrogate, which is not valid JSON, by U+FFFD.
+    return re.sub(r"(?i)\\ud[89a-f][0-9a-f]{2}", r"\\ufffd", json.dumps(fields, sort_keys=True))
 
 
-def _stripped(block: Block | None) -> Block | None:
-    """A block whose text does not end in white space."""
+def _rstripped(block: Block | None) -> Block | None:
+    """Return a block without trailing white space in its text."""
     return {**block, "text": block["text"].rstrip()} if block and block["type"] == "text" else block
 
 
 def _blocks(message: dict[str, Any]) -> list[Block]:
-    """A message's blocks, or those of a tool result; none when its content is plain text."""
+    """Return the blocks of a message or tool result; none if its content is a string."""
     return message["content"] if isinstance(message.get("content"), list) else []
 
 
 def _objects(items: Any, at: str) -> Iterator[str]:
-    """This is a list of objects."""
+    """Require a list of objects."""
     if not isinstance(items, list):
         yield f"{at}: Input should be a valid list"
     for index, item in enumerate(items):
@@ -498,7 +499,7 @@ def _objects(items: Any, at: str) -> Iterator[str]:
 
 
 def _fields(value: dict[str, Any], fields: Mapping[str, type], prefix: str) -> Iterator[str]:
-    """An object has these fields, of these types."""
+    """Require these fields, of these types."""
     names = {str: "string", int: "integer", dict: "dictionary", list: "list"}
     for key, kind in fields.items():
         if key not in value:

@@ -1,7 +1,7 @@
-"""A message of the Messages API as a stream of events, in the form that goes over the wire (server-sent events).
+"""Encode a message of the Messages API as a stream of server-sent events.
 
-The order is the API's own: `message_start`, then for each block `content_block_start`, its deltas and
-`content_block_stop`, with a `ping` between, then `message_delta` and `message_stop`.
+The order is the API's: `message_start`; for each block `content_block_start`, its deltas and `content_block_stop`;
+`message_delta`; and `message_stop`. A `ping` follows the start of the first block.
 """
 
 import json
@@ -12,16 +12,17 @@ from typing import Any
 Body = dict[str, Any]
 
 _PIECE = 7
-"""Characters of a text that come with one delta."""
+"""Characters of text per delta."""
 
-_SIGNED = {"thinking": ("thinking", "thinking_delta"), "text": ("text", "text_delta")}
+_TEXT_DELTAS = {"thinking": ("thinking", "thinking_delta"), "text": ("text", "text_delta")}
 
 
 @dataclass(frozen=True)
 class Streamed:
-    """An answer that is only streamed, and how: after so many deltas (`after`) `wait` is called, once.
+    """An answer with its streaming behaviour. After `after` deltas, `wait` is called once.
 
-    Then the rest comes; or in its place an `error` of this type, or the connection is closed when `breaks`.
+    The rest of the stream follows, unless `error` is the type of an error to send instead, or `breaks` closes the
+    connection.
     """
 
     message: Body
@@ -32,13 +33,13 @@ class Streamed:
 
 
 def events(message: Body) -> Iterator[Body]:
-    """Take a whole message apart into events."""
+    """Yield the events of a complete message."""
     usage = message["usage"]
     start = {**message, "content": [], "stop_reason": None, "stop_sequence": None}
     yield {"type": "message_start", "message": {**start, "usage": {**usage, "output_tokens": 1}}}
     for index, block in enumerate(message["content"]):
-        begun, deltas = _apart(block)
-        yield {"type": "content_block_start", "index": index, "content_block": begun}
+        initial, deltas = _split(block)
+        yield {"type": "content_block_start", "index": index, "content_block": initial}
         if not index:
             yield {"type": "ping"}
         for delta in deltas:
@@ -50,12 +51,12 @@ def events(message: Body) -> Iterator[Body]:
 
 
 def wire(event: Body) -> bytes:
-    """An event as it is sent."""
+    """Encode an event as a server-sent event."""
     return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
 
 
 def chunks(answer: Streamed) -> Iterator[bytes]:
-    """The stream of an answer, event by event, and what is to become of it on the way."""
+    """Yield the encoded events of an answer, up to its error or break."""
     deltas = 0
     for event in events(answer.message):
         is_delta = event["type"] == "content_block_delta"
@@ -70,25 +71,25 @@ def chunks(answer: Streamed) -> Iterator[bytes]:
         yield wire(event)
 
 
-def _apart(block: Body) -> tuple[Body, list[Body]]:
-    """A block as it begins, and the deltas that make it whole."""
+def _split(block: Body) -> tuple[Body, list[Body]]:
+    """Split a block into its initial value and its deltas."""
     kind = block["type"]
     if kind in ("tool_use", "server_tool_use"):
         text = json.dumps(block["input"]) if block["input"] else ""
-        pieces = ["", *_pieces(text)]  # the API begins with an empty one
+        pieces = ["", *_pieces(text)]  # the API sends an empty delta first
         return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
-    if kind not in _SIGNED:
+    if kind not in _TEXT_DELTAS:
         return block, []
-    key, delta = _SIGNED[kind]
+    key, delta = _TEXT_DELTAS[kind]
     deltas: list[Body] = [{"type": delta, key: piece} for piece in _pieces(block[key])]
-    begun = {**block, key: ""}
+    initial = {**block, key: ""}
     if "signature" in block:
         deltas.append({"type": "signature_delta", "signature": block["signature"]})
-        begun["signature"] = ""
+        initial["signature"] = ""
     if block.get("citations"):
         deltas = [{"type": "citations_delta", "citation": one} for one in block["citations"]] + deltas
-        begun["citations"] = []
-    return begun, deltas
+        initial["citations"] = []
+    return initial, deltas
 
 
 def _pieces(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""A prompts file whose ids look like patterns."""
+"""A prompts file with ids that are also glob patterns, for tests of `--filter`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ IDS = ("a1", "a[1]", "b*", "b-x", "c?", "cd", "d[!x]", "dy", "e,f", "e", "[", "t
 
 @pytest.fixture
 def prompts(tmp_path: Path) -> Path:
-    """Queries whose ids look like patterns; two of them have tags that do."""
+    """Write a query for each id in `IDS`. Two of them have tags with brackets."""
     queries = [script(id=name, tags=[f"t[{name}]"] if name.startswith("tagged") else []) for name in IDS]
     return write_jsonl(tmp_path / "p.jsonl", *queries)

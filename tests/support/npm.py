@@ -1,4 +1,4 @@
-"""Real servers from npm: installed once a machine, kept in `.cache/npm`."""
+"""Published servers from npm, installed once per machine in `.cache/npm`."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ _INSTALL_SECONDS = 300.0
 
 
 def missing() -> list[str]:
-    """Name the commands that npm servers need and this machine has not."""
+    """Return the commands that npm servers need and that this machine lacks."""
     return [command for command in ("node", "npm") if not shutil.which(command)]
 
 
 def node_modules(folder: Path = CACHE, packages: Sequence[str] = PACKAGES) -> Path:
-    """Install packages into a folder, unless they are there; give the folder that they are in.
+    """Install packages in a folder unless they are there; return the path of `node_modules`.
 
-    Test runs at the same time wait for each other. An install that was cut short is done again.
+    Concurrent test runs wait for each other. An interrupted install is repeated.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    done = folder / "installed.txt"
-    wanted = "\n".join(packages)
+    marker = folder / "installed.txt"
+    expected = "\n".join(packages)
     with (folder / "lock").open("w") as lock:
         if sys.platform == "win32":
             raise NotImplementedError
-        fcntl.flock(lock, fcntl.LOCK_EX)  # given back when the file is closed, or its process ends
-        if not (done.is_file() and done.read_text() == wanted):
-            done.unlink(missing_ok=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed
+        if not (marker.is_file() and marker.read_text() == expected):
+            marker.unlink(missing_ok=True)
             _install(folder, packages)
-            done.write_text(wanted)
+            marker.write_text(expected)
     return folder / "node_modules"
 
 
@@ -61,9 +61,9 @@ def _install(folder: Path, packages: Sequence[str]) -> None:
 
 @contextmanager
 def everything_over_http(transport: str, log: Path) -> Iterator[int]:
-    """Start server-everything with a network transport, give its port, and end it by its id."""
+    """Run server-everything with a network transport; yield its port."""
     script = node_modules() / "@modelcontextprotocol" / "server-everything" / "dist" / "index.js"
-    for _ in range(5):  # a free port may be taken by the time that the server asks for it
+    for _ in range(5):  # another process may take the port before the server binds it
         port = free_port()
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -78,4 +78,4 @@ def everything_over_http(transport: str, log: Path) -> Iterator[int]:
                 return
         finally:
             end(process)
-    raise RuntimeError(f"server-everything does not start:\n{log.read_text()}")
+    raise RuntimeError(f"server-everything did not start:\n{log.read_text()}")

@@ -1,4 +1,4 @@
-"""Runs the server of `tests/servers/oauth.py`, and is the browser of a login."""
+"""Run the server `tests/servers/oauth.py`, and provide the browser for logins."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ SECRET = "s3cret-of-robot"
 """The secret of the client `robot`."""
 
 BROWSER = shlex.join([sys.executable, "-c", "import sys, urllib.request as r; r.urlopen(sys.argv[1])", "%s"])
-"""A browser that goes where it is sent to, for the variable of that name."""
+"""A value for the variable `BROWSER`: a command that requests the URL and follows redirects."""
 
 
 @dataclass(frozen=True)
 class Guarded:
-    """A server that runs, its folder, and the environment of commands that keep their tokens there."""
+    """A running server, its folder, and the environment of commands that store their tokens there."""
 
     port: int
     path: str
@@ -33,17 +33,17 @@ class Guarded:
 
     @property
     def url(self) -> str:
-        """Where the server is."""
+        """The URL of the MCP endpoint."""
         return f"http://127.0.0.1:{self.port}{self.path}"
 
     @property
     def store(self) -> Path:
-        """The folder of the tokens."""
+        """The folder of the stored tokens."""
         return self.folder / "store" / "tokens"
 
     @property
     def env(self) -> dict[str, str]:
-        """What commands are to have in their environment: a store of their own, and a browser."""
+        """The environment variables of commands: a token store, a browser, and no keyring."""
         return {
             "MCPRUN_TOKEN_STORE": str(self.store),
             "BROWSER": BROWSER,
@@ -52,38 +52,38 @@ class Guarded:
 
     @property
     def robot(self) -> dict[str, str]:
-        """The same, with the secret of the client `robot`."""
+        """`env` with the secret of the client `robot`."""
         return {**self.env, "MCPRUN_OAUTH_CLIENT_SECRET": SECRET}
 
     @property
     def log(self) -> list[dict[str, Any]]:
-        """What was asked of the server so far."""
+        """The server's log: one entry per request."""
         file = self.folder / "log.jsonl"
         return read_jsonl(file) if file.exists() else []
 
     def asked(self, name: str) -> list[dict[str, Any]]:
-        """Return the requests to one endpoint of the authorization server."""
+        """Return the logged requests to one endpoint of the authorization server."""
         return [line for line in self.log if line.get("path", "").endswith(f"/{name}")]
 
     def revoke(self, what: str) -> None:
-        """Make the server forget the access tokens (`access`), or the refresh tokens as well (`all`)."""
+        """Revoke the access tokens (`access`), or the refresh tokens as well (`all`)."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/revoke/{what}", b""):
             pass
 
     @property
     def stored(self) -> list[dict[str, Any]]:
-        """Return the stored tokens."""
+        """The contents of the stored token files."""
         return [json.loads(file.read_bytes()) for file in sorted(self.store.glob("*.json"))]
 
 
 def encode_config(folder: Path, switches: Mapping[str, Any]) -> bytes:
-    """Encode the server's configuration: these switches, and a log in the folder."""
+    """Encode the server's configuration: these switches, and the path of its log."""
     return json.dumps({"log": str(folder / "log.jsonl"), "secrets": {"robot": SECRET}, **switches}).encode()
 
 
 @contextmanager
 def guarded(folder: Path, switches: Mapping[str, Any]) -> Iterator[Guarded]:
-    """Run a server with these switches, which tells in the folder what it was asked."""
+    """Run a server with these switches, which logs its requests in the folder."""
     with subprocess.Popen(
         [sys.executable, SERVERS / "oauth.py", encode_config(folder, switches)],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=clean_environment(),
@@ -98,7 +98,7 @@ def guarded(folder: Path, switches: Mapping[str, Any]) -> Iterator[Guarded]:
 
 
 def at(port: int, folder: Path, switches: Mapping[str, Any]) -> Guarded:
-    """Describe the server with these switches at a port."""
+    """Return the server with these switches on this port."""
     return Guarded(port, "/sse" if switches.get("transport") == "sse" else "/mcp", folder)
 
 

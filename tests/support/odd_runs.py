@@ -1,4 +1,4 @@
-"""A run whose values are nested too deeply or hold numbers that nothing can convert."""
+"""Write runs with deeply nested values, for tests that a query that cannot be rendered does not affect the others."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ import pytest
 from tests.support.runs import call, failed, transcript, write_run
 
 READABLE = 700 if sys.version_info < (3, 12) else 980
-"""Levels of nesting that are read, and that recursive functions do not reach: since 3.12, C code has its own limit."""
+"""Levels of nesting that the JSON parser reads, but that exceed the limit of recursive Python functions.
+
+Since Python 3.12, the recursion limit does not apply to C code.
+"""
 
 
 def nested(levels: int) -> Any:
-    """Make a list in a list, so many levels deep."""
+    """Return a list nested this many levels deep."""
     value: Any = []
     for _ in range(levels):
         value = [value]
@@ -24,7 +27,7 @@ def nested(levels: int) -> Any:
 
 @pytest.fixture
 def odd(tmp_path: Path) -> Path:
-    """Write two runs that differ in queries which can be read, and not be rendered or compared."""
+    """Write two runs, `base` and `head`, that differ in queries that can be read but not rendered or compared."""
     for name, leaf in (("base", 1), ("head", 2)):
         deep = nested(READABLE)
         write_run(

@@ -1,4 +1,4 @@
-"""Pictures and documents as base64: a header of each type, with any size of picture and of file."""
+"""Build images and documents as base64: a valid header of each type, with given dimensions and file size."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import struct
 
 
 def encoded(data: bytes, size: int = 0) -> str:
-    """Data as base64, filled up to `size` bytes."""
+    """Encode data as base64, padded with zeros to `size` bytes."""
     return base64.b64encode(data.ljust(size, b"\0")).decode()
 
 
@@ -17,7 +17,7 @@ def png(width: int = 1, height: int = 1, *, size: int = 0) -> str:
 
 
 def jpeg(width: int = 1, height: int = 1, *, size: int = 0, exif: int = 8) -> str:
-    """A JPEG whose frame stands behind so many bytes of EXIF data."""
+    """Return a JPEG whose frame header follows `exif` bytes of EXIF data."""
     application = b"\xff\xe1" + struct.pack(">H", exif + 2) + b"e" * exif
     frame = b"\xff\xc0" + struct.pack(">HBHHB", 17, 8, height, width, 3) + b"\x01\x22\0\x02\x11\x01\x03\x11\x01"
     return encoded(b"\xff\xd8" + application + frame, size)
@@ -28,7 +28,7 @@ def gif(width: int = 1, height: int = 1, *, size: int = 0) -> str:
 
 
 def webp(width: int = 1, height: int = 1, *, size: int = 0) -> str:
-    """An extended WebP, whose header tells the size of its canvas."""
+    """Return an extended WebP (VP8X), whose header contains the canvas size."""
     sides = b"".join((side - 1).to_bytes(3, "little") for side in (width, height))
     return encoded(b"RIFF\x16\0\0\0WEBPVP8X" + struct.pack("<I", 10) + b"\0\0\0\0" + sides, size)
 

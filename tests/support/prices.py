@@ -1,4 +1,4 @@
-"""Prices of a model, for tests of budgets."""
+"""Compute the price of tokens, for tests of budgets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SONNET = "claude-sonnet-5-5"
 
 
 def priced(model: str = SONNET, **tokens: int) -> float:
-    """Give what so many tokens cost."""
+    """Return the price in USD of these tokens, by kind."""
     cost = price(model, Usage(**tokens))
     assert cost is not None
     return cost

@@ -1,4 +1,4 @@
-"""Fixtures for tests that start processes: the fork server, and no process left behind."""
+"""Fixtures for tests that start processes: the fork server, and a check that no process is left behind."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.support.forks import Forks
 
 _PR_SET_CHILD_SUBREAPER = 36
 _GRACE_SECONDS = 10.0
-"""How long a process that is shutting down may take to end after its test."""
+"""Seconds that a process may take to shut down after its test."""
 
 
 def adopt_orphans() -> None:
-    """Make this process the parent of descendants whose parent ends, daemons included (Linux: prctl(2))."""
+    """Make this process the parent of orphaned descendants, daemons included (Linux: prctl(2))."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
@@ -41,7 +41,7 @@ def children() -> dict[int, str]:
 
 
 def wait_for_exit(pids: Iterable[int], timeout: float) -> None:
-    """Wait until one of these processes has ended, at most `timeout` seconds. Polling would use up a core."""
+    """Wait at most `timeout` seconds until one of these processes has ended, without polling."""
     if sys.platform != "linux":
         raise NotImplementedError
     with ExitStack() as stack:
@@ -56,7 +56,7 @@ def wait_for_exit(pids: Iterable[int], timeout: float) -> None:
 
 @pytest.fixture(autouse=True)
 def no_process_is_left() -> Iterator[None]:
-    """Fail a test that leaves a process behind, its own or one that its servers started."""
+    """Fail a test that leaves a process behind, including processes started by its servers."""
     before = children()
     yield
     bounded.close()
@@ -70,7 +70,7 @@ def no_process_is_left() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def mcprun() -> Iterator[Forks]:
-    """Run commands in forks of one process, without the cost of imports."""
+    """Start the process whose forks run the commands of this session."""
     with Forks() as forks:
         forks.share()
         yield forks

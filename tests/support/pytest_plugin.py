@@ -1,4 +1,4 @@
-"""Shared by tests of pytest_plugin."""
+"""Run pytest with mcprun's plugin on a suite in a temporary folder."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ server.run()
 
 
 class Suite:
-    """A folder with tests, and pytest run in it as its users do."""
+    """A folder with tests, and methods that run pytest in it."""
 
     def __init__(self, pytester: pytest.Pytester, forks: Forks) -> None:
         self.path = pytester.path
@@ -45,48 +45,48 @@ class Suite:
         self._forks = forks
 
     def run(self, *args: str, env: dict[str, str] | None = None, folder: str = ".") -> pytest.RunResult:
-        """Run pytest in a process of its own, which has imported what others import late; any warning is an error."""
+        """Run pytest in a fork of a process that has imported everything, with warnings as errors."""
         late = ("-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning")
-        # pytest's own look at unraisable exceptions collects garbage ten times, of all that was imported.
+        # The plugin unraisableexception runs the garbage collector several times, over all imported modules.
         flags = (*QUICK, *late, "-p", "no:unraisableexception")
         code, stdout, stderr = self._forks.pytest(*flags, *args, cwd=self.path / folder, env=env)
         assert "Exception ignored" not in stderr
         return pytest.RunResult(code, stdout.splitlines(), stderr.splitlines(), duration=0)
 
     def run_anew(self, *args: str) -> pytest.RunResult:
-        """Run pytest in a process that has imported nothing yet."""
+        """Run pytest in a new Python process, without preloaded modules."""
         return self._pytester.runpytest_subprocess(*QUICK, *args, timeout=120)
 
     def write(self, name: str, text: str) -> Path:
-        """Write a file."""
+        """Write a file in the folder; return its path."""
         file = self.path / name
         file.write_text(text, encoding="utf-8")
         return file
 
     def prompts(self, *queries: Any) -> Path:
-        """Write a prompts file."""
+        """Write these queries as `prompts.jsonl`; return its path."""
         return write_jsonl(self.path / "prompts.jsonl", *queries)
 
     @property
     def runs(self) -> list[Path]:
-        """The runs that are there, in the order of their names."""
+        """The run directories, sorted by name."""
         return sorted(path.parent for path in self.path.glob("outputs/2*/run.json"))
 
     @property
     def ran(self) -> list[str]:
-        """The ids of all queries that were run."""
+        """The ids of the queries in all runs."""
         return [one["id"] for run in self.runs for one in read_jsonl(run / "transcripts.jsonl")]
 
     @property
     def record(self) -> dict[str, Any]:
-        """The `run.json` of the only run."""
+        """The parsed `run.json` of the only run."""
         (run,) = self.runs
         return dict(json.loads((run / "run.json").read_bytes()))
 
 
 @pytest.fixture
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, mcprun: Forks) -> Suite:
-    """A folder that holds the quickstart and a bare server, and an environment that holds nothing of ours."""
+    """Return a suite with the quickstart and the server `raw.py`, in an environment without API keys and settings."""
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "MCPRUN_MODEL", "PYTEST_ADDOPTS", "VIRTUAL_ENV"):
         monkeypatch.delenv(name, raising=False)
     for file in (QUICKSTART[0], RAW):

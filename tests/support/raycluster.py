@@ -1,6 +1,7 @@
-"""A Ray cluster of this machine for a whole test module, since one is slow to start: run it, and it prints its address.
+"""Run a local Ray cluster, which one test module shares because it is slow to start.
 
-It ends when its stdin does. Whoever joins it gives `ENVIRONMENT` along.
+`python -m tests.support.raycluster` prints the cluster's address, and ends when its stdin is closed. Processes that
+connect to it need the variables in `ENVIRONMENT`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
 
 @contextmanager
 def cluster() -> Iterator[str]:
-    """Run one with two CPUs; give its address."""
+    """Run a cluster with two CPUs; yield its address."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.support.raycluster"],
         cwd=ROOT, env=clean_environment() | ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -34,11 +35,11 @@ def cluster() -> Iterator[str]:
 
 
 def main() -> None:
-    """Run the cluster."""
+    """Start the cluster, print its address, and shut it down when stdin is closed."""
     import ray
 
-    store = 100 * 1024 * 1024
-    ray.init("local", num_cpus=2, include_dashboard=False, object_store_memory=store)
+    store_bytes = 100 * 1024 * 1024
+    ray.init("local", num_cpus=2, include_dashboard=False, object_store_memory=store_bytes)
     print(ray.get_runtime_context().gcs_address, file=os.fdopen(os.dup(1), "w"), flush=True)
     sys.stdin.read()
     ray.shutdown()

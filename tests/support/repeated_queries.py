@@ -1,4 +1,4 @@
-"""Build runs of repeated queries and compare them."""
+"""Write files of transcripts that repeat one query, and compare two of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.transcripts import transcript
 
 
 def run(folder: Path, name: str, *repeats: dict[str, Any]) -> Path:
-    """Write repeats of the query `q` as a file of transcripts."""
+    """Write a file with the transcripts of the repeats of the query `q`; return its path."""
     lines = ({"schema": 1, **transcript(repeat=number), **more} for number, more in enumerate(repeats, 1))
     return write_jsonl(
         folder / name, *({key: line[key] for key in ("schema", "id", "repeat", *line)} for line in lines)
@@ -21,7 +21,7 @@ def run(folder: Path, name: str, *repeats: dict[str, Any]) -> Path:
 
 
 def compared(base: Path, head: Path, *aspects: str) -> tuple[list[QueryDiff], RunDiff]:
-    """Compare two files of transcripts."""
+    """Compare two files of transcripts; return the differences of each query, and the comparison."""
     with open_transcripts(str(base)) as before, open_transcripts(str(head)) as after:
         options = CompareOptions(frozenset(aspects) or DEFAULT_ASPECTS)
         comparison = RunDiff(options, repeated=repeated(before, after))

@@ -1,4 +1,4 @@
-"""Interrupt a run, resume it and compare the result with an uninterrupted one."""
+"""Compare a resumed run with the uninterrupted run of the same queries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.forks import Forks
 
 
 def some_queries() -> list[dict[str, Any]]:
-    """Twelve queries of every verdict but `skipped`, some with several turns."""
+    """Return twelve queries that pass, fail or end in an error, some with several turns."""
     queries = [script(("ok", {"n": n}), ("plain", {"n": n}), text=f"é{n}") | {"id": f"q{n}"} for n in range(10)]
     queries[3]["expect"] = {"text": {"contains": "no"}}
     queries[7]["script"] = [{"calls": [{"tool": "ok"}]}, {"calls": [{"tool": "sorry"}]}, {"text": "done"}]
@@ -23,13 +23,13 @@ def some_queries() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def prompts(tmp_path: Path) -> Path:
-    """The prompts file of twelve queries."""
+    """Write the prompts file of the twelve queries."""
     return write_jsonl(tmp_path / "p.jsonl", *some_queries())
 
 
 @pytest.fixture
 def whole(mcprun: Forks, tmp_path: Path, prompts: Path) -> Result:
-    """The run that nobody touches."""
+    """Run the queries without an interruption."""
     done = mcprun.run("batch", "p.jsonl", RAW, "--out", "whole", cwd=tmp_path)
     assert done.code == 1
     assert done.record["counts"] | {"usage": 0} == {
@@ -39,9 +39,9 @@ def whole(mcprun: Forks, tmp_path: Path, prompts: Path) -> Result:
 
 
 def same(resumed: Result, whole: Result, kills: int = 0) -> None:
-    """Hold a run against the one that nobody touched.
+    """Assert that a resumed run equals the uninterrupted one.
 
-    A kill may come between a transcript and the line of the trace that tells of it: the transcript is what counts.
+    The trace may lack the `query_end` of one query per kill, because its transcript is written first.
     """
     assert resumed.code == whole.code
     assert resumed.bytes == whole.bytes
@@ -53,6 +53,6 @@ def same(resumed: Result, whole: Result, kills: int = 0) -> None:
 
 
 def resumed_part(done: Result) -> list[dict[str, Any]]:
-    """Give the trace since the last start."""
+    """Return the events of the trace since the last `run_start`."""
     starts = [number for number, event in enumerate(done.trace) if event["event"] == "run_start"]
     return done.trace[starts[-1] :]

@@ -1,4 +1,4 @@
-"""Writes run directories without running anything: any number of queries, with any text in them, and a trace."""
+"""Build transcripts and traces, and write run directories, without running queries."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ JsonObject = dict[str, Any]
 
 
 def call(tool: str, *content: JsonObject | str, turn: int = 0, **more: Any) -> Call:
-    """Make a call; text stands for its content block."""
+    """Return a call. A string in `content` becomes a text block."""
     blocks = [{"type": "text", "text": item} if isinstance(item, str) else item for item in content]
     return Call(turn=turn, tool=tool, **{"input": {}, "is_error": False, "content": blocks, **more})
 
 
 def transcript(name: str, *calls: Call, text: str = "Done.", prompt: str = "Do it.", **more: Any) -> Transcript:
-    """Make a transcript whose calls are made in its first turn (if there are any), and which says something then."""
+    """Return a transcript with these calls, if any, in its first turn, and a final turn with `text`."""
     uses = [
         {"type": "tool_use", "id": f"call_{n}", "name": one.tool, "input": one.input} for n, one in enumerate(calls)
     ]
@@ -39,19 +39,19 @@ def transcript(name: str, *calls: Call, text: str = "Done.", prompt: str = "Do i
 
 
 def failed(name: str, message: str, *calls: Call, **more: Any) -> Transcript:
-    """Make a transcript of which a check did not hold."""
+    """Return a transcript with a failed check."""
     checks = [Check(check="ended", passed=True), Check(check="calls", passed=False, message=message)]
     return transcript(name, *calls, verdict=Verdict.FAILED, checks=checks, **more)
 
 
 def broken(name: str, kind: str, message: str, *calls: Call, **more: Any) -> Transcript:
-    """Make a transcript of a query that could not be completed."""
+    """Return a transcript of a query that ended in an error."""
     error = ErrorInfo.model_validate({"kind": kind, "message": message})
     return transcript(name, *calls, verdict=Verdict.ERROR, stop="error", checks=[], error=error, **more)
 
 
 def event(name: str, milliseconds: int, **more: Any) -> JsonObject:
-    """Make an event of the trace, so many milliseconds after the first."""
+    """Return an event of the trace, `milliseconds` after the first."""
     minutes, rest = divmod(milliseconds, 60_000)
     at = f"2026-11-22T{10 + minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}.{rest % 1000:03}Z"
     where = {"repeat": 1, "attempt": 1} if "query" in more else {}
@@ -59,7 +59,10 @@ def event(name: str, milliseconds: int, **more: Any) -> JsonObject:
 
 
 def trace_of(transcripts: Iterable[Transcript], milliseconds: int = 40) -> list[JsonObject]:
-    """Make the trace of a run in which every call took so long, and of a query all calls ran at the same time."""
+    """Return the trace of a run in which the calls of each query ran concurrently.
+
+    They took a multiple of `milliseconds` that depends on the query.
+    """
     events = [event("run_start", 0, queries=1, done=0, model="script", chosen="a test")]
     for number, one in enumerate(transcripts):
         begin = 10 * number
@@ -68,10 +71,10 @@ def trace_of(transcripts: Iterable[Transcript], milliseconds: int = 40) -> list[
         length = milliseconds * (1 + number % 7)
         events += [
             event(
-                "tool_call", begin + 5 + length, **where, turn=0, seconds=length / 1000, call=at, tool=made.tool,
+                "tool_call", begin + 5 + length, **where, turn=0, seconds=length / 1000, call=index, tool=made.tool,
                 input=made.input, is_error=made.is_error, log_offset=0,
             )
-            for at, made in enumerate(one.calls)
+            for index, made in enumerate(one.calls)
         ]  # fmt: skip
         end = begin + 10 + length
         events.append(event("model_call", end, **where, turn=1, seconds=0.005, model="script"))
@@ -88,7 +91,7 @@ def write_run(
     repeats: Iterable[RepeatsRecord] = (),
     **more: Any,
 ) -> Path:
-    """Write a run's folder, without a trace where none is given; `more` goes into `run.json`."""
+    """Write a run directory, with a trace unless it is None; `more` overrides fields of `run.json`."""
     path.mkdir()
     tally, count = RunTotals(), 0
     with (path / "transcripts.jsonl").open("w", encoding="utf-8") as stream:

@@ -1,4 +1,7 @@
-"""Hypothesis strategies for JSON Schemas and values that fit them."""
+"""Hypothesis strategies for JSON Schemas, with references and anchors, and for small JSON values.
+
+The tests of schema comparison, generated values, `mcprun init` and tool lists use them.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ leaves: st.SearchStrategy[Any] = st.one_of(
 
 
 def objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Make schemas of objects."""
+    """Return a strategy for schemas of objects whose properties have schemas from `inner`."""
     return st.fixed_dictionaries(
         {},
         optional={
@@ -63,7 +66,7 @@ def objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
 
 
 def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Make schemas that hold others."""
+    """Return a strategy for schemas that contain schemas from `inner`."""
     several = st.lists(inner, min_size=1, max_size=3)
     combined = st.fixed_dictionaries({}, optional={"anyOf": several, "oneOf": several, "allOf": several, "not": inner})
     return st.one_of(
@@ -76,30 +79,30 @@ def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def made(draw: st.DrawFn) -> Any:
-    """Make a schema."""
+def draw_schema(draw: st.DrawFn) -> Any:
+    """Draw a schema, which may have references to undefined `$defs`."""
     return draw(st.recursive(leaves, nested, max_leaves=6))
 
 
-schemas = made()
+schemas = draw_schema()
 
 
 def rooted(schema: Any, one: Any, two: Any) -> dict[str, Any]:
-    """Make a whole schema, with definitions, the second of which has an anchor."""
+    """Return a root schema with the definitions `one` and `two`; `two` has the anchor `Two`."""
     root = dict(schema) if isinstance(schema, dict) else {"allOf": [schema]}
     two = {"$anchor": "Two", **two} if isinstance(two, dict) else {"$anchor": "Two", "allOf": [two]}
     return {**root, "$defs": {"one": one, "two": two}}
 
 
 @st.composite
-def whole(draw: st.DrawFn) -> dict[str, Any]:
-    """Make a whole schema."""
+def draw_root_schema(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw a root schema with definitions."""
     return rooted(draw(schemas), draw(leaves), draw(nested(leaves)))
 
 
-wholes = whole()
+wholes = draw_root_schema()
 
 
 def of(**properties: Any) -> dict[str, Any]:
-    """Make the schema of an object."""
+    """Return the schema of an object with these properties."""
     return {"type": "object", "properties": properties}

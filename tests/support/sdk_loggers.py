@@ -1,4 +1,4 @@
-"""Capture what the SDKs' loggers emit."""
+"""Capture the records of the SDKs' loggers, and the state of logging that a run may change."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ LOGGERS = ("mcp", "client", "anthropic", "httpx2", "httpcore2", "anyio", "asynci
 
 
 class RecordingHandler(logging.Handler):
-    """Somebody else who listens to all that is logged."""
+    """A handler that collects the messages of log records."""
 
     def __init__(self) -> None:
         super().__init__()
         self.records: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a record."""
+        """Collect the message of a record."""
         self.records.append(record.getMessage())
 
 
 @pytest.fixture
 def records() -> Any:
-    """What a handler at the root hears."""
+    """Return the list of messages that reach a handler of the root logger."""
     handler = RecordingHandler()
     logging.getLogger().addHandler(handler)
     yield handler.records
@@ -33,7 +33,7 @@ def records() -> Any:
 
 
 def state() -> list[Any]:
-    """Give all of logging that a run may change."""
+    """Return the settings of the loggers and of warnings that a run may change."""
     loggers = [logging.getLogger(name) for name in LOGGERS]
-    kept = [(one.propagate, list(one.handlers), list(one.filters), one.level, one.disabled) for one in loggers]
-    return [*kept, warnings.showwarning]
+    settings = [(one.propagate, list(one.handlers), list(one.filters), one.level, one.disabled) for one in loggers]
+    return [*settings, warnings.showwarning]

@@ -1,4 +1,4 @@
-"""Put a pipe, socket, device or folder in place of a file."""
+"""Replace a file by a pipe, socket, device or folder, for tests that mcprun rejects these or does not hang."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def place(kind: str, file: Path) -> None:
-    """Put something in place of a file."""
+    """Replace a file by `a folder`, `a pipe`, `a socket` or, for any other kind, a link to `/dev/zero`."""
     if sys.platform == "win32":
         raise NotImplementedError
     file.unlink(missing_ok=True)
@@ -20,9 +20,9 @@ def place(kind: str, file: Path) -> None:
             os.mkfifo(file)
         case "a socket":
             with socket.socket(socket.AF_UNIX) as one:
-                here = Path.cwd()
-                os.chdir(file.parent)  # the path of a socket holds 108 characters
+                cwd = Path.cwd()
+                os.chdir(file.parent)  # unix(7): sun_path has 108 bytes
                 one.bind(file.name)
-                os.chdir(here)
+                os.chdir(cwd)
         case _:
             file.symlink_to("/dev/zero")

@@ -1,4 +1,4 @@
-"""The tests' fault injection: API faults, and a server that counts its calls and dies."""
+"""Fault injection: faults of the Messages API, and a server that counts its calls and kills itself."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ ANSWER = text("5")
 
 KINDS = {id(reply): kind for kind, reply in FAULTS.items()}
 
-Place = tuple[str, int]
+TurnKey = tuple[str, int]
 
 
-def asks(prompt: str, turn: int = 0) -> Body:
-    """A request for this turn of a conversation."""
+def request_for(prompt: str, turn: int = 0) -> Body:
+    """Return a request for a turn of a conversation."""
     texts = [message for _ in range(turn) for message in (assistant("Well?"), user("Go on."))]
     return request(messages=[user(prompt), *texts])
 
@@ -45,83 +45,83 @@ def faulty(*, seed: int = 1, rate: float = 0.3, silent: bool = True) -> Faulty:
 
 
 def kind_of(answer: Answer) -> str | None:
-    """The kind of a fault; None for the answer itself."""
+    """Return the kind of a fault, or None for the answer itself."""
     return None if answer is ANSWER else KINDS[id(answer)]
 
 
-def met(answer: Faulty, *places: Place) -> dict[Place, list[str | None]]:
-    """What each of these turns met, each time it was asked for."""
-    found: dict[Place, list[str | None]] = {place: [] for place in places}
-    for place in places:
-        found[place].append(kind_of(answer(asks(*place))))
-    return found
+def faults_by_turn(answer: Faulty, *turns: TurnKey) -> dict[TurnKey, list[str | None]]:
+    """Request each turn in order; return the kinds of fault that it received, one per request."""
+    received: dict[TurnKey, list[str | None]] = {turn: [] for turn in turns}
+    for turn in turns:
+        received[turn].append(kind_of(answer(request_for(*turn))))
+    return received
 
 
-def test_without_a_rate_there_is_no_fault() -> None:
-    """At rate 0 all is answered."""
+def test_rate_zero_injects_no_faults() -> None:
+    """At rate 0 every request is answered."""
     answer = faulty(rate=0)
-    assert {kind_of(answer(asks(f"prompt {number}"))) for number in range(100)} == {None}
+    assert {kind_of(answer(request_for(f"prompt {number}"))) for number in range(100)} == {None}
     assert answer.made == {}
 
 
 @pytest.mark.parametrize("silent", [True, False])
-def test_the_share_and_the_kinds_of_faults(silent: bool) -> None:
-    """The rate is kept, every kind is made about as often and counted, and silence only where it is wanted."""
+def test_faults_match_the_rate_and_kinds_are_evenly_distributed(silent: bool) -> None:
+    """The share of faults is about the rate. Every kind is counted and about as frequent; `silent` can be excluded."""
     answer = faulty(silent=silent)
-    seen = Counter(kind_of(answer(asks(f"prompt {number}"))) for number in range(2000))
-    answered = seen.pop(None)
-    assert 0.27 < seen.total() / (seen.total() + answered) < 0.33
-    assert seen == answer.made
-    assert seen.keys() == FAULTS.keys() - (set() if silent else {"silent"})
-    assert max(seen.values()) < 2 * min(seen.values())
+    outcomes = Counter(kind_of(answer(request_for(f"prompt {number}"))) for number in range(2000))
+    answered = outcomes.pop(None)
+    assert 0.27 < outcomes.total() / (outcomes.total() + answered) < 0.33
+    assert outcomes == answer.made
+    assert outcomes.keys() == FAULTS.keys() - (set() if silent else {"silent"})
+    assert max(outcomes.values()) < 2 * min(outcomes.values())
 
 
-def test_the_order_of_arrival_does_not_matter() -> None:
-    """Shuffled among each other, conversations meet the faults that they meet one after the other."""
-    places = [(f"prompt {number}", turn) for number in range(50) for turn in range(3) for _ in range(6)]
-    shuffled = random.Random(7).sample(places, len(places))
-    assert met(faulty(), *shuffled) == met(faulty(), *places)
+def test_faults_do_not_depend_on_the_order_of_requests() -> None:
+    """Interleaved conversations receive the same faults as sequential ones."""
+    turns = [(f"prompt {number}", turn) for number in range(50) for turn in range(3) for _ in range(6)]
+    shuffled = random.Random(7).sample(turns, len(turns))
+    assert faults_by_turn(faulty(), *shuffled) == faults_by_turn(faulty(), *turns)
 
 
 @pytest.mark.parametrize(
-    "places",
+    "turns",
     [[(f"prompt {number}", 0) for number in range(60)], [("Hi", turn) for turn in range(60)], [("Hi", 0)] * 60],
-    ids=["prompt", "turn", "again"],
+    ids=["prompt", "turn", "repetition"],
 )
-def test_what_a_fault_hangs_on(places: list[Place]) -> None:
-    """Prompts, turns and repetitions each differ in their faults, and so do seeds."""
-    one, other = met(faulty(seed=1), *places), met(faulty(seed=2), *places)
+def test_faults_vary_with_prompt_turn_repetition_and_seed(turns: list[TurnKey]) -> None:
+    """Different prompts, different turns and repeated requests receive different faults, and so do different seeds."""
+    one, other = faults_by_turn(faulty(seed=1), *turns), faults_by_turn(faulty(seed=2), *turns)
     assert len({kind for kinds in one.values() for kind in kinds}) > 5
     assert one != other
 
 
-def test_three_faults_in_a_row_are_the_most() -> None:
-    """Even at rate 1, each fourth request of a turn is answered, whatever other turns meet in between."""
+def test_at_most_three_faults_in_a_row() -> None:
+    """Even at rate 1, every fourth request for a turn is answered, regardless of requests for other turns."""
     answer = faulty(rate=1)
-    place, other_turn, other_prompt = ("Hi", 0), ("Hi", 1), ("Ho", 0)
-    found = met(answer, *[place] * 3, other_turn, *[place] * 2, *[other_prompt] * 4, *[place] * 4)
-    answered = {place: [kind is None for kind in kinds] for place, kinds in found.items()}
+    turn, other_turn, other_prompt = ("Hi", 0), ("Hi", 1), ("Ho", 0)
+    received = faults_by_turn(answer, *[turn] * 3, other_turn, *[turn] * 2, *[other_prompt] * 4, *[turn] * 4)
+    answered = {turn: [kind is None for kind in kinds] for turn, kinds in received.items()}
     round_of_four = [False, False, False, True]
     assert answered == {
-        place: [*round_of_four, *round_of_four, False],
+        turn: [*round_of_four, *round_of_four, False],
         other_turn: [False],
         other_prompt: round_of_four,
     }
 
 
 @pytest.fixture
-def hasty_threads() -> Iterator[None]:
-    """Switch between threads as often as can be."""
-    usual = sys.getswitchinterval()
+def frequent_thread_switches() -> Iterator[None]:
+    """Reduce the interval of thread switches to 1 µs."""
+    interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
-    sys.setswitchinterval(usual)
+    sys.setswitchinterval(interval)
 
 
-@pytest.mark.usefixtures("hasty_threads")
-def test_threads_lose_no_count() -> None:
-    """Asked for one turn by eight threads at once, it makes and counts the faults that one thread would meet."""
-    answer, body = faulty(), asks("Hi")
+@pytest.mark.usefixtures("frequent_thread_switches")
+def test_concurrent_requests_are_counted_correctly() -> None:
+    """Eight threads that request the same turn receive, in total, the faults that one thread would, and all are counted."""
+    answer, body = faulty(), request_for("Hi")
     start = threading.Barrier(8)
 
     def ask(_: int) -> list[str | None]:
@@ -129,15 +129,15 @@ def test_threads_lose_no_count() -> None:
         return [kind_of(answer(body)) for _ in range(500)]
 
     with ThreadPoolExecutor(8) as pool:
-        found = Counter(kind for kinds in pool.map(ask, range(8)) for kind in kinds)
-    assert found == Counter(met(faulty(), *[("Hi", 0)] * 4000)["Hi", 0])
-    del found[None]
-    assert found == answer.made
+        received = Counter(kind for kinds in pool.map(ask, range(8)) for kind in kinds)
+    assert received == Counter(faults_by_turn(faulty(), *[("Hi", 0)] * 4000)["Hi", 0])
+    del received[None]
+    assert received == answer.made
 
 
-async def test_what_a_client_sees_of_each_kind() -> None:
-    """Over HTTP, each kind but silence is for the SDK what its name says."""
-    seen_of: dict[str, type] = {
+async def test_sdk_raises_the_exception_of_each_fault() -> None:
+    """Over HTTP, each kind of fault except `silent` raises the SDK's exception for it, or returns a message."""
+    outcome_of: dict[str, type] = {
         "429": anthropic.RateLimitError,
         "529": anthropic.OverloadedError,
         "500": anthropic.InternalServerError,
@@ -148,32 +148,29 @@ async def test_what_a_client_sees_of_each_kind() -> None:
         "reset": anthropic.APIConnectionError,
         "truncate": anthropic.APIConnectionError,
         "garbage": json.JSONDecodeError,
-        "error in 200": Message,  # the SDK does not look
+        "error in 200": Message,  # the SDK does not check the body's type
     }
-    answer, seen = faulty(rate=1, silent=False), Counter[type]()
+    answer, outcomes = faulty(rate=1, silent=False), Counter[type]()
     with MessagesApi(answer) as api:
         async with client_of(api).with_options(timeout=10) as client:
             for number in range(60):
                 try:
-                    content = await client.post("/v1/messages", body=asks(f"prompt {number}"), cast_to=Message)
-                    seen[type(content)] += 1
+                    content = await client.post("/v1/messages", body=request_for(f"prompt {number}"), cast_to=Message)
+                    outcomes[type(content)] += 1
                 except (anthropic.AnthropicError, ValueError) as error:
-                    seen[type(error)] += 1
+                    outcomes[type(error)] += 1
     expected = Counter[type]()
     for kind, times in answer.made.items():
-        expected[seen_of[kind]] += times
-    assert answer.made.keys() == seen_of.keys()
-    assert seen == expected
+        expected[outcome_of[kind]] += times
+    assert answer.made.keys() == outcome_of.keys()
+    assert outcomes == expected
     assert {reply.headers.get("retry-after-ms") for reply in api.replies if reply.status == 429} == {"50"}
 
 
-def test_kinds_that_do_not_arrive_are_named_for_how() -> None:
-    """The four ways in which a reply does not arrive are kinds of fault, by the same names."""
-    ways = {kind: reply.fails for kind, reply in FAULTS.items() if reply.fails is not None}
-    assert ways == {way: way for way in ("drop", "reset", "silent", "truncate")}
-
-
-# The server that counts. --------------------------------------------------------------------------------
+def test_transport_failures_are_kinds_of_fault() -> None:
+    """Each of the four transport failures is a kind of fault of the same name."""
+    failures = {kind: reply.fails for kind, reply in FAULTS.items() if reply.fails is not None}
+    assert failures == {name: name for name in ("drop", "reset", "silent", "truncate")}
 
 
 def call(number: int, a: float, b: float) -> Body:
@@ -181,7 +178,7 @@ def call(number: int, a: float, b: float) -> Body:
 
 
 def counting(*messages: Body, args: tuple[str | Path, ...]) -> tuple[int, dict[int, Body], str]:
-    """Send messages to the server, all at once: its exit code, its answers by id, and its stderr."""
+    """Send messages to the server at once; return its exit code, its responses by id, and its stderr."""
     lines = "".join(json.dumps({"jsonrpc": "2.0", **message}) + "\n" for message in messages)
     command = [sys.executable, COUNTING, *args]
     done = subprocess.run(
@@ -191,8 +188,8 @@ def counting(*messages: Body, args: tuple[str | Path, ...]) -> tuple[int, dict[i
     return done.returncode, {answer["id"]: answer for answer in answers}, done.stderr
 
 
-def test_the_counting_server_speaks_the_protocol(tmp_path: Path) -> None:
-    """It answers requests, not notifications, and notes its calls without their order of keys."""
+def test_counting_server_speaks_the_protocol(tmp_path: Path) -> None:
+    """The server answers requests, not notifications, and writes its calls to the file with sorted keys."""
     file = tmp_path / "calls"
     code, answers, _ = counting(
         {"id": 0, "method": "initialize", "params": {"protocolVersion": "2025-06-18"}},
@@ -211,8 +208,8 @@ def test_the_counting_server_speaks_the_protocol(tmp_path: Path) -> None:
     assert file.read_text() == 'add {"a":1,"b":2}\nadd {"a":0.5,"b":-1}\n'
 
 
-def test_the_counting_server_dies_after_n_answers(tmp_path: Path) -> None:
-    """It is killed when N calls are answered and noted, and the next one started goes on with the file."""
+def test_counting_server_kills_itself_after_n_calls(tmp_path: Path) -> None:
+    """The server kills itself once it has answered and recorded N calls. The next process appends to the same file."""
     file = tmp_path / "calls"
     for start in (0, 10):
         numbers = range(start, start + 5)
@@ -221,16 +218,16 @@ def test_the_counting_server_dies_after_n_answers(tmp_path: Path) -> None:
     assert file.read_text().splitlines() == [f'add {{"a":{number},"b":0}}' for number in (0, 1, 2, 10, 11, 12)]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="it takes a file that can't be written")
-def test_the_counting_server_answers_before_it_counts() -> None:
-    """What can't be noted has been answered: the line in the file comes after the answer."""
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_counting_server_answers_before_it_counts() -> None:
+    """The server sends its response before it writes the line, so a call that cannot be recorded has been answered."""
     code, answers, stderr = counting(call(1, 1, 2), args=("/dev/full",))
     assert (code, list(answers)) == (1, [1])
     assert "No space left on device" in stderr
 
 
-def test_the_counting_server_under_the_command(tmp_path: Path) -> None:
-    """The command gets on with it: its calls are made and counted."""
+def test_counting_server_records_the_calls_of_a_run(tmp_path: Path) -> None:
+    """`mcprun batch` works with the server, which records each of its calls."""
     query = script(*(("add", {"a": number, "b": 1}) for number in range(3)))
     done = run_mcprun("batch", write_jsonl(tmp_path / "p.jsonl", query), COUNTING, "--", "calls", cwd=tmp_path)
     assert (done.code, done.verdicts) == (0, {"q": "passed"})

@@ -1,4 +1,4 @@
-"""The stand-in of the Messages API, as the SDK meets it over HTTP. No answer here comes from a model."""
+"""The stand-in of the Messages API, tested over HTTP with the SDK. No model is involved."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RESULT = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "5"}
 
 OTHER_RESULT = {**RESULT, "tool_use_id": "toolu_2"}
 
-five = [{"type": "text", "text": "5"}]
+five_content = [{"type": "text", "text": "5"}]
 
 TEXT_BLOCK = {"type": "text", "text": "hello"}
 
@@ -58,7 +58,7 @@ INVALID_SCHEMA = "JSON schema is invalid. It must match JSON Schema draft 2020-1
 
 
 def talk(*messages: Body) -> Body:
-    """A request that goes on after the user's first message."""
+    """Return a request with these messages after the user's first one."""
     return request(messages=[user("What is 2 + 3?"), *messages])
 
 
@@ -71,27 +71,27 @@ def image(media_type: str = "image/png", data: str = PNG) -> Body:
 
 
 async def ask(api: MessagesApi, body: Body, *, key: str = KEY) -> Message:
-    """What the SDK makes of the reply to a body, which is sent as it is."""
+    """Send a body unchanged; return the reply as the SDK parses it."""
     async with client_of(api, key) as client:
         return await client.post("/v1/messages", body=body, cast_to=Message)
 
 
-async def refused(api: MessagesApi, body: Body, *, key: str = KEY) -> tuple[int, str | None, str | None]:
-    """The error that a body is answered with: its status, type and message."""
+async def rejected(api: MessagesApi, body: Body, *, key: str = KEY) -> tuple[int, str | None, str | None]:
+    """Send a body that is rejected; return the error's status, type and message."""
     with pytest.raises(anthropic.APIStatusError) as caught:
         await ask(api, body, key=key)
     return caught.value.status_code, caught.value.type, caught.value.api_message
 
 
 @pytest.fixture(name="api")
-def always_five() -> Iterator[MessagesApi]:
+def five_server() -> Iterator[MessagesApi]:
     """Return a server that answers "5" to every request that the API would accept."""
     with MessagesApi(lambda body: text("5"), unknown_models={"claude-gone"}) as server:
         yield server
 
 
 def post(api: MessagesApi, content: bytes, path: str = "/v1/messages", **headers: str) -> tuple[int, Body]:
-    """Status and body of the reply to a request that the SDK would not send."""
+    """Send a request that the SDK would not send; return the status and body of the reply."""
     connection = http.client.HTTPConnection(api.url.removeprefix("http://"), timeout=10)
     lines = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request("POST", path, content, lines)
@@ -103,8 +103,8 @@ def post(api: MessagesApi, content: bytes, path: str = "/v1/messages", **headers
 
 
 @pytest.mark.asyncio
-async def test_a_text_answer_is_a_whole_message(api: MessagesApi) -> None:
-    """The SDK reads a text answer as a message with everything that the API sends."""
+async def test_text_answer_is_a_complete_message(api: MessagesApi) -> None:
+    """The SDK parses a text answer as a message with every field that the API sends."""
     async with client_of(api) as client:
         reply = await client.messages.create(
             model="claude-haiku-5-5", max_tokens=10, messages=[{"role": "user", "content": "What is 2 + 3?"}]
@@ -128,8 +128,8 @@ async def test_a_text_answer_is_a_whole_message(api: MessagesApi) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_tool_conversation() -> None:
-    """Two calls go out in one turn, their results come back in one message, and the text ends it."""
+async def test_tool_conversation() -> None:
+    """A turn with two calls is answered by a message with two results, and a text ends the conversation."""
     script = scripted({"Add.": [calls(("add", {"a": 2}), ("add", {"a": 3}), text="Adding."), text("5")]})
     with MessagesApi(script) as api:
         first = await ask(api, request(messages=[user("Add.")], tools=[tool()]))
@@ -143,14 +143,14 @@ async def test_a_tool_conversation() -> None:
         {"type": "tool_use", "id": "toolu_010000000000000000000002", "name": "add", "input": {"a": 3}},
     ]
     assert expected == first.to_dict()["content"]
-    assert five == last.to_dict()["content"]
+    assert five_content == last.to_dict()["content"]
     stops = ["tool_use", "end_turn"]
     assert stops == [first.stop_reason, last.stop_reason]
 
 
 @pytest.mark.asyncio
-async def test_any_message_can_be_answered() -> None:
-    """A refusal, a pause, thinking and the use of a cache arrive as the test has put them in."""
+async def test_answer_can_be_any_message() -> None:
+    """Refusals, paused turns, thinking and cache usage reach the client as the test provides them."""
     search = {"type": "server_tool_use", "name": "web_search", "input": {}}
     thinking = message(
         [{"type": "thinking", "thinking": "hm"}, search],
@@ -172,8 +172,8 @@ async def test_any_message_can_be_answered() -> None:
 
 
 @pytest.mark.asyncio
-async def test_conversations_at_the_same_time_do_not_mix() -> None:
-    """Forty scripted conversations at once each get their own answers, with ids that are all different."""
+async def test_concurrent_conversations_do_not_mix() -> None:
+    """Each of forty concurrent conversations receives its own answers, and all ids differ."""
     prompts = [f"prompt {number}" for number in range(40)]
     script = {prompt: [calls(("add", {"of": prompt})), text(f"done {prompt}")] for prompt in prompts}
 
@@ -194,11 +194,11 @@ async def test_conversations_at_the_same_time_do_not_mix() -> None:
 
 @pytest.mark.asyncio
 async def test_requests_and_replies_are_recorded(api: MessagesApi) -> None:
-    """What arrived and what was answered is kept in order, the refused requests too."""
-    taken, bad = request(system="Be brief."), request(max_tokens=0)
-    reply = await ask(api, taken)
-    await refused(api, bad)
-    assert [taken, bad] == [one.body for one in api.requests]
+    """Requests and replies are recorded in order, including rejected requests."""
+    valid, invalid = request(system="Be brief."), request(max_tokens=0)
+    reply = await ask(api, valid)
+    await rejected(api, invalid)
+    assert [valid, invalid] == [one.body for one in api.requests]
     requests = 2 * [("/v1/messages", "2026-10-21")]
     assert requests == [(one.path, one.headers["anthropic-version"]) for one in api.requests]
     replies = [(200, "req_010000000000000000000001"), (400, "req_010000000000000000000002")]
@@ -207,8 +207,8 @@ async def test_requests_and_replies_are_recorded(api: MessagesApi) -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_error_has_the_form_of_the_api() -> None:
-    """An error that a test puts in arrives with its type, code, headers and request id."""
+async def test_error_has_the_format_of_the_api() -> None:
+    """An error that the test provides reaches the client with its type, code, headers and request id."""
     code, headers = "ramp_limit_exceeded", {"retry-after": "2"}
     limit = error(429, "rate_limit_error", "Slow down", error_code=code, headers=headers)
     with MessagesApi(lambda body: limit) as api, pytest.raises(anthropic.RateLimitError) as caught:
@@ -223,14 +223,14 @@ async def test_an_error_has_the_form_of_the_api() -> None:
         "request_id": "req_010000000000000000000001",
     }
     assert expected == caught.value.body
-    seen = ("ramp_limit_exceeded", "req_010000000000000000000001", "2")
-    after = caught.value.response.headers["retry-after"]
-    assert seen == (caught.value.error_code, caught.value.request_id, after)
+    expected_fields = ("ramp_limit_exceeded", "req_010000000000000000000001", "2")
+    retry_after = caught.value.response.headers["retry-after"]
+    assert expected_fields == (caught.value.error_code, caught.value.request_id, retry_after)
 
 
 @pytest.mark.asyncio
-async def test_a_reply_that_is_not_the_apis() -> None:
-    """A proxy's page comes as it is, and a dropped connection is a connection error."""
+async def test_reply_can_be_a_page_of_a_proxy_or_a_dropped_connection() -> None:
+    """An HTML page is sent unchanged, and a dropped connection is a connection error for the SDK."""
     page = HttpReply(502, "<h1>Bad gateway</h1>", {"content-type": "text/html"})
     answers = scripted({"page": [page], "drop": [HttpReply(0, "", fails="drop")]})
     with MessagesApi(answers) as api:
@@ -238,9 +238,9 @@ async def test_a_reply_that_is_not_the_apis() -> None:
             await ask(api, request(messages=[user("page")]))
         with pytest.raises(anthropic.APIConnectionError):
             await ask(api, request(messages=[user("drop")]))
-    got = caught.value.response
-    assert (page.status, page.body) == (got.status_code, got.text)
-    assert page.headers["content-type"] == got.headers["content-type"]
+    received = caught.value.response
+    assert (page.status, page.body) == (received.status_code, received.text)
+    assert page.headers["content-type"] == received.headers["content-type"]
 
 
 HEADERS = {"x-api-key": KEY, "anthropic-version": "2026-10-21"}
@@ -250,53 +250,53 @@ HEADERS = {"x-api-key": KEY, "anthropic-version": "2026-10-21"}
 @pytest.mark.parametrize(
     ("fails", "raised"),
     [
-        ("drop", http.client.RemoteDisconnected),  # the end of the stream, in order
+        ("drop", http.client.RemoteDisconnected),  # FIN
         ("reset", ConnectionResetError),
         ("truncate", http.client.IncompleteRead),
     ],
 )
-async def test_a_reply_that_does_not_arrive(fails: Failure, raised: type[Exception]) -> None:
-    """Each way to fail is what a client sees of it, no fault of the server, and the next request is served."""
+async def test_failing_reply_raises_in_the_client(fails: Failure, raised: type[Exception]) -> None:
+    """Each transport failure raises its exception in the client, is no fault of the server, and affects one reply only."""
     failing = HttpReply(200, "0123456789", fails=fails)
     with MessagesApi(scripted({"fail": [failing], "What is 2 + 3?": [text("5")]})) as api:
         body = request(messages=[user("fail")])
         with pytest.raises(raised) as caught:
             post(api, json.dumps(body).encode(), **HEADERS)
-        assert caught.type is raised  # a dropped connection is a kind of reset for http.client
+        assert caught.type is raised  # RemoteDisconnected is a subclass of ConnectionResetError
         if isinstance(caught.value, http.client.IncompleteRead):
-            half = b"01234", 5
-            assert half == (caught.value.partial, caught.value.expected)
+            halves = b"01234", 5
+            assert halves == (caught.value.partial, caught.value.expected)
         with pytest.raises(anthropic.APIConnectionError):
             await ask(api, body)
-        assert five == (await ask(api, request())).to_dict()["content"]
+        assert five_content == (await ask(api, request())).to_dict()["content"]
     assert [failing.body, failing.body] == [reply.body for reply in api.replies[:2]]
 
 
 @pytest.mark.asyncio
-async def test_a_server_that_falls_silent() -> None:
-    """A silent reply holds its connection without a byte until the server stops, and nobody else's."""
-    asked = threading.Event()
+async def test_silent_reply_blocks_only_its_own_connection() -> None:
+    """A silent reply keeps its connection open without sending a byte until the server stops. Others are served."""
+    requested = threading.Event()
 
     def answer(body: Body) -> Body | HttpReply:
         if body["max_tokens"] > 1:
             return text("5")
-        asked.set()
+        requested.set()
         return HttpReply(200, "never sent", fails="silent")
 
     with MessagesApi(answer) as api:
         silent = http.client.HTTPConnection(api.url.removeprefix("http://"), timeout=10)
         silent.request("POST", "/v1/messages", json.dumps(request(max_tokens=1)), HEADERS)
-        assert await asyncio.to_thread(asked.wait, 10)
-        assert five == (await ask(api, request())).to_dict()["content"]
-        to_read, _, _ = select.select([silent.sock], [], [], 0)
+        assert await asyncio.to_thread(requested.wait, 10)
+        assert five_content == (await ask(api, request())).to_dict()["content"]
+        readable, _, _ = select.select([silent.sock], [], [], 0)
     rest = silent.sock.recv(1)
     silent.close()
-    assert to_read == []
+    assert readable == []
     assert rest == b""
 
 
-def test_an_error_that_comes_as_a_success() -> None:
-    """An error in a body of HTTP 200 keeps the status and has the form of the API."""
+def test_error_with_status_200() -> None:
+    """An error body with status 200 keeps its status and has the format of the API."""
     with MessagesApi(lambda body: error(200, "overloaded_error", "Overloaded")) as api:
         status, body = post(api, json.dumps(request()).encode(), **HEADERS)
     expected = {"type": "overloaded_error", "message": "Overloaded"}
@@ -304,10 +304,10 @@ def test_an_error_that_comes_as_a_success() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_wrong_key(api: MessagesApi) -> None:
-    """A key that is not the server's is refused before anything else is looked at."""
+async def test_wrong_key_is_rejected_first(api: MessagesApi) -> None:
+    """A wrong key is rejected before the body is validated."""
     expected = (401, "authentication_error", "invalid x-api-key")
-    assert expected == await refused(api, {}, key="sk-ant-other")
+    assert expected == await rejected(api, {}, key="sk-ant-other")
 
 
 @pytest.mark.parametrize(
@@ -320,31 +320,31 @@ async def test_a_wrong_key(api: MessagesApi) -> None:
         ({"authorization": f"Bearer {KEY}"}, 200),
     ],
 )
-def test_both_ways_to_give_a_key(api: MessagesApi, headers: dict[str, str], status: int) -> None:
-    """The key may come in either header, and has to come in one."""
+def test_key_is_accepted_in_either_header(api: MessagesApi, headers: dict[str, str], status: int) -> None:
+    """The key is required in either `x-api-key` or `authorization`."""
     raw = json.dumps(request()).encode()
     assert status == post(api, raw, anthropic_version="2026-10-21", **headers)[0]
 
 
 @pytest.mark.asyncio
-async def test_an_unknown_model(api: MessagesApi) -> None:
-    """A model that the server does not have is a 404 that names it."""
+async def test_unknown_model_is_not_found(api: MessagesApi) -> None:
+    """A request for an unknown model is answered with a 404 that names the model."""
     expected = (404, "not_found_error", "model: claude-gone")
-    assert expected == await refused(api, request(model="claude-gone"))
+    assert expected == await rejected(api, request(model="claude-gone"))
 
 
 @pytest.mark.parametrize(
     ("path", "status"),
     [("/v1/messages?beta=true", 200), ("/v1/messages/count_tokens", 404), ("/v1/complete", 404)],
 )
-def test_there_is_one_path(api: MessagesApi, path: str, status: int) -> None:
-    """Anything but the path of the Messages API is a 404."""
+def test_unknown_path_is_not_found(api: MessagesApi, path: str, status: int) -> None:
+    """Any path except that of the Messages API is answered with a 404."""
     raw = json.dumps(request()).encode()
     assert status == post(api, raw, path, x_api_key=KEY, anthropic_version="2026-10-21")[0]
 
 
-def test_a_request_needs_a_version(api: MessagesApi) -> None:
-    """A request without an `anthropic-version` header is refused."""
+def test_version_header_is_required(api: MessagesApi) -> None:
+    """A request without an `anthropic-version` header is rejected."""
     status, body = post(api, json.dumps(request()).encode(), x_api_key=KEY)
     expected = (400, "anthropic-version: header is required")
     assert expected == (status, body["error"]["message"])
@@ -359,8 +359,8 @@ def test_a_request_needs_a_version(api: MessagesApi) -> None:
         (b"[]", "Input should be a valid dictionary"),
     ],
 )
-def test_a_body_is_a_json_object(api: MessagesApi, raw: bytes, expected: str) -> None:
-    """A body that is not a JSON object is refused, and recorded as empty."""
+def test_body_must_be_a_json_object(api: MessagesApi, raw: bytes, expected: str) -> None:
+    """A body that is not a JSON object is rejected, and recorded as empty."""
     status, body = post(api, raw, x_api_key=KEY, anthropic_version="2026-10-21")
     assert (400, expected, {}) == (status, body["error"]["message"], api.requests[0].body)
 
@@ -385,9 +385,9 @@ def test_a_body_is_a_json_object(api: MessagesApi, raw: bytes, expected: str) ->
         (request(system=5), "system: Input should be a valid list"),
     ],
 )
-async def test_top_level_keys_refused(api: MessagesApi, body: Body, expected: str) -> None:
-    """A key that is missing, unknown, gone or of a wrong value is refused."""
-    assert (400, "invalid_request_error", expected) == await refused(api, body)
+async def test_invalid_top_level_keys_are_rejected(api: MessagesApi, body: Body, expected: str) -> None:
+    """Missing, unknown and removed keys, and keys with invalid values, are rejected."""
+    assert (400, "invalid_request_error", expected) == await rejected(api, body)
 
 
 @pytest.mark.asyncio
@@ -406,13 +406,13 @@ async def test_top_level_keys_refused(api: MessagesApi, body: Body, expected: st
         ({"name": "add"}, "tools: Input should be a valid list"),
     ],
 )
-async def test_tools_refused(api: MessagesApi, tools: Any, expected: str) -> None:
-    """A tool without a proper name of its own, or without a schema, is refused."""
-    assert (400, "invalid_request_error", expected) == await refused(api, request(tools=tools))
+async def test_invalid_tools_are_rejected(api: MessagesApi, tools: Any, expected: str) -> None:
+    """A tool without a valid, unique name or without a schema is rejected."""
+    assert (400, "invalid_request_error", expected) == await rejected(api, request(tools=tools))
 
 
-def nested(key: str) -> Body:
-    """An object's schema with one property of this name."""
+def schema_with_key(key: str) -> Body:
+    """Return the schema of an object with one property, `key`."""
     return {"type": "object", "properties": {key: {"type": "string"}}}
 
 
@@ -428,21 +428,21 @@ def nested(key: str) -> Body:
         ({"type": "object", "allOf": [{}]}, f"{SCHEMA}: {NO_ALTERNATIVES}"),
         ({"type": "object", "required": "a"}, f"{SCHEMA}: {INVALID_SCHEMA}"),
         ({"type": "object", "properties": {"a": {"type": "int"}}}, f"{SCHEMA}: {INVALID_SCHEMA}"),
-        (nested("a b"), BAD_KEY),
-        (nested(""), BAD_KEY),
-        (nested("@type"), BAD_KEY),
-        (nested("a" * 65), BAD_KEY),
-        ({"type": "object", "properties": {"a": nested("b/c")}}, BAD_KEY),
-        ({"type": "object", "properties": {"a": {"type": "array", "items": nested("b/c")}}}, BAD_KEY),
-        ({"type": "object", "properties": {"a": {"anyOf": [{}, nested("b/c")]}}}, BAD_KEY),
-        ({"type": "object", "$defs": {"d": nested("b/c")}}, BAD_KEY),
-        ({"type": "object", "additionalProperties": nested("b/c")}, BAD_KEY),
+        (schema_with_key("a b"), BAD_KEY),
+        (schema_with_key(""), BAD_KEY),
+        (schema_with_key("@type"), BAD_KEY),
+        (schema_with_key("a" * 65), BAD_KEY),
+        ({"type": "object", "properties": {"a": schema_with_key("b/c")}}, BAD_KEY),
+        ({"type": "object", "properties": {"a": {"type": "array", "items": schema_with_key("b/c")}}}, BAD_KEY),
+        ({"type": "object", "properties": {"a": {"anyOf": [{}, schema_with_key("b/c")]}}}, BAD_KEY),
+        ({"type": "object", "$defs": {"d": schema_with_key("b/c")}}, BAD_KEY),
+        ({"type": "object", "additionalProperties": schema_with_key("b/c")}, BAD_KEY),
     ],
 )
-async def test_input_schemas_refused(api: MessagesApi, schema: Body, expected: str) -> None:
-    """A schema is refused that is no object's, has alternatives at its top, is invalid or has a bad key."""
+async def test_invalid_input_schemas_are_rejected(api: MessagesApi, schema: Body, expected: str) -> None:
+    """A schema is rejected if it is not of an object, has top-level alternatives, is invalid, or has an invalid key."""
     tools = [{"name": "add", "input_schema": schema}]
-    assert (400, "invalid_request_error", expected) == await refused(api, request(tools=tools))
+    assert (400, "invalid_request_error", expected) == await rejected(api, request(tools=tools))
 
 
 @pytest.mark.asyncio
@@ -467,9 +467,9 @@ async def test_input_schemas_refused(api: MessagesApi, schema: Body, expected: s
         ([user("hi"), {"role": "assistant", "content": ""}], f"messages.1.content: {EMPTY_TEXT}"),
     ],
 )
-async def test_messages_refused(api: MessagesApi, messages: Any, expected: str) -> None:
-    """A conversation is refused that does not begin with the user, or has a message with nothing in it."""
-    assert (400, "invalid_request_error", expected) == await refused(api, request(messages=messages))
+async def test_invalid_messages_are_rejected(api: MessagesApi, messages: Any, expected: str) -> None:
+    """A conversation is rejected if it is malformed, does not begin with the user, or has an empty message."""
+    assert (400, "invalid_request_error", expected) == await rejected(api, request(messages=messages))
 
 
 def expected_tags(*tags: str) -> str:
@@ -493,13 +493,13 @@ TOO_LARGE = "At least one of the image dimensions exceed max allowed size"
 MEDIA_TYPE = "Input should be one of ('image/jpeg', 'image/png', 'image/gif', 'image/webp')"
 
 
-def taken_for(declared: str, found: str) -> str:
-    """What is said of an image whose bytes are of another type."""
+def type_mismatch(declared: str, found: str) -> str:
+    """Return the error for an image whose bytes are of another type than declared."""
     return f"The image was specified using the {declared} media type, but the image appears to be a {found} image"
 
 
 def document(media_type: str = "application/pdf", data: str | None = None) -> Body:
-    """A document of base64."""
+    """Return a document with base64 data."""
     return {
         "type": "document",
         "source": {"type": "base64", "media_type": media_type, "data": pdf() if data is None else data},
@@ -525,10 +525,10 @@ def document(media_type: str = "application/pdf", data: str | None = None) -> Bo
         (image(data="abc"), f"{SOURCE}.base64.data: invalid base64 data"),
         (image(data="é"), f"{SOURCE}.base64.data: invalid base64 data"),
         (image(data=""), f"{SOURCE}.base64.data: invalid base64 data"),
-        (image("image/jpeg"), f"{SOURCE}.base64: {taken_for('image/jpeg', 'image/png')}"),
-        (image("image/png", jpeg()), f"{SOURCE}.base64: {taken_for('image/png', 'image/jpeg')}"),
-        (image("image/png", gif()), f"{SOURCE}.base64: {taken_for('image/png', 'image/gif')}"),
-        (image("image/png", webp()), f"{SOURCE}.base64: {taken_for('image/png', 'image/webp')}"),
+        (image("image/jpeg"), f"{SOURCE}.base64: {type_mismatch('image/jpeg', 'image/png')}"),
+        (image("image/png", jpeg()), f"{SOURCE}.base64: {type_mismatch('image/png', 'image/jpeg')}"),
+        (image("image/png", gif()), f"{SOURCE}.base64: {type_mismatch('image/png', 'image/gif')}"),
+        (image("image/png", webp()), f"{SOURCE}.base64: {type_mismatch('image/png', 'image/webp')}"),
         (image("image/png", pdf()), f"{SOURCE}.base64.data: Could not process image"),
         (image(data="iVBORw0KGgo="), f"{SOURCE}.base64.data: Could not process image"),
         (image(data=png(0, 4)), f"{SOURCE}.base64.data: Could not process image"),
@@ -561,10 +561,10 @@ def document(media_type: str = "application/pdf", data: str | None = None) -> Bo
     ],
     ids=itertools.count(),
 )
-async def test_blocks_refused(api: MessagesApi, block: Body, expected: str) -> None:
-    """A block of a user's message is refused that is empty, broken, or out of place by its type."""
+async def test_invalid_blocks_of_a_user_are_rejected(api: MessagesApi, block: Body, expected: str) -> None:
+    """A block of a user message is rejected if it is empty, malformed, or of a type that is not allowed there."""
     body = request(messages=[user(TEXT_BLOCK, block)])
-    assert (400, "invalid_request_error", expected) == await refused(api, body)
+    assert (400, "invalid_request_error", expected) == await rejected(api, body)
 
 
 @pytest.mark.asyncio
@@ -583,21 +583,21 @@ async def test_blocks_refused(api: MessagesApi, block: Body, expected: str) -> N
         ),
     ],
 )
-async def test_contents_of_a_tool_result_refused(api: MessagesApi, content: Any, expected: str) -> None:
-    """A tool result is refused with an empty list, or with a block in it that may not stand there."""
+async def test_invalid_contents_of_a_tool_result_are_rejected(api: MessagesApi, content: Any, expected: str) -> None:
+    """A tool result is rejected if its content is an empty list, or has a block that is invalid or not allowed there."""
     body = talk(assistant(USE), user({**RESULT, "content": content}))
-    assert (400, "invalid_request_error", expected) == await refused(api, body)
+    assert (400, "invalid_request_error", expected) == await rejected(api, body)
 
 
 @pytest.mark.parametrize("content", [[image()], [TEXT_BLOCK, document()]])
-def test_an_error_result_holds_text_alone(content: list[Body]) -> None:
-    """A picture or a document in a result that is an error is refused, and no other."""
+def test_error_result_may_contain_only_text(content: list[Body]) -> None:
+    """An image or a document is rejected in an error result, and accepted in other results."""
     expected = 'messages.2.content.0.tool_result: all content must be type "text" if `is_error` is true'
     results = ({**RESULT, "content": content, "is_error": is_error} for is_error in (True, False))
     assert [expected, None] == [refusal(talk(assistant(USE), user(result))) for result in results]
 
 
-def marked(block: Body, **more: str) -> Body:
+def with_cache_mark(block: Body, **more: str) -> Body:
     return {**block, "cache_control": {"type": "ephemeral", **more}}
 
 
@@ -609,20 +609,23 @@ LATE_HOUR = "cache_control.ttl: a ttl='1h' cache_control block must not come aft
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        (request(messages=[user(*[marked(TEXT_BLOCK)] * 4)]), None),
-        (request(messages=[user(*[marked(TEXT_BLOCK)] * 5)]), FOUND_FIVE),
-        (request(messages=[user(*[marked(TEXT_BLOCK)] * 4)], cache_control={"type": "ephemeral"}), FOUND_FIVE),
-        (request(messages=[user(*[marked(TEXT_BLOCK)] * 4)], tools=[marked(tool())]), FOUND_FIVE),
-        (request(messages=[user(*[marked(TEXT_BLOCK)] * 4)], system=[marked(TEXT_BLOCK)]), FOUND_FIVE),
-        (talk(assistant(USE), user({**RESULT, "content": [marked(TEXT_BLOCK)] * 5})), FOUND_FIVE),
+        (request(messages=[user(*[with_cache_mark(TEXT_BLOCK)] * 4)]), None),
+        (request(messages=[user(*[with_cache_mark(TEXT_BLOCK)] * 5)]), FOUND_FIVE),
+        (request(messages=[user(*[with_cache_mark(TEXT_BLOCK)] * 4)], cache_control={"type": "ephemeral"}), FOUND_FIVE),
+        (request(messages=[user(*[with_cache_mark(TEXT_BLOCK)] * 4)], tools=[with_cache_mark(tool())]), FOUND_FIVE),
+        (
+            request(messages=[user(*[with_cache_mark(TEXT_BLOCK)] * 4)], system=[with_cache_mark(TEXT_BLOCK)]),
+            FOUND_FIVE,
+        ),
+        (talk(assistant(USE), user({**RESULT, "content": [with_cache_mark(TEXT_BLOCK)] * 5})), FOUND_FIVE),
         (request(messages=[user(*[{**TEXT_BLOCK, "cache_control": None}] * 5)]), None),
-        (request(messages=[user(marked(TEXT_BLOCK, ttl="1h"), marked(TEXT_BLOCK))]), None),
-        (request(messages=[user(marked(TEXT_BLOCK), marked(TEXT_BLOCK, ttl="1h"))]), LATE_HOUR),
-        (request(messages=[user(marked(TEXT_BLOCK, ttl="1h"))], tools=[marked(tool())]), LATE_HOUR),
+        (request(messages=[user(with_cache_mark(TEXT_BLOCK, ttl="1h"), with_cache_mark(TEXT_BLOCK))]), None),
+        (request(messages=[user(with_cache_mark(TEXT_BLOCK), with_cache_mark(TEXT_BLOCK, ttl="1h"))]), LATE_HOUR),
+        (request(messages=[user(with_cache_mark(TEXT_BLOCK, ttl="1h"))], tools=[with_cache_mark(tool())]), LATE_HOUR),
     ],
 )
-def test_cache_marks_are_four_at_most_and_the_longer_ones_first(body: Body, expected: str | None) -> None:
-    """Marks of tools, system, messages, tool results and the request itself are counted together."""
+def test_cache_marks_are_limited_to_four_with_longer_ttls_first(body: Body, expected: str | None) -> None:
+    """The limit counts the marks of tools, system, messages, tool results and the request together."""
     found = refusal(body)
     assert (expected is None) == (found is None)
     assert (found or "").startswith(expected or "")
@@ -646,23 +649,23 @@ def test_cache_marks_are_four_at_most_and_the_longer_ones_first(body: Body, expe
         ({"tool_choice": {"type": "add"}}, "tool_choice: Input tag does not match"),
     ],
 )
-def test_thinking_and_the_choice_of_a_tool_go_together(body: Body, expected: str | None) -> None:
-    """A forced call leaves no room to think, a budget is below `max_tokens`, and a chosen tool is there."""
+def test_thinking_and_tool_choice_are_validated(body: Body, expected: str | None) -> None:
+    """Thinking excludes forced tool use, its budget must be below `max_tokens`, and a chosen tool must exist."""
     found = refusal(request(**{"max_tokens": 2000, "tools": [tool()], **body}))
     assert (expected is None) == (found is None)
     assert (found or "").startswith(expected or "")
 
 
 @pytest.mark.parametrize("number", [20, 100, 101])
-def test_a_request_has_at_most_a_hundred_pictures(number: int) -> None:
-    """Pictures of tool results count as well, and where they are more than 20 they must be smaller."""
-    asked, shown = user(image(data=png(2001, 1))), user({**RESULT, "content": [image()] * (number - 1)})
+def test_request_has_at_most_100_images(number: int) -> None:
+    """Images in tool results count too, and more than 20 images must be smaller."""
+    prompt, result = user(image(data=png(2001, 1))), user({**RESULT, "content": [image()] * (number - 1)})
     expected = {
         20: None,
         100: f"messages: {TOO_LARGE} for many-image requests: 2000 pixels",
         101: "messages: too many images and documents: 101 + 0 > 100",
     }
-    assert expected[number] == refusal(request(messages=[asked, assistant(USE), shown]))
+    assert expected[number] == refusal(request(messages=[prompt, assistant(USE), result]))
 
 
 @pytest.mark.parametrize(
@@ -674,8 +677,10 @@ def test_a_request_has_at_most_a_hundred_pictures(number: int) -> None:
         (assistant(THOUGHT), "messages.1: The final block in an assistant message cannot be `thinking`."),
     ],
 )
-def test_how_a_message_to_be_continued_may_end(last: Body, expected: str | None) -> None:
-    """A last message of the assistant ends neither in white space nor in thinking."""
+def test_assistant_message_to_continue_must_not_end_in_white_space_or_thinking(
+    last: Body, expected: str | None
+) -> None:
+    """A final assistant message is rejected if it ends in white space or thinking."""
     found = refusal(talk(last))
     assert (expected is None) == (found is None)
     assert (found or "").startswith(expected or "")
@@ -692,30 +697,30 @@ def test_how_a_message_to_be_continued_may_end(last: Body, expected: str | None)
         talk(assistant({**USE, "input": {"a": [float("inf")]}}), user(RESULT)),
     ],
 )
-def test_a_body_is_strict_json(body: Body) -> None:
-    """Half of a surrogate pair, and numbers that JSON has none of, are refused wherever they stand."""
+def test_body_must_be_strict_json(body: Body) -> None:
+    """Lone surrogates, NaN and infinity are rejected anywhere in a body."""
     assert (refusal(body) or "").startswith("The request body is not valid JSON: ")
 
 
 @pytest.mark.asyncio
-async def test_blank_text_that_was_issued_stays_out_of_what_comes_back() -> None:
-    """A turn comes back without its blank text; with it, or with other text missing, it is refused."""
+async def test_issued_blank_text_must_be_omitted_from_the_next_request() -> None:
+    """A returned turn is accepted without its blank text, and rejected with it or without other text."""
     issued: list[Body] = [{"type": "text", "text": ""}, TEXT_BLOCK, {**USE, "id": "toolu_1"}]
     with MessagesApi(scripted({"hi": [message(issued, stop_reason="tool_use"), text("5")]})) as api:
         await ask(api, request(messages=[user("hi")], tools=[tool()]))
         await ask(api, request(messages=[user("hi"), assistant(TEXT_BLOCK, USE), user(RESULT)]))
-        empty = await refused(api, request(messages=[user("hi"), assistant(*issued), user(RESULT)]))
-        cut = await refused(api, request(messages=[user("hi"), assistant(USE), user(RESULT)]))
+        empty = await rejected(api, request(messages=[user("hi"), assistant(*issued), user(RESULT)]))
+        cut = await rejected(api, request(messages=[user("hi"), assistant(USE), user(RESULT)]))
     assert (400, "invalid_request_error", f"messages.1.content.0: {EMPTY_TEXT}") == empty
     assert cut == (400, "invalid_request_error", "messages.1.content.0: text blocks cannot be modified")
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("block", [image(), RESULT, {"type": "audio"}, {"type": "document", "source": {}}])
-async def test_blocks_of_the_assistant_refused(api: MessagesApi, block: Body) -> None:
-    """An assistant's message is refused with a block that a model does not write."""
+async def test_invalid_blocks_of_the_assistant_are_rejected(api: MessagesApi, block: Body) -> None:
+    """An assistant message is rejected if it has a block that a model does not produce."""
     expected = (400, "invalid_request_error", f"messages.1.content.0: {IN_ASSISTANT}")
-    assert expected == await refused(api, talk(assistant(block), user("Go on.")))
+    assert expected == await rejected(api, talk(assistant(block), user("Go on.")))
 
 
 @pytest.mark.asyncio
@@ -751,9 +756,9 @@ async def test_blocks_of_the_assistant_refused(api: MessagesApi, block: Body) ->
         ),
     ],
 )
-async def test_calls_and_results_that_do_not_match(api: MessagesApi, messages: Any, expected: str) -> None:
-    """Every call needs its one result at the head of the next message, and every result its call."""
-    assert (400, "invalid_request_error", expected) == await refused(api, talk(*messages))
+async def test_mismatched_calls_and_results_are_rejected(api: MessagesApi, messages: Any, expected: str) -> None:
+    """Every call needs one result at the start of the next message, and every result needs its call."""
+    assert (400, "invalid_request_error", expected) == await rejected(api, talk(*messages))
 
 
 @pytest.mark.asyncio
@@ -785,9 +790,9 @@ async def test_calls_and_results_that_do_not_match(api: MessagesApi, messages: A
         talk(assistant(USE), user({**RESULT, "content": [TEXT_BLOCK, image("image/webp", webp())]})),
     ],
 )
-async def test_what_the_api_takes_is_not_refused(api: MessagesApi, body: Body) -> None:
-    """Requests that come close to a rule without breaking it are answered."""
-    assert five == (await ask(api, body)).to_dict()["content"]
+async def test_valid_requests_are_accepted(api: MessagesApi, body: Body) -> None:
+    """Requests that are close to violating a rule are answered."""
+    assert five_content == (await ask(api, body)).to_dict()["content"]
 
 
 TURN: list[Body] = [
@@ -797,8 +802,8 @@ TURN: list[Body] = [
 ]
 
 
-def altered(index: int, **changes: Any) -> Any:
-    """A change to one block of a turn."""
+def change_block(index: int, **changes: Any) -> Any:
+    """Return a function that changes fields of one block of a turn."""
     return lambda turn: turn[index].update(changes)
 
 
@@ -806,12 +811,12 @@ def altered(index: int, **changes: Any) -> Any:
 @pytest.mark.parametrize(
     ("alter", "expected"),
     [
-        (altered(0, thinking="2 and 4"), "messages.1.content.0: thinking blocks cannot be modified"),
-        (altered(0, signature="forged"), "messages.1.content.0: Invalid `signature` in `thinking` block"),
-        (altered(1, text="bye"), "messages.1.content.1: text blocks cannot be modified"),
-        (altered(2, input={"a": True}), "messages.1.content.2: tool_use blocks cannot be modified"),
-        (altered(2, name="files.read"), "messages.1.content.2: tool_use blocks cannot be modified"),
-        (altered(2, caller=None), "messages.1.content.2: tool_use blocks cannot be modified"),
+        (change_block(0, thinking="2 and 4"), "messages.1.content.0: thinking blocks cannot be modified"),
+        (change_block(0, signature="forged"), "messages.1.content.0: Invalid `signature` in `thinking` block"),
+        (change_block(1, text="bye"), "messages.1.content.1: text blocks cannot be modified"),
+        (change_block(2, input={"a": True}), "messages.1.content.2: tool_use blocks cannot be modified"),
+        (change_block(2, name="files.read"), "messages.1.content.2: tool_use blocks cannot be modified"),
+        (change_block(2, caller=None), "messages.1.content.2: tool_use blocks cannot be modified"),
         (lambda turn: turn.pop(0), "messages.1.content.0: thinking blocks cannot be modified"),
         (lambda turn: turn.pop(1), "messages.1.content.1: text blocks cannot be modified"),
         (
@@ -821,31 +826,31 @@ def altered(index: int, **changes: Any) -> Any:
         (lambda turn: turn.append(TEXT_BLOCK), "messages.1.content.3: text blocks cannot be modified"),
     ],
 )
-async def test_a_turn_that_comes_back_altered(alter: Any, expected: str) -> None:
-    """A turn that differs from the one issued is refused, whatever the difference is."""
+async def test_altered_turn_is_rejected(alter: Any, expected: str) -> None:
+    """A returned turn that differs in any way from the issued one is rejected."""
     with MessagesApi(lambda body: message(TURN, stop_reason="tool_use")) as api:
         turn: Any = copy.deepcopy((await ask(api, request())).to_dict()["content"])
         result = {**RESULT, "tool_use_id": turn[2]["id"]}
         alter(turn)
         body = talk(assistant(*turn), user(result))
-        assert (400, "invalid_request_error", expected) == await refused(api, body)
+        assert (400, "invalid_request_error", expected) == await rejected(api, body)
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("added", [{}, {"cache_control": {"type": "ephemeral"}}, {"citations": None}])
-async def test_a_turn_that_comes_back_untouched(added: Body) -> None:
-    """A turn is taken back as it was, with or without what a client may add to a block."""
+async def test_unaltered_turn_is_accepted(added: Body) -> None:
+    """An unaltered turn is accepted, with and without the fields that a client may add to a block."""
     with MessagesApi(scripted({"What is 2 + 3?": [message(TURN, stop_reason="tool_use"), text("5")]})) as api:
         turn: Any = (await ask(api, request())).to_dict()["content"]
         result = {**RESULT, "tool_use_id": turn[2]["id"]}
         turn[1] = {**turn[1], **added}
         last = await ask(api, talk(assistant(*turn), user(result)))
-    assert five == last.to_dict()["content"]
+    assert five_content == last.to_dict()["content"]
 
 
 @pytest.mark.asyncio
-async def test_a_signature_that_two_turns_share() -> None:
-    """Two conversations may get the same signature; each turn is known again by its own ids."""
+async def test_turns_may_share_a_signature() -> None:
+    """Two turns with the same signature are both recognised when they are returned."""
     turn: list[Body] = [
         {**THOUGHT, "signature": "the same"},
         {"type": "tool_use", "name": "add", "input": {}},
@@ -855,21 +860,21 @@ async def test_a_signature_that_two_turns_share() -> None:
             first: Any = (await ask(api, request())).to_dict()["content"]
             result = {**RESULT, "tool_use_id": first[1]["id"]}
             last = await ask(api, talk(assistant(*first), user(result)))
-            assert five == last.to_dict()["content"]
+            assert five_content == last.to_dict()["content"]
 
 
 @pytest.mark.parametrize(
     "block", [THOUGHT, {"type": "redacted_thinking", "data": "never issued"}], ids=["thinking", "redacted"]
 )
-def test_thinking_that_was_never_issued(block: Body) -> None:
-    """Thinking is taken only from the server that issued it."""
+def test_thinking_that_was_not_issued_is_rejected(block: Body) -> None:
+    """Thinking that the server did not issue is rejected."""
     body = talk(assistant(block), user("Go on."))
     expected = "messages.1.content.0: Invalid `signature` in `thinking` block"
     assert expected == refusal(body)
 
 
-def test_the_keys_are_those_of_the_sdk() -> None:
-    """The rules know the keys of the installed SDK; two of its parameters travel as headers."""
+def test_top_level_keys_are_those_of_the_sdk() -> None:
+    """The rules allow exactly the parameters of the installed SDK, except for two that it sends as headers."""
     known = {
         *params.MessageCreateParamsBase.__annotations__,
         *params.MessageCreateParamsNonStreaming.__annotations__,
@@ -878,28 +883,28 @@ def test_the_keys_are_those_of_the_sdk() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_fault_of_the_answer_function_fails_the_test() -> None:
-    """What an answer function raises is told to the client at once and raised when the server stops."""
+async def test_exception_in_the_answer_function_fails_the_test() -> None:
+    """An exception in the answer function is sent to the client in a 400, and raised when the server stops."""
     with (
         pytest.raises(LookupError, match="turn 0 of the prompt 'What is 2"),
         MessagesApi(scripted({})) as api,
     ):
-        status, _, content = await refused(api, request())
+        status, _, content = await rejected(api, request())
     assert status == 400
     assert "the test's answer function failed: LookupError" in str(content)
 
 
 @pytest.mark.asyncio
-async def test_a_fault_is_noted_on_the_error_that_it_caused() -> None:
-    """When the test fails by itself, the answer function's fault is added to what it says."""
+async def test_exception_in_the_answer_function_is_noted_on_the_error_of_the_test() -> None:
+    """If the test raises an exception itself, the answer function's exception is added to it as a note."""
     with pytest.raises(anthropic.BadRequestError) as caught, MessagesApi(scripted({})) as api:
         await ask(api, request())
     notes = ["In the stub of the Messages API: LookupError"]
     assert notes == [note.partition("(")[0] for note in caught.value.__notes__]
 
 
-def test_a_connection_stays_open(api: MessagesApi) -> None:
-    """One connection carries several requests, refused ones too."""
+def test_connection_is_persistent(api: MessagesApi) -> None:
+    """One connection serves several requests, including rejected ones."""
     connection = http.client.HTTPConnection(api.url.removeprefix("http://"), timeout=10)
     connection.connect()
     socket, headers = connection.sock, {"x-api-key": KEY, "anthropic-version": "2026-10-21"}
@@ -914,57 +919,57 @@ def test_a_connection_stays_open(api: MessagesApi) -> None:
 
 
 def threads() -> list[threading.Thread]:
-    """The threads of all servers that run."""
+    """Return the threads of all running servers."""
     return [thread for thread in threading.enumerate() if thread.name == "messages-api"]
 
 
 @pytest.mark.asyncio
-async def test_stopping_ends_every_thread_and_connection() -> None:
-    """A server that stops leaves no thread and no socket, neither idle ones nor those at work."""
-    asked = threading.Event()
+async def test_stopping_ends_all_threads_and_connections() -> None:
+    """A stopped server leaves no thread and no connection, idle or active."""
+    requested = threading.Event()
 
     def answer(body: Body) -> Body:
         if body["max_tokens"] == 1:
-            asked.set()
+            requested.set()
             api.closed.wait()
         return text("5")
 
     with MessagesApi(answer) as api:
         idle = http.client.HTTPConnection(api.url.removeprefix("http://"), timeout=10)
         idle.connect()
-        hanging = asyncio.create_task(ask(api, request(max_tokens=1)))
-        assert await asyncio.to_thread(asked.wait, 10)
-        at_work = len(threads())
+        pending = asyncio.create_task(ask(api, request(max_tokens=1)))
+        assert await asyncio.to_thread(requested.wait, 10)
+        active = len(threads())
     with pytest.raises(anthropic.APIConnectionError):
-        await hanging
+        await pending
     assert idle.sock.recv(1) == b""
     idle.close()
     with pytest.raises(ConnectionRefusedError):
         post(api, b"")
     expected: tuple[int, list[threading.Thread]] = (3, [])
-    assert expected == (at_work, threads())
+    assert expected == (active, threads())
 
 
 @pytest.mark.asyncio
-async def test_an_answer_that_does_not_end_fails_the_test() -> None:
-    """A server whose answer function is still at work when its patience ends says so when it stops."""
-    asked, release = threading.Event(), threading.Event()
+async def test_answer_function_that_does_not_return_fails_the_test() -> None:
+    """Stopping raises TimeoutError if an answer function is still running after `patience` seconds."""
+    requested, release = threading.Event(), threading.Event()
 
     def answer(body: Body) -> Body:
-        asked.set()
+        requested.set()
         release.wait()
         return text("late")
 
     api = MessagesApi(answer)
     api.patience = 0.01
     api.__enter__()
-    hanging = asyncio.create_task(ask(api, request()))
-    assert await asyncio.to_thread(asked.wait, 10)
+    pending = asyncio.create_task(ask(api, request()))
+    assert await asyncio.to_thread(requested.wait, 10)
     with pytest.raises(TimeoutError, match="still running"):
         api.__exit__(None, None, None)
     release.set()
     with pytest.raises(anthropic.APIConnectionError):
-        await hanging
+        await pending
     for thread in threads():
         thread.join(10)
     expected: list[threading.Thread] = []

@@ -1,4 +1,4 @@
-"""A terminal that a test types into and reads from, by tmux: a server of its own, ended with the context."""
+"""Type into and read from a terminal in a tmux server of its own."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ from pathlib import Path
 from tests.support.cli import clean_environment
 
 _SECONDS = 30.0
-"""After this long, what is waited for does not come."""
+"""Timeout of each wait."""
 
 
 def missing() -> bool:
-    """Whether this machine has no tmux."""
+    """Return whether tmux is not installed."""
     return not shutil.which("tmux")
 
 
 @dataclass(frozen=True)
 class Screen:
-    """One window; `socket` is the tmux server's own."""
+    """One window; `socket` is the socket of its tmux server."""
 
     socket: Path
 
     def type(self, text: str) -> None:
-        """Type text, as it is."""
+        """Type text literally."""
         self._tmux("send-keys", "-l", text)
 
     def press(self, *keys: str) -> None:
-        """Press keys by tmux's names: `Enter`, `Tab`, `C-c`."""
+        """Press keys, named as in tmux: `Enter`, `Tab`, `C-c`."""
         self._tmux("send-keys", *keys)
 
     def enter(self, line: str) -> None:
-        """Wait for the chat's prompt, and type a line."""
+        """Wait for the chat's prompt, and enter a line."""
         self.prompts()
         self.type(line)
         self.press("Enter")
 
     @property
     def text(self) -> str:
-        """What stands on the screen, and what has scrolled away."""
+        """The text on the screen and in its scrollback."""
         return self._tmux("capture-pane", "-p", "-J", "-S", "-")
 
     def shows(self, words: str, times: int = 1) -> str:
-        """Wait until these words stand there so often; give the whole text."""
+        """Wait until `words` appears at least `times` times; return the whole text."""
         return self._until(lambda text: text.count(words) >= times, repr(words))
 
     def prompts(self) -> None:
@@ -60,7 +60,7 @@ class Screen:
     def _until(self, holds: Callable[[str], bool], what: str) -> str:
         deadline = time.monotonic() + _SECONDS
         while not holds(text := self.text.rstrip()):
-            assert time.monotonic() < deadline, f"{what} never showed:\n{text}"
+            assert time.monotonic() < deadline, f"{what} did not appear within {_SECONDS} s:\n{text}"
             if sys.platform == "win32":
                 raise NotImplementedError
             os.sched_yield()
@@ -75,7 +75,10 @@ class Screen:
 
 @contextmanager
 def screen(folder: Path, *command: str | Path, env: Mapping[str, str]) -> Iterator[Screen]:
-    """Run a command in a terminal of 100 by 40; the window stays when the command has ended, with its exit code."""
+    """Run a command in a terminal of 100 columns and 40 rows.
+
+    When the command ends, the window stays open and shows its exit code.
+    """
     socket = folder / "tmux"
     line = f'{shlex.join(map(str, command))}; echo "exit code $?"; read -r _'
     subprocess.run(

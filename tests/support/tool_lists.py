@@ -1,4 +1,7 @@
-"""Hypothesis strategies for tools, their hints and lists of tools."""
+"""Hypothesis strategies for the tools that a server lists, with valid and malformed fields.
+
+The tests of the comparison of tool lists, the linter and tool signatures use them.
+"""
 
 from __future__ import annotations
 
@@ -23,5 +26,5 @@ lists = st.lists(tools, max_size=4, unique_by=lambda tool: str(tool["name"]))
 
 
 def tool(name: str = "t", schema: Any = None, **more: Any) -> dict[str, Any]:
-    """Make a tool as a server lists it."""
+    """Return a tool as a server lists it."""
     return {"name": name, "inputSchema": schema or of(a={"type": "string"}), **more}

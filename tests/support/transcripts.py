@@ -1,4 +1,7 @@
-"""Build calls and transcripts, and Hypothesis strategies for both."""
+"""Build transcripts as parsed lines of `transcripts.jsonl`, generate and compare them, for tests of `mcprun diff`.
+
+`EXAMPLES` are values that `--scrub` replaces, by the name of the kind.
+"""
 
 from __future__ import annotations
 
@@ -44,12 +47,12 @@ transcripts = st.fixed_dictionaries(
 
 
 def lines(run: list[dict[str, Any]]) -> Iterator[bytes]:
-    """Write a run as its file has it."""
+    """Yield the lines of a `transcripts.jsonl` with these transcripts."""
     return (json.dumps(one).encode() + b"\n" for one in run)
 
 
 def transcript(**more: Any) -> dict[str, Any]:
-    """Make a transcript as its file has it."""
+    """Return a transcript as `transcripts.jsonl` stores it."""
     plain = {
         "id": "q", "repeat": 1, "verdict": "passed", "stop": "end_turn", "calls": [], "text": "", "turns": [],
         "usage": None, "error": None,
@@ -58,18 +61,16 @@ def transcript(**more: Any) -> dict[str, Any]:
 
 
 def call(tool: str, text: str = "", structured: Any = None, is_error: bool = False, **input: Any) -> dict[str, Any]:
-    """Make a call as the file has it."""
+    """Return a call as `transcripts.jsonl` stores it."""
     content = [{"type": "text", "text": text}] if text else []
     return {"turn": 0, "tool": tool, "input": input, "is_error": is_error, "content": content, "structured": structured}
 
 
 def changes(base: dict[str, Any], head: dict[str, Any], *aspects: str, **options: Any) -> list[Change]:
-    """Compare two transcripts of the same query."""
+    """Return the changes between two transcripts of the same query."""
     comparison = RunDiff(CompareOptions(frozenset(aspects) or DEFAULT_ASPECTS, **options))
     return [change for diff in comparison.compare(lines([base]), lines([head])) for change in diff.changes]
 
-
-# Scrubbing. ----------------------------------------------------------------------------------------------
 
 EXAMPLES = {
     "uuid": ["123e4567-e89b-12d3-a456-426614174000", "9F1B7E02-0000-4000-8000-0123456789AB"],

@@ -1,4 +1,4 @@
-"""An event loop whose time is the test's own: what would be waited for has passed at once, to the exact second."""
+"""An event loop on virtual time: a timer fires immediately, and the clock advances exactly to it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ T = TypeVar("T")
 
 
 class _Selector(selectors.SelectSelector):
-    """Where a loop would sleep until its next timer, moves the clock there."""
+    """Advance the clock to the next timer instead of sleeping."""
 
     now = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if not ready and timeout is None:
-            raise RuntimeError("nothing will ever happen: every task waits for another")
+            raise RuntimeError("deadlock: every task waits for another")
         if not ready and timeout:
             self.now += timeout
         return ready
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """A loop on virtual time; for tasks that wait for each other and for the clock, and for nothing outside."""
+    """A loop on virtual time, for tasks that wait only for each other and for timers."""
 
     def __init__(self) -> None:
         self._clock = _Selector()
