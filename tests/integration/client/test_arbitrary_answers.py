@@ -1,4 +1,4 @@
-"""Any answer of a server costs at most the query that it answers, and every file stays strict JSON in UTF-8."""
+"""An arbitrary answer of a server affects at most its own query, and every file stays strict JSON in UTF-8."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tests.support.canned_bytes import COMPLETE, ERAS, TRANSPORTS, calling, play
 from tests.support.cli import run_mcprun
 
 HUGE = "a number that no double holds"
-"""Stands for `1e400` until a result is written."""
+"""Replaced by `1e400` when a result is serialised."""
 
 LONG = "an integer that Python does not convert"
-"""Stands for 4,400 digits."""
+"""Replaced by 4,400 digits when a result is serialised."""
 
-anything = st.characters(categories=("L", "M", "N", "P", "S", "Z", "C")) | st.sampled_from(
+characters = st.characters(categories=("L", "M", "N", "P", "S", "Z", "C")) | st.sampled_from(
     "\0\x1b\ud800\udc00\uffff\u2028\U0010ffff"
 )
 
-texts = st.text(anything, max_size=8)
+texts = st.text(characters, max_size=8)
 
 numbers = (
     st.integers()
@@ -40,16 +40,18 @@ values = st.recursive(
 
 types = st.sampled_from(["text", "image", "audio", "resource", "resource_link", "json", "tool_use"]) | values
 
-words = {
+fields = {
     "text": texts | values, "data": st.sampled_from(["AAAA", "iVBORw0KGgo=", "not base64"]) | values,
     "mimeType": st.sampled_from(["image/png", "audio/wav", "text/plain", "application/pdf"]) | values,
     "uri": st.just("x://y") | values, "blob": st.just("AAAA") | values, "name": texts | values,
     "annotations": values, "_meta": values, "title": values, "size": numbers | values, "description": values,
 }  # fmt: skip
 
-contents = st.fixed_dictionaries({}, optional={key: words[key] for key in ("uri", "text", "blob", "mimeType", "_meta")})
+contents = st.fixed_dictionaries(
+    {}, optional={key: fields[key] for key in ("uri", "text", "blob", "mimeType", "_meta")}
+)
 
-blocks = st.fixed_dictionaries({}, optional={**words, "type": types, "resource": contents | values}) | values
+blocks = st.fixed_dictionaries({}, optional={**fields, "type": types, "resource": contents | values}) | values
 
 calls = st.fixed_dictionaries({}, optional={
     "content": st.lists(blocks, max_size=3) | values, "structuredContent": values, "isError": st.booleans() | values,
@@ -69,29 +71,29 @@ resources = st.fixed_dictionaries(
 )
 
 
-def examples(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
-    """Draw so many values, to be tried in one run."""
-    found: list[Any] = []
+def draw_examples(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
+    """Draw `count` values, to be used in one run."""
+    drawn: list[Any] = []
 
     @settings(max_examples=count, phases=[Phase.generate], database=None, suppress_health_check=list(HealthCheck))
     @given(strategy)
     def collect(value: Any) -> None:
-        found.append(value)
+        drawn.append(value)
 
     collect()
-    return found
+    return drawn
 
 
-def written(value: Any, number: int, era: str) -> str:
-    """Write a result as JSON text, every other one without escapes; most of them are complete."""
+def to_json(value: Any, number: int, era: str) -> str:
+    """Return a result as JSON text, every other one without escapes. Three in four modern ones are complete."""
     if era != "legacy" and isinstance(value, dict) and number % 4:
         value = {**COMPLETE, **value}
     text = json.dumps(value, ensure_ascii=bool(number % 2))
     return text.replace(json.dumps(HUGE), "1e400").replace(json.dumps(LONG), "7" * 4400)
 
 
-def strict(text: str) -> Any:
-    """Read JSON as RFC 8259 has it: without NaN and Infinity."""
+def parse_strict(text: str) -> Any:
+    """Parse JSON as RFC 8259 defines it: without NaN and Infinity."""
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")
@@ -101,17 +103,17 @@ def strict(text: str) -> Any:
 
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_no_answer_is_a_fault_of_ours(tmp_path: Path, transport: str, era: str) -> None:
-    """Hundreds of answers to calls, prompts and resources, in one run; then what is read of it."""
+def test_no_answer_causes_an_internal_error(tmp_path: Path, transport: str, era: str) -> None:
+    """One run gets hundreds of arbitrary answers to calls, prompts and resources. `diff` and `report` then read it."""
     count = 50 if transport == "stdio" else 20
-    found = {
-        "c": examples(calls | values, 3 * count),
-        "p": examples(prompts | values, count),
-        "r": examples(resources | values, count),
+    examples_by_kind = {
+        "c": draw_examples(calls | values, 3 * count),
+        "p": draw_examples(prompts | values, count),
+        "r": draw_examples(resources | values, count),
     }
     results = {
-        f"{kind}:{number}": written(value, number, era)
-        for kind, drawn in found.items()
+        f"{kind}:{number}": to_json(value, number, era)
+        for kind, drawn in examples_by_kind.items()
         for number, value in enumerate(drawn)
     }
     turns = [{"text": "Done."}]
@@ -123,14 +125,16 @@ def test_no_answer_is_a_fault_of_ours(tmp_path: Path, transport: str, era: str) 
     flags = ["--out", "run", "--allow-tool-errors", "--concurrency", "8"]
     done = played(tmp_path, server_args(tmp_path, era, results), transport, *queries, flags=flags)
     run = tmp_path / "run"
-    transcripts = [strict(line) for line in (run / "transcripts.jsonl").read_bytes().decode().split("\n") if line]
+    transcripts = [parse_strict(line) for line in (run / "transcripts.jsonl").read_bytes().decode().split("\n") if line]
     assert len(transcripts) == len(queries)
-    faults = [one for one in transcripts if (one["error"] or {}).get("kind") not in (None, "prompts")]
-    assert [(one["id"], one["error"], results[one["id"]]) for one in faults] == []
+    faults = [
+        transcript for transcript in transcripts if (transcript["error"] or {}).get("kind") not in (None, "prompts")
+    ]
+    assert [(transcript["id"], transcript["error"], results[transcript["id"]]) for transcript in faults] == []
     assert "Traceback" not in done.stdout + done.stderr
     for line in filter(None, (run / "trace.jsonl").read_bytes().decode().split("\n")):
-        strict(line)
-    strict((run / "run.json").read_text("utf-8"))
+        parse_strict(line)
+    parse_strict((run / "run.json").read_text("utf-8"))
 
     shutil.copytree(run, tmp_path / "copy")
     diff = run_mcprun("diff", "copy", "run", cwd=tmp_path)

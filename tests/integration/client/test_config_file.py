@@ -10,7 +10,7 @@ from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 
 
 def test_warnings_are_shown_by_each_command_that_uses_the_server(tmp_path: Path) -> None:
-    """`batch`, which writes them into the trace, `tools` and `init`."""
+    """`batch`, `tools` and `init` show the warning, and `batch` also records it in the trace."""
     entry = {"command": sys.executable, "args": [str(RAW)], "timeout": 5}
     (tmp_path / "mcp.json").write_text(f'// ours\n{{"mcpServers": {{"it": {json.dumps(entry)},}},}}')
     write_jsonl(tmp_path / "p.jsonl", script(("ok", {})))

@@ -1,4 +1,4 @@
-"""Reaching a server: its Python, folder, variables, protocol version, and older servers."""
+"""Connecting to a server: its Python, folder, variables and protocol version, and the fallback to older servers."""
 
 from __future__ import annotations
 
@@ -25,33 +25,38 @@ ENVIRONMENT = SERVERS / "environment.py"
 
 @pytest.fixture
 def prompts(tmp_path: Path) -> Path:
-    """A query that calls nothing."""
+    """Write a query that calls nothing."""
     return write_jsonl(tmp_path / "p.jsonl", script())
 
 
-COMMAND, POSTED, STREAMED = StdioTarget("x", "x"), HttpTarget("http://x"), HttpTarget("http://x", transport="sse")
+STDIO, STREAMABLE_HTTP, SSE = StdioTarget("x", "x"), HttpTarget("http://x"), HttpTarget("http://x", transport="sse")
 
 
 @pytest.mark.parametrize(
-    ("mode", "asked", "older"),
+    ("mode", "requested", "fallbacks"),
     [
-        (AUTO, AUTO, {COMMAND.command: COMMAND, POSTED.url: STREAMED}),
-        (LEGACY, AUTO, {POSTED.url: STREAMED}),
-        (LEGACY, LEGACY, {POSTED.url: STREAMED}),
+        (AUTO, AUTO, {STDIO.command: STDIO, STREAMABLE_HTTP.url: SSE}),
+        (LEGACY, AUTO, {STREAMABLE_HTTP.url: SSE}),
+        (LEGACY, LEGACY, {STREAMABLE_HTTP.url: SSE}),
         (AUTO, MODERN, {}),
-        (MODERN, AUTO, {POSTED.url: STREAMED}),
+        (MODERN, AUTO, {STREAMABLE_HTTP.url: SSE}),
     ],
 )
-def test_an_older_server_is_tried_for_second(mode: str, asked: str, older: dict[str, StdioTarget | HttpTarget]) -> None:
-    """Without the probe, or with SSE, unless the protocol is known or the user asked for the newest."""
-    for name, target in (("x", COMMAND), ("http://x", POSTED), ("", STREAMED)):
-        second = [Candidate(older[name], LEGACY)] if name in older else []
-        assert candidates(target, mode, asked) == [Candidate(target, mode), *second]
+def test_older_connection_is_the_second_candidate(
+    mode: str, requested: str, fallbacks: dict[str, StdioTarget | HttpTarget]
+) -> None:
+    """A command is tried again without the probe, and a URL over SSE.
+
+    Neither is tried again if the protocol is known or the newest one is requested.
+    """
+    for name, target in (("x", STDIO), ("http://x", STREAMABLE_HTTP), ("", SSE)):
+        fallback = [Candidate(fallbacks[name], LEGACY)] if name in fallbacks else []
+        assert candidates(target, mode, requested) == [Candidate(target, mode), *fallback]
 
 
 @pytest.mark.parametrize("http_server", [("sse",)], indirect=True)
-def test_sse_is_found_by_falling_back(tmp_path: Path, http_server: int) -> None:
-    """A URL that refuses to be posted to is asked for SSE; what was found out holds for all sessions of the run."""
+def test_url_that_refuses_post_falls_back_to_sse(tmp_path: Path, http_server: int) -> None:
+    """A URL that refuses POST is tried over SSE, and all sessions of the run reuse the outcome."""
     calls = [script(("echo", {"text": "by event"}), id=name) for name in "abc"]
     prompts = write_jsonl(tmp_path / "p.jsonl", *calls)
     done = run_mcprun("batch", prompts, f"http://127.0.0.1:{http_server}/sse", "--servers", "2", cwd=tmp_path)
@@ -63,28 +68,28 @@ def test_sse_is_found_by_falling_back(tmp_path: Path, http_server: int) -> None:
 
 
 @pytest.mark.parametrize("http_server", [("streamable-http",)], indirect=True)
-def test_what_is_neither_is_told_as_it_was(tmp_path: Path, prompts: Path, http_server: int) -> None:
-    """A wrong path is refused by both, and the first refusal is told."""
+def test_first_refusal_is_reported_if_both_transports_fail(tmp_path: Path, prompts: Path, http_server: int) -> None:
+    """A wrong path is refused by both HTTP transports, and the error reports the first refusal."""
     done = run_mcprun("batch", prompts, f"http://127.0.0.1:{http_server}/wrong", cwd=tmp_path)
     assert (done.code, done.stderr.count("Error: ")) == (3, 1)
     assert "refused the connection: HTTP 404 Not Found (" in done.stderr
 
 
 @pytest.mark.parametrize("http_server", [("streamable-http",)], indirect=True)
-def test_a_url_without_its_path(tmp_path: Path, http_server: int) -> None:
-    """Where nothing is at the root, it is said where servers mostly are."""
-    place = f"http://127.0.0.1:{http_server}"
+def test_url_without_a_path_gets_a_hint(tmp_path: Path, http_server: int) -> None:
+    """A 404 at the root of a URL adds where most servers are. A 404 at another path does not."""
+    root = f"http://127.0.0.1:{http_server}"
     hint = "; most servers are at /mcp, and this URL has no path\n"
-    for url in (place, f"{place}/"):
+    for url in (root, f"{root}/"):
         done = run_mcprun("tools", url, cwd=tmp_path)
         assert (done.code, f"HTTP 404 Not Found ({url}){hint}" in done.stderr) == (3, True)
-    elsewhere = run_mcprun("tools", f"{place}/wrong", cwd=tmp_path)
-    assert (elsewhere.code, "/mcp" in elsewhere.stderr) == (3, False)
-    assert run_mcprun("tools", f"{place}/mcp", cwd=tmp_path).code == 0
+    wrong_path = run_mcprun("tools", f"{root}/wrong", cwd=tmp_path)
+    assert (wrong_path.code, "/mcp" in wrong_path.stderr) == (3, False)
+    assert run_mcprun("tools", f"{root}/mcp", cwd=tmp_path).code == 0
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "body", "expected"),
+    ("status", "content_type", "body", "expected"),
     [
         (
             403,
@@ -108,23 +113,23 @@ def test_a_url_without_its_path(tmp_path: Path, http_server: int) -> None:
         ),
     ],
 )
-def test_why_a_server_at_a_url_refuses(
-    tmp_path: Path, status: int, kind: str | None, body: bytes, expected: str
+def test_http_refusal_reports_status_and_body(
+    tmp_path: Path, status: int, content_type: str | None, body: bytes, expected: str
 ) -> None:
-    """HTTP's status and the words of the body, bounded, unless the answer is JSON-RPC's."""
+    """The error has the HTTP status and the text of the body, truncated, or the message of a JSON-RPC error."""
 
     class Refusing(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["content-length"]))
             self.send_response(status)
-            if kind:
-                self.send_header("content-type", kind)
+            if content_type:
+                self.send_header("content-type", content_type)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Refusing) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -138,24 +143,24 @@ def test_why_a_server_at_a_url_refuses(
 
 
 @pytest.mark.parametrize(
-    ("protocol", "spoken"), [("auto", "2026-07-28"), ("legacy", "2025-11-25"), ("2026-07-28", "2026-07-28")]
+    ("protocol", "negotiated"), [("auto", "2026-07-28"), ("legacy", "2025-11-25"), ("2026-07-28", "2026-07-28")]
 )
-def test_the_protocol_may_be_chosen(tmp_path: Path, protocol: str, spoken: str) -> None:
-    """Both eras give the same transcripts; the record says which was spoken."""
+def test_protocol_option_selects_the_version(tmp_path: Path, protocol: str, negotiated: str) -> None:
+    """Both protocol eras give the same transcripts, and the run records the negotiated version."""
     done = run_mcprun("batch", *QUICKSTART, "--protocol", protocol, cwd=tmp_path)
-    assert (done.code, done.record["server"]["protocol"]) == (0, spoken)
+    assert (done.code, done.record["server"]["protocol"]) == (0, negotiated)
     assert done.bytes == run_mcprun("batch", *QUICKSTART, cwd=tmp_path).bytes
 
 
-def test_a_protocol_that_a_server_does_not_speak(tmp_path: Path, prompts: Path) -> None:
-    """Asked for, it is not given up for another one."""
+def test_unsupported_protocol_version_is_refused(tmp_path: Path, prompts: Path) -> None:
+    """A version set by `--protocol` is not replaced by another one."""
     done = run_mcprun("batch", prompts, RAW, "--protocol", "2026-07-28", "--connect-timeout", "5", cwd=tmp_path)
     message = "Error: the server negotiated 2025-11-25, but --protocol requires 2026-07-28"
     assert (done.code, message in done.stderr) == (3, True)
 
 
-def test_variables_of_files(tmp_path: Path, prompts: Path) -> None:
-    """They reach the server, `--env` comes first, and what they hold is seen nowhere."""
+def test_env_file_variables_reach_the_server_redacted(tmp_path: Path, prompts: Path) -> None:
+    """Variables of `--env-file` reach the server, `--env` takes precedence, and their values are redacted."""
     (tmp_path / "a.env").write_text('# ours\nTOKEN="from-the-file"\nexport COLOUR=from-the-file-too\n')
     (tmp_path / "b.env").write_text("COLOUR=from-another-one\n")
     flags = ("--env-file", "a.env", "--env-file", "b.env", "--env", "TOKEN=from-the-flag")
@@ -163,16 +168,16 @@ def test_variables_of_files(tmp_path: Path, prompts: Path) -> None:
     log = (done.run / "server.log").read_text()
     assert (done.code, log.count("'TOKEN': '[redacted]'"), log.count("'COLOUR': '[redacted]'")) == (0, 1, 1)
     assert not any(b"from-" in file.read_bytes() for file in done.run.iterdir() if file.name != "run.json")
-    again = run_mcprun("batch", "--resume", done.run, "--env", "TOKEN=from-the-flag", cwd=tmp_path)
-    assert again.code == 0
+    resumed = run_mcprun("batch", "--resume", done.run, "--env", "TOKEN=from-the-flag", cwd=tmp_path)
+    assert resumed.code == 0
     entry = {"command": sys.executable, "args": [str(ENVIRONMENT)], "envFile": "a.env"}
     (tmp_path / "mcp.json").write_text(json.dumps({"servers": {"it": entry}}))
     configured = run_mcprun("batch", prompts, "mcp.json", cwd=tmp_path)
     assert "'COLOUR': '[redacted]'" in (configured.run / "server.log").read_text()
 
 
-def test_another_folder_and_another_python(tmp_path: Path, prompts: Path) -> None:
-    """The server's own file and the Python are seen from here, and the folder is where it works."""
+def test_cwd_and_python_options_apply_to_the_server(tmp_path: Path, prompts: Path) -> None:
+    """The server file and `--python` are resolved from mcprun's folder. `--cwd` is the server's working directory."""
     (tmp_path / "data").mkdir()
     (tmp_path / "here.py").write_text(f"import runpy\nrunpy.run_path({str(ENVIRONMENT)!r})\n")
     python = tmp_path / "python"
@@ -183,13 +188,16 @@ def test_another_folder_and_another_python(tmp_path: Path, prompts: Path) -> Non
     assert (done.code, "the named one" in log, f"in {tmp_path / 'data'}" in log) == (0, True, True)
     (tmp_path / "mcprun.toml").write_text('server = "here.py"\ncwd = "data"\nprompts = "p.jsonl"\n')
     (tmp_path / "within").mkdir()
-    within = run_mcprun("batch", cwd=tmp_path / "within")
-    assert (within.code, f"in {tmp_path / 'data'}" in (within.run / "server.log").read_text()) == (0, True)
+    from_subfolder = run_mcprun("batch", cwd=tmp_path / "within")
+    assert (from_subfolder.code, f"in {tmp_path / 'data'}" in (from_subfolder.run / "server.log").read_text()) == (
+        0,
+        True,
+    )
 
 
 @pytest.fixture
 def two_folders(tmp_path: Path) -> Path:
-    """A folder with `here.sh`, and below it `sub` with `run.sh`, which start the same server."""
+    """Write `here.sh` and `sub/run.sh`, which start the same server, and return the folder of both."""
     (tmp_path / "sub").mkdir()
     for file in (tmp_path / "here.sh", tmp_path / "sub" / "run.sh"):
         file.write_text(f"#!/bin/sh\nexec {sys.executable} {ENVIRONMENT}\n")
@@ -208,18 +216,24 @@ def two_folders(tmp_path: Path) -> Path:
         ({}, "./here.sh", ("--cwd", "sub")),
     ],
 )
-def test_a_command_is_seen_from_the_folder_that_it_is_started_in(
+def test_command_is_resolved_from_its_working_directory(
     two_folders: Path, prompts: Path, entry: dict[str, Any], server: str, flags: tuple[str, ...]
 ) -> None:
-    """In a configuration and as a command line, as a shell there would find it; a server file is seen from here."""
+    """A configured command and a command line are resolved as a shell in that folder would.
+
+    A server file is resolved from mcprun's folder.
+    """
     (two_folders / "mcp.json").write_text(json.dumps({"mcpServers": {"it": entry}}))
     done = run_mcprun("batch", prompts, server, *flags, cwd=two_folders)
     assert (done.code, done.stderr.count("Error: ")) == (0, 0)
     assert f"in {two_folders / 'sub'}\n" in (done.run / "server.log").read_text()
 
 
-def test_a_command_that_is_not_in_the_folder_it_is_started_in(two_folders: Path, prompts: Path) -> None:
-    """It is not found, though it is there as seen from here; nor is a server file that is only there."""
+def test_command_that_is_not_in_its_working_directory_is_not_found(two_folders: Path, prompts: Path) -> None:
+    """A command that exists only relative to mcprun's folder is not found.
+
+    Nor is a server file that exists only in `--cwd`.
+    """
     (two_folders / "sub" / "serve.py").touch()
     for server, message in [
         ("./here.sh --flag", "Error: server file not found: ./here.sh in sub\n"),
@@ -244,10 +258,10 @@ def test_a_command_that_is_not_in_the_folder_it_is_started_in(two_folders: Path,
         ("http://127.0.0.1:9/", ("--cwd", os.sep), "--python and --cwd apply only to a server that mcprun starts"),
     ],
 )
-def test_what_can_not_be_meant(
+def test_wrong_usage_is_refused(
     tmp_path: Path, prompts: Path, server: str | Path, flags: tuple[str, ...], message: str
 ) -> None:
-    """Exit 2, and nothing is started."""
+    """Wrong usage exits with 2, and nothing is started."""
     done = run_mcprun("batch", prompts, server, *flags, cwd=tmp_path)
     assert (done.code, message in done.stderr) == (2, True)
     assert not (tmp_path / "outputs").exists()

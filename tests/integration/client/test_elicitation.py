@@ -1,4 +1,4 @@
-"""Forms with patterns, and answers that serve once, in order."""
+"""Default answers to forms, and scripted answers with patterns that are used once and in order."""
 
 from __future__ import annotations
 
@@ -22,27 +22,30 @@ from mcprun.prompts.elicitation import ElicitAnswer
         ({"properties": {"a": {"default": {"b": 1}}}}, "the default of 'a' is not a value that a form can hold"),
     ],
 )
-def test_schemas_that_are_none(schema: dict[str, Any], problem: str) -> None:
-    """They are a reason to decline, and no fault; nothing is fetched."""
+def test_invalid_schema_is_declined_with_a_reason(schema: dict[str, Any], problem: str) -> None:
+    """`form_defaults` returns the reason to decline an invalid schema, and fetches no remote `$ref`."""
     content = form_defaults(schema)
     assert isinstance(content, str)
     assert problem in content
 
 
 @given(st.lists(st.sampled_from([None, "a", "b"]), max_size=5), st.lists(st.sampled_from(["a", "b", "c"]), max_size=6))
-def test_each_answer_serves_once_and_in_order(patterns: list[str | None], messages: list[str]) -> None:
-    """A request gets the first answer that is left and fits its message; where none is, it is declined with a reason."""
+def test_each_answer_is_used_once_and_in_order(patterns: list[str | None], messages: list[str]) -> None:
+    """A request gets the first unused answer that matches its message.
+
+    If there is none, it is declined with a reason.
+    """
     answers = [
         ElicitAnswer.model_validate({"action": "accept", "content": {"n": number}, "match": pattern})
         for number, pattern in enumerate(patterns)
     ]
-    script, left = ScriptedAnswers(answers), list(enumerate(patterns))
+    script, unused = ScriptedAnswers(answers), list(enumerate(patterns))
     for message in messages:
-        fitting = [one for one in left if one[1] in (None, message)]
-        asked = {"message": message, "requestedSchema": {"type": "object"}}
-        result, reason = asyncio.run(script.answer(asked))
-        if fitting:
-            left.remove(fitting[0])
-            assert (result, reason) == ({"action": "accept", "content": {"n": fitting[0][0]}}, None)
+        matching = [entry for entry in unused if entry[1] in (None, message)]
+        request = {"message": message, "requestedSchema": {"type": "object"}}
+        result, reason = asyncio.run(script.answer(request))
+        if matching:
+            unused.remove(matching[0])
+            assert (result, reason) == ({"action": "accept", "content": {"n": matching[0][0]}}, None)
         else:
             assert (result, reason) == ({"action": "decline"}, "the query has no answer left for this request")

@@ -1,4 +1,4 @@
-"""Servers that flood their client or hang up and keep running: time limits hold, and files are complete."""
+"""Servers that flood their client: time limits hold, and files are complete."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from tests.support.floods import against
 from tests.support.forks import Forks
 
 
-@pytest.mark.parametrize("what", ["pings", "messages"])
-def test_the_run_ends_in_time_while_its_server_floods(mcprun: Forks, tmp_path: Path, what: str) -> None:
-    """No call, and no query, needs to end for that; the trace ends with the server's exit."""
-    done = against(mcprun, tmp_path, what, "--call-timeout", "60", "--run-timeout", "3")
+@pytest.mark.parametrize("flood", ["pings", "messages"])
+def test_run_timeout_holds_while_the_server_floods(mcprun: Forks, tmp_path: Path, flood: str) -> None:
+    """The run ends although no call and no query has, and the trace has each server's exit."""
+    done = against(mcprun, tmp_path, flood, "--call-timeout", "60", "--run-timeout", "3")
     assert done.code == 3
     assert done.transcripts[0]["error"]["kind"] == "run_timeout"
     assert [event["event"] for event in done.trace if event["event"] == "server_exit"] == ["server_exit"] * 2
 
 
-def test_a_flood_before_the_first_answer_is_a_time_out(mcprun: Forks, tmp_path: Path) -> None:
-    """The message names the request that is waited for."""
+def test_flood_before_the_first_response_times_out(mcprun: Forks, tmp_path: Path) -> None:
+    """The error names the request that has no response."""
     done = against(mcprun, tmp_path, "pings", "--connect-timeout", "2", when="initialize")
     assert done.code == 3
     assert "the server did not respond within 2 s, waiting for its response to initialize" in done.stderr

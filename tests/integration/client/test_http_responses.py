@@ -1,4 +1,4 @@
-"""A server's answer, over HTTP or stdio, never ends the connection."""
+"""A bad response, over HTTP or stdio, fails its own request and does not end the connection."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ SERVER = SERVERS / "answering_http.py"
 
 
 @contextmanager
-def answering(*arguments: str) -> Iterator[str]:
-    """Run the server; give its URL."""
+def run_server(*arguments: str) -> Iterator[str]:
+    """Run the server, and yield its URL."""
     process = subprocess.Popen(
         [sys.executable, str(SERVER), *arguments], env=clean_environment(), stdout=subprocess.PIPE, text=True
     )
@@ -34,30 +34,30 @@ def answering(*arguments: str) -> Iterator[str]:
         process.communicate(timeout=30)
 
 
-def batch(folder: Path, url: str, *queries: dict[str, Any], flags: tuple[str, ...] = ()) -> Result:
-    """Run queries with bounded calls."""
+def run_batch(folder: Path, url: str, *queries: dict[str, Any], flags: tuple[str, ...] = ()) -> Result:
+    """Run queries called `q0`, `q1` and so on, with a time limit for calls."""
     prompts = write_jsonl(folder / "p.jsonl", *(query | {"id": f"q{n}"} for n, query in enumerate(queries)))
     return run_mcprun("batch", prompts, url, "--call-timeout", "30", *flags, cwd=folder)
 
 
-def texts(done: Result, place: int = 0) -> dict[str, str]:
-    """Give the text of each call's result, by tool."""
-    return {call["tool"]: call["content"][0]["text"] for call in done.transcripts[place]["calls"]}
+def result_texts(done: Result, index: int = 0) -> dict[str, str]:
+    """Return the text of each call's result, by tool."""
+    return {call["tool"]: call["content"][0]["text"] for call in done.transcripts[index]["calls"]}
 
 
-def problems(done: Result) -> dict[str, str | None]:
-    """Give the problem of each call, by tool."""
+def problems_by_tool(done: Result) -> dict[str, str | None]:
+    """Return the problem of each call, by tool."""
     return {event["tool"]: event.get("problem") for event in done.trace if event["event"] == "tool_call"}
 
 
-def named(done: Result, name: str) -> list[dict[str, Any]]:
-    """Give the events of a name."""
+def events_named(done: Result, name: str) -> list[dict[str, Any]]:
+    """Return the trace events with this name."""
     return [event for event in done.trace if event["event"] == name]
 
 
-def counted(done: Result, place: int = 0) -> dict[str, int]:
-    """Give what the tool `counts` told."""
-    return dict(json.loads(texts(done, place)["counts"]))
+def request_counts(done: Result, index: int = 0) -> dict[str, int]:
+    """Return the number of requests by method, as the tool `counts` reports it."""
+    return dict(json.loads(result_texts(done, index)["counts"]))
 
 
 JSON = "expected application/json or text/event-stream"
@@ -82,7 +82,7 @@ UNUSABLE = {
     "events-none": "HTTP 200 OK, but the stream ended without the answer",
     "events-bad": "HTTP 200 OK, but an event cannot be read (it is not JSON): we are closed",
 }  # fmt: skip
-"""What stands in the results of calls that were answered with a good status."""
+"""Parts of the results of calls whose response has a success status but cannot be used."""
 
 REFUSED = {
     **{f"http-{status}": f" {status} " for status in (400, 401, 403, 405, 408, 409, 413, 418, 422, 429, 500, 503, 504)},
@@ -106,9 +106,9 @@ REFUSED = {
     "http-202": "HTTP 202 Accepted, but the response is empty",
     "http-204": "HTTP 204 No Content, but the response is empty",
 }
-"""What stands in the results of calls that were answered with another one."""
+"""Parts of the results of calls whose response has another status or no body."""
 
-MESSAGES = {
+JSON_RPC_ERRORS = {
     "closed": ("json-rpc error -32000", "Connection closed"),
     "resumes-error": ("json-rpc error -32000", "Connection closed"),
     "closed-event": ("json-rpc error -32000", "Connection closed"),
@@ -119,56 +119,63 @@ MESSAGES = {
     "error-text": ("json-rpc error", "out of cheese"),
     "error-data": ("json-rpc error -32603", 'Internal error (data: {"id": 7})'),
 }
-"""JSON-RPC errors, whatever they say."""
+"""The problem and the text of calls whose response is a JSON-RPC error."""
 
 GOOD = {
     "ok": "fine", "id-text": "fine", "id-null": "fine", "id-object": "fine", "id-float": "fine", "events": "fine", "events-id": "fine",
     "typed": "fine", "resumes": "fine", "broken-utf8": "fi\ufffdne", "surrogate": "fi\ufffdne", "waits": "fine",
 }  # fmt: skip
-"""Results, some of them in an odd way."""
+"""The texts of valid results, some of them sent in an unusual way."""
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_every_response_to_a_call_is_that_calls_answer(tmp_path: Path, era: str) -> None:
-    """All in one turn: each call is sent once and gets the server's words at once, the others get their results."""
-    first: list[tuple[str, dict[str, Any]]] = [
-        (name, {}) for name in (*UNUSABLE, *REFUSED, *MESSAGES, *GOOD, "rpc-400")
+def test_every_response_to_a_call_is_the_result_of_that_call(tmp_path: Path, era: str) -> None:
+    """A bad response fails its call with the server's message, and the other calls of the turn return their results.
+
+    Each call is sent once.
+    """
+    all_calls: list[tuple[str, dict[str, Any]]] = [
+        (name, {}) for name in (*UNUSABLE, *REFUSED, *JSON_RPC_ERRORS, *GOOD, "rpc-400")
     ]
-    with answering(era) as url:
-        done = batch(tmp_path, url, script(*first), script(("counts", {})), flags=("--concurrency", "1"))
-    texts_, problem = texts(done), problems(done)
-    assert {name: text for name, text in UNUSABLE.items() if text not in texts_[name]} == {}
-    assert {name: text for name, text in REFUSED.items() if text not in texts_[name]} == {}
+    with run_server(era) as url:
+        done = run_batch(tmp_path, url, script(*all_calls), script(("counts", {})), flags=("--concurrency", "1"))
+    texts, problem = result_texts(done), problems_by_tool(done)
+    assert {name: text for name, text in UNUSABLE.items() if text not in texts[name]} == {}
+    assert {name: text for name, text in REFUSED.items() if text not in texts[name]} == {}
     assert {name: problem[name] for name in UNUSABLE} == dict.fromkeys(UNUSABLE, "invalid answer")
-    statuses = {name: f"http {texts_[name].split()[1].strip(',')}" for name in REFUSED}
+    statuses = {name: f"http {texts[name].split()[1].strip(',')}" for name in REFUSED}
     assert {name: problem[name] for name in REFUSED} == statuses
-    assert {name: (problem[name], texts_[name]) for name in MESSAGES} == MESSAGES
-    assert {name: texts_[name] for name in GOOD} == GOOD
+    assert {name: (problem[name], texts[name]) for name in JSON_RPC_ERRORS} == JSON_RPC_ERRORS
+    assert {name: texts[name] for name in GOOD} == GOOD
     is_prescribed = era == "modern"
-    assert (problem["rpc-400"], texts_["rpc-400"]) == (
+    assert (problem["rpc-400"], texts["rpc-400"]) == (
         ("json-rpc error -32602", "no such city")
         if is_prescribed
         else ("http 400", "HTTP 400 Bad Request: no such city")
     )
-    words = {event["tool"]: event["error"] for event in named(done, "tool_call") if event.get("error")}
-    assert words == {
-        name: texts_[name].split(": ", 1)[-1] if name.startswith("rpc-") else texts_[name] for name in words
+    errors = {event["tool"]: event["error"] for event in events_named(done, "tool_call") if event.get("error")}
+    assert errors == {
+        name: texts[name].split(": ", 1)[-1] if name.startswith("rpc-") else texts[name] for name in errors
     }
-    assert words.keys() == {*MESSAGES, "rpc-400", "rpc-500", "rpc-data-500", "rpc-text-500", "rpc-empty-422"}
-    halves = [event for event in named(done, "warning") if "lone surrogate" in event["message"]]
-    assert len(halves) == 1
+    assert errors.keys() == {*JSON_RPC_ERRORS, "rpc-400", "rpc-500", "rpc-data-500", "rpc-text-500", "rpc-empty-422"}
+    surrogate_warnings = [event for event in events_named(done, "warning") if "lone surrogate" in event["message"]]
+    assert len(surrogate_warnings) == 1
     assert done.verdicts == {"q0": "failed", "q1": "passed"}
-    calls = {name.split(" ", 1)[1]: count for name, count in counted(done, 1).items() if name.startswith("tools/call ")}
-    assert calls == dict.fromkeys([name for name, _ in first] + ["counts"], 1)
-    assert named(done, "server_restart") == named(done, "session_renewed") == []
-    assert [event.get("died") for event in named(done, "server_exit")] == [False]
+    calls = {
+        name.split(" ", 1)[1]: count
+        for name, count in request_counts(done, 1).items()
+        if name.startswith("tools/call ")
+    }
+    assert calls == dict.fromkeys([name for name, _ in all_calls] + ["counts"], 1)
+    assert events_named(done, "server_restart") == events_named(done, "session_renewed") == []
+    assert [event.get("died") for event in events_named(done, "server_exit")] == [False]
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_prompts_and_resources_that_the_server_refuses(tmp_path: Path, era: str) -> None:
-    """They are errors of their queries, with the server's words, and the other queries do not notice."""
-    with answering(era) as url:
-        done = batch(
+def test_refused_prompt_or_resource_is_the_error_of_its_query(tmp_path: Path, era: str) -> None:
+    """The error has the server's message, and the other queries are unaffected."""
+    with run_server(era) as url:
+        done = run_batch(
             tmp_path,
             url,
             {"server_prompt": "html-502", "script": [{"text": "Done."}]},
@@ -179,16 +186,16 @@ def test_prompts_and_resources_that_the_server_refuses(tmp_path: Path, era: str)
             script(("ok", {}), ("counts", {})),
         )
     assert list(done.verdicts.values()) == ["error"] * 4 + ["passed"] * 2
-    words = [
+    expected = [
         "HTTP 502 Bad Gateway: 502 Bad Gateway nginx & co",
         "HTTP 200 OK, but the response was cut off after 40 bytes",
         "Connection closed",
         "database is down",
     ]
     messages = [transcript["error"]["message"] for transcript in done.transcripts[:4]]
-    assert [word in message for word, message in zip(words, messages, strict=True)] == [True] * 4
-    asked = [*named(done, "prompt_get"), *named(done, "resource_read")]
-    problems = {event.get("prompt") or event["uri"]: event.get("problem") for event in asked}
+    assert [part in message for part, message in zip(expected, messages, strict=True)] == [True] * 4
+    requests = [*events_named(done, "prompt_get"), *events_named(done, "resource_read")]
+    problems = {event.get("prompt") or event["uri"]: event.get("problem") for event in requests}
     assert problems == {
         "html-502": "http 502",
         "a://cut-length": "invalid answer",
@@ -197,79 +204,82 @@ def test_prompts_and_resources_that_the_server_refuses(tmp_path: Path, era: str)
         "good": None,
         "a://good": None,
     }
-    assert named(done, "server_restart") == []
+    assert events_named(done, "server_restart") == []
 
 
 @pytest.mark.parametrize("flags", [("--servers", "2"), ("--fresh-server",), ("--concurrency", "1")])
-def test_a_refused_call_takes_no_neighbour_with_it(tmp_path: Path, flags: tuple[str, ...]) -> None:
-    """However queries share servers: one call each, no restart, and the good ones pass."""
+def test_refused_call_does_not_affect_other_queries(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    """However queries share servers, each call is sent once, no server is restarted, and the valid calls pass."""
     queries = [script((name, {})) for name in ("http-500", "ok", "cut-chunk", "ok", "events-none", "ok") * 3]
-    with answering("sessions") as url:
-        done = batch(tmp_path, url, *queries, flags=(*flags, "--restarts", "0"))
-        count = counted(batch(tmp_path, url, script(("counts", {}))))
+    with run_server("sessions") as url:
+        done = run_batch(tmp_path, url, *queries, flags=(*flags, "--restarts", "0"))
+        count = request_counts(run_batch(tmp_path, url, script(("counts", {}))))
     assert list(done.verdicts.values()) == ["failed", "passed"] * 9
     assert [count[f"tools/call {name}"] for name in ("http-500", "ok", "cut-chunk", "events-none")] == [3, 9, 3, 3]
     assert [transcript["attempts"] for transcript in done.transcripts] == [1] * 18
 
 
-def test_a_tool_that_may_be_repeated_is_called_once_more(tmp_path: Path) -> None:
-    """After `retry-after`, if the tool is read-only or idempotent, and the wait is short enough; no other is."""
+def test_only_read_only_and_idempotent_tools_are_retried(tmp_path: Path) -> None:
+    """After 429 or 503, such a tool is called once more after `retry-after`, if that is short enough."""
     calls = {
         "reading": {},
         "repeatable": {"status": 503},
         "writing": {},
     }
-    one = ("--concurrency", "1")
+    serial = ("--concurrency", "1")
     waits = (
         {"times": 9},
         {"times": 9, "after": 3600},
         {"times": 9, "after": 25, "status": 503},
         {"times": 9, "after": "x"},
     )
-    with answering("sessions") as url:
-        done = batch(tmp_path, url, script(*calls.items()), script(("counts", {})), flags=one)
-        again = [
-            counted(
-                batch(
+    with run_server("sessions") as url:
+        done = run_batch(tmp_path, url, script(*calls.items()), script(("counts", {})), flags=serial)
+        later_counts = [
+            request_counts(
+                run_batch(
                     tmp_path,
                     url,
-                    script(("reading", more)),
+                    script(("reading", wait)),
                     script(("counts", {})),
-                    flags=(*one, "--call-timeout", "20"),
+                    flags=(*serial, "--call-timeout", "20"),
                 ),
                 1,
             )
-            for more in waits
+            for wait in waits
         ]
-        late = batch(tmp_path, url, script(("reading", waits[0])))
-    assert texts(done) == {"reading": "fine", "repeatable": "fine", "writing": "HTTP 429 Too Many Requests: too busy"}
-    count = counted(done, 1)
+        not_retried = run_batch(tmp_path, url, script(("reading", waits[0])))
+    assert result_texts(done) == {
+        "reading": "fine",
+        "repeatable": "fine",
+        "writing": "HTTP 429 Too Many Requests: too busy",
+    }
+    count = request_counts(done, 1)
     assert [count[f"tools/call {name}"] for name in calls] == [2, 2, 1]
-    retried = {(event["tool"], event["call"], event["problem"], event["wait"]) for event in named(done, "call_retry")}
+    retried = {
+        (event["tool"], event["call"], event["problem"], event["wait"]) for event in events_named(done, "call_retry")
+    }
     assert retried == {("reading", 0, "http 429", 0.0), ("repeatable", 1, "http 503", 0.0)}
-    assert [count["tools/call reading"] for count in again] == [4, 5, 6, 7]
-    assert problems(late) == {"reading": "http 429"}
+    assert [count["tools/call reading"] for count in later_counts] == [4, 5, 6, 7]
+    assert problems_by_tool(not_retried) == {"reading": "http 429"}
 
 
-def test_waiting_before_a_call_is_sent_again_is_off_the_query_s_clock(tmp_path: Path) -> None:
-    """The server asks to wait for a second, which `max_seconds` and the query's deadline do not count."""
-    with answering("sessions") as url:
-        done = batch(tmp_path, url, script(("reading", {"after": 1})))
-    assert [event["wait"] for event in named(done, "call_retry")] == [1.0]
-    assert [event["waited"] >= 1 for event in named(done, "attempt_end")] == [True]
-
-
-# Sessions. -----------------------------------------------------------------------------------------------
+def test_wait_before_a_retry_does_not_count_against_the_query(tmp_path: Path) -> None:
+    """The server asks for a wait of one second, which `max_seconds` and the query's deadline do not count."""
+    with run_server("sessions") as url:
+        done = run_batch(tmp_path, url, script(("reading", {"after": 1})))
+    assert [event["wait"] for event in events_named(done, "call_retry")] == [1.0]
+    assert [event["waited"] >= 1 for event in events_named(done, "attempt_end")] == [True]
 
 
 @pytest.mark.parametrize("status", [404, 400, 503])
-def test_a_lost_session_is_renewed_for_all_at_once(tmp_path: Path, status: int) -> None:
-    """Calls that were refused for it are sent once more in one new session; so are prompts and resources."""
+def test_lost_session_is_renewed_once_for_all_requests(tmp_path: Path, status: int) -> None:
+    """Calls, prompts and resources refused with the lost session are sent once more in one new session."""
     forget = {"calls": [{"tool": "forget", "input": {"status": status}}]}
     six = {"calls": [{"tool": "ok", "input": {}}] * 6}
     counts = {"calls": [{"tool": "counts", "input": {}}]}
-    with answering("sessions") as url:
-        done = batch(
+    with run_server("sessions") as url:
+        done = run_batch(
             tmp_path,
             url,
             {"prompt": "Go.", "script": [forget, six, counts, {"text": "Done."}]},
@@ -281,8 +291,8 @@ def test_a_lost_session_is_renewed_for_all_at_once(tmp_path: Path, status: int) 
             flags=("--concurrency", "1", "--restarts", "0"),
         )
     assert (done.code, set(done.verdicts.values())) == (0, {"passed"})
-    assert [(event["server"], event["status"]) for event in named(done, "session_renewed")] == [(1, status)] * 4
-    first, last = counted(done), counted(done, 5)
+    assert [(event["server"], event["status"]) for event in events_named(done, "session_renewed")] == [(1, status)] * 4
+    first, last = request_counts(done), request_counts(done, 5)
     assert (first["initialize"], first["notifications/initialized"], first.get("ping", 0)) == (
         2,
         2,
@@ -290,24 +300,30 @@ def test_a_lost_session_is_renewed_for_all_at_once(tmp_path: Path, status: int) 
     )
     assert 6 < first["tools/call ok"] <= 12
     assert (last["initialize"], last["prompts/get good"], last["resources/read good"]) == (5, 2, 2)
-    assert last["tools/list"] == 9  # two pages at first and after three of the losses, and one that was sent again
-    assert len(named(done, "server_start")) == 1
+    assert last["tools/list"] == 9  # two pages at first and after three of the renewals, and one page that was repeated
+    assert len(events_named(done, "server_start")) == 1
 
 
 def test_queries_share_a_new_session(tmp_path: Path) -> None:
-    """Those in flight as well: nobody is tried again."""
+    """Queries in flight continue in the new session, and none needs another attempt."""
     queries = [script(("forget", {}) if n == 4 else ("ok", {})) for n in range(24)]
-    with answering("sessions") as url:
-        done = batch(tmp_path, url, *queries, flags=("--concurrency", "8", "--restarts", "0"))
-        count = counted(batch(tmp_path, url, script(("counts", {}))))
-    assert (set(done.verdicts.values()), {one["attempts"] for one in done.transcripts}) == ({"passed"}, {1})
-    assert (count["initialize"], len(named(done, "session_renewed"))) == (3, 1)
+    with run_server("sessions") as url:
+        done = run_batch(tmp_path, url, *queries, flags=("--concurrency", "8", "--restarts", "0"))
+        count = request_counts(run_batch(tmp_path, url, script(("counts", {}))))
+    assert (set(done.verdicts.values()), {transcript["attempts"] for transcript in done.transcripts}) == (
+        {"passed"},
+        {1},
+    )
+    assert (count["initialize"], len(events_named(done, "session_renewed"))) == (3, 1)
 
 
-def test_a_call_that_no_session_is_good_for_is_an_error(tmp_path: Path) -> None:
-    """It is sent twice, never fails its query, and the session that was opened for it serves the others."""
-    with answering("sessions") as url:
-        done = batch(
+def test_call_refused_in_a_new_session_too_is_an_error(tmp_path: Path) -> None:
+    """The call is sent twice, and its query is an error rather than a failure.
+
+    The new session serves the other queries.
+    """
+    with run_server("sessions") as url:
+        done = run_batch(
             tmp_path, url, script(("never", {})), script(("ok", {}), ("counts", {})), flags=("--concurrency", "1")
         )
     assert done.verdicts == {"q0": "error", "q1": "passed"}
@@ -315,43 +331,43 @@ def test_a_call_that_no_session_is_good_for_is_an_error(tmp_path: Path) -> None:
         "kind": "session_lost",
         "message": "the server refused never in a new session too: HTTP 404 Not Found: never heard of it",
     }
-    count = counted(done, 1)
+    count = request_counts(done, 1)
     assert (done.code, count["tools/call never"], count["initialize"]) == (3, 2, 2)
 
 
 @pytest.mark.parametrize("era", ["stateless", "modern"])
-def test_without_sessions_a_404_is_the_calls_own(tmp_path: Path, era: str) -> None:
-    """As any other status."""
-    with answering(era) as url:
-        done = batch(tmp_path, url, script(("never", {})), script(("counts", {})), flags=("--concurrency", "1"))
-    assert (texts(done), problems(done)["never"]) == ({"never": "HTTP 404 Not Found: never heard of it"}, "http 404")
-    count = counted(done, 1)
+def test_404_without_a_session_fails_only_its_call(tmp_path: Path, era: str) -> None:
+    """Without sessions, a 404 is handled as any other status, without a ping."""
+    with run_server(era) as url:
+        done = run_batch(tmp_path, url, script(("never", {})), script(("counts", {})), flags=("--concurrency", "1"))
+    assert (result_texts(done), problems_by_tool(done)["never"]) == (
+        {"never": "HTTP 404 Not Found: never heard of it"},
+        "http 404",
+    )
+    count = request_counts(done, 1)
     assert (count["tools/call never"], count.get("initialize", 0), count.get("ping")) == (1, era == "stateless", None)
 
 
-def test_a_server_that_opens_no_new_session_has_died(tmp_path: Path) -> None:
-    """The restarts are used for it, the reason is told, and the call is an error."""
-    gone = ("forget", {"for_ever": True, "status": 400})
-    with answering("sessions") as url:
-        done = batch(
-            tmp_path, url, script(gone), script(("ok", {})), script(("ok", {})),
+def test_server_that_opens_no_new_session_counts_as_dead(tmp_path: Path) -> None:
+    """The restarts are used up, and the attempt's error gives the reason."""
+    forget = ("forget", {"for_ever": True, "status": 400})
+    with run_server("sessions") as url:
+        done = run_batch(
+            tmp_path, url, script(forget), script(("ok", {})), script(("ok", {})),
             flags=("--concurrency", "1", "--restarts", "1"),
         )  # fmt: skip
     assert (done.code, list(done.verdicts.values())) == (3, ["passed", "skipped", "skipped"])
     reason = (
         "the server lost the session (HTTP 400) and opened no new one: HTTP 503 Service Unavailable: no sessions today"
     )
-    assert reason in named(done, "attempt_end")[1]["error"]
+    assert reason in events_named(done, "attempt_end")[1]["error"]
     assert "refused the connection: HTTP 503 Service Unavailable: no sessions today" in done.stderr
 
 
-# Lost connections, and what is sent besides calls. --------------------------------------------------------
-
-
-def test_a_connection_that_is_reset_before_the_response_is_lost(tmp_path: Path) -> None:
-    """The query is tried again, as with any server that dies; the reason is told."""
-    with answering("sessions") as url:
-        done = batch(tmp_path, url, script(("resets", {})), script(("ok", {})), flags=("--concurrency", "1"))
+def test_connection_reset_counts_as_a_dead_server(tmp_path: Path) -> None:
+    """The query is retried as after any server's death, and its error gives the reason."""
+    with run_server("sessions") as url:
+        done = run_batch(tmp_path, url, script(("resets", {})), script(("ok", {})), flags=("--concurrency", "1"))
     assert done.verdicts == {"q0": "error", "q1": "passed"}
     error = done.transcripts[0]["error"]
     assert (
@@ -376,86 +392,81 @@ def test_a_connection_that_is_reset_before_the_response_is_lost(tmp_path: Path) 
         ("sessions", "tools/list=empty-200", "refused the connection: HTTP 200 OK, but the response is empty ("),
     ],
 )  # fmt: skip
-def test_what_keeps_mcprun_from_connecting_is_told_in_the_servers_words(
-    tmp_path: Path, era: str, flaw: str, expected: str
-) -> None:
-    """Each page of the list of tools is part of it."""
-    with answering(era, flaw) as url:
+def test_failure_to_connect_reports_the_servers_message(tmp_path: Path, era: str, flaw: str, expected: str) -> None:
+    """A failure of the handshake, or of any page of the list of tools, is reported with the server's message."""
+    with run_server(era, flaw) as url:
         done = run_mcprun("tools", url, "--connect-timeout", "20", cwd=tmp_path)
     assert (done.code, expected in done.stderr, "Traceback" in done.stderr) == (3, True, False)
 
 
-def test_refused_notifications_and_responses_are_told_and_end_nothing(tmp_path: Path) -> None:
-    """The server asks for neither, so that nobody else would."""
-    with answering("sessions", "notifications/initialized") as url:
-        done = batch(tmp_path, url, script(("ok", {})))
+def test_refused_notifications_and_responses_cause_a_warning(tmp_path: Path) -> None:
+    """The run goes on. A warning reports the refusal, since no request is waiting for it."""
+    with run_server("sessions", "notifications/initialized") as url:
+        done = run_batch(tmp_path, url, script(("ok", {})))
     assert done.code == 0
     warning = "the server refused notifications/initialized: HTTP 500 Internal Server Error: the words of 500"
-    assert warning in [event["message"] for event in named(done, "warning")]
-    with answering("sessions", "response") as url:
-        done = batch(tmp_path, url, script(("asks", {}), ("ok", {})), flags=("--elicit", "decline"))
+    assert warning in [event["message"] for event in events_named(done, "warning")]
+    with run_server("sessions", "response") as url:
+        done = run_batch(tmp_path, url, script(("asks", {}), ("ok", {})), flags=("--elicit", "decline"))
     assert done.code == 0
     warning = "the server refused a response to its request: HTTP 500 Internal Server Error: the words of 500"
-    assert warning in [event["message"] for event in named(done, "warning")]
+    assert warning in [event["message"] for event in events_named(done, "warning")]
 
 
 def test_transcripts_do_not_depend_on_the_order_of_requests(tmp_path: Path) -> None:
-    """The `id` of a request is in no words of a body."""
+    """The `id` of a request is left out where a response body is quoted."""
     names = ("array", "other-id", "error-text", "events-bad", "rpc-500", "two")
-    with answering("sessions") as url:
-        done = [batch(tmp_path, url, *(script((name, {})) for name in order)) for order in (names, names[::-1])]
-    first, second = ({texts(run, place).popitem() for place in range(len(names))} for run in done)
+    with run_server("sessions") as url:
+        done = [run_batch(tmp_path, url, *(script((name, {})) for name in order)) for order in (names, names[::-1])]
+    first, second = ({result_texts(run, index).popitem() for index in range(len(names))} for run in done)
     assert first == second
 
 
-def test_a_recorded_refusal_is_no_divergence_when_it_comes_again(tmp_path: Path) -> None:
-    """Replays, and comparisons with them, see the same words."""
-    with answering("sessions") as url:
-        recorded = batch(tmp_path, url, script(("http-500", {}), ("half", {}), ("ok", {})))
-        again = run_mcprun("batch", "p.jsonl", url, "--model", f"replay:{recorded.run}", cwd=tmp_path)
-    assert [call.get("diverged", False) for call in again.transcripts[0]["calls"]] == [False] * 3
-    assert run_mcprun("diff", recorded.run, again.run, cwd=tmp_path).code == 0
+def test_repeated_refusal_is_not_a_divergence(tmp_path: Path) -> None:
+    """A replay that is refused in the same way has no divergence, and `diff` finds no difference."""
+    with run_server("sessions") as url:
+        recorded = run_batch(tmp_path, url, script(("http-500", {}), ("half", {}), ("ok", {})))
+        replayed = run_mcprun("batch", "p.jsonl", url, "--model", f"replay:{recorded.run}", cwd=tmp_path)
+    assert [call.get("diverged", False) for call in replayed.transcripts[0]["calls"]] == [False] * 3
+    assert run_mcprun("diff", recorded.run, replayed.run, cwd=tmp_path).code == 0
 
 
-# Over the transport of 2024-11-05. ------------------------------------------------------------------------
-
-
-def test_a_message_that_an_sse_server_refuses_is_that_calls_failure(tmp_path: Path) -> None:
-    """The stream of events stays, and so do the calls beside it; results may be as long as anywhere."""
+def test_message_refused_over_sse_fails_only_its_call(tmp_path: Path) -> None:
+    """The event stream and the concurrent calls go on. Results have the same limit as over other transports."""
     statuses = {
         name: text
         for name, text in REFUSED.items()
         if name.startswith(("http-4", "http-5", "html-", "json-", "rpc-", "cut-5"))
     }
-    with answering("sse") as url:
+    with run_server("sse") as url:
         calls: list[tuple[str, dict[str, Any]]] = [
             (name, {}) for name in (*statuses, "ok", "waits", "closed", "redirect")
         ]
         bounds = ("--max-result-bytes", "3000000", "--restarts", "0")
-        done = batch(
+        done = run_batch(
             tmp_path, url, script(*calls, ("big", {"bytes": 2_000_000})), script(("big", {"bytes": 3_000_000})),
             script(("counts", {})), flags=(*bounds, "--concurrency", "1"),
         )  # fmt: skip
-    texts_, problem = texts(done), problems(done)
-    assert {name: text for name, text in statuses.items() if text not in texts_[name]} == {}
-    assert {problem[name] for name in statuses} == {f"http {texts_[name].split()[1]}" for name in statuses}
-    assert (texts_["ok"], texts_["waits"], len(texts_["big"])) == ("fine", "fine", 2_000_000)
-    assert (texts_["closed"], problem["closed"], problem["redirect"]) == (
+    texts, problem = result_texts(done), problems_by_tool(done)
+    assert {name: text for name, text in statuses.items() if text not in texts[name]} == {}
+    assert {problem[name] for name in statuses} == {f"http {texts[name].split()[1]}" for name in statuses}
+    assert (texts["ok"], texts["waits"], len(texts["big"])) == ("fine", "fine", 2_000_000)
+    assert (texts["closed"], problem["closed"], problem["redirect"]) == (
         "Connection closed",
         "json-rpc error -32000",
         "http 302",
     )
-    assert "bytes, and --max-result-bytes allows 3,000,000" in texts(done, 1)["big"]
+    assert "bytes, and --max-result-bytes allows 3,000,000" in result_texts(done, 1)["big"]
     assert done.verdicts == {"q0": "failed", "q1": "failed", "q2": "passed"}
-    count = counted(done, 2)
+    count = request_counts(done, 2)
     assert {count[f"tools/call {name}"] for name, _ in calls} == {1}
-    assert named(done, "server_restart") == []
+    assert events_named(done, "server_restart") == []
 
 
-def test_an_sse_session_that_is_lost_is_a_lost_connection(tmp_path: Path) -> None:
-    """The query is tried again in a new one; a ping tells a lost session from a call that is refused."""
-    with answering("sse") as url:
-        done = batch(
+def test_lost_sse_session_counts_as_a_lost_connection(tmp_path: Path) -> None:
+    """The query is retried in a new session. A ping distinguishes a lost session from a refused call."""
+    with run_server("sse") as url:
+        done = run_batch(
             tmp_path, url, script(("never", {})), script(("ok", {}), ("counts", {})), flags=("--concurrency", "1")
         )
     assert done.verdicts == {"q0": "error", "q1": "passed"}
@@ -463,24 +474,21 @@ def test_an_sse_session_that_is_lost_is_a_lost_connection(tmp_path: Path) -> Non
     assert done.transcripts[0]["error"] == {"kind": "server_died", "message": message}
 
 
-def test_an_sse_server_that_refuses_the_probe_is_an_older_one(tmp_path: Path) -> None:
-    """There is no session yet that the status could mean the loss of."""
-    with answering("sse", "server/discover=bare-404") as url:
+def test_sse_server_that_refuses_the_probe_is_legacy(tmp_path: Path) -> None:
+    """A 404 to the probe cannot mean a lost session, since there is no session yet."""
+    with run_server("sse", "server/discover=bare-404") as url:
         file = tmp_path / "servers.json"
         file.write_text(json.dumps({"mcpServers": {"old": {"type": "sse", "url": url}}}))
-        done = batch(tmp_path, str(file), script(("ok", {})), flags=("--concurrency", "1", "--restarts", "0"))
+        done = run_batch(tmp_path, str(file), script(("ok", {})), flags=("--concurrency", "1", "--restarts", "0"))
     assert (done.code, done.verdicts) == (0, {"q0": "passed"})
-    assert named(done, "warning") == []
-
-
-# Over stdio. ----------------------------------------------------------------------------------------------
+    assert events_named(done, "warning") == []
 
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])
-def test_a_json_rpc_error_is_the_requests_own_whatever_it_says(tmp_path: Path, era: str) -> None:
-    """The SDK says the same of connections that are lost; a server that says so is still there."""
+def test_json_rpc_error_worded_like_a_lost_connection_fails_only_its_request(tmp_path: Path, era: str) -> None:
+    """The SDK uses the same messages for lost connections. A server that sends them is still running."""
     server, names = str(SERVERS / "connection_errors.py"), ("closed", "broken", "ended")
-    done = batch(
+    done = run_batch(
         tmp_path,
         server,
         script(*((name, {}) for name in names), ("ok", {})),
@@ -490,24 +498,24 @@ def test_a_json_rpc_error_is_the_requests_own_whatever_it_says(tmp_path: Path, e
         flags=("--concurrency", "1", "--restarts", "0", "--", era),
     )
     assert list(done.verdicts.values()) == ["failed", "error", "error", "failed"]
-    message = {name: MESSAGES[name] for name in names} | {
+    message = {name: JSON_RPC_ERRORS[name] for name in names} | {
         "ok": (None, "fine"),
         "exits": ("json-rpc error -32000", "out of memory"),
     }
-    texts_ = texts(done) | texts(done, 3)
-    assert {name: (problem, texts_[name]) for name, problem in problems(done).items()} == message
+    texts = result_texts(done) | result_texts(done, 3)
+    assert {name: (problem, texts[name]) for name, problem in problems_by_tool(done).items()} == message
     errors = [transcript["error"] for transcript in done.transcripts[1:3]]
     assert [(error["kind"], "Connection closed" in error["message"]) for error in errors] == [
         ("prompts", True),
         ("prompts", False),
     ]
-    assert named(done, "server_restart") == []
+    assert events_named(done, "server_restart") == []
 
 
 @pytest.mark.parametrize(
     ("era", "method"), [("legacy", "initialize"), ("legacy", "tools/list"), ("modern", "tools/list")]
 )
-def test_a_refusal_to_connect_is_no_exit(tmp_path: Path, era: str, method: str) -> None:
-    """Whatever the error says, it is told as the server's own."""
+def test_refusal_to_connect_is_not_reported_as_an_exit(tmp_path: Path, era: str, method: str) -> None:
+    """The error is reported as the server's own, even if its message is that of a closed connection."""
     done = run_mcprun("tools", str(SERVERS / "connection_errors.py"), "--", era, method, cwd=tmp_path)
     assert (done.code, "Error: the server refused the connection: Connection closed (" in done.stderr) == (3, True)

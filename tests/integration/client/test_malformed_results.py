@@ -15,14 +15,17 @@ PNG = {"type": "image", "data": "iVBORw0KGgo=", "mimeType": "image/png"}
 
 
 def without(block: dict[str, Any], key: str) -> dict[str, Any]:
-    """Leave a key out."""
+    """Return the block without one key."""
     return {name: value for name, value in block.items() if name != key}
 
 
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_run_keeps_what_can_be_read(tmp_path: Path, era: str, transport: str) -> None:
-    """Calls fail and go on, prompts and resources fail the query that asked for them, structured content passes."""
+def test_readable_parts_of_malformed_results_are_kept(tmp_path: Path, era: str, transport: str) -> None:
+    """A malformed call result is an error of the tool.
+
+    A malformed prompt or resource fails its query. Structured content alone is valid.
+    """
     prompt = {"messages": [{"role": "user", "content": FINE}, {"role": "user", "content": without(PNG, "data")}]}
     results: dict[str, Any] = {
         "structured": {"structuredContent": {"a": 1}},
@@ -41,14 +44,14 @@ def test_a_run_keeps_what_can_be_read(tmp_path: Path, era: str, transport: str) 
     queries += [{"id": name, "server_prompt": name, "prompt": "go", "script": turns} for name in ("p", "empty", "bad")]
     queries += [{"id": uri, "resources": [uri], "prompt": "go", "script": turns} for uri in ("x://y", "x://z")]
     done = played(tmp_path, server_args(tmp_path, era, results), transport, *queries, flags=["--allow-tool-errors"])
-    found = {one["id"]: one for one in done.transcripts}
+    transcripts = {transcript["id"]: transcript for transcript in done.transcripts}
     assert done.verdicts == {
         **dict.fromkeys(["structured", "nothing", "image", "list", "flag", "null", "number", "array", "word"], "passed"),
         "p": "failed", "x://y": "failed", "empty": "error", "bad": "error", "x://z": "error",
     }  # fmt: skip
-    calls = {name: one["calls"][0] for name, one in found.items() if one["calls"]}
+    calls = {name: transcript["calls"][0] for name, transcript in transcripts.items() if transcript["calls"]}
     assert (calls["structured"]["is_error"], calls["structured"]["structured"]) == (False, {"a": 1})
-    assert found["structured"]["messages"][2]["content"][0]["content"] == [{"type": "text", "text": '{"a": 1}'}]
+    assert transcripts["structured"]["messages"][2]["content"][0]["content"] == [{"type": "text", "text": '{"a": 1}'}]
     assert all(call["is_error"] for name, call in calls.items() if name != "structured")
     assert [block["text"].partition(" in {")[0] for block in calls["image"]["content"]] == [
         "fine",
@@ -56,12 +59,12 @@ def test_a_run_keeps_what_can_be_read(tmp_path: Path, era: str, transport: str) 
     ]
     assert "content is missing" in calls["nothing"]["content"][0]["text"]
     assert "isError is text, not true or false" in calls["flag"]["content"][1]["text"]
-    assert found["p"]["messages"][0]["content"][0]["text"] == "fine"
-    assert "messages[1].content (image): data is missing" in found["p"]["checks"][-1]["message"]
-    assert "contents[1]: uri is missing" in found["x://y"]["checks"][-1]["message"]
-    assert "rules" in found["x://y"]["messages"][0]["content"][0]["text"]
-    assert found["empty"]["error"]["message"].endswith("the server sent an invalid result: messages is missing")
-    assert found["x://z"]["error"]["message"].endswith("the server sent an invalid result: contents is missing")
+    assert transcripts["p"]["messages"][0]["content"][0]["text"] == "fine"
+    assert "messages[1].content (image): data is missing" in transcripts["p"]["checks"][-1]["message"]
+    assert "contents[1]: uri is missing" in transcripts["x://y"]["checks"][-1]["message"]
+    assert "rules" in transcripts["x://y"]["messages"][0]["content"][0]["text"]
+    assert transcripts["empty"]["error"]["message"].endswith("the server sent an invalid result: messages is missing")
+    assert transcripts["x://z"]["error"]["message"].endswith("the server sent an invalid result: contents is missing")
     problems = {
         event.get("tool") or event.get("prompt") or event.get("uri"): event["problem"]
         for event in done.trace
@@ -72,10 +75,8 @@ def test_a_run_keeps_what_can_be_read(tmp_path: Path, era: str, transport: str) 
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_result_that_breaks_its_output_schema_is_sent_with_a_reason_and_a_path(
-    tmp_path: Path, transport: str
-) -> None:
-    """The model is sent neither the schema nor the value again, however long they are."""
+def test_output_schema_violation_is_sent_with_its_reason_and_path(tmp_path: Path, transport: str) -> None:
+    """The model gets neither the schema nor the value a second time, however long they are."""
     rows = {"items": {"properties": {"k" * 999: {"enum": ["x" * 99] * 99}}}, "maxItems": 500}
     listed = {**TOOL, "outputSchema": {"type": "object", "required": ["total"], "properties": {"rows": rows}}}
     results = {
@@ -86,14 +87,14 @@ def test_a_result_that_breaks_its_output_schema_is_sent_with_a_reason_and_a_path
     sent = {key: {"content": [FINE], "structuredContent": value} for key, value in results.items()}
     file = server_args(tmp_path, "legacy", sent, {"tools/list": [{"tools": [listed]}]})
     done = played(tmp_path, file, transport, *map(calling, sent), flags=("--max-result-bytes", "20000"))
-    broken = "The result does not fit the tool's own output schema: at "
+    prefix = "The result does not fit the tool's own output schema: at "
     reasons = {
         "lacks": "$: 'total' is a required property",
         "long": "$.rows: a list of 600 items does not match 'maxItems': 500",
         "deep": "$.rows[1].(a key of 999 characters): a string of 999 characters does not match 'enum': a list of 99 items",
     }
-    for one in done.transcripts:
-        texts = [FINE["text"], broken + reasons[one["id"]]]
-        assert [item["text"] for item in one["calls"][0]["content"]] == texts
-        (result,) = one["messages"][2]["content"]
+    for transcript in done.transcripts:
+        texts = [FINE["text"], prefix + reasons[transcript["id"]]]
+        assert [item["text"] for item in transcript["calls"][0]["content"]] == texts
+        (result,) = transcript["messages"][2]["content"]
         assert [item["text"] for item in result["content"]] == texts

@@ -1,4 +1,4 @@
-"""Tools that MCP does not allow are left out by name, and the others work."""
+"""Tools that violate MCP are left out by name, and the others work."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FINE = {"content": [{"type": "text", "text": "fine"}]}
 
 
 def bad(**more: Any) -> dict[str, Any]:
-    """Make a tool that is in order but for what is given; `...` leaves a key out."""
+    """Build a valid tool called `bad` with fields replaced; `...` removes a field."""
     tool = {"name": "bad", "description": "Do something that is bad.", "inputSchema": OBJECT, **more}
     return {key: value for key, value in tool.items() if value is not ...}
 
@@ -56,8 +56,10 @@ LEFT_OUT: tuple[tuple[Any, str, str], ...] = (
 
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize(("tool", "name", "message"), LEFT_OUT, ids=str)
-def test_one_malformed_tool_costs_no_other(tmp_path: Path, era: str, tool: Any, name: str, message: str) -> None:
-    """`tools` lists the others, and `--lint` names it first and once."""
+def test_malformed_tool_does_not_affect_the_others(
+    tmp_path: Path, era: str, tool: Any, name: str, message: str
+) -> None:
+    """`tools` lists the others, and `--lint` names the malformed one first and once."""
     with serving(server_args(tmp_path, era, pages={"tools/list": [{"tools": [TOOL, tool]}]}), "stdio") as (
         server,
         *more,
@@ -72,28 +74,28 @@ def test_one_malformed_tool_costs_no_other(tmp_path: Path, era: str, tool: Any, 
 
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_server_with_malformed_tools_is_used(tmp_path: Path, era: str, transport: str) -> None:
-    """Whatever page they are on: in a run, the list, a snapshot, a comparison, and first prompts."""
+def test_server_with_malformed_tools_is_usable(tmp_path: Path, era: str, transport: str) -> None:
+    """A run, the list, a snapshot, a comparison with it, and `init` work, whatever page the malformed tools are on."""
     tools = [tool for tool, _, _ in LEFT_OUT]
     pages: list[Any] = [{"tools": [*tools, TOOL], "nextCursor": "1"}, {"tools": [{**TOOL, "name": "u"}, *tools]}]
     file = server_args(tmp_path, era, {"fine": FINE}, {"tools/list": pages})
     done = played(tmp_path, file, transport, calling("fine"))
     assert (done.code, done.verdicts) == (0, {"fine": "passed"})
     assert {tool["name"] for tool in done.record["server"]["tools"]} <= {"t", "u", "bad"}
-    assert {one["rule"] for one in done.record["server"]["malformed"]} == {"malformed"}
+    assert {finding["rule"] for finding in done.record["server"]["malformed"]} == {"malformed"}
     assert "tool 'bad' is left out: inputSchema is missing" in done.stdout + done.stderr
     with serving(file, transport) as (server, *more):
         for flags in (["--snapshot", "s.json"], ["--against", "s.json", "--strict"], []):
-            again = run_mcprun("tools", server, *flags, *more, cwd=tmp_path)
-            assert (again.code, "Traceback" in again.stderr) == (0, False)
-            assert "Warning: tool 'bad' is left out: description is a number, not text" in again.stderr
-        first = run_mcprun("init", server, "--prompts", "first.jsonl", "--no-workflow", *more, cwd=tmp_path)
-        assert (first.code, "Traceback" in first.stderr) == (0, False)
+            listing = run_mcprun("tools", server, *flags, *more, cwd=tmp_path)
+            assert (listing.code, "Traceback" in listing.stderr) == (0, False)
+            assert "Warning: tool 'bad' is left out: description is a number, not text" in listing.stderr
+        init = run_mcprun("init", server, "--prompts", "first.jsonl", "--no-workflow", *more, cwd=tmp_path)
+        assert (init.code, "Traceback" in init.stderr) == (0, False)
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_a_server_with_malformed_tools_alone_has_none(tmp_path: Path, era: str) -> None:
-    """As one that lists none at all, with warnings."""
+def test_server_with_only_malformed_tools_has_no_tools(tmp_path: Path, era: str) -> None:
+    """The run is that of a server without tools, with a warning for each malformed one."""
     file = server_args(tmp_path, era, pages={"tools/list": [{"tools": [bad(inputSchema=...), None]}]})
     query = {"id": "q", "prompt": "Hi.", "script": [{"text": "Hello."}]}
     done = played(tmp_path, file, "stdio", query)
@@ -104,8 +106,8 @@ def test_a_server_with_malformed_tools_alone_has_none(tmp_path: Path, era: str) 
     ]
 
 
-def test_a_tool_that_becomes_malformed_is_told(tmp_path: Path) -> None:
-    """The list that a server announces later is read as the first one was."""
+def test_tool_that_becomes_malformed_is_reported(tmp_path: Path) -> None:
+    """A changed list of tools is validated as the first one was."""
     change = {**TOOL, "name": "change"}
     pages = {"tools/list": [{"tools": [TOOL, change, bad()]}]}
     later = {"tools/list": [{"tools": [TOOL, change, bad(inputSchema=None)]}]}

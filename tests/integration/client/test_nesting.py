@@ -1,4 +1,4 @@
-"""One deeply nested value of a server leaves everything beside it intact."""
+"""One deeply nested value from a server leaves everything around it intact."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tests.support.cli import run_mcprun, script, write_jsonl
 
 
 def nested(count: int) -> str:
-    """Write lists in lists."""
+    """Return `count` nested lists as JSON."""
     return "[" * count + "]" * count
 
 
 @pytest.mark.parametrize("where", ["script", "$ref"])
-def test_a_pointer_into_a_list_with_many_digits_is_no_fault(tmp_path: Path, where: str) -> None:
-    """A script's is the error of its query, a server's leaves its schema as it is."""
-    far = f"/content/{'9' * 5000}"
+def test_pointer_with_a_huge_index_is_not_an_internal_error(tmp_path: Path, where: str) -> None:
+    """In a script, such a pointer is the error of its query. In a server's schema, it is left as it is."""
+    pointer = f"/content/{'9' * 5000}"
     turns = [
         {"calls": [{"tool": "t", "input": {"key": "a"}}]},
-        {"calls": [{"tool": "t", "input": {"x": {"$from": 0, "path": far}}}]},
+        {"calls": [{"tool": "t", "input": {"x": {"$from": 0, "path": pointer}}}]},
     ]
     query = {"id": "q", "prompt": "?", "script": [*turns, {"text": "Done."}]}
     write_jsonl(
@@ -40,8 +40,8 @@ def test_a_pointer_into_a_list_with_many_digits_is_no_fault(tmp_path: Path, wher
 
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_one_tool_that_is_too_deep_costs_no_other_tool(tmp_path: Path, transport: str, era: str) -> None:
-    """It is left out by name, with the reason. A number that nobody can read costs not even its own tool."""
+def test_only_the_tool_that_is_nested_too_deeply_is_left_out(tmp_path: Path, transport: str, era: str) -> None:
+    """The tool is left out by name, with the reason. A tool with an integer that is too long to parse is kept."""
     deep = '{"not":' * 3000 + "{}" + "}" * 3000
     tools = [
         '{"name":"good","inputSchema":{"type":"object"}}',

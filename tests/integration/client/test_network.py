@@ -1,4 +1,4 @@
-"""Commands end with one line when a proxy or certificate setting is unusable."""
+"""Commands exit with a one-line error if a proxy or certificate setting is unusable."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.support.cli import RAW, clean_environment, run_mcprun, script, write_
 
 
 @pytest.mark.parametrize("variables", [{"ALL_PROXY": "ftp://h"}, {"SSL_CERT_FILE": "/nowhere.pem"}])
-def test_commands_end_with_one_line(tmp_path: Path, variables: dict[str, str]) -> None:
-    """Every command that needs a client says the variable, exits with 2 and writes nothing; others do not care."""
+def test_unusable_network_variable_is_a_one_line_error(tmp_path: Path, variables: dict[str, str]) -> None:
+    """Each command that needs an HTTP client names the variable, exits with 2 and writes nothing. Others ignore it."""
     write_jsonl(tmp_path / "p.jsonl", script(("ok", {})))
     key = {"ANTHROPIC_API_KEY": "k", "AWS_BEARER_TOKEN_BEDROCK": "t", "AWS_REGION": "eu-west-7"}
     url, base = "http://127.0.0.1:9/mcp", ("--base-url", "http://127.0.0.1:9")
@@ -34,8 +34,8 @@ def test_commands_end_with_one_line(tmp_path: Path, variables: dict[str, str]) -
     assert done.code == 0
 
 
-def test_a_proxy_that_does_not_answer_is_named(tmp_path: Path) -> None:
-    """The message of a connection that failed names the variable, since nothing else shows that there is a proxy."""
+def test_unreachable_proxy_is_named(tmp_path: Path) -> None:
+    """A failed connection is reported with the proxy's variable, since nothing else shows that there is a proxy."""
     prompts = write_jsonl(tmp_path / "p.jsonl", {"id": "q", "prompt": "Hi"})
     env = {"ANTHROPIC_API_KEY": "x", "ALL_PROXY": "http://127.0.0.1:9", "ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}
     done = run_mcprun("batch", prompts, RAW, "--no-retry", cwd=tmp_path, env=env)
@@ -47,8 +47,8 @@ def test_a_proxy_that_does_not_answer_is_named(tmp_path: Path) -> None:
     )
 
 
-def test_a_socks_proxy_says_what_to_install(tmp_path: Path) -> None:
-    """Where the package for it can't be imported, the line names the extra that brings it."""
+def test_socks_proxy_without_its_package_names_the_extra(tmp_path: Path) -> None:
+    """If `socksio` cannot be imported, the error names the extra that installs it."""
     (tmp_path / "socksio.py").write_text("raise ImportError")
     write_jsonl(tmp_path / "p.jsonl", "Hello?")
     env = {"ANTHROPIC_API_KEY": "k", "ALL_PROXY": "socks5://u:hunter22@h:1", "PYTHONPATH": str(tmp_path)}

@@ -1,4 +1,4 @@
-"""Server requests with NaN, half a surrogate pair or a long integer are recorded as text and answered."""
+"""Server requests with NaN, a lone surrogate or a long integer are recorded as text and answered."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ SAMPLE = {
 }  # fmt: skip
 
 
-def written(value: Any) -> str:
-    """Write JSON with the numbers that Python can't write, or should not."""
+def to_json(value: Any) -> str:
+    """Return a value as JSON, with numbers that `json` does not write in place of `LONG` and `NAN`."""
     return json.dumps(value).replace(json.dumps(LONG), DIGITS).replace(json.dumps(NAN), "NaN")
 
 
-def check_asked(form: dict[str, Any], sample: dict[str, Any] | None = None) -> None:
-    """Look at the requests that are recorded."""
+def assert_recorded_as_text(form: dict[str, Any], sample: dict[str, Any] | None = None) -> None:
+    """Assert that the recorded requests have their odd values as text."""
     (field,) = form["requestedSchema"]["properties"].values()
     assert (form["message"], field["default"], field["title"]) == (f"Which {MARK}?", "NaN", f"t{MARK}")
     assert field["x-n"] in (DIGITS, "many")
@@ -52,8 +52,8 @@ def check_asked(form: dict[str, Any], sample: dict[str, Any] | None = None) -> N
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_results_that_ask_for_input_are_read(tmp_path: Path, transport: str) -> None:
-    """So are prompts and resources of the same server, in 2026-07-28."""
+def test_odd_values_in_input_requests_are_recorded_as_text(tmp_path: Path, transport: str) -> None:
+    """This holds for input requests, prompts and resources in 2026-07-28, with one warning for each of them."""
     forms = {"x": {"method": "elicitation/create", "params": FORM}}
     samples = {"y": {"method": "sampling/createMessage", "params": SAMPLE}}
     text = {"type": "text", "text": "given \ud800", "_meta": META}
@@ -71,23 +71,23 @@ def test_results_that_ask_for_input_are_read(tmp_path: Path, transport: str) -> 
         {"id": "x:r", "prompt": "go", "script": turns, "resources": ["x:r"]},
     ]
     prompts: dict[str, list[Any]] = {"prompts/list": [{"prompts": [{"name": "p"}]}]}
-    file = server_args(tmp_path, "2026-07-28", {key: written(one) for key, one in results.items()}, prompts)
+    file = server_args(tmp_path, "2026-07-28", {key: to_json(one) for key, one in results.items()}, prompts)
     done = played(tmp_path, file, transport, *queries, flags=("--elicit", "script", "--allow-tool-errors"))
-    found = {one["id"]: one for one in done.transcripts}
-    assert [one["error"] for one in found.values()] == [None] * 4
-    check_asked(found["form"]["asked"][0]["request"], found["sample"]["asked"][0]["request"])
-    assert found["form"]["asked"][0]["answer"] == {"action": "accept", "content": {"a": 1}}
+    transcripts = {one["id"]: one for one in done.transcripts}
+    assert [one["error"] for one in transcripts.values()] == [None] * 4
+    assert_recorded_as_text(transcripts["form"]["asked"][0]["request"], transcripts["sample"]["asked"][0]["request"])
+    assert transcripts["form"]["asked"][0]["answer"] == {"action": "accept", "content": {"a": 1}}
     for name in ("p", "x:r"):
-        assert f"given {MARK}" in json.dumps(found[name]["messages"][0], ensure_ascii=False)
-    for what in ("elicitation/create", "sampling/createMessage", 'prompt "p"', 'resource "x:r"'):
-        assert sum(f"({what}): {WARNING}" in line for line in done.stderr.splitlines()) == 1
-        assert sum(f"({what}) contains NaN" in line for line in done.stderr.splitlines()) == 1
+        assert f"given {MARK}" in json.dumps(transcripts[name]["messages"][0], ensure_ascii=False)
+    for subject in ("elicitation/create", "sampling/createMessage", 'prompt "p"', 'resource "x:r"'):
+        assert sum(f"({subject}): {WARNING}" in line for line in done.stderr.splitlines()) == 1
+        assert sum(f"({subject}) contains NaN" in line for line in done.stderr.splitlines()) == 1
     assert done.stderr.count("a lone surrogate") == 1
 
 
-def test_requests_of_older_servers_are_read(tmp_path: Path) -> None:
-    """A form that comes as a request of its own, over stdio."""
-    form = json.loads(written(FORM).replace(DIGITS, '"many"'))
+def test_odd_values_in_legacy_requests_are_recorded_as_text(tmp_path: Path) -> None:
+    """A legacy server sends the form as a request of its own, over stdio."""
+    form = json.loads(to_json(FORM).replace(DIGITS, '"many"'))
     offered = {"tools": [{"name": "ask", "inputSchema": {"type": "object"}}], "asks": {"ask": form}}
     (tmp_path / "offer").write_text(json.dumps(offered))
     queries = [script(("ask", {}), elicit=[{"content": {"a": 1}}]) | {"id": name} for name in "ab"]
@@ -95,5 +95,5 @@ def test_requests_of_older_servers_are_read(tmp_path: Path) -> None:
     server = f"{sys.executable} {SERVERS / 'scripted.py'} offer"
     done = run_mcprun("batch", "p.jsonl", server, "--elicit", "script", cwd=tmp_path)
     assert done.verdicts == {"a": "passed", "b": "passed"}
-    check_asked(done.transcripts[0]["asked"][0]["request"])
+    assert_recorded_as_text(done.transcripts[0]["asked"][0]["request"])
     assert (done.stderr.count("contains NaN"), done.stderr.count("a lone surrogate")) == (1, 1)

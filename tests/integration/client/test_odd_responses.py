@@ -1,4 +1,4 @@
-"""Errors of every form keep their message and data, and ids that fit no request are matched."""
+"""JSON-RPC errors of every form keep their message and data, and responses with unknown ids are matched if possible."""
 
 from __future__ import annotations
 
@@ -24,45 +24,45 @@ ERROR_TEXT = 'database is down (data: {"n": 7})'
 ERAS = ("legacy", "modern")
 
 
-def raw(*lines: str) -> tuple[str, dict[str, Any]]:
-    """Make a call that is answered with lines."""
+def raw_call(*lines: str) -> tuple[str, dict[str, Any]]:
+    """Return a call whose response is these lines."""
     return "raw", {"lines": list(lines)}
 
 
-def error(sent: Any) -> str:
-    """Make the line of an error."""
-    return f'{{"jsonrpc": "2.0", "id": $id, "error": {json.dumps(sent)}}}'
+def error_line(body: Any) -> str:
+    """Return the line of an error response."""
+    return f'{{"jsonrpc": "2.0", "id": $id, "error": {json.dumps(body)}}}'
 
 
-def result_line(given: str, text: str = "x") -> str:
-    """Make the line of a result whose id is given as JSON."""
+def result_line(id_json: str, text: str = "x") -> str:
+    """Return the line of a result whose id is written as JSON."""
     result = json.dumps({"resultType": "complete", "content": [{"type": "text", "text": text}]})
-    return f'{{"jsonrpc": "2.0", "id": {given}, "result": {result}}}'
+    return f'{{"jsonrpc": "2.0", "id": {id_json}, "result": {result}}}'
 
 
 CASES = {
-    "data": (error({"code": -32603, "message": "Internal error", "data": {"id": 7}}), "json-rpc error -32603", 'Internal error (data: {"id": 7})'),
-    "no-message": (error({"code": -32000, "message": "", "data": "full"}), "json-rpc error -32000", "an error without a message (-32000) (data: full)"),
-    "text-code": (error({"code": "E_FULL", "message": "full"}), "json-rpc error", 'full (data: {"code": "E_FULL"})'),
-    "text": (error("full"), "json-rpc error", "full"),
-    "list": (error(["full"]), "json-rpc error", '["full"]'),
-    "number": (error(42), "json-rpc error", "42"),
-    "true": (error(True), "json-rpc error", "true"),
+    "data": (error_line({"code": -32603, "message": "Internal error", "data": {"id": 7}}), "json-rpc error -32603", 'Internal error (data: {"id": 7})'),
+    "no-message": (error_line({"code": -32000, "message": "", "data": "full"}), "json-rpc error -32000", "an error without a message (-32000) (data: full)"),
+    "text-code": (error_line({"code": "E_FULL", "message": "full"}), "json-rpc error", 'full (data: {"code": "E_FULL"})'),
+    "text": (error_line("full"), "json-rpc error", "full"),
+    "list": (error_line(["full"]), "json-rpc error", '["full"]'),
+    "number": (error_line(42), "json-rpc error", "42"),
+    "true": (error_line(True), "json-rpc error", "true"),
     "no-id": (NO_ID, "json-rpc error -32603", ERROR_TEXT),
     "absent-id": ('{"error": "full"}', "json-rpc error", "full"),
     "text-id": ('{"jsonrpc": "2.0", "id": "r1", "error": {"code": 1, "message": "full"}}', "json-rpc error 1", "full"),
     "list-id": ('{"jsonrpc": "2.0", "id": [1], "error": {"code": 1, "message": "full"}}', "json-rpc error 1", "full"),
     "cut-short": ('{"jsonrpc": "2.0", "id": null, "error": {"code": 1, "mess', "invalid answer", None),
 }  # fmt: skip
-"""By name: the line that a call is answered with, the problem in the trace, and the text that the model is told."""
+"""By name: the response line of a call, the problem in the trace, and the text that the model gets."""
 
-TAKEN = {"float-id": "$id.0", "null-id": "null", "true-id": "true", "text-id": '"$id"', "other-text-id": '"r7"'}
-"""Ids with which a result is still taken for that of the only call."""
+MATCHED_IDS = {"float-id": "$id.0", "null-id": "null", "true-id": "true", "text-id": '"$id"', "other-text-id": '"r7"'}
+"""Ids with which a result is still matched to the only pending call."""
 
 
 @contextmanager
-def reached(era: str, transport: str, env: dict[str, str] | None = None) -> Iterator[tuple[str | Path, ...]]:
-    """Give the arguments that reach the server over a transport, the last of a command line."""
+def start_server(era: str, transport: str, env: dict[str, str] | None = None) -> Iterator[tuple[str | Path, ...]]:
+    """Start the server on a transport, and yield the arguments that end the command line."""
     if transport == "stdio":
         yield SERVER, *(("--env", "ANSWERS") if env else ()), "--", era
         return
@@ -87,23 +87,23 @@ def reached(era: str, transport: str, env: dict[str, str] | None = None) -> Iter
     scope="module", params=["legacy stdio", "modern stdio", "legacy json", "modern json", "legacy events", "modern events", "legacy sse"]
 )  # fmt: skip
 def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Result:
-    """A run of all cases, one after the other."""
+    """Run all cases in order."""
     folder = tmp_path_factory.mktemp("odd")
     era, transport = request.param.split()
-    queries = [script(raw(line), id=name) for name, (line, _, _) in CASES.items()]
-    queries += [script(raw(result_line(given)), id=f"taken-{name}") for name, given in TAKEN.items()]
+    queries = [script(raw_call(line), id=name) for name, (line, _, _) in CASES.items()]
+    queries += [script(raw_call(result_line(id_json)), id=f"taken-{name}") for name, id_json in MATCHED_IDS.items()]
     write_jsonl(folder / "p.jsonl", *queries)
     flags = ("--concurrency", "1", "--call-timeout", "20", "--model", "script")
-    with reached(era, transport) as server:
+    with start_server(era, transport) as server:
         return run_mcprun("batch", "p.jsonl", *flags, *server, cwd=folder)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_an_error_is_told_with_all_its_words(done: Result, name: str) -> None:
-    """In the transcript as the model is told it, and in the trace."""
+def test_error_keeps_its_message_and_data(done: Result, name: str) -> None:
+    """The transcript, as the model gets it, and the trace have the whole text."""
     _, problem, text = CASES[name]
-    (call,) = next(one["calls"] for one in done.transcripts if one["id"] == name)
-    (event,) = (one for one in done.trace if one["event"] == "tool_call" and one["query"] == name)
+    (call,) = next(item["calls"] for item in done.transcripts if item["id"] == name)
+    (event,) = (item for item in done.trace if item["event"] == "tool_call" and item["query"] == name)
     assert call["is_error"]
     assert event["problem"] == problem
     if text is not None:
@@ -111,9 +111,9 @@ def test_an_error_is_told_with_all_its_words(done: Result, name: str) -> None:
 
 
 @pytest.mark.parametrize("done", ["legacy stdio", "modern stdio", "legacy sse"], indirect=True)
-def test_a_result_is_for_the_only_call(done: Result) -> None:
-    """An id of another type is no reason to wait; the trace has those that other clients would not understand."""
-    names = [f"taken-{name}" for name in TAKEN]
+def test_result_with_a_mistyped_id_is_for_the_only_call(done: Result) -> None:
+    """An id of another type does not cause a wait. The trace has those that other clients would not match."""
+    names = [f"taken-{name}" for name in MATCHED_IDS]
     assert [done.verdicts[name] for name in names] == ["passed"] * len(names)
     strays = [event["text"] for event in done.trace if event["event"] == "stray_answer"]
     assert len(strays) == 3
@@ -122,10 +122,13 @@ def test_a_result_is_for_the_only_call(done: Result) -> None:
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_an_error_that_may_be_for_either_call_is_recorded(tmp_path: Path, era: str) -> None:
-    """Neither call is told what may be for the other; the words are in the trace and in a warning, cut and redacted."""
-    sent = NO_ID.replace("database", "xyzzy-1").replace("7", json.dumps("n" * 3000))
-    calls = [raw(), raw(sent, result_line("$id"))]
+def test_ambiguous_error_is_recorded_and_fails_no_call(tmp_path: Path, era: str) -> None:
+    """With two calls pending, an error without an id goes to neither.
+
+    The trace and a warning have it, truncated and redacted.
+    """
+    response = NO_ID.replace("database", "xyzzy-1").replace("7", json.dumps("n" * 3000))
+    calls = [raw_call(), raw_call(response, result_line("$id"))]
     write_jsonl(tmp_path / "p.jsonl", script(*calls))
     flags = ("--call-timeout", "1", "--model", "script", "--redact", "xyzzy-1")
     done = run_mcprun("batch", "p.jsonl", SERVER, *flags, "--", era, cwd=tmp_path)
@@ -134,10 +137,10 @@ def test_an_error_that_may_be_for_either_call_is_recorded(tmp_path: Path, era: s
         "x",
     ]
     (event,) = (event for event in done.trace if event["event"] == "stray_answer")
-    words = "the server sent an error without an id while 2 requests were pending: [redacted] is down (data: "
-    assert event["text"].startswith(words)
+    message = "the server sent an error without an id while 2 requests were pending: [redacted] is down (data: "
+    assert event["text"].startswith(message)
     assert len(event["text"]) < 1200
-    assert f"Warning: {words}" in done.stderr
+    assert f"Warning: {message}" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -148,18 +151,18 @@ def test_an_error_that_may_be_for_either_call_is_recorded(tmp_path: Path, era: s
         ("modern", "tools/list", f"the server refused the connection: {ERROR_TEXT}"),
     ],
 )
-def test_an_error_on_the_way_to_the_first_call_is_told(tmp_path: Path, era: str, method: str, message: str) -> None:
-    """Without an id, it answers the only request that waits."""
+def test_error_without_an_id_while_connecting_is_reported(tmp_path: Path, era: str, method: str, message: str) -> None:
+    """An error without an id belongs to the only pending request, and is reported as the refusal."""
     env = {"ANSWERS": json.dumps({method: [NO_ID]})}
     done = run_mcprun("tools", SERVER, "--env", "ANSWERS", "--connect-timeout", "30", "--", era, cwd=tmp_path, env=env)
     assert (done.code, message in done.stderr) == (3, True)
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_prompts_and_resources_keep_the_words_of_errors(tmp_path: Path, era: str) -> None:
-    """What the server said in place of a prompt or a resource is the query's error, and in the trace."""
-    sent = error({"code": -32001, "message": "locked", "data": {"by": "ann"}})
-    env = {"ANSWERS": json.dumps({"prompts/get": [sent], "resources/read": [NO_ID]})}
+def test_prompt_and_resource_errors_keep_their_message_and_data(tmp_path: Path, era: str) -> None:
+    """An error in place of a prompt or a resource is the query's error, and it is in the trace."""
+    response = error_line({"code": -32001, "message": "locked", "data": {"by": "ann"}})
+    env = {"ANSWERS": json.dumps({"prompts/get": [response], "resources/read": [NO_ID]})}
     queries = [
         {"id": "p", "server_prompt": {"name": "x"}, "script": [{"text": "."}]},
         {"id": "r", "prompt": ".", "resources": ["x://y"], "script": [{"text": "."}]},
@@ -169,7 +172,9 @@ def test_prompts_and_resources_keep_the_words_of_errors(tmp_path: Path, era: str
     done = run_mcprun("batch", "p.jsonl", SERVER, *flags, "--", era, cwd=tmp_path, env=env)
     texts = ['locked (data: {"by": "ann"})', ERROR_TEXT]
     assert [event["error"] for event in done.trace if event["event"] in ("prompt_get", "resource_read")] == texts
-    assert [text in one["error"]["message"] for text, one in zip(texts, done.transcripts, strict=True)] == [True, True]
+    assert [
+        text in transcript["error"]["message"] for text, transcript in zip(texts, done.transcripts, strict=True)
+    ] == [True, True]
 
 
 LISTS: dict[str, dict[str, list[Any]]] = {
@@ -182,31 +187,33 @@ LISTS: dict[str, dict[str, list[Any]]] = {
 
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("command", [("tools", "--all"), ("tools",), ("batch", "p.jsonl"), ("init", "--no-workflow")])
-def test_a_cursor_that_comes_again_ends_its_list(tmp_path: Path, era: str, command: tuple[str, ...]) -> None:
-    """A list whose pages are empty for ever is warned of, by the name of its method."""
+def test_repeated_cursor_ends_its_list(tmp_path: Path, era: str, command: tuple[str, ...]) -> None:
+    """A list of endless empty pages is reported by a warning with the name of its method."""
     write_jsonl(tmp_path / "p.jsonl", {"prompt": ".", "script": [{"text": "."}]})
-    more = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"} if era == "modern" else {}
+    required_fields = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"} if era == "modern" else {}
     lines = {
-        method: [json.dumps({"jsonrpc": "2.0", "id": "$id", "result": {**page, "nextCursor": "again", **more}})]
+        method: [
+            json.dumps({"jsonrpc": "2.0", "id": "$id", "result": {**page, "nextCursor": "again", **required_fields}})
+        ]
         for method, page in LISTS.items()
     }
     env = {"ANSWERS": json.dumps(lines).replace('\\"$id\\"', "$id")}
     name, *rest = command
     done = run_mcprun(name, *rest, SERVER, "--env", "ANSWERS", "--", era, cwd=tmp_path, env=env)
     assert done.code == (2 if name == "init" else 0)
-    warned = [line for line in done.stderr.splitlines() if "repeats the cursor" in line]
-    asked = LISTS if command == ("tools", "--all") else ["tools/list"]
-    texts = [f"Warning: the server's {method} repeats the cursor 'again', so the list ends there" for method in asked]
-    assert warned == texts
+    warnings = [line for line in done.stderr.splitlines() if "repeats the cursor" in line]
+    methods = LISTS if command == ("tools", "--all") else ["tools/list"]
+    texts = [f"Warning: the server's {method} repeats the cursor 'again', so the list ends there" for method in methods]
+    assert warnings == texts
 
 
 @pytest.mark.parametrize("transport", ["stdio", "json", "events", "sse"])
-def test_a_server_that_does_not_answer_the_probe(tmp_path: Path, transport: str) -> None:
-    """It is connected to by the older handshake, within the time for connecting; a restart asks no second time."""
+def test_unanswered_probe_falls_back_to_initialize(tmp_path: Path, transport: str) -> None:
+    """mcprun falls back to the older handshake within `--connect-timeout`, and does not probe again at a restart."""
     env = {"ANSWERS": json.dumps({"server/discover": []})}
     write_jsonl(tmp_path / "p.jsonl", script(("ok", {}), id="a"), script(("ok", {}), id="b"))
     flags = ("--model", "script", "--connect-timeout", "6", "--fresh-server")
-    with reached("legacy", transport, env) as server:
+    with start_server("legacy", transport, env) as server:
         done = run_mcprun("batch", "p.jsonl", *flags, *server, cwd=tmp_path, env=env)
     warning = "the server did not answer server/discover within 2 s, so mcprun fell back to initialize"
     assert (done.code, done.verdicts) == (0, {"a": "passed", "b": "passed"})
@@ -222,8 +229,8 @@ def test_a_server_that_does_not_answer_the_probe(tmp_path: Path, transport: str)
         (["tools/list"], "its tools"),
     ],
 )
-def test_the_request_that_is_waited_for_is_named(tmp_path: Path, silent: list[str], waiting: str) -> None:
-    """A time-out while connecting blames the request that was really sent last."""
+def test_connect_timeout_names_the_pending_request(tmp_path: Path, silent: list[str], waiting: str) -> None:
+    """A timeout while connecting names the request that was sent last."""
     env = {"ANSWERS": json.dumps({method: [] for method in silent})}
     done = run_mcprun(
         "tools", SERVER, "--env", "ANSWERS", "--connect-timeout", "3", "--", "legacy", cwd=tmp_path, env=env

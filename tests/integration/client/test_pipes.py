@@ -15,8 +15,8 @@ from mcprun.client.transports.pipes import StdinWriter
 from tests.support.cli import SERVERS, run_mcprun, write_jsonl
 
 
-async def test_what_was_sent_is_written_before_the_end() -> None:
-    """Messages that were sent just before the stream is closed reach the server, each on a line of its own."""
+async def test_messages_sent_before_closing_are_written() -> None:
+    """Messages sent just before the stream is closed reach the server, each on its own line."""
     methods = [f"notifications/{number}" for number in range(3)]
     process = await asyncio.create_subprocess_exec("cat", stdin=PIPE, stdout=PIPE)
     assert process.stdin
@@ -28,20 +28,20 @@ async def test_what_was_sent_is_written_before_the_end() -> None:
     assert [json.loads(line)["method"] for line in written.splitlines()] == methods
 
 
-async def test_a_write_that_nobody_reads_is_noticed_at_once() -> None:
-    """When the server has closed its stdin a moment before, the message that meets this is the one that tells."""
+async def test_write_to_a_closed_stdin_is_detected_at_once() -> None:
+    """The first message after the server closed its stdin calls the callback."""
     loop, (reading, writing) = asyncio.get_running_loop(), os.pipe()
     pipe = os.fdopen(writing, "wb")
     transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, pipe)
-    deaf = asyncio.Event()
-    outgoing = StdinWriter(asyncio.StreamWriter(transport, protocol, None, loop), deaf.set)
+    closed = asyncio.Event()
+    outgoing = StdinWriter(asyncio.StreamWriter(transport, protocol, None, loop), closed.set)
     os.close(reading)
     await outgoing.send(SessionMessage(JSONRPCNotification(jsonrpc="2.0", method="notifications/0")))
-    await asyncio.wait_for(deaf.wait(), 10)
+    await asyncio.wait_for(closed.wait(), 10)
 
 
-def test_a_server_that_does_not_listen_any_more_is_gone(tmp_path: Path) -> None:
-    """It has closed its stdin and lives on: the call that meets this is told at once, and does not time out."""
+def test_server_that_closed_its_stdin_counts_as_dead(tmp_path: Path) -> None:
+    """A call to a server that closed its stdin and keeps running fails at once instead of timing out."""
     turns = [{"calls": [{"tool": "ok"}]}, {"calls": [{"tool": "ok"}]}, {"text": "Done."}]
     write_jsonl(tmp_path / "p.jsonl", {"id": "a", "prompt": "Call twice.", "script": turns})
     server = (SERVERS / "raw.py", "--restarts", "0", "--call-timeout", "20", "--", "deaf")

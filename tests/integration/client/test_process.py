@@ -1,4 +1,4 @@
-"""Server processes: environment, and a prestarted process that is used once or ended."""
+"""Server processes: the signals they inherit, and a prestarted process that is used once or shut down."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if sys.platform == "win32":
     pytest.skip("signals and files of POSIX systems", allow_module_level=True)
 
 
-def log_in(folder: Path) -> ServerLog:
-    """Make a log of servers."""
+def open_log(folder: Path) -> ServerLog:
+    """Return a server log in the folder."""
     return ServerLog(folder / "server.log", Redactor(), 1000)
 
 
-async def test_a_server_does_not_inherit_what_python_ignores(tmp_path: Path) -> None:
-    """Python ignores SIGPIPE and SIGXFSZ; a shell that inherits this never ends `… | head -1`."""
-    with log_in(tmp_path).stderr() as stderr:
+async def test_server_does_not_inherit_ignored_signals(tmp_path: Path) -> None:
+    """Python ignores SIGPIPE and SIGXFSZ. A shell that inherits this never ends `… | head -1`."""
+    with open_log(tmp_path).stderr() as stderr:
         process = await start(StdioTarget("sh", "sh", ("-c", "grep SigIgn /proc/self/status")), stderr.writer)
         assert process.stdout
         line = await process.stdout.readline()
@@ -36,33 +36,33 @@ async def test_a_server_does_not_inherit_what_python_ignores(tmp_path: Path) -> 
     assert [number for number in (signal.SIGPIPE, signal.SIGXFSZ) if ignored >> (number - 1) & 1] == []
 
 
-async def test_a_server_that_nobody_takes_is_ended(tmp_path: Path) -> None:
-    """Whatever it has started goes with it, which the fixture of every test looks for; what it said is in the log."""
+async def test_unused_prestarted_server_is_shut_down(tmp_path: Path) -> None:
+    """The processes that it started end too, which a fixture of every test checks. Its stderr is in the log."""
     async with PrestartedServer(
-        StdioTarget("sh", "sh", ("-c", "setsid sleep 600 & echo here >&2; cat")), log_in(tmp_path)
+        StdioTarget("sh", "sh", ("-c", "setsid sleep 600 & echo here >&2; cat")), open_log(tmp_path)
     ) as prestarted:
         assert prestarted.is_there
     assert not prestarted.is_there
     assert (tmp_path / "server.log").read_text().startswith("here\n")
 
 
-async def test_a_server_is_ended_by_who_is_cancelled_meanwhile(tmp_path: Path) -> None:
-    """Though it takes its time to go, and however often that comes."""
-    with log_in(tmp_path).stderr() as stderr:
+async def test_cancelled_shutdown_still_ends_the_server(tmp_path: Path) -> None:
+    """A server that ignores SIGTERM is ended even if the task that shuts it down is cancelled several times."""
+    with open_log(tmp_path).stderr() as stderr:
         process = await start(StdioTarget("sh", "sh", ("-c", "trap '' TERM; sleep 600")), stderr.writer)
-        run_stop = asyncio.create_task(shut_down(process))
+        shutdown = asyncio.create_task(shut_down(process))
         for _ in range(3):
             await asyncio.sleep(0)
-            run_stop.cancel()
+            shutdown.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await run_stop
+            await shutdown
         assert process.returncode is not None
 
 
-async def test_a_server_is_taken_once(tmp_path: Path) -> None:
-    """Whoever has it ends it, and its stderr; the others get none."""
+async def test_prestarted_server_is_used_once(tmp_path: Path) -> None:
+    """The caller that takes the process owns it and its stderr. Later callers get None."""
     with ExitStack() as stack:
-        async with PrestartedServer(StdioTarget("cat", "cat"), log_in(tmp_path)) as prestarted:
+        async with PrestartedServer(StdioTarget("cat", "cat"), open_log(tmp_path)) as prestarted:
             stack.push(prestarted.stderr)
             process = prestarted.take()
             assert prestarted.take() is None
@@ -72,7 +72,7 @@ async def test_a_server_is_taken_once(tmp_path: Path) -> None:
 
 
 def test_a_run_starts_its_server_once(tmp_path: Path) -> None:
-    """The one that was started ahead is the one that is called, and its first words are the log's first."""
+    """The run calls the prestarted process, whose stderr is at the start of the log."""
     (tmp_path / "noted.py").write_text(
         "import runpy, sys\nprint('started', file=sys.stderr, flush=True)\n"
         f"sys.argv = ['raw']\nrunpy.run_path({str(RAW)!r})\n"

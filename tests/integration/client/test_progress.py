@@ -1,4 +1,4 @@
-"""Contradicting time limits are refused."""
+"""Contradictory time limits are refused."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from mcprun.errors import UsageError
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 
 
-def test_limits_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
-    """The limit for all of a call is never below that for a part of it; without one it is ten minutes or more."""
+def test_contradictory_limits_are_refused(tmp_path: Path) -> None:
+    """The limit for a whole call must be at least that for a part of it.
+
+    It defaults to the larger of that and ten minutes.
+    """
     assert [mcprun.Limits(call_seconds=one).max_total_call_seconds for one in (60, 900)] == [600, 900]
     with pytest.raises(
         UsageError, match="--max-call-timeout must be at least --call-timeout: 5 s is less than the 60 s"

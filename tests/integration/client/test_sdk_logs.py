@@ -1,4 +1,4 @@
-"""Log records of the SDKs become events of the trace, never a traceback on the terminal."""
+"""Log records of the SDKs become trace events, and never a traceback on the terminal."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ANSWER = '{"jsonrpc": "2.0", "id": $id, "result": {"resultType": "complete", "co
 @pytest.mark.parametrize("era", ["legacy", "modern"])
 @pytest.mark.parametrize("level", ["debug", "emergency"])
 def test_a_batch_prints_no_traceback(mcprun: Forks, tmp_path: Path, era: str, level: str) -> None:
-    """A notification that the SDK can't read is an event."""
+    """A notification that the SDK cannot parse is recorded as an event."""
     write_jsonl(tmp_path / "p.jsonl", script(("raw", {"lines": [LOUD, ANSWER]})))
     flags = ("--model", "script", "--quiet", "--log-level", level)
     done = mcprun.run("batch", "p.jsonl", ODD, *flags, "--", era, cwd=tmp_path)
@@ -41,7 +41,7 @@ def test_a_batch_prints_no_traceback(mcprun: Forks, tmp_path: Path, era: str, le
     "command", [("tools",), ("init", "--no-workflow"), ("init", "--no-workflow", "--try", "--prompts", "other.jsonl")]
 )
 def test_other_commands_print_no_traceback(mcprun: Forks, tmp_path: Path, command: tuple[str, ...]) -> None:
-    """Whatever the server says while it lists its tools."""
+    """A notification that the SDK cannot parse prints no traceback while a command lists the server's tools."""
     tools = json.dumps({"tools": [{"name": "ok", "inputSchema": {"type": "object"}}]})
     lines = [LOUD, f'{{"jsonrpc": "2.0", "id": $id, "result": {tools}}}']
     env = {"ANSWERS": json.dumps({"tools/list": lines})}
@@ -50,7 +50,7 @@ def test_other_commands_print_no_traceback(mcprun: Forks, tmp_path: Path, comman
 
 
 def test_the_python_interface_leaves_logging_as_it_was(tmp_path: Path, records: list[str]) -> None:
-    """A handler of the application is told nothing of the SDKs' while a run goes on, and all of it afterwards."""
+    """An application's handler gets no record of the SDKs during a run, and all of them afterwards."""
     write_jsonl(tmp_path / "p.jsonl", script(("raw", {"lines": [LOUD, ANSWER]})))
     before = state()
     options = api.Options(model="script", out=str(tmp_path / "run"), server_args=["legacy"])
@@ -61,8 +61,8 @@ def test_the_python_interface_leaves_logging_as_it_was(tmp_path: Path, records: 
     assert records[-1] == "afterwards"
 
 
-def test_what_comes_after_a_run_is_dropped_too() -> None:
-    """The command drops it: a task that nobody awaits may be freed when no run is there to be told."""
+def test_sdk_logs_after_a_run_are_dropped() -> None:
+    """A task that is never awaited may be freed when there is no run that could record its log message."""
     code = (
         "from mcprun.cli import main\nimport logging, mcp\nmain(['diff', '--help'], standalone_mode=False)\n"
         "from mcprun.client.sdk_logging import drop_sdk_logs\ndrop_sdk_logs()\n"

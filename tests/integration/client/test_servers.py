@@ -1,4 +1,4 @@
-"""Servers that are missing, servers that do not start, and every way to reach one."""
+"""Servers: every way to specify one, missing servers and failing starts, and the options of a run."""
 
 from __future__ import annotations
 
@@ -25,9 +25,6 @@ if sys.platform == "win32":
     pytest.skip("signals and files of POSIX systems", allow_module_level=True)
 
 
-# What can go wrong before anything runs. ----------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("server", "code", "message"),
     [
@@ -42,8 +39,8 @@ if sys.platform == "win32":
         ),
     ],
 )
-def test_a_server_that_is_not_there(tmp_path: Path, server: str, code: int, message: str) -> None:
-    """A path that is not there is wrong usage, everything else an error of the server."""
+def test_missing_server_is_reported(tmp_path: Path, server: str, code: int, message: str) -> None:
+    """A missing file is wrong usage (2). A missing command or an unreachable URL is an error of the server (3)."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script())
     done = run_mcprun("batch", prompts, server, cwd=tmp_path)
     assert (done.code, done.stderr.splitlines(keepends=True)[-1]) == (code, message)
@@ -59,8 +56,8 @@ def test_a_server_that_is_not_there(tmp_path: Path, server: str, code: int, mess
         ("endless", "the server's tool list has more than 100 pages", ""),
     ],
 )
-def test_a_server_that_does_not_start(tmp_path: Path, mode: str, message: str, stderr: str) -> None:
-    """One message with the server's own stderr, exit 3, and no query is tried."""
+def test_server_that_does_not_start_is_reported(tmp_path: Path, mode: str, message: str, stderr: str) -> None:
+    """The run prints one message with the server's stderr, exits with 3, and runs no query."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script())
     done = run_mcprun("batch", prompts, RAW, "--connect-timeout", "2", "--", mode, cwd=tmp_path)
     assert done.code == 3
@@ -69,14 +66,14 @@ def test_a_server_that_does_not_start(tmp_path: Path, mode: str, message: str, s
     assert stderr in done.stderr
     assert done.verdicts == {"q": "skipped"}
     assert (done.record["state"], done.record["counts"]["skipped"]) == ("interrupted", 1)
-    assert "resume" not in done.stderr  # there is nothing to go on with
+    assert "resume" not in done.stderr  # no query has a result
 
 
-@pytest.mark.parametrize("words", [r"\033[31mfatal:\033[0m no key", r"fatal: no key\n"])
-def test_last_words_are_easily_read(tmp_path: Path, words: str) -> None:
-    """Colours are left out of what is shown, and how a server ended stands on a line of its own."""
+@pytest.mark.parametrize("output", [r"\033[31mfatal:\033[0m no key", r"fatal: no key\n"])
+def test_stderr_of_a_failed_start_is_readable(tmp_path: Path, output: str) -> None:
+    """Colours are removed from the excerpt, and the server's exit is on a line of its own."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script())
-    done = run_mcprun("batch", prompts, f"sh -c \"printf '{words}' >&2; exit 3\"", cwd=tmp_path)
+    done = run_mcprun("batch", prompts, f"sh -c \"printf '{output}' >&2; exit 3\"", cwd=tmp_path)
     assert done.code == 3
     text = "  fatal: no key\n  [the server exited with code 3]\n"
     assert f"Last lines of the server's stderr:\n{text}" in done.stderr
@@ -84,22 +81,22 @@ def test_last_words_are_easily_read(tmp_path: Path, words: str) -> None:
 
 
 def test_a_server_that_exits_on_the_probe_is_started_as_legacy(tmp_path: Path) -> None:
-    """A server that can't bear the probe for newer protocols is started once more without it."""
+    """A server that exits when it is probed for newer protocols is started once more without the probe."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {})))
     done = run_mcprun("batch", prompts, RAW, "--servers", "3", "--", "exit-on-probe", cwd=tmp_path)
     assert (done.code, done.record["server"]["protocol"]) == (0, "2025-11-25")
-    assert (done.run / "server.log").read_text().count("probed") == 1  # what was learnt serves the other servers
+    assert (done.run / "server.log").read_text().count("probed") == 1  # the other servers are started without the probe
 
 
-def test_a_cursor_that_comes_again_ends_the_list(tmp_path: Path) -> None:
-    """A server whose pages point to themselves is read once."""
+def test_repeated_cursor_ends_the_list(tmp_path: Path) -> None:
+    """A list of tools whose next page is itself is read once."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {})))
     done = run_mcprun("batch", prompts, RAW, "--", "same-cursor", cwd=tmp_path)
     assert (done.code, done.verdicts) == (0, {"q": "passed"})
 
 
-def test_calls_of_a_script_have_ids_of_their_own(tmp_path: Path) -> None:
-    """Calls are numbered over all turns, as `$from` counts them."""
+def test_scripted_calls_have_unique_ids(tmp_path: Path) -> None:
+    """Calls are numbered across all turns, as `$from` counts them."""
     turns = [{"calls": [{"tool": "ok"}, {"tool": "ok"}]}, {"calls": [{"tool": "ok"}]}]
     prompts = write_jsonl(tmp_path / "p.jsonl", script() | {"script": turns})
     transcript = run_mcprun("batch", prompts, RAW, cwd=tmp_path).transcripts[0]
@@ -107,8 +104,8 @@ def test_calls_of_a_script_have_ids_of_their_own(tmp_path: Path) -> None:
     assert [block["id"] for content in texts for block in content] == ["call_0", "call_1", "call_2"]
 
 
-def test_flags_that_contradict_each_other(tmp_path: Path) -> None:
-    """Sharing servers and starting a fresh one for each query can't both be had."""
+def test_servers_and_fresh_server_cannot_be_combined(tmp_path: Path) -> None:
+    """Queries cannot both share servers and get a fresh one each."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script())
     done = run_mcprun("batch", prompts, RAW, "--servers", "2", "--fresh-server", cwd=tmp_path)
     assert done.code == 2
@@ -116,7 +113,7 @@ def test_flags_that_contradict_each_other(tmp_path: Path) -> None:
 
 
 def test_the_active_virtual_environment_runs_python_servers(tmp_path: Path) -> None:
-    """A `.py` server runs on the Python of `VIRTUAL_ENV`, which may be another than mcprun's."""
+    """A `.py` server runs with the Python of `VIRTUAL_ENV`, which may differ from mcprun's."""
     python = tmp_path / "venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\necho "the active one" >&2\nexec {sys.executable} "$@"\n')
@@ -127,8 +124,8 @@ def test_the_active_virtual_environment_runs_python_servers(tmp_path: Path) -> N
     assert "the active one" in (done.run / "server.log").read_text()
 
 
-def test_environment_and_folder_of_a_configuration(tmp_path: Path) -> None:
-    """`env` and `cwd` of a configured server reach it, and of mcprun's own environment only the bare minimum."""
+def test_configured_env_and_cwd_reach_the_server(tmp_path: Path) -> None:
+    """A configured server gets its `env` and `cwd`, and only a minimum of mcprun's own environment."""
     (tmp_path / "inner").mkdir()
     entry = {
         "command": sys.executable,
@@ -145,25 +142,25 @@ def test_environment_and_folder_of_a_configuration(tmp_path: Path) -> None:
     assert f"in {tmp_path / 'inner'}" in log
     assert "s3cret" not in log
     (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"it": entry | {"cwd": "nowhere"}}}))
-    lost = run_mcprun("batch", prompts, "mcp.json", cwd=tmp_path)
-    assert (lost.code, lost.stderr.splitlines()[-1]) == (
+    missing = run_mcprun("batch", prompts, "mcp.json", cwd=tmp_path)
+    assert (missing.code, missing.stderr.splitlines()[-1]) == (
         3,
         "Error: the server's working directory does not exist: nowhere",
     )
 
 
-def test_no_model_names_the_three_ways_on(tmp_path: Path) -> None:
-    """Without a key and with a query that has no script, one line says what to do."""
+def test_missing_model_names_the_three_options(tmp_path: Path) -> None:
+    """If there is no API key and a query has no script, a one-line error names the options."""
     prompts = write_jsonl(tmp_path / "p.jsonl", "Hello?")
     done = run_mcprun("batch", prompts, RAW, cwd=tmp_path)
     assert done.code == 2
     assert len(done.stderr.splitlines()) == 1
-    for way in ("ANTHROPIC_API_KEY", "script", "--model replay:RUN"):
-        assert way in done.stderr
+    for option in ("ANTHROPIC_API_KEY", "script", "--model replay:RUN"):
+        assert option in done.stderr
 
 
 def test_a_named_model_without_a_key_is_refused(tmp_path: Path) -> None:
-    """Nothing is run when Claude is asked for and there is no key."""
+    """A Claude model without an API key is an error, and nothing is run."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script())
     done = run_mcprun("batch", prompts, RAW, "--model", "claude-sonnet-5-5", cwd=tmp_path)
     assert done.code == 2
@@ -172,16 +169,16 @@ def test_a_named_model_without_a_key_is_refused(tmp_path: Path) -> None:
 
 
 def test_missing_scripts_are_listed(tmp_path: Path) -> None:
-    """`--model script` refuses a file in which a selected query has none, by line."""
+    """`--model script` refuses a file in which a selected query has no script, and reports its line."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(), "Hello?")
     done = run_mcprun("batch", "p.jsonl", RAW, "--model", "script", cwd=tmp_path)
     assert (done.code, done.stderr) == (2, "p.jsonl:2: script: is missing, but the model is script\n")
-    chosen = run_mcprun("batch", prompts, RAW, "--model", "script", "--filter", "q", cwd=tmp_path)
-    assert chosen.verdicts == {"q": "passed"}
+    filtered = run_mcprun("batch", prompts, RAW, "--model", "script", "--filter", "q", cwd=tmp_path)
+    assert filtered.verdicts == {"q": "passed"}
 
 
 def test_a_query_that_was_not_recorded_is_an_error(tmp_path: Path) -> None:
-    """Replaying a query that the recording lacks, or has with another prompt, says so."""
+    """Replaying a query that the recording lacks, or has with another prompt, is an error that says so."""
     first = script() | {"id": "a"}
     write_jsonl(tmp_path / "p.jsonl", first)
     recorded = run_mcprun("batch", "p.jsonl", RAW, cwd=tmp_path).run
@@ -192,30 +189,30 @@ def test_a_query_that_was_not_recorded_is_an_error(tmp_path: Path) -> None:
     assert "a was recorded with another prompt: see mcprun show " in done.stderr
     assert f"not_recorded: b is not in the recording {recorded}" in done.stderr
     write_jsonl(tmp_path / "p.jsonl", first)
-    again = run_mcprun("batch", "p.jsonl", RAW, "--model", f"replay:{recorded}", "--repeat", "2", cwd=tmp_path)
-    assert f"not_recorded: repeat 2 of a is not in the recording {recorded}" in again.stderr
+    repeated = run_mcprun("batch", "p.jsonl", RAW, "--model", f"replay:{recorded}", "--repeat", "2", cwd=tmp_path)
+    assert f"not_recorded: repeat 2 of a is not in the recording {recorded}" in repeated.stderr
 
 
-def test_filter_and_limit(tmp_path: Path) -> None:
-    """`--filter` takes ids and tags, `--limit` the first of what is left, and nothing left is wrong usage."""
+def test_filter_and_limit_select_queries(tmp_path: Path) -> None:
+    """`--filter` matches ids and tags, `--limit` keeps the first matches, and an empty selection is wrong usage."""
     queries = [script(tags=["even"] if number % 2 == 0 else []) | {"id": f"q{number}"} for number in range(6)]
     write_jsonl(tmp_path / "p.jsonl", *queries)
 
-    def ids(*flags: str) -> list[str]:
+    def run_ids(*flags: str) -> list[str]:
         return list(run_mcprun("batch", "p.jsonl", RAW, *flags, cwd=tmp_path).verdicts)
 
-    assert ids("--filter", "even") == ["q0", "q2", "q4"]
-    assert ids("--filter", "even", "--limit", "2") == ["q0", "q2"]
-    assert ids("--filter", "q[13]", "--filter", "q5") == ["q1", "q3", "q5"]
-    nothing = run_mcprun("batch", "p.jsonl", RAW, "--filter", "odd", cwd=tmp_path)
-    assert (nothing.code, nothing.stderr) == (
+    assert run_ids("--filter", "even") == ["q0", "q2", "q4"]
+    assert run_ids("--filter", "even", "--limit", "2") == ["q0", "q2"]
+    assert run_ids("--filter", "q[13]", "--filter", "q5") == ["q1", "q3", "q5"]
+    unmatched = run_mcprun("batch", "p.jsonl", RAW, "--filter", "odd", cwd=tmp_path)
+    assert (unmatched.code, unmatched.stderr) == (
         2,
         "Error: nothing to run: none of the 6 queries in p.jsonl matches odd\n",
     )
 
 
-def test_prompts_from_stdin_are_kept(tmp_path: Path) -> None:
-    """`-` reads stdin, and the run keeps a copy, since stdin can't be read again."""
+def test_prompts_from_stdin_are_copied_to_the_run(tmp_path: Path) -> None:
+    """`-` reads stdin, and the run has a copy, since stdin cannot be read twice."""
     line = json.dumps(script())
     done = run_mcprun("batch", "-", RAW, cwd=tmp_path, input=line)
     assert (done.code, done.verdicts) == (0, {"q": "passed"})
@@ -223,31 +220,31 @@ def test_prompts_from_stdin_are_kept(tmp_path: Path) -> None:
     assert done.run.name.endswith("-stdin")
 
 
-def test_out_must_be_empty(tmp_path: Path) -> None:
-    """`--out` names the folder of a run, and a folder that holds something is not written to."""
+def test_out_must_not_hold_a_run(tmp_path: Path) -> None:
+    """`--out` names the folder of a run, and a folder that already holds one is not written to."""
     write_jsonl(tmp_path / "p.jsonl", script())
     done = run_mcprun("batch", "p.jsonl", RAW, "--out", "here/it/is", cwd=tmp_path)
     assert (done.code, done.run) == (0, tmp_path / "here" / "it" / "is")
-    again = run_mcprun("batch", "p.jsonl", RAW, "--out", "here/it/is", cwd=tmp_path)
-    assert again.code == 2
-    assert again.stderr.splitlines()[-1].startswith("Error: here/it/is already holds a run: choose another --out")
+    second = run_mcprun("batch", "p.jsonl", RAW, "--out", "here/it/is", cwd=tmp_path)
+    assert second.code == 2
+    assert second.stderr.splitlines()[-1].startswith("Error: here/it/is already holds a run: choose another --out")
 
 
-def test_quiet_prints_only_what_did_not_pass(tmp_path: Path) -> None:
-    """`--quiet` says nothing about a good run, and names what failed in a bad one."""
+def test_quiet_prints_only_failures(tmp_path: Path) -> None:
+    """`--quiet` prints nothing for a passing run, and only the failures of another."""
     good = script() | {"id": "good"}
     bad = good | {"id": "bad", "expect": {"text": {"contains": "ho"}}}
     write_jsonl(tmp_path / "p.jsonl", good, bad)
-    silent = run_mcprun("batch", "p.jsonl", RAW, "--quiet", "--filter", "good", cwd=tmp_path)
-    assert (silent.code, silent.stdout, silent.stderr) == (0, "", "")
-    loud = run_mcprun("batch", "p.jsonl", RAW, "--quiet", cwd=tmp_path)
-    assert (loud.code, loud.stdout) == (1, "")
-    assert "failed  bad" in loud.stderr
-    assert "good" not in loud.stderr
+    passing = run_mcprun("batch", "p.jsonl", RAW, "--quiet", "--filter", "good", cwd=tmp_path)
+    assert (passing.code, passing.stdout, passing.stderr) == (0, "", "")
+    failing = run_mcprun("batch", "p.jsonl", RAW, "--quiet", cwd=tmp_path)
+    assert (failing.code, failing.stdout) == (1, "")
+    assert "failed  bad" in failing.stderr
+    assert "good" not in failing.stderr
 
 
 def test_long_runs_print_progress_in_steps(tmp_path: Path) -> None:
-    """More than 200 queries print a line every twentieth part, and each that did not pass."""
+    """Above 200 queries, a run prints a line per twentieth and one for each query that did not pass."""
     queries = [script() | {"id": f"q{number}"} for number in range(400)]
     queries[7]["expect"] = {"text": {"contains": "ho"}}
     write_jsonl(tmp_path / "p.jsonl", *queries)
@@ -258,23 +255,26 @@ def test_long_runs_print_progress_in_steps(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-def test_a_javascript_server(tmp_path: Path) -> None:
-    """A `.js` file runs under node."""
+def test_javascript_server_runs_under_node(tmp_path: Path) -> None:
+    """A `.js` file runs under Node.js."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("add", {"a": 2, "b": 3})))
     done = run_mcprun("batch", prompts, SERVERS / "calculator.js", cwd=tmp_path)
     assert (done.code, done.transcripts[0]["calls"][0]["content"]) == (0, [{"type": "text", "text": "5"}])
 
 
-def test_a_command_line_and_its_arguments(tmp_path: Path) -> None:
-    """A command line is split as a shell splits words, and `--` adds to it."""
+def test_command_line_is_split_like_in_a_shell(tmp_path: Path) -> None:
+    """A command line is split as a shell splits words, and the arguments after `--` are appended."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("tool-00-1", {})))
     line = f"'{sys.executable}' '{RAW}'"
     assert run_mcprun("batch", prompts, f"{line} pages", cwd=tmp_path).code == 0
     assert run_mcprun("batch", prompts, line, "--", "pages", cwd=tmp_path).code == 0
 
 
-def test_a_client_configuration(tmp_path: Path) -> None:
-    """`FILE.json#name` takes a server as Claude Desktop and others write it, variables included."""
+def test_client_configuration_selects_a_server(tmp_path: Path) -> None:
+    """`FILE.json#name` selects a server from the configuration of clients such as Claude Desktop.
+
+    Variables are expanded.
+    """
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("tool-00-1", {})))
     servers = {
         "raw": {"command": sys.executable, "args": [str(RAW), "${MODE:-odd}"]},
@@ -294,8 +294,8 @@ def test_a_client_configuration(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("http_server", [("streamable-http",)], indirect=True)
-def test_streamable_http(tmp_path: Path, http_server: int) -> None:
-    """A URL is a server that runs already, and what may be secret in it is not kept."""
+def test_streamable_http_server_is_reached_by_url(tmp_path: Path, http_server: int) -> None:
+    """A URL names a running server, and the run redacts its credentials and query string."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("echo", {"text": "over the wire"})))
     done = run_mcprun("batch", prompts, f"http://user:pass@127.0.0.1:{http_server}/mcp?key=abc", cwd=tmp_path)
     assert (done.code, done.transcripts[0]["calls"][0]["content"][0]["text"]) == (0, "over the wire")
@@ -303,8 +303,8 @@ def test_streamable_http(tmp_path: Path, http_server: int) -> None:
 
 
 @pytest.mark.parametrize("http_server", [("sse",)], indirect=True)
-def test_sse_by_configuration(tmp_path: Path, http_server: int) -> None:
-    """A configuration of type `sse` speaks the legacy transport."""
+def test_configured_sse_server_uses_the_sse_transport(tmp_path: Path, http_server: int) -> None:
+    """A configured server of type `sse` is reached over the legacy transport."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("echo", {"text": "by event"})))
     entry = {"type": "sse", "url": f"http://127.0.0.1:{http_server}/sse"}
     (tmp_path / "mcp.json").write_text(json.dumps({"servers": {"it": entry}}))
@@ -317,8 +317,11 @@ def test_sse_by_configuration(tmp_path: Path, http_server: int) -> None:
     [(("streamable-http", "t0ken"), "http", "/mcp"), (("sse", "t0ken"), "sse", "/sse")],
     indirect=["http_server"],
 )
-def test_headers_of_a_configuration(tmp_path: Path, http_server: int, kind: str, path: str) -> None:
-    """`headers` go with every request, and their values are in no file; without them the server refuses."""
+def test_configured_headers_are_sent_and_redacted(tmp_path: Path, http_server: int, kind: str, path: str) -> None:
+    """`headers` are sent with every request, and their values are in no file.
+
+    Without them the server refuses the connection.
+    """
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("echo", {"text": "let in"})))
     entry = {"type": kind, "url": f"http://127.0.0.1:{http_server}{path}", "headers": {"authorization": "Bearer t0ken"}}
     (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"it": entry}}))
@@ -334,7 +337,7 @@ def test_headers_of_a_configuration(tmp_path: Path, http_server: int, kind: str,
 
 @pytest.mark.parametrize("http_server", [("streamable-http", "broken")], indirect=True)
 def test_an_http_error_is_the_result_of_its_call(tmp_path: Path, http_server: int) -> None:
-    """It fails the query, unless errors of tools are allowed."""
+    """An HTTP error fails the query, unless `--allow-tool-errors` is set."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("echo", {"text": "x"})))
     url = f"http://127.0.0.1:{http_server}/mcp"
     done = run_mcprun("batch", prompts, url, cwd=tmp_path)
@@ -344,7 +347,7 @@ def test_an_http_error_is_the_result_of_its_call(tmp_path: Path, http_server: in
 
 
 def test_closing_a_server_does_not_count_against_its_query(tmp_path: Path) -> None:
-    """A fresh server that will not go is ended, and the query that was done with it has passed."""
+    """A fresh server that does not exit by itself is ended, and its query, which was finished, passes."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {}), timeout=1.5))
     done = run_mcprun("batch", prompts, RAW, "--fresh-server", "--", "lingers", cwd=tmp_path)
     assert (done.code, done.verdicts) == (0, {"q": "passed"})
@@ -352,7 +355,7 @@ def test_closing_a_server_does_not_count_against_its_query(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("mode", ["dotted", "dotted-and-more", "dotted-no-more"])
 def test_a_replay_calls_tools_by_the_servers_own_names(tmp_path: Path, mode: str) -> None:
-    """What a name stood for when it was recorded is what is called, whatever tools the server has by now."""
+    """A replay calls the tool that the name meant when it was recorded, whatever tools the server has now."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("a.b", {"user id": 1})))
     recorded = run_mcprun("batch", prompts, RAW, "--", "dotted", cwd=tmp_path)
     replay = run_mcprun("batch", prompts, RAW, "--model", f"replay:{recorded.run}", "--", mode, cwd=tmp_path)
@@ -361,8 +364,8 @@ def test_a_replay_calls_tools_by_the_servers_own_names(tmp_path: Path, mode: str
     assert call["content"][0]["text"] == '["a.b", {"user id": 1}]'
 
 
-def test_arguments_that_are_no_json_are_told_to_the_model(tmp_path: Path) -> None:
-    """Endless nesting never reaches the server, which lives on; nor is the run lost."""
+def test_arguments_that_cannot_be_sent_are_reported_to_the_model(tmp_path: Path) -> None:
+    """Arguments that are nested too deeply never reach the server. The server and the run go on."""
     deep: Any = 1
     for _ in range(280):
         deep = [deep]
@@ -387,7 +390,7 @@ def test_arguments_that_are_no_json_are_told_to_the_model(tmp_path: Path) -> Non
     ],
 )
 def test_a_script_that_is_nested_too_deeply_is_refused(tmp_path: Path, levels: int, problem: str) -> None:
-    """It is a bad line, as any other that can't be run."""
+    """`validate` and `batch` report a script that is nested too deeply as an invalid line."""
     deep: Any = 1
     for _ in range(levels):
         deep = [deep]
@@ -397,8 +400,8 @@ def test_a_script_that_is_nested_too_deeply_is_refused(tmp_path: Path, levels: i
         assert (done.code, done.stderr) == (2, f"p.jsonl:2: {problem}\n")
 
 
-def test_noise_on_stdout_is_told(tmp_path: Path) -> None:
-    """The commonest mistake of a server's author gets a warning in plain words, and the run goes on."""
+def test_noise_on_stdout_is_reported(tmp_path: Path) -> None:
+    """Non-protocol output, the commonest mistake of server authors, causes a plain warning, and the run goes on."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {})))
     done = run_mcprun("batch", prompts, RAW, "--", "noise", cwd=tmp_path)
     assert done.code == 0
@@ -436,7 +439,7 @@ def test_noise_on_stdout_is_told(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_wrong_usage_says_what_to_do(tmp_path: Path, args: list[str], message: str) -> None:
-    """Exit 2, one message, and nothing is run."""
+    """Wrong usage exits with 2 and one message, and nothing is run."""
     write_jsonl(tmp_path / "p.jsonl", script())
     for name in ("server.py", "server.ts"):
         (tmp_path / name).touch()
@@ -449,8 +452,8 @@ def test_wrong_usage_says_what_to_do(tmp_path: Path, args: list[str], message: s
 
 
 @pytest.mark.parametrize("value", ["nul\0nul", "half \ud800"])
-def test_a_variable_that_no_process_can_have(tmp_path: Path, value: str) -> None:
-    """A configuration may hold what the system does not take: the server can't be started, and that is all."""
+def test_invalid_environment_variable_prevents_the_start(tmp_path: Path, value: str) -> None:
+    """A configured variable that the system does not accept is reported as a failed start of the server."""
     entry = {"command": "python", "args": [str(SERVERS / "raw.py")], "env": {"IT": value}}
     (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"it": entry}}))
     done = run_mcprun("batch", write_jsonl(tmp_path / "p.jsonl", script()), "mcp.json", cwd=tmp_path)
@@ -459,7 +462,7 @@ def test_a_variable_that_no_process_can_have(tmp_path: Path, value: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("args", "is_reported"),
+    ("args", "has_hint"),
     [
         (("batch", "p.jsonl", "npx", "-y", "some-server"), True),
         (("batch", "p.jsonl", "node", "server.js"), True),
@@ -469,8 +472,8 @@ def test_a_variable_that_no_process_can_have(tmp_path: Path, value: str) -> None
         (("diff", "-y"), False),
     ],
 )
-def test_a_command_line_without_quotes(tmp_path: Path, args: tuple[str, ...], is_reported: bool) -> None:
-    """Words and options that are none of ours may be a server's: then it is said how they get there."""
+def test_unquoted_command_line_gets_a_hint(tmp_path: Path, args: tuple[str, ...], has_hint: bool) -> None:
+    """If unknown arguments and options may be a server's, the error adds how to pass them."""
     done = run_mcprun(*args, cwd=tmp_path)
     message = '. Quote a server\'s command line ("npx -y some-server"), or put its arguments after --\n'
-    assert (done.code, done.stderr.endswith(message)) == (2, is_reported)
+    assert (done.code, done.stderr.endswith(message)) == (2, has_hint)

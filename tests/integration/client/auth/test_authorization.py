@@ -21,13 +21,16 @@ from tests.support.oauth import SECRET, Guarded, restart
 __all__ = ["running", "server"]
 
 
-def as_robot(server: Guarded, *args: str | Path, query: Any = CALL) -> Result:
+def run_as_robot(server: Guarded, *args: str | Path, query: Any = CALL) -> Result:
     return batch(server, "--oauth-client-id", "robot", *args, env=server.robot, query=query)
 
 
 @switched({}, {"transport": "sse"})
 def test_without_a_token_one_line_says_how_to_log_in(server: Guarded) -> None:
-    """Nobody is asked and nothing is waited for: the run ends with the way on, and leaves nothing behind."""
+    """Without a token, a run ends with the ways to authorize.
+
+    It sends requests to the MCP endpoint only and stores nothing.
+    """
     done = batch(server)
     text = (
         f"it wants authorization (401): log in once (mcprun login {server.url}), or give --token or --oauth-client-id"
@@ -38,8 +41,11 @@ def test_without_a_token_one_line_says_how_to_log_in(server: Guarded) -> None:
     assert {line["path"] for line in server.log} == {server.url[server.url.rindex("/") :]}
 
 
-def test_a_token_is_shown_as_it_is(server: Guarded) -> None:
-    """`--token` takes one, or the variable that holds one, and what is refused is told without it."""
+def test_token_option_and_variable_supply_the_token(server: Guarded) -> None:
+    """`--token env:NAME` and `MCPRUN_TOKEN` supply the token.
+
+    Neither it nor a rejected `--token` value is written or printed.
+    """
     assert log_in(server).code == 0
     token = server.stored[0]["grant"]["access_token"]
     for args, variables in ((["--token", "env:MINE"], {"MINE": token}), ([], {"MCPRUN_TOKEN": token})):
@@ -79,8 +85,8 @@ def test_a_token_is_shown_as_it_is(server: Guarded) -> None:
         ),
     ],
 )
-def test_what_does_not_go_together(tmp_path: Path, args: list[str], message: str) -> None:
-    """It is found before anything is run."""
+def test_conflicting_authorization_options_are_refused(tmp_path: Path, args: list[str], message: str) -> None:
+    """Conflicting or incomplete authorization options exit with 2 before anything runs."""
     (tmp_path / "server.py").write_text("")
     done = run_mcprun("tools", *args, cwd=tmp_path)
     assert (done.code, done.stderr.startswith(f"Error: {message}")) == (2, True), done.stderr
@@ -93,24 +99,27 @@ def test_what_does_not_go_together(tmp_path: Path, args: list[str], message: str
     {"prm": "none", "methods": ["client_secret_post"]},
     {"prm": "none", "metadata": "none"},
 )
-def test_a_machine_gets_a_token_by_its_secret(server: Guarded) -> None:
-    """Wherever the metadata are, and however the secret is to be shown; a second run takes the token that is kept."""
-    done = as_robot(server)
+def test_client_secret_is_exchanged_for_a_token(server: Guarded) -> None:
+    """The exchange works for each metadata location and client authentication method.
+
+    A second run reuses the stored token.
+    """
+    done = run_as_robot(server)
     assert (done.code, done.verdicts) == (0, {"q": "passed"})
     (token,) = server.asked("token")
     assert (token["grant"], token["resource"]) == ("client_credentials", server.url)
     assert done.record["arguments"]["oauth_client_secret"] == "env:MCPRUN_OAUTH_CLIENT_SECRET"
-    assert as_robot(server).code == 0
+    assert run_as_robot(server).code == 0
     assert len(server.asked("token")) == 1
 
 
 @pytest.mark.parametrize("kind", ["rsa", "ec"])
-def test_a_machine_gets_a_token_by_its_key(running: Guarded, tmp_path: Path, kind: str) -> None:
-    """The server verifies what was signed; with another key nobody is let in."""
+def test_private_key_is_exchanged_for_a_token(running: Guarded, tmp_path: Path, kind: str) -> None:
+    """The server verifies the signed assertion and rejects one signed by another key."""
     key: Any = rsa.generate_private_key(65537, 2048) if kind == "rsa" else ec.generate_private_key(ec.SECP256R1())
     other = ec.generate_private_key(ec.SECP256R1())
-    for name, one in (("key.pem", key), ("other.pem", other)):
-        pem = one.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    for name, private_key in (("key.pem", key), ("other.pem", other)):
+        pem = private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         (tmp_path / name).write_bytes(pem)
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     server = restart(running, tmp_path, {"keys": {"robot": public}})
@@ -123,8 +132,8 @@ def test_a_machine_gets_a_token_by_its_key(running: Guarded, tmp_path: Path, kin
 
 
 @switched({"assertion": "said-by-the-identity-provider"})
-def test_an_identity_provider_vouches_for_a_client(server: Guarded) -> None:
-    """Its word is exchanged at the issuer that was named (SEP-990), and is in no file; another's is refused."""
+def test_identity_assertion_is_exchanged_at_the_named_issuer(server: Guarded) -> None:
+    """The assertion is exchanged at `--oauth-issuer` (SEP-990) and written to no file. A wrong assertion is refused."""
     client = ("--oauth-client-id", "robot", "--oauth-issuer", f"http://127.0.0.1:{server.port}")
     wrong = batch(server, *client, env={**server.robot, "MCPRUN_OAUTH_ASSERTION": "said-by-nobody"})
     assert (wrong.code, "invalid_grant" in wrong.stderr) == (3, True)
@@ -135,8 +144,8 @@ def test_an_identity_provider_vouches_for_a_client(server: Guarded) -> None:
     assert not any(text.encode() in file.read_bytes() for file in done.run.iterdir())
 
 
-def test_a_key_that_does_not_sign_so(tmp_path: Path) -> None:
-    """An algorithm is held against the key before anything is run."""
+def test_algorithm_that_the_key_does_not_support_is_refused(tmp_path: Path) -> None:
+    """`--oauth-algorithm` is checked against the key before anything runs."""
     key = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (tmp_path / "key.pem").write_bytes(key)
     args = ("--oauth-client-id", "a", "--oauth-private-key", "key.pem", "--oauth-algorithm", "RS256")
@@ -145,59 +154,59 @@ def test_a_key_that_does_not_sign_so(tmp_path: Path) -> None:
 
 
 @switched({"challenge_scope": "basic", "prm_scopes": ["other"]}, {"prm_scopes": ["basic"]})
-def test_the_server_names_the_scopes_unless_somebody_else_does(server: Guarded) -> None:
-    """Those of the refusal come first, then those of its metadata; `--oauth-scope` takes the place of both."""
-    assert as_robot(server).code == 0
-    assert as_robot(server, "--oauth-scope", "mine too").code == 0
+def test_scopes_come_from_the_server_unless_oauth_scope_is_set(server: Guarded) -> None:
+    """The scopes of the challenge take precedence over those of the metadata. `--oauth-scope` replaces both."""
+    assert run_as_robot(server).code == 0
+    assert run_as_robot(server, "--oauth-scope", "mine too").code == 0
     assert [line["scope"] for line in server.asked("token")] == ["basic", "mine too"]
 
 
 @switched({"challenge_scope": "basic"})
-def test_a_call_that_needs_more_gets_more(server: Guarded) -> None:
-    """A refusal for want of a scope (403) gets a token that has it as well."""
-    done = as_robot(server, query=script(("deep", {"text": "x"})))
+def test_call_with_insufficient_scope_gets_a_wider_token(server: Guarded) -> None:
+    """A call refused for a missing scope (403) is repeated with a token that has that scope as well."""
+    done = run_as_robot(server, query=script(("deep", {"text": "x"})))
     assert (done.code, done.verdicts) == (0, {"q": "passed"})
     assert [line["scope"] for line in server.asked("token")] == ["basic", "basic deep"]
 
 
 @switched({"expires_in": 0})
-def test_a_token_that_is_refused_again_is_no_endless_matter(server: Guarded) -> None:
-    """A server that gives tokens which it does not take is told of as that."""
-    done = as_robot(server)
+def test_rejected_new_token_ends_the_run(server: Guarded) -> None:
+    """A server that rejects the tokens it issues fails the run with that reason."""
+    done = run_as_robot(server)
     assert (done.code, "it refuses the token that it was given (401)" in done.stderr) == (3, True)
 
 
 @switched({"public": True})
-def test_a_server_that_lets_everybody_list_its_tools(server: Guarded) -> None:
-    """The refusal of a call is its result, and says what is wanted; with a client it is overcome."""
+def test_server_with_a_public_tool_list_refuses_only_calls(server: Guarded) -> None:
+    """The result of a refused call says how to authorize. With client credentials the call passes."""
     done = batch(server)
     assert (done.code, done.verdicts) == (1, {"q": "failed"})
     result_text = done.transcripts[0]["calls"][0]["content"][0]["text"]
     assert result_text.startswith("HTTP 401 Unauthorized: it wants authorization (401): log in once")
-    assert as_robot(server).code == 0
+    assert run_as_robot(server).code == 0
 
 
 @switched({"resource": "http://127.0.0.1:1/mcp"})
-def test_tokens_are_not_asked_for_in_the_name_of_another_server(server: Guarded) -> None:
-    """Metadata of another resource are refused (RFC 8707), and no secret is sent."""
-    done = as_robot(server)
+def test_metadata_of_another_resource_is_refused(server: Guarded) -> None:
+    """Metadata that names another resource is refused (RFC 8707), and no secret is sent."""
+    done = run_as_robot(server)
     assert (done.code, "does not match expected" in done.stderr, server.asked("token")) == (3, True, [])
     login = log_in(server)
     assert (login.code, "does not match expected" in login.stderr, server.asked("authorize")) == (3, True, [])
 
 
-def test_a_secret_goes_to_the_issuer_that_was_named(server: Guarded) -> None:
-    """`--oauth-issuer` keeps it from any other authorization server."""
-    done = as_robot(server, "--oauth-issuer", "https://example.com")
+def test_secret_is_sent_only_to_the_named_issuer(server: Guarded) -> None:
+    """With `--oauth-issuer`, no other authorization server gets a token or authorization request."""
+    done = run_as_robot(server, "--oauth-issuer", "https://example.com")
     assert (done.code, server.asked("token")) == (3, [])
-    assert as_robot(server, "--oauth-issuer", f"http://127.0.0.1:{server.port}").code == 0
+    assert run_as_robot(server, "--oauth-issuer", f"http://127.0.0.1:{server.port}").code == 0
     login = log_in(server, "--oauth-issuer", "https://example.com")
     assert (login.code, "expected https://example.com" in login.stderr, server.asked("authorize")) == (3, True, [])
 
 
 @switched({"json": True})
-def test_calls_with_a_token_wait_for_nobody(server: Guarded) -> None:
-    """Eight calls meet on the server, which answers none before all are there; one token does for two sessions."""
+def test_authorized_calls_run_concurrently(server: Guarded) -> None:
+    """Eight calls reach a server that answers none until all have arrived. Two sessions share one token."""
     calls = script(*[("meet", {"count": 8})] * 4)
     prompts = write_jsonl(server.folder / "p.jsonl", {**calls, "id": "a"}, {**calls, "id": "b"})
     options = ("--oauth-client-id", "robot", "--servers", "2", "--call-timeout", "30")
@@ -206,8 +215,8 @@ def test_calls_with_a_token_wait_for_nobody(server: Guarded) -> None:
     assert len(server.asked("token")) == 1
 
 
-def test_a_login_is_renewed_after_a_refusal(server: Guarded) -> None:
-    """A token that the server has forgotten is refreshed, and the next run has the new one."""
+def test_rejected_access_token_is_refreshed(server: Guarded) -> None:
+    """An access token that the server has revoked is refreshed and stored, and the next run uses the new one."""
     assert log_in(server).code == 0
     before = server.stored[0]["grant"]
     server.revoke("access")
@@ -222,13 +231,13 @@ def test_a_login_is_renewed_after_a_refusal(server: Guarded) -> None:
 
 
 @switched({"metadata": "oidc", "issuer": "/tenant", "methods": ["client_secret_post"]})
-def test_a_login_that_is_over_is_renewed_before_it_is_shown(server: Guarded) -> None:
-    """Another process knows when a token ends, and where it came from."""
+def test_expired_access_token_is_refreshed_before_it_is_sent(server: Guarded) -> None:
+    """Another process refreshes the stored token at the endpoint, and with the method, that issued it."""
     assert log_in(server).code == 0
     (file,) = server.store.glob("*.json")
-    kept = json.loads(file.read_bytes())
-    kept["grant"]["expires_at"] = 1.0
-    file.write_text(json.dumps(kept))
+    stored = json.loads(file.read_bytes())
+    stored["grant"]["expires_at"] = 1.0
+    file.write_text(json.dumps(stored))
     before = len(server.log)
     assert batch(server).code == 0
     (line,) = server.log[before:]
@@ -236,8 +245,8 @@ def test_a_login_that_is_over_is_renewed_before_it_is_shown(server: Guarded) -> 
 
 
 @switched({"refresh_failures": [503, 429]})
-def test_a_token_endpoint_that_fails_for_a_moment_is_asked_again(server: Guarded) -> None:
-    """Server errors and 429 are no refusal: the same refresh token is sent up to three times."""
+def test_transient_token_endpoint_failure_is_retried(server: Guarded) -> None:
+    """Server errors and 429 are not refusals: the same refresh token is sent up to three times."""
     assert log_in(server).code == 0
     server.revoke("access")
     done = batch(server)
@@ -246,8 +255,11 @@ def test_a_token_endpoint_that_fails_for_a_moment_is_asked_again(server: Guarded
 
 
 @switched({"public": True, "refresh_failures": [500, 502, 503]}, {"public": True, "refresh_failures": [404]})
-def test_a_token_endpoint_that_fails_does_not_end_the_login(server: Guarded) -> None:
-    """Only 400 and 401 refuse a refresh token (RFC 6749, section 5.2): the next call of the same process uses it."""
+def test_failing_token_endpoint_keeps_the_refresh_token(server: Guarded) -> None:
+    """Only 400 and 401 refuse a refresh token (RFC 6749, section 5.2).
+
+    The next call of the same process sends it again.
+    """
     assert log_in(server).code == 0
     server.revoke("access")
     (turn, end) = CALL["script"]
@@ -256,8 +268,8 @@ def test_a_token_endpoint_that_fails_does_not_end_the_login(server: Guarded) -> 
 
 
 @switched({"refresh_failures": [404] * 20})
-def test_a_token_endpoint_that_keeps_failing_is_named_with_its_status(server: Guarded) -> None:
-    """The run ends with the status, and does not ask for a login that is still good."""
+def test_persistent_token_endpoint_failure_is_reported_with_its_status(server: Guarded) -> None:
+    """The run ends with the status and does not suggest a new login, since the stored one may still be valid."""
     assert log_in(server).code == 0
     server.revoke("access")
     done = batch(server)
@@ -265,8 +277,8 @@ def test_a_token_endpoint_that_keeps_failing_is_named_with_its_status(server: Gu
     assert "mcprun login" not in done.stderr
 
 
-def test_a_login_that_can_not_be_renewed(server: Guarded) -> None:
-    """It ends the run with the command that renews it, and nobody is asked."""
+def test_revoked_login_ends_the_run_with_the_login_command(server: Guarded) -> None:
+    """If the refresh token is revoked, the run names the `mcprun login` command and starts no authorization itself."""
     assert log_in(server).code == 0
     server.revoke("all")
     done = batch(server)
@@ -274,8 +286,8 @@ def test_a_login_that_can_not_be_renewed(server: Guarded) -> None:
     assert len(server.asked("authorize")) == 1
 
 
-def test_tokens_and_secrets_are_in_no_file_of_a_run(server: Guarded) -> None:
-    """Neither what was given, nor what has come while the run went on; not even where a tool says it again."""
+def test_tokens_and_secrets_are_written_to_no_file_of_a_run(server: Guarded) -> None:
+    """Stored tokens, tokens refreshed during the run and the client secret are redacted, even if a tool echoes them."""
     assert log_in(server).code == 0
     server.revoke("access")
     first = batch(server)
@@ -283,7 +295,7 @@ def test_tokens_and_secrets_are_in_no_file_of_a_run(server: Guarded) -> None:
     second = batch(
         server, query=script(("echo", {"text": f"I have {grant['access_token']} and {grant['refresh_token']}"}))
     )
-    machine = as_robot(server, query=script(("echo", {"text": SECRET})))
+    machine = run_as_robot(server, query=script(("echo", {"text": SECRET})))
     assert [done.code for done in (first, second, machine)] == [0, 0, 0]
     secrets = [grant["access_token"], grant["refresh_token"], SECRET]
     for done in (first, second, machine):
@@ -291,38 +303,38 @@ def test_tokens_and_secrets_are_in_no_file_of_a_run(server: Guarded) -> None:
         assert not any(secret.encode() in text for secret in secrets for text in output)
 
 
-def test_tokens_are_the_users_own(server: Guarded) -> None:
-    """The folder may be opened by the user alone (0700), and so may the files (0600), one for each client."""
+def test_token_store_is_private_to_the_user(server: Guarded) -> None:
+    """The folder has mode 0700 and its files 0600, one for each client."""
     server.store.mkdir(parents=True)
     server.store.chmod(0o755)
     assert log_in(server).code == 0
-    assert as_robot(server).code == 0
+    assert run_as_robot(server).code == 0
     assert stat.S_IMODE(server.store.stat().st_mode) == 0o700
     assert {stat.S_IMODE(file.stat().st_mode) for file in server.store.iterdir()} == {0o600}
-    assert [kept["client"] for kept in sorted(server.stored, key=lambda kept: kept["client"])] == ["", "robot"]
+    assert [entry["client"] for entry in sorted(server.stored, key=lambda entry: entry["client"])] == ["", "robot"]
 
 
-def test_the_store_is_where_states_are_kept(server: Guarded) -> None:
-    """Without a folder of its own it is below `XDG_STATE_HOME`."""
+def test_token_store_defaults_to_xdg_state_home(server: Guarded) -> None:
+    """Without `MCPRUN_TOKEN_STORE`, tokens are stored below `XDG_STATE_HOME`."""
     env = {name: value for name, value in server.env.items() if name != "MCPRUN_TOKEN_STORE"}
     done = log_in(server, env={**env, "XDG_STATE_HOME": str(server.folder / "state")})
     assert done.code == 0
     assert len(list((server.folder / "state" / "mcprun" / "tokens").glob("*.json"))) == 1
 
 
-def test_a_store_that_takes_nothing_ends_no_run(server: Guarded) -> None:
-    """A machine's token is good for this run all the same, and the trace says that it is not kept."""
+def test_unwritable_token_store_does_not_fail_a_run(server: Guarded) -> None:
+    """A run with client credentials uses its token and warns that it cannot be stored. `mcprun login` fails."""
     server.store.parent.mkdir()
     server.store.write_text("a file is no folder")
-    done = as_robot(server)
+    done = run_as_robot(server)
     assert (done.code, done.verdicts) == (0, {"q": "passed"})
     (warning,) = [event["message"] for event in done.trace if event["event"] == "warning"]
     assert warning.startswith(f"can't store tokens in {server.store}: ")
     assert log_in(server).code == 2
 
 
-def test_what_can_not_be_read_is_not_there(server: Guarded) -> None:
-    """A file that somebody broke is as good as none."""
+def test_corrupt_token_file_is_ignored(server: Guarded) -> None:
+    """A token file that cannot be parsed counts as no login."""
     assert log_in(server).code == 0
     (file,) = server.store.glob("*.json")
     for broken in (b"", b"[]", b"null", b"{\xff", b'{"grant": {"access_token": 1}}', b'{"held by": "x"}'):
@@ -331,8 +343,8 @@ def test_what_can_not_be_read_is_not_there(server: Guarded) -> None:
         assert (done.code, "it wants authorization" in done.stderr) == (3, True), broken
 
 
-def test_a_keyring_holds_the_secrets(server: Guarded) -> None:
-    """Where one works, the file says only whose tokens are there."""
+def test_tokens_are_stored_in_a_working_keyring(server: Guarded) -> None:
+    """With a working keyring, the file has only the server's URL, the client and the name of the keyring."""
     backend = server.folder / "backend"
     backend.mkdir()
     (backend / "plainring.py").write_text(PLAIN_RING)
@@ -385,15 +397,15 @@ class Ring(KeyringBackend):
 @pytest.mark.parametrize(
     "backend", ["keyring.backends.null.Keyring", "keyring.backends.fail.Keyring", "no.such.Keyring"]
 )
-def test_a_keyring_that_holds_nothing_is_passed_over(server: Guarded, backend: str) -> None:
-    """One that forgets, one that refuses, and one that is not there: the tokens are in the file, and it is said."""
+def test_unusable_keyring_falls_back_to_the_file(server: Guarded, backend: str) -> None:
+    """With a null, failing or missing keyring, the tokens are stored in the file, and the output names it."""
     done = log_in(server, env={**server.env, "PYTHON_KEYRING_BACKEND": backend})
     assert (done.code, f"; the tokens are stored in {server.store}{os.sep}" in done.stdout) == (0, True)
     assert batch(server, env={**server.env, "PYTHON_KEYRING_BACKEND": backend}).code == 0
 
 
-def test_a_run_goes_on_with_the_secret_of_its_environment(server: Guarded) -> None:
-    """What came from a variable is there again; what came on the command line must be given again."""
+def test_resume_reads_a_secret_from_its_variable(server: Guarded) -> None:
+    """`--resume` finds a secret that came from a variable. One from the command line must be passed again."""
     for args, env in (([], server.robot), (["--oauth-client-secret", SECRET], server.env)):
         client = ("--oauth-client-id", "robot", *args)
         done = batch(server, *client, "--limit", "1", env=env)

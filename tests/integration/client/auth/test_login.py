@@ -1,4 +1,4 @@
-"""`mcprun login` and `mcprun logout`: in a browser or by hand, and what can go wrong."""
+"""`mcprun login` and `mcprun logout`: browser and pasted logins, client registration, refusals and wrong usage."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ __all__ = ["running", "server"]
 
 
 @contextmanager
-def logging_in(server: Guarded, *args: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Begin a login without a browser, and give the command and the URL that it names."""
+def start_login(server: Guarded, *args: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start a login without a browser, and yield the process and the authorization URL."""
     with subprocess.Popen(
         [sys.executable, "-m", "mcprun", "login", server.url, "--no-browser", *args],
         cwd=server.folder, env=clean_environment() | server.env, text=True,
@@ -40,21 +40,21 @@ def logging_in(server: Guarded, *args: str) -> Iterator[tuple[subprocess.Popen[s
             command.kill()
 
 
-class _Stay(urllib.request.HTTPRedirectHandler):
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: object) -> None:
         return None
 
 
-def answered_with(url: str) -> str:
-    """Go to the authorization server, and give the URL that it redirects to, which is not followed."""
+def get_redirect(url: str) -> str:
+    """Request the authorization URL, and return the URL that it redirects to without following it."""
     with pytest.raises(urllib.error.HTTPError) as found:
-        urllib.request.build_opener(_Stay).open(url)
+        urllib.request.build_opener(_NoRedirect).open(url)
     found.value.close()
     return str(found.value.headers["location"])
 
 
-def status_of(url: str) -> int:
-    """Give the status of a page."""
+def get_status(url: str) -> int:
+    """Return the HTTP status of a GET request."""
     try:
         with urllib.request.urlopen(url) as response:
             return int(response.status)
@@ -71,76 +71,85 @@ def status_of(url: str) -> int:
     {"prm": "none", "metadata": "none", "methods": ["client_secret_post"]},
     {"public": True},
 )
-def test_a_login_in_a_browser(server: Guarded) -> None:
-    """The client is registered with the very URI that is listened on; later commands need nothing more."""
+def test_browser_login_stores_tokens_for_later_commands(server: Guarded) -> None:
+    """The client is registered with the redirect URI that mcprun listens on.
+
+    A later run needs no second authorization.
+    """
     done = log_in(server)
     assert done.code == 0, done.stderr
     assert done.stdout.splitlines()[0].startswith(
         f"Logged in to {server.url}; the tokens are stored in {server.store}/"
     )
     assert done.stdout.splitlines()[1:] == ["guarded 1.0.0 has 3 tools"]
-    (registration,), (asked,), (token,) = map(server.asked, ("register", "authorize", "token"))
-    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/callback", asked["redirect_uri"])
-    assert registration["redirect_uris"] == [asked["redirect_uri"]]
-    assert asked["resource"] == token["resource"] == server.url
-    again = batch(server)
-    assert (again.code, again.verdicts) == (0, {"q": "passed"})
+    (registration,), (authorization,), (token,) = map(server.asked, ("register", "authorize", "token"))
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/callback", authorization["redirect_uri"])
+    assert registration["redirect_uris"] == [authorization["redirect_uri"]]
+    assert authorization["resource"] == token["resource"] == server.url
+    rerun = batch(server)
+    assert (rerun.code, rerun.verdicts) == (0, {"q": "passed"})
     assert len(server.asked("authorize")) == 1
 
 
-def test_a_login_by_hand(server: Guarded) -> None:
-    """Where the browser is on another machine, the URL that it ends up at is pasted; others are passed over."""
-    with logging_in(server) as (command, url):
-        answer = answered_with(url)
+def test_pasted_redirect_url_completes_the_login(server: Guarded) -> None:
+    """If the browser is on another machine, the user pastes the redirect URL. Any other input prompts once more."""
+    with start_login(server) as (command, url):
+        answer = get_redirect(url)
         texts = ["http://127.0.0.1/callback?code=1&state=2", "", "nonsense", "http://[", "http://[::1]a/?x=1", answer]
         _, stderr = command.communicate("\n".join(texts) + "\n", timeout=60)
         assert (command.returncode, stderr.count("Try again: ")) == (0, 4)
     assert batch(server).code == 0
 
 
-def test_the_port_takes_no_answer_but_that_of_this_login(server: Guarded) -> None:
-    """Another state, another path, no code: refused, and waited on. What is not asked for ends no login."""
-    with logging_in(server) as (command, url):
-        answer = answered_with(url)
-        place, _, query = answer.partition("?")
-        strangers = [
-            f"{place}?code=1&state=2",
-            f"{place}?{query.replace('code=', 'other=')}",
-            f"{place}x?{query}",
-            place,
+def test_callback_accepts_only_the_response_to_this_login(server: Guarded) -> None:
+    """A request with another state, another path or no code is refused, and the login stays open."""
+    with start_login(server) as (command, url):
+        answer = get_redirect(url)
+        endpoint, _, query = answer.partition("?")
+        wrong_urls = [
+            f"{endpoint}?code=1&state=2",
+            f"{endpoint}?{query.replace('code=', 'other=')}",
+            f"{endpoint}x?{query}",
+            endpoint,
         ]
-        assert [status_of(stranger) for stranger in strangers] == [400, 400, 404, 400]
+        assert [get_status(wrong_url) for wrong_url in wrong_urls] == [400, 400, 404, 400]
         with urllib.request.urlopen(answer) as page:
             assert page.headers["content-security-policy"] == "default-src 'none'"
             assert b"You are logged in. You may close this page." in page.read()
         assert command.wait(60) == 0
 
 
-def test_a_port_of_ones_own(server: Guarded) -> None:
-    """`--port` is what a client was registered with, and `--redirect-uri` is sent as it stands."""
+def test_port_and_redirect_uri_can_be_chosen(server: Guarded) -> None:
+    """`--port` sets the callback's port and `--redirect-uri` is sent verbatim.
+
+    A client with an id is not registered.
+    """
     for args, uri in (
         (["--port", "47613"], "http://127.0.0.1:47613/callback"),
         (["--redirect-uri", "http://localhost:47613/oauth"], "http://localhost:47613/oauth"),
     ):
         assert log_in(server, "--oauth-client-id", "by-hand", *args).code == 0
-        asked = server.asked("authorize")[-1]
-        assert (asked["client_id"], asked["redirect_uri"]) == ("by-hand", uri)
+        authorization = server.asked("authorize")[-1]
+        assert (authorization["client_id"], authorization["redirect_uri"]) == ("by-hand", uri)
     assert server.asked("register") == []
 
 
-def test_a_redirect_uri_of_another_machine_is_pasted(server: Guarded) -> None:
-    """Nothing is listened for that could not come."""
-    with logging_in(server, "--oauth-client-id", "by-hand", "--redirect-uri", "https://example.com/done") as (
+def test_redirect_to_another_host_is_pasted(server: Guarded) -> None:
+    """mcprun does not listen for a redirect to another host: pasting its URL completes the login."""
+    with start_login(server, "--oauth-client-id", "by-hand", "--redirect-uri", "https://example.com/done") as (
         command,
         url,
     ):
-        command.communicate(answered_with(url), timeout=60)
+        command.communicate(get_redirect(url), timeout=60)
         assert command.returncode == 0
 
 
 @switched({"registers": False, "documents": True})
-def test_a_client_that_a_document_describes(server: Guarded) -> None:
-    """Where the authorization server reads documents, the URL is the client's id; without one there is no client."""
+def test_client_metadata_url_is_the_client_id(server: Guarded) -> None:
+    """The URL, which must be HTTPS, is the client id if the authorization server supports such documents.
+
+    Without it, a server that does not register clients refuses the login.
+    """
     assert log_in(server, "--client-metadata-url", "https://example.com/client.json").code == 0
     assert server.asked("authorize")[0]["client_id"] == "https://example.com/client.json"
     done = log_in(server)
@@ -156,33 +165,33 @@ def test_a_client_that_a_document_describes(server: Guarded) -> None:
         {"auth": {"CLIENT_ID": "robot", "CLIENT_SECRET": "s3cret-of-robot", "scopes": ["one", "two"]}},
     ],
 )
-def test_the_client_of_a_configuration(server: Guarded, entry: dict[str, Any]) -> None:
-    """It is taken as others write it, and a run of the same server has its tokens."""
+def test_client_settings_of_a_configuration_file_are_used(server: Guarded, entry: dict[str, Any]) -> None:
+    """`login` reads both common spellings of the settings, and other commands use the server's tokens."""
     port = free_port()
     if "oauth" in entry:
         entry["oauth"]["callbackPort"] = port
     (server.folder / "mcp.json").write_text(json.dumps({"mcpServers": {"it": {"url": server.url, **entry}}}))
     done = run_mcprun("login", "mcp.json", cwd=server.folder, env=server.env)
     assert done.code == 0, done.stderr
-    (asked,) = server.asked("authorize")
-    assert asked["client_id"] == "robot"
-    assert asked["scope"] == ("one two" if "auth" in entry else None)
-    assert (f":{port}/" in asked["redirect_uri"]) == ("oauth" in entry)
+    (authorization,) = server.asked("authorize")
+    assert authorization["client_id"] == "robot"
+    assert authorization["scope"] == ("one two" if "auth" in entry else None)
+    assert (f":{port}/" in authorization["redirect_uri"]) == ("oauth" in entry)
     assert run_mcprun("tools", "mcp.json#it", cwd=server.folder, env=server.env).code == 0
     assert "s3cret" not in done.stdout + done.stderr
 
 
 @switched({"deny": True})
-def test_a_login_that_is_refused(server: Guarded) -> None:
-    """The reason is told, with what would colour the terminal made visible."""
+def test_denied_login_reports_the_reason(server: Guarded) -> None:
+    """The reason is shown with terminal escapes made visible, and no token is stored."""
     done = log_in(server)
     assert done.code == 3
     assert done.stderr.endswith("the authorization server returned access_denied: not \\x1b[31mtoday\n")
     assert server.stored == []
 
 
-def test_a_login_that_nobody_does(server: Guarded) -> None:
-    """It ends by itself."""
+def test_login_times_out(server: Guarded) -> None:
+    """A login that is not completed ends after `--timeout`."""
     done = log_in(server, "--no-browser", "--timeout", "0.5")
     assert (done.code, done.stderr.splitlines()[-1]) == (
         3,
@@ -190,8 +199,8 @@ def test_a_login_that_nobody_does(server: Guarded) -> None:
     )
 
 
-def test_a_login_gets_the_scopes_that_a_run_lacked(server: Guarded) -> None:
-    """The call's failure says which, and logging in with them lets the call through."""
+def test_login_adds_the_scope_that_a_call_lacked(server: Guarded) -> None:
+    """The failed call names the scope, and after a login with it the call passes."""
     assert log_in(server).code == 0
     query = script(("deep", {"text": "x"}))
     done = batch(server, query=query)
@@ -201,25 +210,28 @@ def test_a_login_gets_the_scopes_that_a_run_lacked(server: Guarded) -> None:
     assert batch(server, query=query).verdicts == {"q": "passed"}
 
 
-def test_tokens_are_listed_and_forgotten(server: Guarded) -> None:
-    """`--list` names servers without what may be secret, `logout` forgets one or all, clients included."""
+def test_tokens_are_listed_and_deleted(server: Guarded) -> None:
+    """`login --list` names servers without secrets.
+
+    `logout` deletes the tokens of one server or of all, including those of clients.
+    """
     assert log_in(server).code == 0
     run_mcprun("tools", server.url, "--oauth-client-id", "robot", cwd=server.folder, env=server.robot)
 
-    def logged_lines(*args: str) -> list[str]:
+    def stdout_lines(*args: str) -> list[str]:
         done = run_mcprun(*args, cwd=server.folder, env=server.env)
         assert (done.code, done.stderr) == (0, "")
         return done.stdout.splitlines()
 
-    assert logged_lines("login", "--list") == [server.url, f"{server.url}  (robot)"]
-    assert logged_lines("logout", server.url) == [
+    assert stdout_lines("login", "--list") == [server.url, f"{server.url}  (robot)"]
+    assert stdout_lines("logout", server.url) == [
         f"Deleted the tokens of {server.url}",
         f"Deleted the tokens of {server.url} (robot)",
     ]
-    assert logged_lines("logout", server.url) == logged_lines("logout", "--all") == ["No tokens are stored."]
+    assert stdout_lines("logout", server.url) == stdout_lines("logout", "--all") == ["No tokens are stored."]
     assert batch(server).code == 3
     assert log_in(server).code == 0
-    assert logged_lines("logout", "--all") == [f"Deleted the tokens of {server.url}"]
+    assert stdout_lines("logout", "--all") == [f"Deleted the tokens of {server.url}"]
 
 
 @pytest.mark.parametrize(
@@ -239,13 +251,13 @@ def test_tokens_are_listed_and_forgotten(server: Guarded) -> None:
         (["logout"], "pass either SERVER or --all"),
     ],
 )
-def test_what_can_not_be_meant(tmp_path: Path, args: list[str], message: str) -> None:
-    """It is said before anybody is sent anywhere."""
+def test_wrong_usage_is_refused(tmp_path: Path, args: list[str], message: str) -> None:
+    """Wrong usage exits with 2 before any request is sent."""
     done = run_mcprun(*args, cwd=tmp_path)
     assert (done.code, f"Error: {message}" in done.stderr) == (2, True), done.stderr
 
 
-def test_a_server_that_is_not_there(tmp_path: Path) -> None:
-    """It can't say where to log in."""
+def test_unreachable_server_is_reported(tmp_path: Path) -> None:
+    """A login to a server that cannot be reached exits with 3 and names its URL."""
     done = run_mcprun("login", "http://127.0.0.1:1/mcp", cwd=tmp_path)
     assert (done.code, done.stderr.startswith("Error: can't log in to http://127.0.0.1:1/mcp: ")) == (3, True)
