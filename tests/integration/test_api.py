@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from mcp.server import MCPServer
 
 import mcprun
 from mcprun.runs.events import Event, ModelCall, RunStart, ServerStart
@@ -27,24 +26,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL", "MCPRUN_MODEL"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
-
-
-@pytest.fixture
-def server() -> MCPServer:
-    """Build a server in this process with a tool that adds and one that fails."""
-    adder = MCPServer("adder", version="1.2.3")
-
-    @adder.tool()
-    def add(a: int, b: int) -> int:
-        """Add two numbers."""
-        return a + b
-
-    @adder.tool()
-    def fail() -> str:
-        """Fail."""
-        raise ValueError("on purpose")
-
-    return adder
 
 
 def test_exported_names_exist_and_the_import_is_light() -> None:

@@ -52,7 +52,7 @@ def facts(
         "state": "finished", "started": "2026-01-01T00:00:00.000Z", "limits": {}, "versions": {"mcprun": "1"},
         "arguments": {"prompts": "p.jsonl", "server": "s.py"},
         "prompts": PromptsRecord(file="p.jsonl", sha256="0", queries=len(verdicts), runs=len(transcripts)),
-        "model": ModelRecord(kind="script", name="script", chosen="asked for"),
+        "model": ModelRecord(kind="script", name="script", chosen="requested"),
         "counts": tally.counts(), "seconds": 1.5,
         "repeats": [
             summarize_repeats(name, counted, required) for name, counted in verdicts.items()

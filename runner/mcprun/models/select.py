@@ -128,14 +128,14 @@ def choose_judge(spec: str | None, model: SelectedModel, judged: int) -> Selecte
             " replay a graded run, or skip grading with --judge-model none (in mcprun.toml:"
             ' judge-model = "none")'
         )
-    why = "asked for" if spec else "the run's own model" if is_own else "there is an API key"
+    why = "requested" if spec else "the run's own model" if is_own else "there is an API key"
     record = ModelRecord.model_validate({"kind": kind, "name": name, "chosen": why})
     return SelectedModel(record, account, base_url, settings=model.settings, shares_client=kind == model.record.kind)
 
 
 def _choose(spec: str | None, account: Credentials, *, all_scripted: bool, base_url: str | None) -> SelectedModel:
     if spec == "script":
-        return _chosen("script", "script", "asked for", account)
+        return _chosen("script", "script", "requested", account)
     if spec and spec.startswith(_REPLAY):
         if spec == _REPLAY:
             raise UsageError("--model replay: names no run; use --model replay:RUN, such as replay:latest")
@@ -146,9 +146,9 @@ def _choose(spec: str | None, account: Credentials, *, all_scripted: bool, base_
                 " made from, or make the baseline without --slim"
             )
         _ = run.index  # raises for a broken recording before anything runs
-        return replace(_chosen("replay", f"{_REPLAY}{run.path}", "asked for", account), recording=run)
+        return replace(_chosen("replay", f"{_REPLAY}{run.path}", "requested", account), recording=run)
     if spec and (kind := split(spec)[0]):
-        return _chosen(kind, spec, "asked for", account, base_url)
+        return _chosen(kind, spec, "requested", account, base_url)
     if spec:
         _check_provider(spec, base_url or account.base_url)
     if spec and not account.has_key:
@@ -157,7 +157,7 @@ def _choose(spec: str | None, account: Credentials, *, all_scripted: bool, base_
             " (to any value, if the endpoint of --base-url needs none), or use --model script or --model replay:RUN"
         )
     if spec:
-        return _chosen("claude", spec, "asked for", account, base_url)
+        return _chosen("claude", spec, "requested", account, base_url)
     if account.has_key:
         return _chosen("claude", DEFAULT_MODEL, "there is an API key", account, base_url)
     if all_scripted:

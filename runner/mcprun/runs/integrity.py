@@ -36,7 +36,7 @@ def damage(lines: Iterable[tuple[TranscriptSummary, bytes]], counts: Counts | No
         seen[key] = number
         found[line.verdict] += 1
     if len(seen) != counts.queries:
-        return f"run.json counts {counts.queries:,} transcripts, but the file has {len(seen):,} complete lines"
+        return f"complete lines: run.json counts {counts.queries:,}, but the file has {len(seen):,}"
     if wrong := next((verdict for verdict in Verdict if found[verdict] != getattr(counts, verdict)), None):
         return f"run.json counts {getattr(counts, wrong):,} that {_PHRASES[wrong]}, but the file has {found[wrong]:,}"
     return ""

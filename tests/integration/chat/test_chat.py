@@ -329,11 +329,12 @@ def test_a_chat_needs_a_model(tmp_path: Path, args: tuple[str, ...]) -> None:
 
 def test_a_server_that_does_not_start_is_an_error(tmp_path: Path) -> None:
     """A server that does not start exits with 3, its stderr is quoted, and `latest` does not change."""
+    before = run_mcprun("batch", write_jsonl(tmp_path / "p.jsonl", script()), RAW, cwd=tmp_path)
     with answering({}) as api:
         done = run_chat(tmp_path, api, "Hi\n", RAW, "--", "exit")
     assert done.code == 3
     assert "fatal: DATABASE_URL is not set" in done.stderr
-    assert not (tmp_path / "outputs" / "latest").exists()
+    assert (tmp_path / "outputs" / "latest").resolve() == before.run.resolve()
 
 
 def test_a_chat_without_messages_is_finished(tmp_path: Path) -> None:

@@ -5,18 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
-
-
-@pytest.fixture
-def within(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Create a folder within the project, and make it the working directory."""
-    folder = tmp_path / "within"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
 
 
 def test_batch_resolves_paths_relative_to_the_configuration_file(tmp_path: Path) -> None:

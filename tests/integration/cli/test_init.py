@@ -246,7 +246,7 @@ def test_try_prints_progress(tmp_path: Path) -> None:
     done = run_mcprun("init", RAW, "--try", "--no-workflow", *tools, "--call-timeout", "0.2", cwd=tmp_path)
     first, *lines = done.stderr.splitlines()
     tries = sorted(line.partition("  2 turns")[0] for line in lines if not line.startswith(" "))
-    assert (done.code, first) == (0, "4 queries; model: script (asked for)")
+    assert (done.code, first) == (0, "4 queries; model: script (requested)")
     assert tries == ["failed  hang", "failed  hang (2)", "passed  ok", "passed  ok (2)"]
     assert "! hang  returned an error: No answer from hang within 0.2 s." in done.stdout.splitlines()
     silent = run_mcprun("init", RAW, "--no-workflow", "--force", *tools, cwd=tmp_path)

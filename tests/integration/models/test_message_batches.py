@@ -413,7 +413,7 @@ def test_batch_api_requires_anthropics_own_api(tmp_path: Path, model: str) -> No
     done = run_mcprun("batch", "p.jsonl", RAW, "--model", model, "--batch-api", cwd=tmp_path, env=env)
     assert done.code == 2
     assert done.stderr == (
-        f"Error: --batch-api needs Claude at Anthropic's own API, but the model is {model} (asked for)\n"
+        f"Error: --batch-api needs Claude at Anthropic's own API, but the model is {model} (requested)\n"
     )
 
 

@@ -85,7 +85,7 @@ def test_bedrock_signs_with_aws_credentials(tmp_path: Path) -> None:
     assert [len(cache_marks(one.body)) for one in (first, second)] == [1, 1]
     assert second.body["messages"][-1]["content"][-1]["cache_control"] == {"type": "ephemeral"}
     assert done.record["model"] == {
-        "kind": "bedrock", "name": "bedrock:eu.anthropic.claude-sonnet-5-5-v1:0", "chosen": "asked for"
+        "kind": "bedrock", "name": "bedrock:eu.anthropic.claude-sonnet-5-5-v1:0", "chosen": "requested"
     }  # fmt: skip
     assert has_no_secret(done, BedrockApi.secret)
     assert "cache_control" not in done.bytes.decode()
@@ -282,7 +282,7 @@ def test_judge_may_use_another_provider(tmp_path: Path) -> None:
     assert (first.code, second.code) == (0, 0), first.stderr + second.stderr
     assert [one.body["model"] for one in api.requests] == ["claude-grader", "claude-sonnet-5-5"]
     assert [one.body["model"] for one in foundry.requests] == ["m", "grader"]
-    assert second.record["judge"] == {"kind": "foundry", "name": "foundry:grader", "chosen": "asked for"}
+    assert second.record["judge"] == {"kind": "foundry", "name": "foundry:grader", "chosen": "requested"}
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,6 @@ def test_failure_shows_the_cause_and_the_conversation(suite: Suite) -> None:
     done.stdout.fnmatch_lines([cause, f"FAILED prompts.jsonl::add - Failed: {cause}"])
     shown = [line.rstrip() for line in run_mcprun("show", "latest", "add", cwd=suite.path).stdout.strip().splitlines()]
     assert len(shown) == 7
-    done.stdout.str()
     assert "\n".join(shown) in done.stdout.str()
     assert f"\nmcprun show outputs/{suite.runs[0].name} add\n" in done.stdout.str()
     assert "Traceback" not in done.stdout.str()
@@ -363,7 +362,7 @@ def test_configuration_sets_prompts_server_and_model(suite: Suite, form: str) ->
     done = suite.run("--rootdir=.", "-v", "data")
     assert done.ret == 0
     done.stdout.fnmatch_lines(["data/own.jsonl::own PASSED*"])
-    assert suite.record["model"]["chosen"] == "asked for"
+    assert suite.record["model"]["chosen"] == "requested"
     if form != "pytest.ini":
         assert suite.record["limits"]["call_seconds"] == 7
 

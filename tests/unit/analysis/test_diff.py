@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mcprun._util.alignment import Alignment
 from mcprun._util.json_io import dumps
-from mcprun._util.json_value import json_equal
+from mcprun._util.json_value import json_equal, json_same
 from mcprun.analysis.diff.repeats import Rate
 from mcprun.analysis.diff.runs import DiffSummary, QueryDiff, RunDiff
 from mcprun.analysis.diff.scrub import SCRUBS, Scrubber, parse_path
@@ -229,9 +229,7 @@ def test_structured_content_repeated_as_text_is_shown_once(recorded: dict[str, A
 def test_leaves_list_every_difference(before: Any, after: Any) -> None:
     """Equal values have no differing leaves. Unequal ones have at least one, and each listed pair differs."""
     found = list(leaves(before, after))
-    assert (found == []) == (
-        json.dumps(before, sort_keys=True) == json.dumps(after, sort_keys=True) or before == after
-    ) or found
+    assert (found == []) == json_same(before, after)
     for _, one, other in found:
         assert one is ABSENT or other is ABSENT or not json_equal(one, other)
     assert list(leaves(before, copy.deepcopy(before))) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import combinations
 from math import nextafter
 
@@ -13,9 +12,6 @@ from hypothesis import strategies as st
 from mcprun._util.statistics import pass_at_k, pass_hat_k, wilson
 from mcprun.runs.repeats import summarize_repeats
 from mcprun.runs.transcript import Verdict
-
-if sys.platform == "win32":
-    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
 
 
 @given(st.integers(1, 7), st.data())

@@ -49,7 +49,7 @@ RECORD = RunRecord(
     started="2026-01-01T00:00:00.000Z",
     arguments={},
     prompts=PromptsRecord(file="p.jsonl", sha256="0", queries=2, runs=2),
-    model=ModelRecord(kind="script", name="script", chosen="asked for"),
+    model=ModelRecord(kind="script", name="script", chosen="requested"),
     limits={},
     versions={},
 )

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun.engine.resume import Difference
-
-if sys.platform == "win32":
-    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
 
 digests = st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from("xyz"))
 

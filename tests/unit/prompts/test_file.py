@@ -18,9 +18,6 @@ from hypothesis import strategies as st
 from mcprun.errors import PromptsError, UsageError
 from mcprun.prompts.file import QueryFilter, lines_of, read_prompts
 
-if sys.platform == "win32":
-    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
-
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),

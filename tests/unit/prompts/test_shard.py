@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import fields
 
 import pytest
@@ -14,9 +13,6 @@ from mcprun.engine.verdict_rules import LIMITS, RULES
 from mcprun.errors import UsageError
 from mcprun.limits import Limits
 from mcprun.prompts.shard import Shard, merge_shards
-
-if sys.platform == "win32":
-    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
 
 
 @given(st.lists(st.integers()), st.integers(1, 9))

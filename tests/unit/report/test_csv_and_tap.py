@@ -6,9 +6,7 @@ import csv
 import io
 import json
 import re
-import sys
 
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -18,9 +16,6 @@ from mcprun.report.data import RunData
 from mcprun.report.tap import tap
 from mcprun.runs.transcript import Verdict
 from tests.support.facts import EVIL, EXCUSED, facts, runs, transcript
-
-if sys.platform == "win32":
-    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
 
 
 @given(st.text() | st.just(EVIL) | st.just("=1+1"))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import xml.etree.ElementTree as ET
 
-import pytest
 from hypothesis import example, given, settings
 
 from mcprun.errors import ExitCode
@@ -13,9 +11,6 @@ from mcprun.report.data import BaselineData, RunData
 from mcprun.report.junit import junit
 from mcprun.runs.transcript import Verdict
 from tests.support.facts import EVIL, EXCUSED, facts, runs, transcript
-
-if sys.platform == "win32":
-    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
 
 
 @given(runs())

@@ -71,8 +71,8 @@ def drop_counts(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "expected"),
     [
-        (lambda path: write_lines(path), "run.json counts 3 transcripts, but the file has 0 complete lines"),
-        (tear_last, "run.json counts 3 transcripts, but the file has 2 complete lines"),
+        (lambda path: write_lines(path), "complete lines: run.json counts 3, but the file has 0"),
+        (tear_last, "complete lines: run.json counts 3, but the file has 2"),
         (tear_middle, f"{TRANSCRIPTS} has a line that is not a transcript"),
         (join_middle, f"{TRANSCRIPTS} has a line that is not a transcript"),
         (add_torn, "its last line is incomplete"),
@@ -170,4 +170,4 @@ def test_damage_message_has_a_remedy(
     tear_last(run)
     with pytest.raises(UsageError) as raised:
         Run.read("run")
-    assert str(raised.value).endswith(f"the file has 2 complete lines; {remedy}")
+    assert str(raised.value).endswith(f"the file has 2; {remedy}")

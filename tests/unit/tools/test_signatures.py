@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 
 from mcprun.report.tools import signature, type_text
 from tests.support.tool_lists import lists
-
-if sys.platform == "win32":
-    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
 
 
 @given(lists)
