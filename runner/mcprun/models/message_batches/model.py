@@ -62,7 +62,13 @@ class BatchModel:
         self._queue = BatchQueue(context.active, limits.batch_wait, self._send)
         seconds = limits.request_seconds
         self._recovery = BatchRecovery(
-            self._submitted, self._batches, self._queue, model.name, seconds, emit, telemetry=self._telemetry
+            self._submitted,
+            self._batches,
+            self._queue,
+            model=model.name,
+            send_seconds=seconds,
+            emit=emit,
+            telemetry=self._telemetry,
         )
         self._sending: set[asyncio.Task[Any]] = set()
         self._work: set[asyncio.Task[Any]] = set()

@@ -39,10 +39,10 @@ class BatchRecovery:
         submitted: SubmittedRequests,
         batches: BatchesClient,
         queue: BatchQueue,
+        *,
         model: str,
         send_seconds: float,
         emit: Emit,
-        *,
         telemetry: Telemetry,
     ) -> None:
         self.pending: dict[str, int] = {}

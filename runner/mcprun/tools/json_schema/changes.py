@@ -19,7 +19,7 @@ from mcprun._util.json_value import JsonObject, json_equal
 from mcprun.evaluation.json_schema import is_schema
 from mcprun.tools.api_schema import MAX_SCHEMA_DEPTH
 from mcprun.tools.json_schema.document import NOTHING, Document, by_type, is_open
-from mcprun.tools.json_schema.keywords import SchemaChange, direction, keywords, texts, whole
+from mcprun.tools.json_schema.keywords import Node, SchemaChange, direction, keywords, texts, whole
 
 _MAX_STEPS = 20_000
 """Maximum pairs of subschemas to compare: a schema that needs more unfolds without end."""
@@ -112,12 +112,12 @@ class _Comparison:
         if ours and theirs:
             yield from self._any_of(ours, theirs, at, names)
             return
-        yield from keywords(self._old, before, self._new, after, at)
+        yield from keywords(Node(self._old, before), Node(self._new, after), at)
         yield from self._all_of(before.get("allOf", []), after.get("allOf", []), at, names)
         if "anyOf" in before and "anyOf" in after:
             yield from self._any_of(before["anyOf"], after["anyOf"], at, names)
         else:
-            yield from whole(self._old, before, self._new, after, at, ("anyOf",))
+            yield from whole(Node(self._old, before), Node(self._new, after), at, ("anyOf",))
         yield from self._one_of(before, after, at, names)
         yield from self._object(before, after, at, names)
         yield from self._array(before, after, at)
@@ -144,7 +144,7 @@ class _Comparison:
         if ours and theirs and self._old.are_disjoint(ours) and self._new.are_disjoint(theirs):
             yield from self._any_of(ours, theirs, at, names)
         else:
-            yield from whole(self._old, before, self._new, after, at, ("oneOf",))
+            yield from whole(Node(self._old, before), Node(self._new, after), at, ("oneOf",))
 
     def _paired(self, before: list[Any], after: list[Any]) -> tuple[list[tuple[Any, Any]], list[Any], list[Any]]:
         """Pair the schemas of two lists: first those with the same meaning, then by the same types, then by a subset.
@@ -192,7 +192,7 @@ class _Comparison:
             yield from self.values(other, now_other, f"{at}.*")
         patterns = ("patternProperties",) if is_plain and is_open(other) and is_open(now_other) else _PROPERTIES
         if "patternProperties" in before or "patternProperties" in after:
-            yield from whole(self._old, before, self._new, after, at, patterns)
+            yield from whole(Node(self._old, before), Node(self._new, after), at, patterns)
 
     def _array(self, before: JsonObject, after: JsonObject, at: str) -> Iterator[SchemaChange]:
         first, now_first = before.get("prefixItems", []), after.get("prefixItems", [])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from mcprun._util.json_value import JsonObject, json_equal
 from mcprun.tools.json_schema.document import CONSTRAINTS, Document, named_types, values_of
@@ -98,27 +98,35 @@ def texts(before: JsonObject, after: JsonObject, at: str) -> Iterator[SchemaChan
             yield SchemaChange("text", at, keyword, before.get(keyword), after.get(keyword))
 
 
-def keywords(old: Document, before: JsonObject, new: Document, after: JsonObject, at: str) -> Iterator[SchemaChange]:
+class Node(NamedTuple):
+    """A schema object, and the document that its references lead into."""
+
+    document: Document
+    schema: JsonObject
+
+    def meaning_of(self, group: tuple[str, ...]) -> tuple[JsonObject, Any]:
+        """Return the keywords of a group that have an effect, and their `Document.meaning`."""
+        found = {key: self.schema[key] for key in group if key in self.schema}
+        found = {key: value for key, value in found.items() if not _is_without_force(key, value)}
+        return found, self.document.meaning(found)
+
+
+def keywords(old: Node, new: Node, at: str) -> Iterator[SchemaChange]:
     """Compare all keywords except applicators for properties, items and combinations of schemas."""
-    yield from _types(old, before, new, after, at)
-    yield from _values(before, after, at)
+    yield from _types(old, new, at)
+    yield from _values(old.schema, new.schema, at)
     for bound in _BOUNDS:
-        yield from _bound(before, after, at, bound)
+        yield from _bound(old.schema, new.schema, at, bound)
     for group in _GROUPS:
-        yield from whole(old, before, new, after, at, group)
+        yield from whole(old, new, at, group)
 
 
-def whole(
-    old: Document, before: JsonObject, new: Document, after: JsonObject, at: str, group: tuple[str, ...]
-) -> Iterator[SchemaChange]:
+def whole(old: Node, new: Node, at: str, group: tuple[str, ...]) -> Iterator[SchemaChange]:
     """Compare a group of keywords as a whole: adding it narrows, removing it widens, any other change is unclear."""
-    ours, theirs = (
-        {key: node[key] for key in group if key in node and not _is_without_force(key, node[key])}
-        for node in (before, after)
-    )
-    same = old.meaning(ours) == new.meaning(theirs)
+    (ours, our_meaning), (theirs, their_meaning) = old.meaning_of(group), new.meaning_of(group)
+    same = our_meaning == their_meaning
     if same and ours and group[0] in _UNEVALUATED:  # its effect depends on all sibling keywords
-        same = old.meaning(before) == new.meaning(after)
+        same = old.document.meaning(old.schema) == new.document.meaning(new.schema)
     if not same:
         kind: Kind = "narrowed" if not ours else "widened" if not theirs else "unclear"
         yield SchemaChange(kind, at, group[0], _unwrap_single(ours), _unwrap_single(theirs))
@@ -136,12 +144,12 @@ def direction(is_wider: bool, is_narrower: bool) -> Kind:
     return "widened" if is_wider else "narrowed" if is_narrower else "changed"
 
 
-def _types(old: Document, before: JsonObject, new: Document, after: JsonObject, at: str) -> Iterator[SchemaChange]:
-    ours, theirs = named_types(before), named_types(after)
-    is_wider, is_narrower = old.types(before) <= theirs, new.types(after) <= ours
+def _types(old: Node, new: Node, at: str) -> Iterator[SchemaChange]:
+    ours, theirs = named_types(old.schema), named_types(new.schema)
+    is_wider, is_narrower = old.document.types(old.schema) <= theirs, new.document.types(new.schema) <= ours
     if ours != theirs and not (is_wider and is_narrower):
         kind = direction(is_wider, is_narrower)
-        yield SchemaChange(kind, at, "type", before.get("type"), after.get("type"))
+        yield SchemaChange(kind, at, "type", old.schema.get("type"), new.schema.get("type"))
 
 
 def _values(before: JsonObject, after: JsonObject, at: str) -> Iterator[SchemaChange]:
