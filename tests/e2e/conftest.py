@@ -1,4 +1,4 @@
-"""Tests of the slow world: browsers, npm, tmux, Ray, kills by the hundred, servers of others."""
+"""Fixtures for the slow end-to-end tests: browsers, npm, tmux, Ray, hundreds of kills, third-party servers."""
 
 from tests.support.processes import adopt_orphans, mcprun, no_process_is_left
 

@@ -13,8 +13,8 @@ from tests.support.oauth import Guarded
 __all__ = ["running", "server"]
 
 
-def test_processes_do_not_take_each_others_refresh_tokens(server: Guarded) -> None:
-    """A refresh token is good once: of five processes one uses it, and the others take what it got."""
+def test_only_one_of_five_processes_uses_the_refresh_token(server: Guarded) -> None:
+    """A refresh token can be used once: of five processes, one uses it and the others use the tokens it obtained."""
     assert log_in(server).code == 0
     server.revoke("access")
     prompts = write_jsonl(server.folder / "p.jsonl", CALL)

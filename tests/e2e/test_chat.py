@@ -1,4 +1,4 @@
-"""A chat that is killed loses no answer."""
+"""A killed chat keeps every completed answer."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from tests.support.messages_api import Answer, text
 from tests.support.messages_stream import Streamed
 
 
-def test_a_chat_that_is_killed_loses_no_answer(tmp_path: Path) -> None:
-    """After kill -9 in an answer, all that was answered before can be read, and played back."""
-    asked = threading.Event()
+def test_a_killed_chat_keeps_completed_answers(tmp_path: Path) -> None:
+    """After `kill -9` during an answer, `show` prints the earlier answers and a replay reproduces them."""
+    request_arrived = threading.Event()
 
-    def wait() -> None:
-        asked.set()
+    def wait_for_close() -> None:
+        request_arrived.set()
         api.closed.wait(60)
 
     answers: dict[str, list[Answer]] = {
         "Hi": [text("Hello.")],
         "Ho": [text("Yes?")],
-        "Slow.": [Streamed(text("never"), wait=wait)],
+        "Slow.": [Streamed(text("never"), wait=wait_for_close)],
     }
     with answering(answers) as api, started(api, tmp_path, RAW) as process:
         for line in answers:
             say(process, line)
-        assert asked.wait(60)
+        assert request_arrived.wait(60)
         process.kill()
         process.wait()
     shown = run_mcprun("show", "latest", "chat-1", cwd=tmp_path)

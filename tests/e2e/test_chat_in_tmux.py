@@ -1,4 +1,4 @@
-"""A chat typed into a terminal and read from its screen. No model answers here."""
+"""`mcprun chat` in a tmux terminal: keys are typed and the screen is read. A stub API stands in for the model."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from tests.support.messages_api import Answer, calls, text
 from tests.support.messages_stream import Streamed
 
 pytestmark = [
-    pytest.mark.skipif(tmux.missing(), reason="tmux is not installed: a chat at a terminal needs one"),
+    pytest.mark.skipif(tmux.missing(), reason="tmux is not installed"),
 ]
 
 
 def test_a_chat_at_a_terminal(tmp_path: Path) -> None:
-    """Streamed text, calls, a yes to a destructive one, Ctrl-C at both places, Tab, `/save`, quit; then the file runs."""
-    go_on = threading.Event()
+    """A chat streams text, shows calls and asks before a destructive one.
+
+    Ctrl-C stops an answer or clears the input, Tab completes commands, and the file that `/save` writes runs.
+    """
+    send_rest = threading.Event()
     answers: dict[str, list[Answer]] = {
-        "Look around.": [Streamed(calls(("look", {"book": "a"}), text="Let me see what is there."), 2, go_on.wait), text("Books.")],
+        "Look around.": [Streamed(calls(("look", {"book": "a"}), text="Let me see what is there."), 2, send_rest.wait), text("Books.")],
         "Burn it.": [calls(("burn", {"book": "a"})), text("It is gone.")],
         "Wait.": [calls(("wait", {}))],
         "Thanks.": [text("You are welcome.")],
@@ -33,9 +36,9 @@ def test_a_chat_at_a_terminal(tmp_path: Path) -> None:
         with tmux.screen(tmp_path, *command, env=environment(api, tmp_path / "state")) as screen:
             screen.shows("shelf 1.0: 5 tools")
             screen.enter("Look around.")
-            screen.shows("Let me see wha")  # two pieces of it; the rest has not been sent yet
+            screen.shows("Let me see wha")  # the first two chunks; the API has not sent the rest yet
             assert "what is there" not in screen.text
-            go_on.set()
+            send_rest.set()
             screen.shows('call 0  look{book: "a"}')
             screen.shows("Books.")
 
@@ -64,7 +67,7 @@ def test_a_chat_at_a_terminal(tmp_path: Path) -> None:
             screen.shows("need approval: burn")
 
             screen.prompts()
-            screen.press("Up", "Up")  # past the command, to what was said before it
+            screen.press("Up", "Up")  # past the command, to the previous message
             screen.shows("> Wait.", times=2)
             screen.press("C-c")
             screen.enter("Thanks.")
@@ -76,14 +79,14 @@ def test_a_chat_at_a_terminal(tmp_path: Path) -> None:
     assert "outputs/" in shown
     assert "never said" not in str([request.body for request in api.requests])
     assert run_mcprun("validate", "saved.jsonl", cwd=tmp_path).code == 0
-    done = run_mcprun("batch", "saved.jsonl", SHELF, "--model", "script", "--", "again", cwd=tmp_path)
-    assert (done.code, (tmp_path / "again").read_text()) == (0, "look a\nburn a\n")
+    replay = run_mcprun("batch", "saved.jsonl", SHELF, "--model", "script", "--", "again", cwd=tmp_path)
+    assert (replay.code, (tmp_path / "again").read_text()) == (0, "look a\nburn a\n")
     (query,) = read_jsonl(tmp_path / "saved.jsonl")
     assert query["prompts"] == ["Look around.", "Burn it.", "Wait.", "Thanks."]
 
 
-def test_a_question_can_be_interrupted(tmp_path: Path) -> None:
-    """Ctrl-C in place of an answer sends nothing, stops the answer, and gives the prompt back; Ctrl-D ends the chat."""
+def test_ctrl_c_at_an_approval_question_sends_no_call(tmp_path: Path) -> None:
+    """Ctrl-C at an approval question sends no call and returns to the prompt. Ctrl-D ends the chat."""
     answers = {"Burn it.": [calls(("burn", {}))], "Hi": [text("Hello.")]}
     with answering(answers) as api:
         command = (sys.executable, "-m", "mcprun", "chat", SHELF, "--", tmp_path / "calls")

@@ -1,4 +1,4 @@
-"""A signal ends a run that evaluates a pattern, wherever the pattern stands."""
+"""A signal ends a run during the evaluation of a slow pattern, wherever the pattern comes from."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tests.support.cli import SECONDS, clean_environment, commands, read_jsonl, 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_signal_ends_a_run_that_evaluates(tmp_path: Path, place: str) -> None:
-    """Not all is evaluated first, the files are whole, and the run can be resumed."""
+    """The run stops before it has evaluated every pattern, and its files are complete and marked `interrupted`."""
     numbers = range(1, 41)  # 40 s worth
     sent = signal.SIGINT if "match" in place else signal.SIGTERM
     offer(tmp_path, *numbers)
     write_jsonl(tmp_path / "p.jsonl", *(PLACES[place][0](number) for number in numbers))
-    end_by_signal(tmp_path, sent, SERVER, len(numbers))
+    run_until_signal(tmp_path, sent, SERVER, len(numbers))
 
 
-def end_by_signal(folder: Path, sent: signal.Signals, server: str, count: int, *more: str) -> None:
-    """Run `p.jsonl`, send a signal once its first query has ended in an error, SIGINT twice, and look at the run."""
+def run_until_signal(folder: Path, sent: signal.Signals, server: str, count: int, *more: str) -> None:
+    """Run `p.jsonl`, send `sent` after the first error (SIGINT twice), and check the exit code and the run."""
     command = [str(Path(commands(), "mcprun")), "batch", "p.jsonl", server, "--model", "script", "--elicit", "script"]
     process = subprocess.Popen(
         [*command, "--concurrency", "1", "--out", "out", *more],
@@ -34,7 +34,7 @@ def end_by_signal(folder: Path, sent: signal.Signals, server: str, count: int, *
     )  # fmt: skip
     try:
         assert process.stderr
-        assert any(line.startswith("error") for line in process.stderr)  # the next one is being evaluated
+        assert any(line.startswith("error") for line in process.stderr)  # the next query is being evaluated
         process.send_signal(sent)
         if sent == signal.SIGINT:
             assert any("Ctrl-C again" in line for line in process.stderr)
@@ -45,16 +45,16 @@ def end_by_signal(folder: Path, sent: signal.Signals, server: str, count: int, *
         process.wait()
     assert process.returncode == (143 if sent == signal.SIGTERM else 130)
     assert json.loads((folder / "out" / "run.json").read_bytes())["state"] == "interrupted"
-    done = read_jsonl(folder / "out" / "transcripts.jsonl")
-    assert [one["id"] for one in done][:1] == ["q1"]
-    assert len(done) < count // 2
+    transcripts = read_jsonl(folder / "out" / "transcripts.jsonl")
+    assert [transcript["id"] for transcript in transcripts][:1] == ["q1"]
+    assert len(transcripts) < count // 2
 
 
-def asks_by_result(number: int, era: str) -> JsonObject:
-    """Make a result of 2026-07-28 that asks for input first, by a form that its answer fits only after a long time."""
+def input_required_result(number: int, era: str) -> JsonObject:
+    """Build a 2026-07-28 result that requests input with a form whose pattern is slow to match."""
     form = {"type": "object", "properties": {"a": {"type": "string", "pattern": slow(number)}}}
-    asked = {"method": "elicitation/create", "params": {"message": SLOW, "requestedSchema": form}}
-    return {**COMPLETE, "resultType": "input_required", "inputRequests": {"x": asked}, "requestState": era}
+    input_request = {"method": "elicitation/create", "params": {"message": SLOW, "requestedSchema": form}}
+    return {**COMPLETE, "resultType": "input_required", "inputRequests": {"x": input_request}, "requestState": era}
 
 
 @pytest.mark.parametrize(
@@ -70,10 +70,10 @@ def asks_by_result(number: int, era: str) -> JsonObject:
 def test_a_signal_ends_a_run_over_any_transport(
     tmp_path: Path, transport: str, era: str, place: str, sent: signal.Signals
 ) -> None:
-    """The answers of a server are evaluated alike over HTTP and stdio, in both eras."""
+    """A signal ends the evaluation over HTTP and stdio, and in both protocol eras."""
     numbers = range(1, 41)
-    make = PLACES[place][0]
-    queries = [make(number) for number in numbers]
+    make_query = PLACES[place][0]
+    queries = [make_query(number) for number in numbers]
     write_jsonl(tmp_path / "p.jsonl", *queries)
     tools: list[JsonObject] = []
     results: dict[str, JsonObject] = {}
@@ -82,6 +82,6 @@ def test_a_signal_ends_a_run_over_any_transport(
         output = {"type": "object", "properties": {"t": {"type": "string", "pattern": slow(number)}}}
         tools.append({"name": name, "inputSchema": OBJECT, **({"outputSchema": output} if "out" in name else {})})
         answer: JsonObject = {"content": [], "structuredContent": {"t": SLOW}}
-        results[name] = answer if "out" in name else asks_by_result(number, era)
+        results[name] = answer if "out" in name else input_required_result(number, era)
     with serving(server_args(tmp_path, era, results, {"tools/list": [{"tools": tools}]}), transport) as (server, *more):
-        end_by_signal(tmp_path, sent, server, len(numbers), *more)
+        run_until_signal(tmp_path, sent, server, len(numbers), *more)

@@ -1,4 +1,4 @@
-"""Floods that take long because they must: time limits hold while a server sends at full speed."""
+"""Time limits hold while a server sends messages at full speed. These tests wait for real deadlines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.forks import Forks
     ],
 )
 def test_a_call_ends_in_time_while_its_server_floods(mcprun: Forks, tmp_path: Path, what: str) -> None:
-    """Its own time limit is met first, and nobody else is held up; of the flood the trace has a beginning."""
+    """The flooded call meets its `--call-timeout`, the other query passes, and the trace records only part of the flood."""
     done = against(mcprun, tmp_path, what, "--call-timeout", "2", "--query-timeout", "20", "--run-timeout", "60")
     assert done.verdicts == {"flood": "failed", "calm": "passed"}
     text = done.transcripts[0]["calls"][0]["content"][0]["text"]
@@ -35,18 +35,18 @@ def test_a_call_ends_in_time_while_its_server_floods(mcprun: Forks, tmp_path: Pa
     assert done.record["state"] == "finished"
 
 
-def test_a_flood_that_never_ends_a_line_is_a_lost_connection(mcprun: Forks, tmp_path: Path) -> None:
-    """What has no end is read no further."""
+def test_an_endless_line_is_a_lost_connection(mcprun: Forks, tmp_path: Path) -> None:
+    """mcprun stops reading a line that exceeds the size limit, and the query ends in an error."""
     done = against(mcprun, tmp_path, "endless", "--max-result-bytes", "1024", "--restarts", "0")
     assert done.verdicts == {"flood": "error", "calm": "passed"}
     assert "without a newline" in done.transcripts[0]["error"]["message"]
 
 
 @pytest.mark.parametrize(("what", "stream"), [("stdout", "stdout"), ("stdin", "stdin"), ("both", "stdout")])
-def test_a_server_that_hangs_up_and_keeps_running_is_lost(
+def test_a_server_that_closes_a_pipe_but_keeps_running_is_an_error(
     mcprun: Forks, tmp_path: Path, what: str, stream: str
 ) -> None:
-    """It is ended, and the message says what it did; so does its log."""
+    """mcprun ends a server that closes stdin or stdout, and both the error and `server.log` name the closed pipe."""
     calls = [{"calls": [{"tool": "flood"}]}] * 2
     write_jsonl(tmp_path / "p.jsonl", {"id": "q", "prompt": "Call.", "script": [*calls, {"text": "Done."}]})
     flags = ("--model", "script", "--restarts", "2" if what == "stdout" else "0", "--call-timeout", "30")
@@ -58,8 +58,8 @@ def test_a_server_that_hangs_up_and_keeps_running_is_lost(
         assert done.transcripts[0]["error"]["message"] == f"the connection to the server was lost during flood: {text}"
 
 
-def test_a_server_that_hangs_up_before_it_answers(mcprun: Forks, tmp_path: Path) -> None:
-    """It did not exit, so that is not what the message says."""
+def test_a_server_that_closes_stdout_during_initialize_is_an_error(mcprun: Forks, tmp_path: Path) -> None:
+    """The message says that the server closed its stdout but kept running, not that it exited."""
     done = against(mcprun, tmp_path, "stdout", when="initialize")
     assert done.code == 3
     assert (

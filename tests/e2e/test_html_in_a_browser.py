@@ -1,4 +1,4 @@
-"""HTML reports in a real browser: shown, searched, opened, printed, and safe."""
+"""HTML reports in Chromium: search, filters, keys, printing, layout and escaping."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ EVIL = (
     "</script><script>alert(1)</script><img src=x onerror=alert(2)><a href='javascript:alert(3)'>x</a>"
     "<!--<svg/onload=alert(4)>{{ 7 * 7 }}\x1b[2J\x1b]0;title\x07\u202egnp.exe\u2066\u2028\x9b1m"
 )
-"""All that a stranger may try: markup, handlers, links that run, templates, terminal escapes, bidi controls."""
+"""Injection attempts: markup, event handlers, `javascript:` links, templates, terminal escapes and bidi controls."""
 
 LONG = "a-very-long-id-" * 12
 
 
 def image(mime: str = "image/png") -> JsonObject:
-    """Make an image of MCP content, of one pixel."""
+    """Return MCP image content of one pixel."""
     return {"type": "image", "data": PNG, "mimeType": mime}
 
 
 def sample() -> list[Transcript]:
-    """Make one query of each kind that there is."""
+    """Return transcripts of every kind that a report shows."""
     price = call("price", '{"price": 0.5}', input={"item": "apple"}, structured={"price": 0.5})
     total = call("total", "Error executing tool total", input={"items": {"apple": 2}}, is_error=True)
     picture = call("draw", image(), image("image/svg+xml"), "A dot.", input={"what": "a dot"})
     thinking = {"type": "thinking", "thinking": "An apple has a price.\nI should ask for it."}
-    used = Usage(input_tokens=1200, output_tokens=80)
-    plain = transcript("apple", price, text="An apple is 0.50 €.", prompt="What does an apple cost?", usage=used)
+    usage = Usage(input_tokens=1200, output_tokens=80)
+    plain = transcript("apple", price, text="An apple is 0.50 €.", prompt="What does an apple cost?", usage=usage)
     texts = [*plain.messages]
     texts[1] = {"role": "assistant", "content": [thinking, *texts[1]["content"]]}
-    turns = [Turn(stop_reason="tool_use", usage=used), Turn(stop_reason="end_turn", usage=used)]
+    turns = [Turn(stop_reason="tool_use", usage=usage), Turn(stop_reason="end_turn", usage=usage)]
     return [
         plain.model_copy(update={"messages": texts, "turns": turns, "system": "You are a shop.\nBe brief."}),
         failed("basket", "call 0: total was expected with items {'apple': 3}", total, price, prompt="Two apples?"),
@@ -62,17 +62,17 @@ def sample() -> list[Transcript]:
 
 
 def hostile() -> Transcript:
-    """Make a query in which every text means harm."""
-    made = call(EVIL, EVIL, {"type": "resource_link", "uri": f"javascript:alert(5)//{EVIL}", "name": EVIL},
+    """Return a transcript in which every text is `EVIL`."""
+    calls_made = call(EVIL, EVIL, {"type": "resource_link", "uri": f"javascript:alert(5)//{EVIL}", "name": EVIL},
                 input={EVIL: EVIL}, structured={EVIL: [EVIL]}, is_error=True)  # fmt: skip
     checks = [Check(check="text.contains", passed=False, message=EVIL)]
     return transcript(
-        f"evil {EVIL}", made, prompt=EVIL, text=EVIL, system=EVIL, model=EVIL, stop=EVIL, verdict=Verdict.FAILED, checks=checks
+        f"evil {EVIL}", calls_made, prompt=EVIL, text=EVIL, system=EVIL, model=EVIL, stop=EVIL, verdict=Verdict.FAILED, checks=checks
     )  # fmt: skip
 
 
 def trace(transcripts: list[Transcript]) -> list[JsonObject]:
-    """Make a trace in which one query was tried three times, with a wait."""
+    """Return trace events in which the query `poison` took three attempts with a back-off before each."""
     events = trace_of(one for one in transcripts if one.id != "poison")
     for attempt, begin in ((1, 5000), (2, 6200), (3, 8000)):
         where: dict[str, Any] = {"query": "poison", "attempt": attempt}
@@ -88,35 +88,35 @@ def trace(transcripts: list[Transcript]) -> list[JsonObject]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Start a browser once for all tests, each of which opens a context of its own."""
+    """Start one browser for the module. Each test opens its own context."""
     with browsing() as one:
         yield one
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write the sample run and what changed in it, and their pages."""
+    """Write the sample run, a changed copy of it, and their HTML pages."""
     folder = tmp_path_factory.mktemp("pages")
     transcripts = sample()
     verdicts = {Verdict.PASSED: 2, Verdict.FAILED: 1, Verdict.ERROR: 0, Verdict.SKIPPED: 0}
     write_run(folder / "run", transcripts, trace(transcripts), log="Traceback: KeyError\x1b[31m 'apple'\n",
               repeats=[summarize_repeats("dice", verdicts, 0.8)])  # fmt: skip
     assert run_mcprun("report", "run", "--html", "report.html", cwd=folder).code == 0
-    write_run(folder / "head", changed(transcripts))
+    write_run(folder / "head", changed_sample(transcripts))
     assert run_mcprun("diff", "run", "head", "--text", "--html", "diff.html", cwd=folder).code == 1
     return folder
 
 
-def changed(transcripts: list[Transcript]) -> list[Transcript]:
-    """Make what became of the sample: a changed result, a call more, one that is gone, one that is new."""
+def changed_sample(transcripts: list[Transcript]) -> list[Transcript]:
+    """Return the sample with a changed result, an added call, a removed call, and an added query."""
     apple, basket, *rest = transcripts
-    dear = call(
+    dearer = call(
         "price", '{"price": 0.7, "tax": [0.1]}', input={"item": "apple"}, structured={"price": 0.7, "tax": [0.1]}
     )
     more = call("stock", "one\ntwo\nthree")
     evil = rest[-1].model_copy(update={"calls": [rest[-1].calls[0].model_copy(update={"content": [image()]})]})
     return [
-        apple.model_copy(update={"calls": [dear, more], "text": "An apple is\n0.70 €."}),
+        apple.model_copy(update={"calls": [dearer, more], "text": "An apple is\n0.70 €."}),
         transcript("basket", *basket.calls[:1]),
         *rest[1:-1],
         evil,
@@ -126,60 +126,60 @@ def changed(transcripts: list[Transcript]) -> list[Transcript]:
 
 @pytest.fixture
 def page(browser: Browser, folder: Path) -> Iterator[Opened]:
-    """Open the report; whatever a test does, the page asks for nothing and complains of nothing."""
+    """Open the report. After the test, check that the page made no other request and logged no error."""
     with opened(browser, folder / "report.html", viewport={"width": 1280, "height": 800}) as one:
         yield one
         assert one.requests == [(folder / "report.html").as_uri()]
         assert one.complaints == []
 
 
-def ids(page: Opened) -> list[str]:
-    """Give the names in the table."""
+def names_in_table(page: Opened) -> list[str]:
+    """Return the query names in the table."""
     return page.texts("table.rows td.name a")
 
 
-def test_filters(page: Opened) -> None:
-    """Chips of verdicts are alternatives, others narrow down, and a tool can be chosen."""
-    assert len(ids(page)) == 10
+def test_filters_combine_verdicts_marks_and_tools(page: Opened) -> None:
+    """Verdict filters are combined with OR, other filters narrow the result, and a tool can be selected."""
+    assert len(names_in_table(page)) == 10
     page.page.get_by_role("button", name="failed 3").click()
-    assert ids(page)[:2] == ["basket", "dice (3)"]
+    assert names_in_table(page)[:2] == ["basket", "dice (3)"]
     page.page.get_by_role("button", name="error 1", exact=True).click()
-    assert ids(page)[:3] == ["basket", "poison", "dice (3)"]
+    assert names_in_table(page)[:3] == ["basket", "poison", "dice (3)"]
     assert page.texts(".status") == ["4 queries (filtered from 10)"]
     page.page.get_by_role("button", name="flaky 3").click()
-    assert ids(page) == ["dice (3)"]
+    assert names_in_table(page) == ["dice (3)"]
     for name in ("failed 3", "error 1", "flaky 3"):
         page.page.get_by_role("button", name=name, exact=True).click()
     page.page.get_by_role("combobox").select_option("draw")
-    assert ids(page) == ["picture"]
+    assert names_in_table(page) == ["picture"]
 
 
-def test_search_looks_through_conversations(page: Opened) -> None:
-    """Every word must be there, in the row or in what was said; what is not found is said."""
+def test_search_covers_rows_and_conversations(page: Opened) -> None:
+    """A query matches if its row or conversation contains every word. A search without matches is reported."""
     page.page.keyboard.press("/")
     for words, found in (("0.50 €", ["apple"]), ("KeyError", ["basket", "poison"]), ("apple brief", ["apple"])):
         page.page.locator("#search").fill(words)
         page.page.keyboard.press("Enter")
-        assert [name for name in ids(page) if name in ("apple", "basket", "poison")] == found
+        assert [name for name in names_in_table(page) if name in ("apple", "basket", "poison")] == found
         page.page.keyboard.press("/")
     page.page.locator("#search").fill("nowhere to be found")
     expect(page.page.locator(".status")).to_have_text("No query matches.")
     page.page.locator("#search").press("Escape")
-    assert len(ids(page)) == 10
+    assert len(names_in_table(page)) == 10
 
 
-def test_sorting(page: Opened) -> None:
-    """A column's head sorts by it, falling first, and what is not known stands last."""
+def test_column_heads_sort_the_table(page: Opened) -> None:
+    """A column head sorts in descending order first, and unknown values always come last."""
     page.page.get_by_role("button", name="tokens").click()
-    assert ids(page)[0] == "apple"
+    assert names_in_table(page)[0] == "apple"
     page.page.get_by_role("button", name="tokens").click()
-    assert ids(page)[0] == "apple"
+    assert names_in_table(page)[0] == "apple"
     page.page.get_by_role("button", name="Duration").click()
-    assert ids(page)[0] == "poison"
+    assert names_in_table(page)[0] == "poison"
 
 
-def test_keys(page: Opened) -> None:
-    """j and k move, Enter opens, j opens the next, Esc goes back to where one was, and so does the browser."""
+def test_keys_open_and_leave_queries(page: Opened) -> None:
+    """j and k move the selection, Enter opens a query and j the next one. Esc and the back button return to the list."""
     keyboard = page.page.keyboard
     for key in ("j", "j", "j", "k", "Enter"):
         keyboard.press(key)
@@ -197,16 +197,16 @@ def test_keys(page: Opened) -> None:
     expect(page.page.locator("#list")).to_be_visible()
 
 
-def test_links_lead_to_a_query(browser: Browser, folder: Path) -> None:
-    """A link with a query's name opens it, another repeat's its own; Esc leads to the list."""
+def test_a_link_opens_its_query(browser: Browser, folder: Path) -> None:
+    """A link that names a query and a repeat opens that repeat, and Esc leads to the list."""
     with opened(browser, folder / "report.html", "#q=dice%20(3)") as one:
         expect(one.page.locator("#open h1")).to_have_text("failed dice (3)")
         one.page.keyboard.press("Escape")
         expect(one.page.locator("#list")).to_be_visible()
 
 
-def test_odd_names(browser: Browser, tmp_path: Path) -> None:
-    """Each query has a link of its own, whatever it is called, and even if two look the same."""
+def test_odd_names_have_links_of_their_own(browser: Browser, tmp_path: Path) -> None:
+    """Each query has a distinct link, whatever its name contains and even if two names look the same."""
     names = ["__proto__", "constructor", "a&b=c#d%20e", "q (2)", "\x1b", r"\x1b", "ü ö", "../..", "\ud800"]
     run = write_run(tmp_path / "run", [transcript(name, text=f"said by {at}") for at, name in enumerate(names)])
     write_page(tmp_path / "r.html", report(Run.read(str(run))))
@@ -220,13 +220,13 @@ def test_odd_names(browser: Browser, tmp_path: Path) -> None:
 
 
 def open_query(page: Page, name: str) -> None:
-    """Open a query by a click on its name."""
+    """Click on the name of a query, and wait until it is open."""
     page.get_by_role("link", name=name, exact=True).last.click()
     expect(page.locator("#open")).to_contain_text(name)
 
 
-def test_a_conversation(page: Opened) -> None:
-    """Who said what, thoughts apart, calls folded in one line, which opens to input and result."""
+def test_a_conversation_shows_roles_thinking_and_folded_calls(page: Opened) -> None:
+    """A conversation names the role of each part, separates thinking, and folds each call into one line that expands."""
     open_query(page.page, "apple")
     assert page.texts(".held") == ["✓ ended"]
     assert page.texts(".who") == ["system", "user", "thinking", "call 0", "model"]
@@ -239,8 +239,8 @@ def test_a_conversation(page: Opened) -> None:
     assert len(page.texts("#open .waterfall li")) == 3
 
 
-def test_what_is_wrong_comes_first(page: Opened) -> None:
-    """Checks that failed and errors stand above the conversation; calls with errors are open; stderr is beside it."""
+def test_problems_come_before_the_conversation(page: Opened) -> None:
+    """Failed checks and errors precede the conversation. Calls with errors are expanded and show the server's stderr."""
     open_query(page.page, "basket")
     above = page.page.locator("#open").inner_text()
     assert above.index("total was expected with items") < above.index("Two apples?")
@@ -256,8 +256,8 @@ def test_what_is_wrong_comes_first(page: Opened) -> None:
     assert "including 1.8 s of waiting" in page.texts("#open .waterfall .note")[0]
 
 
-def test_images_are_shown(page: Opened) -> None:
-    """An image of a type that is allowed is shown; another one is only named."""
+def test_only_images_of_allowed_types_are_shown(page: Opened) -> None:
+    """An image of an allowed type is displayed, and any other is only described."""
     open_query(page.page, "picture")
     shown = page.page.locator("img")
     assert (shown.count(), shown.evaluate("image => image.naturalWidth")) == (1, 1)
@@ -268,7 +268,7 @@ def test_images_are_shown(page: Opened) -> None:
 
 
 def test_diverged_calls_and_repeats_are_marked(page: Opened) -> None:
-    """In the table and in the conversation."""
+    """The table marks a flaky query with its pass count, and the conversation marks a diverged call."""
     row = page.page.locator("table.rows tr", has=page.page.get_by_role("link", name="dice", exact=True))
     assert row.locator(".mark").all_inner_texts() == ["2/3", "flaky"]
     open_query(page.page, "other")
@@ -277,11 +277,11 @@ def test_diverged_calls_and_repeats_are_marked(page: Opened) -> None:
 
 @pytest.mark.parametrize("name", ["report.html", "diff.html"])
 def test_a_hostile_transcript_stays_text(browser: Browser, folder: Path, name: str) -> None:
-    """Nothing of it runs, becomes an element or a link, moves text about or is lost."""
+    """Hostile text is displayed in full. It never runs, becomes an element or a link, or reorders text."""
     with opened(browser, folder / name) as one:
         kinds = "[...new Set([...document.querySelectorAll('*')].map(node => node.localName))].sort().join()"
         before = set(one.page.evaluate(kinds).split(","))
-        open_query(one.page, next(text for text in ids(one) if text.startswith("evil")))
+        open_query(one.page, next(text for text in names_in_table(one) if text.startswith("evil")))
         one.page.get_by_role("button", name="Expand all").click()
         text = one.page.locator("#open").inner_text()
         shown = EVIL.replace("\x1b", r"\x1b").replace("\x07", r"\x07").replace("\x9b", r"\x9b")
@@ -308,8 +308,8 @@ def test_a_hostile_transcript_stays_text(browser: Browser, folder: Path, name: s
         assert (one.complaints, one.requests) == ([], [(folder / name).as_uri()])
 
 
-def test_the_policy_stops_what_gets_in(browser: Browser, folder: Path) -> None:
-    """Even a script or an image that were in the page would neither run nor be loaded."""
+def test_the_content_security_policy_blocks_injected_elements(browser: Browser, folder: Path) -> None:
+    """The policy blocks an inline script and an external image even if they are inserted into the page."""
     with opened(browser, folder / "report.html") as one:
         one.page.evaluate("""() => {
           const script = document.createElement('script');
@@ -323,12 +323,12 @@ def test_the_policy_stops_what_gets_in(browser: Browser, folder: Path) -> None:
         assert [any(expected.startswith(words) for expected in one.complaints) for words in blocked] == [True, True]
 
 
-def test_a_comparison(browser: Browser, folder: Path) -> None:
-    """What differs is listed and filtered; a query opens with BASE left, HEAD right, and marks what differs."""
+def test_a_comparison_shows_base_and_head_side_by_side(browser: Browser, folder: Path) -> None:
+    """Differing queries are listed and can be filtered. A query shows BASE left and HEAD right, with changes marked."""
     with opened(browser, folder / "diff.html", viewport={"width": 1280, "height": 800}) as one:
-        assert ids(one)[:2] == ["apple", "basket"]
+        assert names_in_table(one)[:2] == ["apple", "basket"]
         one.page.get_by_role("button", name="added 1").click()
-        assert ids(one) == ["new"]
+        assert names_in_table(one) == ["new"]
         one.page.get_by_role("button", name="added 1").click()
         open_query(one.page, "apple")
         assert one.texts(".pair .how") == ["changed", "added"]
@@ -344,19 +344,21 @@ def test_a_comparison(browser: Browser, folder: Path) -> None:
 
 
 def many_queries(number: int) -> Iterator[Transcript]:
-    """Make so many queries, every hundredth of which failed, for another reason each."""
+    """Generate `number` transcripts. Every hundredth failed, each with its own message."""
     for at in range(number):
-        made = [call("price", f"{at}", input={"item": f"item {at}"}), call("stock", "yes")]
+        calls_made = [call("price", f"{at}", input={"item": f"item {at}"}), call("stock", "yes")]
         text = f"It costs {at}. " + "The words of a usual answer. " * 12
         if at % 100 == 99:
-            yield failed(f"query-{at:05}", f"{at} was expected", *made, text=text, prompt=f"What does item {at} cost?")
+            yield failed(
+                f"query-{at:05}", f"{at} was expected", *calls_made, text=text, prompt=f"What does item {at} cost?"
+            )
         else:
-            yield transcript(f"query-{at:05}", *made, text=text, prompt=f"What does item {at} cost?")
+            yield transcript(f"query-{at:05}", *calls_made, text=text, prompt=f"What does item {at} cost?")
 
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write the page of 10,000 queries, with room for fewer conversations than there are."""
+    """Write the page of 10,000 queries, limited to fewer bytes than their conversations need."""
     folder = tmp_path_factory.mktemp("large")
     path = write_run(folder / "run", many_queries(10_000), trace_of(many_queries(10_000)))
     size = write_page(folder / "large.html", report(Run.read(str(path)), max_bytes=3_000_000))
@@ -364,8 +366,8 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "large.html"
 
 
-def test_ten_thousand_queries(browser: Browser, large: Path) -> None:
-    """A hundred rows are drawn at a time; failed ones keep their conversations; what is left out is said."""
+def test_ten_thousand_queries_are_paged(browser: Browser, large: Path) -> None:
+    """A page shows 100 rows. Failed queries keep their conversations, and omitted ones are reported."""
     with opened(browser, large, viewport={"width": 1280, "height": 800}) as one:
         assert one.texts(".status") == ["1 to 100 of 10,000 queries"]
         assert one.page.locator("table.rows tbody tr").count() == 100
@@ -374,12 +376,12 @@ def test_ten_thousand_queries(browser: Browser, large: Path) -> None:
         assert one.page.locator("table.rows tbody tr").count() == 2000
         one.page.evaluate("dispatchEvent(new Event('afterprint'))")
         one.page.get_by_role("button", name="Next").click()
-        assert ids(one)[0] == "query-00100"
+        assert names_in_table(one)[0] == "query-00100"
         one.page.get_by_role("button", name="failed 100").click()
         assert one.texts(".status") == ["100 queries (filtered from 10,000)"]
         one.page.locator("#search").fill("9999 was expected")
         one.page.locator("#search").press("Enter")
-        assert ids(one) == ["query-09999"]
+        assert names_in_table(one) == ["query-09999"]
         one.page.keyboard.press("Enter")
         expect(one.page.locator("#open .part")).to_have_count(4)
         one.page.goto(f"{large.as_uri()}#q=query-09998")
@@ -392,8 +394,8 @@ def test_ten_thousand_queries(browser: Browser, large: Path) -> None:
     ("report", ""), ("report", "#q=apple"), ("report", "#q=basket"), ("report", "#q=poison"), ("report", "#q=picture"),
     ("report", f"#q={LONG}"), ("diff", ""), ("diff", "#q=apple"), ("diff", "#q=basket"),
 ])  # fmt: skip
-def test_every_size_and_scheme(browser: Browser, folder: Path, name: str, fragment: str, scheme: Any) -> None:
-    """Nothing sticks out of the page, and all text stands out from its ground; the screenshots are kept to be seen."""
+def test_pages_fit_every_size_and_scheme(browser: Browser, folder: Path, name: str, fragment: str, scheme: Any) -> None:
+    """No page scrolls sideways, and all text has enough contrast. Screenshots are saved for inspection."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     for width, height in SIZES:
         size: Any = {"width": width, "height": height}
@@ -404,8 +406,8 @@ def test_every_size_and_scheme(browser: Browser, folder: Path, name: str, fragme
             one.page.screenshot(path=SCREENSHOTS / shown, full_page=True)
 
 
-def test_the_other_scheme(page: Opened) -> None:
-    """A button changes from light to dark and back."""
+def test_a_button_changes_the_color_scheme(page: Opened) -> None:
+    """The button switches from light to dark and back."""
     ground = "getComputedStyle(document.body).backgroundColor"
     light = page.page.evaluate(ground)
     page.page.get_by_role("button", name="Dark").click()
@@ -414,8 +416,8 @@ def test_the_other_scheme(page: Opened) -> None:
     assert page.page.evaluate(ground) == light
 
 
-def test_on_paper(page: Opened) -> None:
-    """Printed, a conversation is unfolded and has no buttons."""
+def test_a_printed_conversation_is_unfolded(page: Opened) -> None:
+    """In print, a conversation is expanded and has no buttons."""
     open_query(page.page, "apple")
     page.page.emulate_media(media="print")
     page.page.pdf(path=SCREENSHOTS / "report-apple.pdf")
@@ -423,8 +425,8 @@ def test_on_paper(page: Opened) -> None:
     expect(page.page.locator(".labelled").first).to_be_visible()
 
 
-def test_without_a_script(browser: Browser, folder: Path) -> None:
-    """The overview still tells how the run went, and a line says what is missing."""
+def test_the_overview_needs_no_javascript(browser: Browser, folder: Path) -> None:
+    """Without JavaScript, the page shows the totals and a note that the queries need it."""
     with opened(browser, folder / "report.html", java_script_enabled=False) as one:
         text = one.page.locator("body").inner_text()
         assert "3 failed" in text

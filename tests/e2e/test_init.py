@@ -1,4 +1,4 @@
-"""`mcprun init` for servers written by others."""
+"""`mcprun init` with third-party servers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.support.cli import read_jsonl, run_mcprun
 WORKFLOW = Path(".github", "workflows", "mcprun.yml")
 
 
-def test_a_url_is_written_without_its_query(tmp_path: Path) -> None:
-    """However short the secret in it."""
+def test_the_query_string_of_a_url_is_redacted(tmp_path: Path) -> None:
+    """The output and the workflow contain the URL without its query string, however short the secret in it."""
     if missing := npm.missing():
         pytest.skip(f"{' and '.join(missing)} not installed: servers from npm need it")
     with npm.everything_over_http("streamableHttp", tmp_path / "node.log") as port:
@@ -24,27 +24,26 @@ def test_a_url_is_written_without_its_query(tmp_path: Path) -> None:
         assert "k=abc" not in text
 
 
-# Real servers. -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("server", "least", "wrong"), [
+@pytest.mark.parametrize(("server", "min_queries", "error_ids"), [
     ("mcp-server-time", 2, set()),
     ("mcp-server-git", 11, {"git_add", "git_status"}),
     ("everything", 12, set()),
 ])  # fmt: skip
-def test_real_servers(tmp_path: Path, server: str, least: int, wrong: set[str]) -> None:
-    """After a trial the file is good and the first run is green, as foretold; what came back as an error is noted."""
+def test_drafts_for_third_party_servers_pass(
+    tmp_path: Path, server: str, min_queries: int, error_ids: set[str]
+) -> None:
+    """After `--try`, the drafted file is valid and passes. Queries whose calls returned errors have metadata."""
     if server == "everything":
         if missing := npm.missing():
             pytest.skip(f"{' and '.join(missing)} not installed: servers from npm need it")
         server = f"node {npm.node_modules()}/@modelcontextprotocol/server-everything/dist/index.js"
     done = run_mcprun("init", server, "--try", cwd=tmp_path)
     queries = read_jsonl(tmp_path / "prompts.jsonl")
-    assert (done.code, len(queries) >= least) == (0, True)
+    assert (done.code, len(queries) >= min_queries) == (0, True)
     assert f"Each was tried twice: {len(queries)} passed." in done.stdout
     noted = {query["id"] for query in queries if "metadata" in query}
-    assert set(wrong) <= noted
+    assert set(error_ids) <= noted
     assert run_mcprun("validate", "prompts.jsonl", cwd=tmp_path).code == 0
-    ran = run_mcprun("batch", "prompts.jsonl", server, "--fresh-server", cwd=tmp_path)
-    assert ran.code == 0
-    assert {one["id"] for one in ran.transcripts if any(call["is_error"] for call in one["calls"])} == noted
+    batch = run_mcprun("batch", "prompts.jsonl", server, "--fresh-server", cwd=tmp_path)
+    assert batch.code == 0
+    assert {one["id"] for one in batch.transcripts if any(call["is_error"] for call in one["calls"])} == noted

@@ -1,4 +1,4 @@
-"""JUnit files validate against the schemas of the programs that read them."""
+"""JUnit files validate against the schemas of Jenkins and Apache Ant."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if sys.platform == "win32":
 
 @pytest.fixture(scope="module")
 def jenkins() -> etree.XMLSchema:
-    """Give the schema of Jenkins' plugin."""
+    """Return the schema of Jenkins' plugin."""
     return schemas.jenkins()
 
 
 @pytest.fixture(scope="module")
 def ant() -> etree.XMLSchema:
-    """Give the schema of Apache Ant's tasks."""
+    """Return the schema of Apache Ant's tasks."""
     if missing := npm.missing():
         pytest.skip(f"{' and '.join(missing)} not installed: the schema comes from npm")
     return schemas.ant()
 
 
-def test_a_mixed_run_fits_both_schemas(tmp_path: Path, jenkins: etree.XMLSchema, ant: etree.XMLSchema) -> None:
-    """What passed, failed and could not be completed stand in one file that Jenkins and Ant would have written."""
+def test_a_mixed_run_is_valid_in_both_schemas(tmp_path: Path, jenkins: etree.XMLSchema, ant: etree.XMLSchema) -> None:
+    """A run with a passed, a failed and an uncompleted query writes one file that both schemas accept."""
     done = run_mixed(tmp_path)
     file = tmp_path / "ci" / "junit.xml"
     assert (done.code, cases(file.read_text())) == (1, {"passes": "passed", "fails": "failure", "kills": "error"})
@@ -47,23 +47,25 @@ def test_a_mixed_run_fits_both_schemas(tmp_path: Path, jenkins: etree.XMLSchema,
 
 
 @pytest.fixture(scope="module")
-def any_schema(jenkins: etree.XMLSchema, ant: etree.XMLSchema) -> tuple[etree.XMLSchema, etree.XMLSchema]:
-    """Give both, for tests that make many files."""
+def both_schemas(jenkins: etree.XMLSchema, ant: etree.XMLSchema) -> tuple[etree.XMLSchema, etree.XMLSchema]:
+    """Return both schemas."""
     return jenkins, ant
 
 
 @given(run=runs(), content=st.text() | st.just(EVIL))
 @settings(deadline=None)
-def test_every_file_fits(any_schema: tuple[etree.XMLSchema, etree.XMLSchema], run: RunData, content: str) -> None:
-    """Whatever servers say, the file is XML and fits; Ant's schema knows nothing that is skipped."""
+def test_every_file_is_valid_in_both_schemas(
+    both_schemas: tuple[etree.XMLSchema, etree.XMLSchema], run: RunData, content: str
+) -> None:
+    """Any server text yields valid XML that fits the schemas. Ant's has no `<skipped>`, so it is not applied then."""
     hostile = facts(
         transcript(content or "q", Verdict.FAILED, text=content),
         transcript("e", Verdict.ERROR, text=content),
         log=content,
     )
-    for one in (run, hostile):
-        text = junit(one)
+    for run_data in (run, hostile):
+        text = junit(run_data)
         document = etree.fromstring(text.encode())
-        any_schema[0].assertValid(document)
+        both_schemas[0].assertValid(document)
         if "<skipped" not in text:
-            any_schema[1].assertValid(document)
+            both_schemas[1].assertValid(document)

@@ -9,20 +9,20 @@ from tests.support.batch_api import ask, end_all, started, two_turns
 from tests.support.messages_api import MessagesApi
 
 
-def sizes(api: MessagesApi) -> list[int]:
-    """How many requests each batch had."""
+def batch_sizes(api: MessagesApi) -> list[int]:
+    """Return the number of requests in each batch."""
     return [len(batch.requests) for batch in api.batches.all]
 
 
-def end_none(api: MessagesApi) -> None:
-    """From now on, no new batch ends."""
+def keep_batches_pending(api: MessagesApi) -> None:
+    """Keep every new batch from ending."""
     api.batches.looks = 1_000_000
 
 
 def test_an_interrupt_leaves_the_batch_alone(tmp_path: Path) -> None:
-    """Ctrl-C ends the run at once, and says which batch is pending and how to go on."""
+    """Ctrl-C ends the run at once. The message names the pending batch and the `--resume` command."""
     with MessagesApi(two_turns) as api:
-        end_none(api)
+        keep_batches_pending(api)
         process = started(tmp_path, api)
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate()
@@ -33,4 +33,4 @@ def test_an_interrupt_leaves_the_batch_alone(tmp_path: Path) -> None:
         assert "mcprun batch --resume run" in stderr
         end_all(api)
         assert ask(tmp_path, api, "--resume", "run").code == 0
-    assert sizes(api) == [5, 5, 2]
+    assert batch_sizes(api) == [5, 5, 2]

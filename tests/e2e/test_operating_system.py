@@ -1,4 +1,4 @@
-"""Windows-specific code, tried here: imports without POSIX modules, and servers started by the SDK."""
+"""Windows compatibility that can be tested on POSIX: imports without POSIX modules, functions and signals."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ print(len(names))
 """
 
 
-def test_every_module_is_imported_without_what_windows_lacks(tmp_path: Path) -> None:
-    """No module needs a module, a signal or a function of POSIX systems to be imported."""
+def test_every_module_imports_without_posix(tmp_path: Path) -> None:
+    """Every module can be imported without the modules, signals and functions that Windows lacks."""
     done = subprocess.run(
         [sys.executable, "-c", IMPORTS], cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, timeout=120
     )  # fmt: skip

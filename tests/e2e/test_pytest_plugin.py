@@ -1,4 +1,4 @@
-"""An interrupt of pytest and its workers leaves no process behind."""
+"""Interrupting pytest and its xdist workers leaves no process behind."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ __all__ = ["suite"]
 pytest_plugins = ["pytester"]
 
 
-def test_an_interrupt_of_workers_leaves_nothing(suite: Suite) -> None:
-    """Ctrl-C at a terminal reaches all processes of pytest at once, and no server outlives them."""
+def test_an_interrupt_of_workers_leaves_no_process(suite: Suite) -> None:
+    """A SIGINT to the process group, as Ctrl-C sends it, ends pytest, its workers and their servers."""
     suite.write("conftest.py", "import os, pathlib; pathlib.Path('pid').write_text(str(os.getpid()))")
     suite.write(
         "dying.py", DYING.replace("os.kill(int(open", "os.killpg(os.getpgid(int(open").replace("()), sig", "())), sig")

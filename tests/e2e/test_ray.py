@@ -1,4 +1,4 @@
-"""Queries spread over the actors of a Ray cluster give the same run, whichever actor dies."""
+"""A run on Ray actors has the same transcripts as a local run, whichever actor dies."""
 
 from __future__ import annotations
 
@@ -63,48 +63,48 @@ def say(word: str) -> str:
     return word
 server.run()
 """
-"""Its argument is a trace. At `kill`, it kills the first actor of that; at `poison`, all of them."""
+"""A server whose argument is the run's trace. `kill` kills the first actor in it, `poison` all of them."""
 
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """A cluster of two CPUs."""
-    with cluster() as found:
-        yield found
+    """Start a Ray cluster of two CPUs, and yield its address."""
+    with cluster() as running_cluster:
+        yield running_cluster
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with the server."""
+    """Return a folder that contains the server."""
     (tmp_path / "says.py").write_text(SERVER)
     return tmp_path
 
 
 def queries(folder: Path, *words: str) -> None:
-    """Write a query for each word."""
+    """Write a prompts file with one query per word."""
     write_jsonl(folder / "p.jsonl", *(script(("say", {"word": word}), id=f"{n}") for n, word in enumerate(words)))
 
 
 def batch(folder: Path, out: str, *flags: Any, env: dict[str, str] | None = None) -> Result:
-    """Run them, and have the server look into the run's own trace."""
+    """Run the queries, and pass the run's own trace to the server."""
     command = ("batch", "p.jsonl", "says.py", "--out", out, *map(str, flags), "--", f"{out}/trace.jsonl")
     return run_mcprun(*command, cwd=folder, env=ENVIRONMENT | (env or {}))
 
 
-def on_ray(folder: Path, address: str, *flags: Any) -> Result:
-    """Run them with two actors."""
+def run_on_ray(folder: Path, address: str, *flags: Any) -> Result:
+    """Run the queries on two actors."""
     return batch(folder, "rayed", "--ray", address, "--ray-actors", "2", *flags)
 
 
 def events(done: Result, name: str) -> list[dict[str, Any]]:
-    """Give the events of a kind."""
+    """Return the trace events with this name."""
     return [event for event in done.trace if event["event"] == name]
 
 
-def test_an_actor_that_is_killed_costs_a_retry(folder: Path) -> None:
-    """Of a thousand queries, one kills an actor in the middle: the same bytes, each query once, and it is told.
+def test_a_killed_actor_costs_a_retry(folder: Path) -> None:
+    """If one of 1,000 queries kills an actor, the transcripts equal those of a local run, and a warning names the actor.
 
-    Without an address, the cluster is one of this machine, which ends with the run.
+    Without an address, `--ray` starts a local cluster that ends with the run.
     """
     queries(folder, *("kill" if number == 500 else f"w{number}" for number in range(1000)))
     done = batch(folder, "rayed", "--ray", "--ray-actors", "2")
@@ -118,11 +118,11 @@ def test_an_actor_that_is_killed_costs_a_retry(folder: Path) -> None:
     assert not any(Path(f"/proc/{actor['pid']}").exists() for actor in actors)
 
 
-def test_a_recording_is_played_back(folder: Path, address: str) -> None:
-    """A replay has the same meaning as in one process; what an event says of `server.log` is so."""
+def test_a_replay_on_actors_equals_a_local_replay(folder: Path, address: str) -> None:
+    """A replay on actors has the same transcripts as a local one, and each `log_offset` points to its call's stderr."""
     queries(folder, *(f"w{number}" for number in range(40)))
     batch(folder, "plain")
-    done = on_ray(folder, address, "--model", "replay:plain", "--concurrency", "2", "--on-divergence", "fail")
+    done = run_on_ray(folder, address, "--model", "replay:plain", "--concurrency", "2", "--on-divergence", "fail")
     assert done.code == 0
     assert done.bytes == batch(folder, "again", "--model", "replay:plain", "--on-divergence", "fail").bytes
     log = (done.run / "server.log").read_bytes()
@@ -132,20 +132,20 @@ def test_a_recording_is_played_back(folder: Path, address: str) -> None:
     assert all(log[event["log_offset"] :].startswith(f"heard {event['input']['word']}\n".encode()) for event in calls)
 
 
-def test_a_query_that_kills_its_actor_ends(folder: Path, address: str) -> None:
-    """It is an error after its third actor, and takes nobody with it."""
+def test_a_query_that_kills_three_actors_is_an_error(folder: Path, address: str) -> None:
+    """A query that kills its actor three times in a row is an error, and every other query passes."""
     queries(folder, "one", "two", "poison", *(f"w{number}" for number in range(40)))
-    done = on_ray(folder, address)
+    done = run_on_ray(folder, address)
     assert done.code == 3
     assert [name for name, verdict in done.verdicts.items() if verdict != "passed"] == ["2"]
-    assert "(raylet)" not in done.stdout + done.stderr  # Ray's own messages are not ours
+    assert "(raylet)" not in done.stdout + done.stderr  # Ray prefixes its own messages with this
     reported = done.transcripts[2]
     assert (reported["verdict"], reported["stop"]) == ("error", "error")
     assert reported["error"] == {"kind": "server_died", "message": "the actor that ran the query died 3 times in a row"}
 
 
-class StandIn:
-    """A hand whose actor is dead, which shows only when it is called, so many times; then it answers."""
+class StubSlot:
+    """An actor slot whose first `dead` calls raise `RayActorError`. Later calls succeed."""
 
     def __init__(self, dead: int, *, takes: bool = False) -> None:
         self.number, self.in_flight, self.server, self.events = 1, 0, "there", ()
@@ -154,16 +154,16 @@ class StandIn:
         self._dead, self._takes = dead, takes
 
     async def ready(self) -> None:
-        """Be there."""
+        """Return at once, as if the actor had started."""
 
     def dismiss(self) -> None:
-        """Be started anew."""
+        """Ignore that the dead actor is discarded."""
 
     def __call__(self, items: object) -> None:
-        """Be told what an actor has told."""
+        """Ignore merged events."""
 
     async def remote(self, *query: Any) -> WorkerMessage:
-        """Take a query, or run it."""
+        """Accept a query if called without arguments, else run it. Raise if the actor is dead at this step."""
         from ray.exceptions import RayActorError
 
         if self._dead and bool(query) is self._takes:
@@ -178,7 +178,7 @@ class StandIn:
 
 
 def context(emit: Emit, limits: Limits) -> RunContext:
-    """Make what a run shares, with nothing that is needed to run a query."""
+    """Build a run context without what only running a query needs."""
     choice, run_stop = choose("script", Credentials(), all_scripted=True), RunStop()
     return RunContext(
         config=WorkerConfig(target=HttpTarget("http://h/mcp"), model=choice, limits=limits),
@@ -190,19 +190,19 @@ def context(emit: Emit, limits: Limits) -> RunContext:
 
 
 @pytest.mark.parametrize(("dead", "takes", "is_lost"), [(5, False, False), (2, True, False), (3, True, True)])
-async def test_a_try_counts_once_an_actor_has_taken_the_query(dead: int, takes: bool, is_lost: bool) -> None:
-    """However many were dead before; what kills the third that has taken it is an error."""
+async def test_an_attempt_counts_once_an_actor_has_accepted_the_query(dead: int, takes: bool, is_lost: bool) -> None:
+    """Actors that die before they accept a query do not count. A query that kills a third accepting actor is an error."""
     from mcprun.engine.ray.run import ActorPool
 
     pool = ActorPool(context(lambda _: None, limits=Limits(restarts=9)), 0)
-    pool._slots = cast("Any", [StandIn(dead, takes=takes)])
+    pool._slots = cast("Any", [StubSlot(dead, takes=takes)])
     done = await pool.run(Query(id="a", prompt="?"), 1)
     assert done.error
     assert is_lost == ("3 times in a row" in done.error.message)
 
 
 async def test_a_query_that_is_cancelled_before_its_first_step_is_skipped() -> None:
-    """An actor may get a query and the end of the run in one step of its event loop."""
+    """A query that an actor receives together with the end of the run is skipped."""
 
     async def run(_: Query, __: int) -> Transcript:
         raise AssertionError
@@ -217,49 +217,49 @@ async def test_a_query_that_is_cancelled_before_its_first_step_is_skipped() -> N
     assert message.transcript.verdict == "skipped"
 
 
-def test_a_run_whose_actor_may_not_die_is_resumed(folder: Path, address: str) -> None:
-    """With no restart left it ends, with what was done; what goes on ends as if nothing had happened."""
+def test_a_run_that_exceeded_its_restarts_is_resumed(folder: Path, address: str) -> None:
+    """With `--restarts 0`, a dead actor ends the run, and a resume completes it with the transcripts of a local run."""
     queries(folder, *("kill" if number == 20 else f"w{number}" for number in range(60)))
-    cut = on_ray(folder, address, "--restarts", "0")
-    assert (cut.code, cut.record["error"]["kind"]) == (3, "server_died")
-    assert "more actors died than --restarts 0 allows: " in cut.stderr
-    assert 0 < cut.record["counts"]["passed"] < 60
+    interrupted = run_on_ray(folder, address, "--restarts", "0")
+    assert (interrupted.code, interrupted.record["error"]["kind"]) == (3, "server_died")
+    assert "more actors died than --restarts 0 allows: " in interrupted.stderr
+    assert 0 < interrupted.record["counts"]["passed"] < 60
     resumed = run_mcprun("batch", "--resume", "rayed", cwd=folder, env=ENVIRONMENT)
     assert (resumed.code, resumed.bytes) == (0, batch(folder, "plain").bytes)
 
 
-def asked(folder: Path, api: MessagesApi, address: str, *flags: Any, number: int) -> Result:
-    """Ask the API so many queries, with two actors and two in flight."""
+def run_on_two_actors(folder: Path, api: MessagesApi, address: str, *flags: Any, number: int) -> Result:
+    """Run `number` queries against the API, with two actors and a concurrency of two."""
     write_jsonl(folder / "p.jsonl", *({"id": f"{n}", "prompt": f"Query {n}."} for n in range(number)))
     command = ("batch", "p.jsonl", RAW, "--ray", address, "--ray-actors", "2", "--concurrency", "2", *flags)
     env = ENVIRONMENT | {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
     return run_mcprun(*command, cwd=folder, env=env)
 
 
-def test_what_throttles_one_actor_holds_the_other(tmp_path: Path, address: str) -> None:
-    """While one waits as long as the API asks, the other sends nothing but what it was about to."""
-    lock, order = threading.Lock(), list[str]()
+def test_throttling_one_actor_pauses_the_other(tmp_path: Path, address: str) -> None:
+    """While one actor waits for `retry-after`, the other sends at most the requests that were already in flight."""
+    lock, prompts_received = threading.Lock(), list[str]()
 
     def answer(body: Body) -> Any:
         prompt = json.dumps(body["messages"])
         with lock:
-            order.append(prompt)
-            is_throttled = len(order) == 10
-        threading.Event().wait(0.02)  # the API's own time to answer
+            prompts_received.append(prompt)
+            is_throttled = len(prompts_received) == 10
+        threading.Event().wait(0.02)  # simulated response time
         return error(429, "rate_limit_error", "Slow", headers={"retry-after": "2"}) if is_throttled else text("ok")
 
     with MessagesApi(answer) as api:
-        done = asked(tmp_path, api, address, number=80)
-    assert (done.code, len(order)) == (0, 81)
-    refused = order[9]
-    assert order.count(refused) == 2
-    assert len(order[10 : order.index(refused, 10)]) <= 3  # alone, the other would have asked all of its forty
+        done = run_on_two_actors(tmp_path, api, address, number=80)
+    assert (done.code, len(prompts_received)) == (0, 81)
+    refused = prompts_received[9]
+    assert prompts_received.count(refused) == 2
+    assert len(prompts_received[10 : prompts_received.index(refused, 10)]) <= 3  # all 40 without the pause
 
 
-def test_an_api_that_refuses_the_key_ends_the_run(tmp_path: Path, address: str) -> None:
-    """There is one message for the run, and no key in it; no query is taken for tried."""
+def test_a_rejected_api_key_ends_the_run(tmp_path: Path, address: str) -> None:
+    """A rejected key is reported once and without the key, and every query is skipped."""
     with MessagesApi(lambda _: error(401, "authentication_error", "invalid x-api-key: sk-ant-test")) as api:
-        done = asked(tmp_path, api, address, number=20)
+        done = run_on_two_actors(tmp_path, api, address, number=20)
     assert (done.code, done.record["error"]["kind"]) == (3, "api_refused")
     assert done.stderr.count("the API refused the key: 401") == 1
     assert "sk-ant-test" not in done.stderr
@@ -267,7 +267,7 @@ def test_an_api_that_refuses_the_key_ends_the_run(tmp_path: Path, address: str) 
 
 
 def test_refusals_after_a_success_are_counted_over_all_actors(tmp_path: Path, address: str) -> None:
-    """One prompt that is refused costs no other one; three in a row end the run, and `--resume` runs them again."""
+    """A single refusal fails its query only. Three in a row end the run, and `--resume` runs them again."""
     refused = {"Query 3.", "Query 9.", "Query 10.", "Query 11."}
 
     def answer(body: Body) -> Any:
@@ -282,12 +282,12 @@ def test_refusals_after_a_success_are_counted_over_all_actors(tmp_path: Path, ad
         assert (done.code, list(done.verdicts.values())) == (3, expected)
         assert done.record["again"] == [["10", 1], ["11", 1], ["9", 1]]
         refused.clear()
-        again = run_mcprun("batch", "--resume", "run", cwd=tmp_path, env=env)
-    assert (again.code, [one for one, verdict in again.verdicts.items() if verdict != "passed"]) == (3, ["3"])
+        resumed = run_mcprun("batch", "--resume", "run", cwd=tmp_path, env=env)
+    assert (resumed.code, [one for one, verdict in resumed.verdicts.items() if verdict != "passed"]) == (3, ["3"])
 
 
-def test_a_budget_is_of_the_whole_run() -> None:
-    """What all actors have spent counts, and what earlier processes did; then nothing more is started."""
+def test_a_token_budget_covers_all_actors_and_earlier_processes() -> None:
+    """The budget counts tokens of all actors and of earlier processes of the run, and stops the run once it is spent."""
     from mcprun.engine.ray.run import count_costs
 
     received: list[Event] = []
@@ -306,8 +306,8 @@ def test_a_budget_is_of_the_whole_run() -> None:
 
 
 @given(st.integers(40, 300), st.integers(1, 40), st.integers(1, 40))
-def test_actors_share_what_the_run_may_use(concurrency: int, servers: int, of: int) -> None:
-    """Nothing is lost, none has two more than another, and each has a server."""
+def test_concurrency_and_servers_are_divided_among_actors(concurrency: int, servers: int, of: int) -> None:
+    """The shares add up to the total, differ by at most one, and include at least one server each."""
     from mcprun.engine.ray.run import part
 
     model = choose("script", Credentials(), all_scripted=True)
@@ -335,15 +335,15 @@ def test_actors_share_what_the_run_may_use(concurrency: int, servers: int, of: i
         (["--ray-actors", "2"], "--ray-actors needs --ray"),
     ],
 )
-def test_what_can_not_be(tmp_path: Path, flags: list[str], expected: str) -> None:
-    """It is said before anything runs."""
+def test_invalid_ray_options_are_usage_errors(tmp_path: Path, flags: list[str], expected: str) -> None:
+    """Invalid combinations are rejected before a run is created."""
     done = run_mcprun("batch", *QUICKSTART, *flags, cwd=tmp_path)
     assert (done.code, done.stderr.startswith(f"Error: {expected}")) == (2, True)
     assert not (tmp_path / "outputs").exists()
 
 
-def test_no_cluster_behind_a_port(tmp_path: Path) -> None:
-    """What takes connections and is no Ray is given up after --connect-timeout."""
+def test_a_port_without_a_ray_cluster_times_out(tmp_path: Path) -> None:
+    """If a port accepts connections but is not Ray, connecting ends after `--connect-timeout`."""
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as other:
@@ -353,9 +353,9 @@ def test_no_cluster_behind_a_port(tmp_path: Path) -> None:
     assert f"no Ray cluster answered at {address} within 2 s (--connect-timeout)" in done.stderr
 
 
-def test_ray_that_is_not_installed(tmp_path: Path) -> None:
-    """`--ray` without the package is refused before anything runs, and says what to install."""
-    hidden = "import sys; sys.modules['ray'] = None; from mcprun.cli import main; main()"
-    command = [sys.executable, "-c", hidden, "batch", *map(str, QUICKSTART), "--ray"]
+def test_a_missing_ray_is_a_usage_error(tmp_path: Path) -> None:
+    """`--ray` without the package is rejected before anything runs, and the message names what to install."""
+    program = "import sys; sys.modules['ray'] = None; from mcprun.cli import main; main()"
+    command = [sys.executable, "-c", program, "batch", *map(str, QUICKSTART), "--ray"]
     done = subprocess.run(command, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "Error: --ray needs Ray: pip install 'mcprun[ray]'\n")

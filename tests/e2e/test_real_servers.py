@@ -1,4 +1,4 @@
-"""The folders of `prompts/`, run by the commands of their READMEs against real servers."""
+"""The example folders of `prompts/`, run by the commands in their READMEs against third-party servers."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from tests.support.example_folders import FOLDERS
 
 FROM_NPM = ("everything", "filesystem")
 
-EACH = list(FOLDERS)
+FOLDER_NAMES = list(FOLDERS)
 
 PORT = "8765"
-"""Where the prompts of `fetch/` expect their site. The tests serve it where a port is free."""
+"""The port in the prompts of `fetch/`. The tests replace it with a free one."""
 
 
 @dataclass(frozen=True)
-class Ran:
-    """A folder's queries, and what came of them: run one at a time, and 32 at once."""
+class FolderResults:
+    """The queries of a folder, and the results of running them one at a time and 32 at once."""
 
     queries: list[dict[str, Any]]
     one: Result
@@ -41,7 +41,7 @@ class Ran:
 
 @pytest.fixture(scope="session")
 def node_modules() -> Path:
-    """Have the servers from npm installed; give the folder that they are in."""
+    """Install the servers from npm if necessary, and return their `node_modules` folder."""
     if missing := npm.missing():
         pytest.skip(f"{' and '.join(missing)} not installed: servers from npm need it")
     return npm.node_modules()
@@ -49,7 +49,7 @@ def node_modules() -> Path:
 
 @pytest.fixture(scope="session")
 def site() -> Iterator[int]:
-    """Serve the site of `fetch/`; give its port."""
+    """Serve the site of `fetch/`, and yield its port."""
     handler = partial(_Quiet, directory=str(PROMPTS / "fetch" / "site"))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -63,52 +63,54 @@ def site() -> Iterator[int]:
 
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="session")
-def ran(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Callable[[str], Ran]:
-    """Give what came of a folder; it is run when a test first asks for it."""
-    known: dict[str, Ran] = {}
+def results_of(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Callable[[str], FolderResults]:
+    """Return a function that runs a folder on its first use and caches the results."""
+    cache: dict[str, FolderResults] = {}
 
-    def run(name: str) -> Ran:
-        if name not in known:
+    def run(name: str) -> FolderResults:
+        if name not in cache:
             port = request.getfixturevalue("site") if name == "fetch" else PORT
             modules = request.getfixturevalue("node_modules") if name in FROM_NPM else None
-            known[name] = _run_twice(name, tmp_path_factory.mktemp(name), str(port), modules)
-        return known[name]
+            cache[name] = _run_twice(name, tmp_path_factory.mktemp(name), str(port), modules)
+        return cache[name]
 
     return run
 
 
-def _run_twice(name: str, tmp: Path, port: str, modules: Path | None) -> Ran:
+def _run_twice(name: str, tmp: Path, port: str, modules: Path | None) -> FolderResults:
     """Run a folder's command with one query at a time, and again with 32 at once."""
     here = tmp / "here"
 
     def run(concurrency: int) -> Result:
         if here.exists():
-            shutil.rmtree(here)  # the same path again: some results name it
+            shutil.rmtree(here)  # use the same path: some results contain it
         _prepare(name, here, port, modules)
         arguments = command(PROMPTS / name / "README.md", {"$(mktemp -d)": "sandbox"})
         more = ["--concurrency", str(concurrency), "--out", str(tmp / f"{concurrency}-at-{quarter}")]
         return run_mcprun(*arguments, *more, cwd=here, env=_environment(name, here))
 
-    # The time server answers with today's date, and at each quarter of an hour it may be midnight in some zone:
-    # two runs can be compared when both are in the same quarter.
+    # The time server returns today's date, and in some time zone midnight may fall on any quarter of an hour.
+    # Two runs are comparable only if both are within the same quarter.
     while True:
         quarter = int(time.time()) // 900
         one, many = run(1), run(32)
         if name != "time" or int(time.time()) // 900 == quarter:
-            return Ran(read_jsonl(here / "prompts" / name / f"{name}.jsonl"), one, many)
+            return FolderResults(read_jsonl(here / "prompts" / name / f"{name}.jsonl"), one, many)
 
 
 def _prepare(name: str, here: Path, port: str, modules: Path | None) -> None:
-    """Make the folder that a README's command is run in, with all that its server needs."""
+    """Create the folder in which a README's command runs, with the files that its server needs."""
     shutil.copytree(PROMPTS / name, here / "prompts" / name)
     prompts = here / "prompts" / name / f"{name}.jsonl"
     prompts.write_text(prompts.read_text().replace(PORT, port))
     if modules:
-        (here / "node_modules").symlink_to(modules)  # npx takes what is installed here
+        (here / "node_modules").symlink_to(modules)  # npx prefers packages installed here
     if name == "filesystem":
         (here / "sandbox").mkdir()
     if name == "git":
@@ -118,103 +120,103 @@ def _prepare(name: str, here: Path, port: str, modules: Path | None) -> None:
 
 def _environment(name: str, here: Path) -> dict[str, str]:
     if name == "git":
-        return {"HOME": str(here)}  # git reads its user's settings there
+        return {"HOME": str(here)}  # keeps git from reading the user's settings
     if name == "fetch":
-        # The server simplifies pages with Node where it finds it, and has npm install what it needs for that.
+        # If the server finds Node, it runs `npm install` to simplify pages: keep Node off its PATH.
         return {"PATH": commands()}
     return {}
 
 
 def command(readme: Path, replace: dict[str, str]) -> list[str]:
-    """Find the mcprun command in a README; give its arguments."""
+    """Return the arguments of the mcprun command in a README."""
     (line,) = re.findall(r"^mcprun (.+)$", readme.read_text(), re.MULTILINE)
     for old, new in replace.items():
         line = line.replace(old, new)
     return shlex.split(line)
 
 
-def tagged(queries: list[dict[str, Any]], tag: str) -> list[str]:
-    """Find the ids of the queries that have a tag."""
+def ids_tagged(queries: list[dict[str, Any]], tag: str) -> list[str]:
+    """Return the ids of the queries with a tag."""
     return [query["id"] for query in queries if tag in query.get("tags", [])]
 
 
-def fixed(queries: list[dict[str, Any]], result: Result) -> list[bytes]:
-    """Read the lines of a run's transcripts, without those whose results hold the time of day."""
+def lines_without_clock(queries: list[dict[str, Any]], result: Result) -> list[bytes]:
+    """Return the transcript lines of a run, except those whose results contain the time of day."""
     lines = result.bytes.splitlines(keepends=True)
-    clock = tagged(queries, "clock")
+    clock = ids_tagged(queries, "clock")
     return [line for query, line in zip(queries, lines, strict=True) if query["id"] not in clock]
 
 
-def filled(scripted: Any, made: Any) -> Any:
-    """Put what was made in place of every `$from` of a script's input."""
+def fill_from(scripted: Any, sent: Any) -> Any:
+    """Replace every `$from` in a scripted input with the value that was sent."""
     if isinstance(scripted, dict) and "$from" in scripted:
-        return made
-    if isinstance(scripted, dict) and isinstance(made, dict):
-        return {key: filled(value, made.get(key)) for key, value in scripted.items()}
+        return sent
+    if isinstance(scripted, dict) and isinstance(sent, dict):
+        return {key: fill_from(value, sent.get(key)) for key, value in scripted.items()}
     return scripted
 
 
 def tool_results(transcript: dict[str, Any]) -> list[dict[str, Any]]:
-    """Find the `tool_result` blocks of a conversation."""
+    """Return the `tool_result` blocks of a conversation."""
     blocks = [block for message in transcript["messages"] for block in message["content"]]
     return [block for block in blocks if isinstance(block, dict) and block["type"] == "tool_result"]
 
 
-@pytest.mark.parametrize("name", EACH)
-def test_every_query_passes(name: str, ran: Callable[[str], Ran]) -> None:
-    """The README's command exits with 0, and every query has passed, in the order of the file."""
-    folder = ran(name)
+@pytest.mark.parametrize("name", FOLDER_NAMES)
+def test_every_query_passes(name: str, results_of: Callable[[str], FolderResults]) -> None:
+    """The README's command exits with 0, and every query passes, in the order of the file."""
+    folder = results_of(name)
     for result in (folder.one, folder.many):
         assert result.code == 0, result.stderr
         assert list(result.verdicts.items()) == [(query["id"], "passed") for query in folder.queries]
 
 
-@pytest.mark.parametrize("name", EACH)
-def test_scripts_are_played_to_their_ends(name: str, ran: Callable[[str], Ran]) -> None:
-    """Each query has the turns of its script, the calls with their inputs, and the last words."""
-    folder = ran(name)
+@pytest.mark.parametrize("name", FOLDER_NAMES)
+def test_scripts_are_played_to_their_ends(name: str, results_of: Callable[[str], FolderResults]) -> None:
+    """Each transcript has the turns, calls, inputs and final text of its script."""
+    folder = results_of(name)
     for query, transcript in zip(folder.queries, folder.one.transcripts, strict=True):
-        made = transcript["calls"]
+        sent = transcript["calls"]
         scripted = [call for turn in query["script"] for call in turn.get("calls", [])]
-        assert [call["tool"] for call in made] == [call["tool"] for call in scripted]
-        for call, written in zip(made, scripted, strict=True):
-            assert call["input"] == filled(written.get("input", {}), call["input"])
+        assert [call["tool"] for call in sent] == [call["tool"] for call in scripted]
+        for call, written in zip(sent, scripted, strict=True):
+            assert call["input"] == fill_from(written.get("input", {}), call["input"])
             assert "$from" not in json.dumps(call["input"])
         assert len(transcript["turns"]) == len(query["script"])
         assert transcript["text"] == query["script"][-1]["text"]
 
 
-@pytest.mark.parametrize("name", EACH)
-def test_errors_are_those_that_are_expected(name: str, ran: Callable[[str], Ran]) -> None:
-    """A call came back as an error in each query that is tagged so, and in no other."""
-    folder = ran(name)
-    came = [one["id"] for one in folder.one.transcripts if any(call["is_error"] for call in one["calls"])]
-    assert came == tagged(folder.queries, "error")
+@pytest.mark.parametrize("name", FOLDER_NAMES)
+def test_only_queries_tagged_error_have_error_results(name: str, results_of: Callable[[str], FolderResults]) -> None:
+    """A query has a call with an error result if and only if it is tagged `error`."""
+    folder = results_of(name)
+    with_errors = [one["id"] for one in folder.one.transcripts if any(call["is_error"] for call in one["calls"])]
+    assert with_errors == ids_tagged(folder.queries, "error")
 
 
 @pytest.mark.parametrize(
     ("name", "clock"),
     [
-        ("everything", ["embedded-resources"]),  # the server writes the time into them
+        ("everything", ["embedded-resources"]),  # their text contains the time
         ("fetch", []),
         ("filesystem", []),
-        ("git", ["stage-and-commit"]),  # a commit's hash holds its time
+        ("git", ["stage-and-commit"]),  # a commit's hash depends on its time
         ("time", []),
     ],
 )
-def test_concurrency_changes_no_byte(name: str, clock: list[str], ran: Callable[[str], Ran]) -> None:
-    """One query at a time and 32 at once write the same transcripts, byte for byte, but for the time of day."""
-    folder = ran(name)
-    assert tagged(folder.queries, "clock") == clock
-    assert fixed(folder.queries, folder.one) == fixed(folder.queries, folder.many)
+def test_concurrency_changes_no_byte(name: str, clock: list[str], results_of: Callable[[str], FolderResults]) -> None:
+    """Apart from the time of day, transcripts are byte for byte the same with a concurrency of 1 and of 32."""
+    folder = results_of(name)
+    assert ids_tagged(folder.queries, "clock") == clock
+    assert lines_without_clock(folder.queries, folder.one) == lines_without_clock(folder.queries, folder.many)
 
 
 @pytest.mark.parametrize("transport", ["streamableHttp", "sse"])
 def test_transport_changes_no_byte(
-    transport: str, ran: Callable[[str], Ran], node_modules: Path, tmp_path: Path
+    transport: str, results_of: Callable[[str], FolderResults], node_modules: Path, tmp_path: Path
 ) -> None:
-    """Over HTTP, server-everything passes all its queries, with the transcripts that it has over stdio."""
-    folder = ran("everything")
+    """Over HTTP, server-everything passes all its queries with the same transcripts as over stdio."""
+    folder = results_of("everything")
     with npm.everything_over_http(transport, tmp_path / "node.log") as port:
         server = f"http://127.0.0.1:{port}/mcp"
         if transport == "sse":  # a URL alone means Streamable HTTP
@@ -224,36 +226,36 @@ def test_transport_changes_no_byte(
         prompts = PROMPTS / "everything" / "everything.jsonl"
         result = run_mcprun("batch", prompts, server, "--model", "script", cwd=tmp_path)
     assert result.code == 0, result.stderr
-    assert fixed(folder.queries, result) == fixed(folder.queries, folder.one)
+    assert lines_without_clock(folder.queries, result) == lines_without_clock(folder.queries, folder.one)
 
 
-def test_every_kind_of_content(ran: Callable[[str], Ran]) -> None:
-    """What server-everything sends is kept as it came, and told to the model in blocks that the API takes."""
-    kinds = {
+def test_every_content_type_is_recorded_and_sent_to_the_model(results_of: Callable[[str], FolderResults]) -> None:
+    """Content is recorded unchanged, and sent to the model as blocks that the Messages API accepts."""
+    types = {
         transcript["id"]: (
             [item["type"] for call in transcript["calls"] for item in call["content"]],
             [block["type"] for result in tool_results(transcript) for block in result["content"]],
         )
-        for transcript in ran("everything").one.transcripts
+        for transcript in results_of("everything").one.transcripts
     }
-    assert kinds["image"] == (["text", "image", "text"], ["text", "image", "text"])
-    assert kinds["annotated"] == (["text", "image"], ["text", "image"])
-    assert kinds["resource-links"] == (["text", "resource_link", "resource_link", "text"], ["text"] * 4)
-    assert kinds["embedded-resources"] == (["text", "resource", "text"] * 2, ["text"] * 6)
-    assert kinds["binary-resource"] == (["resource"], ["text"])
+    assert types["image"] == (["text", "image", "text"], ["text", "image", "text"])
+    assert types["annotated"] == (["text", "image"], ["text", "image"])
+    assert types["resource-links"] == (["text", "resource_link", "resource_link", "text"], ["text"] * 4)
+    assert types["embedded-resources"] == (["text", "resource", "text"] * 2, ["text"] * 6)
+    assert types["binary-resource"] == (["resource"], ["text"])
 
 
-def test_structured_content(ran: Callable[[str], Ran]) -> None:
-    """Structured content is kept beside the text that repeats it, and a later call takes numbers from it."""
-    found = next(one for one in ran("everything").one.transcripts if one["id"] == "structured")
-    new_york, chicago, together = found["calls"]
+def test_structured_content_is_recorded_and_reusable(results_of: Callable[[str], FolderResults]) -> None:
+    """Structured content is recorded beside its text form, and a later call takes values from it."""
+    transcript = next(one for one in results_of("everything").one.transcripts if one["id"] == "structured")
+    new_york, chicago, together = transcript["calls"]
     assert new_york["structured"] == json.loads(new_york["content"][0]["text"])
     temperatures = [city["structured"]["temperature"] for city in (new_york, chicago)]
     assert list(together["input"].values()) == temperatures
 
 
-def test_readmes_name_every_folder() -> None:
-    """The table of `prompts/` has a line for each folder, and each folder's command runs its own prompts."""
+def test_readmes_list_every_folder() -> None:
+    """The table in `prompts/README.md` has a row per folder, and each folder's command runs its own prompts."""
     folders = sorted(file.parent.name for file in PROMPTS.glob("*/*.jsonl"))
     assert folders == sorted([*FOLDERS, "regression"])
     table = re.findall(r"^\| \[`(\w+)/`\]", (PROMPTS / "README.md").read_text(), re.MULTILINE)

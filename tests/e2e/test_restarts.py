@@ -1,4 +1,4 @@
-"""Servers that ignore every signal leave nothing behind."""
+"""Closing a server pool or cancelling a server's start leaves no process behind."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if sys.platform == "win32":
 
 
 @pytest.fixture
-def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give servers a fifth of a second for each step of their shutdown."""
+def short_shutdown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten each step of a server's shutdown to 0.2 s."""
     monkeypatch.setattr("mcprun.client.transports.process._EXIT_SECONDS", 0.2)
 
 
-@pytest.mark.usefixtures("brief")
-async def test_all_servers_are_waited_for_when_their_closing_is_cancelled(tmp_path: Path) -> None:
-    """The quick one does not leave the slow one to itself."""
+@pytest.mark.usefixtures("short_shutdown")
+async def test_closing_a_pool_waits_for_all_servers_even_if_cancelled(tmp_path: Path) -> None:
+    """Cancelling the close of a pool still waits until both of its servers have exited."""
     target = StdioTarget("raw", sys.executable, (str(RAW), "withdraws"))
     log, events = ServerLog(tmp_path / "server.log", Redactor(), 1000), list[Event]()
     connector = Connector(target, log, events.append, ConnectOptions(timeout_s=30.0, max_bytes=10_000))
@@ -47,8 +47,8 @@ async def test_all_servers_are_waited_for_when_their_closing_is_cancelled(tmp_pa
         assert {event.server for event in events if isinstance(event, ServerExit)} == {1, 2}
 
 
-async def test_a_start_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
-    """Wherever the start of a server is cancelled, the server and its daemons are ended, not only its supervisor."""
+async def test_a_cancelled_start_leaves_no_process(tmp_path: Path) -> None:
+    """Wherever a start is cancelled, the supervisor, the server and its daemons are ended."""
     daemons = "setsid sh -c 'trap \"\" TERM; exec sleep 600' & setsid sleep 600 & cat; wait"
     log = ServerLog(tmp_path / "server.log", Redactor(), 1000)
     for steps in (0, 1, 2, 4):

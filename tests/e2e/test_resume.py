@@ -1,4 +1,4 @@
-"""A run killed at any moment resumes to the same result."""
+"""A run that is killed at any point resumes to the same result."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ KILLS = 100
 SEED = 20261122
 
 
-def test_killed_at_any_moment(mcprun: Forks, tmp_path: Path, whole: Result) -> None:
-    """Kill -9 at a hundred points of a run, each followed by a resume: the same bytes as if nobody had."""
+def test_a_run_killed_at_any_point_resumes_to_the_same_bytes(mcprun: Forks, tmp_path: Path, whole: Result) -> None:
+    """After `kill -9` at each of 100 points, a resume writes the same transcripts as an uninterrupted run."""
     lines = mcprun.lines("batch", "p.jsonl", RAW, cwd=tmp_path)
     points = random.Random(SEED).sample(range(1, lines), KILLS)
-    left_early = left_late = 0
+    killed_before_creation = killed_after_a_transcript = 0
     for point in points:
         run = f"killed-{point}"
         killed = mcprun.run("batch", "p.jsonl", RAW, "--out", run, cwd=tmp_path, kill=point)
         assert killed.code in (-signal.SIGKILL, whole.code)
         if not (tmp_path / run / "run.json").exists():
-            left_early += 1  # nothing was begun: there is nothing to resume, and nothing in the way of the same command
-            again = mcprun.run("batch", "p.jsonl", RAW, "--out", run, cwd=tmp_path)
+            killed_before_creation += 1  # the run was not created yet, so the same command works again
+            resumed = mcprun.run("batch", "p.jsonl", RAW, "--out", run, cwd=tmp_path)
         else:
-            done = read_whole(tmp_path / run / "transcripts.jsonl")
-            left_late += bool(done)
-            again = mcprun.run("batch", "--resume", run, cwd=tmp_path)
-            tried = {event["query"] for event in resumed_part(again) if event["event"] == "query_end"}
+            done = ids_of_complete_lines(tmp_path / run / "transcripts.jsonl")
+            killed_after_a_transcript += bool(done)
+            resumed = mcprun.run("batch", "--resume", run, cwd=tmp_path)
+            tried = {event["query"] for event in resumed_part(resumed) if event["event"] == "query_end"}
             assert tried.isdisjoint(done)
-        same(again, whole, kills=1)
-    assert left_late > KILLS / 3
-    assert left_early < KILLS / 2
+        same(resumed, whole, kills=1)
+    assert killed_after_a_transcript > KILLS / 3
+    assert killed_before_creation < KILLS / 2
 
 
-def read_whole(file: Path) -> set[str]:
-    """Give the ids of the whole lines of a file that may be torn."""
+def ids_of_complete_lines(file: Path) -> set[str]:
+    """Return the ids in the complete lines of a file that may be truncated."""
     return {json.loads(line)["id"] for line in file.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")}
 
 
-def test_torn_anywhere(mcprun: Forks, tmp_path: Path, whole: Result) -> None:
-    """Both JSONL files may be cut off anywhere, as a disk that lost its power leaves them."""
-    chance = random.Random(SEED)
+def test_a_run_with_truncated_files_resumes_to_the_same_bytes(mcprun: Forks, tmp_path: Path, whole: Result) -> None:
+    """Both JSONL files may be truncated anywhere, as after a power failure."""
+    generator = random.Random(SEED)
     for number in range(15):
         run = tmp_path / f"torn-{number}"
         run.mkdir()
@@ -62,17 +62,17 @@ def test_torn_anywhere(mcprun: Forks, tmp_path: Path, whole: Result) -> None:
             (run / name).write_bytes((whole.run / name).read_bytes())
         for name in ("transcripts.jsonl", "trace.jsonl"):
             data = (run / name).read_bytes()
-            (run / name).write_bytes(data[: chance.randrange(len(data))])
+            (run / name).write_bytes(data[: generator.randrange(len(data))])
         record = json.loads((run / "run.json").read_bytes()) | {"state": "started", "counts": None}
         (run / "run.json").write_text(json.dumps(record))
-        again = mcprun.run("batch", "--resume", run, cwd=tmp_path)
-        assert (again.code, again.bytes) == (whole.code, whole.bytes)
-        assert again.record["counts"] == whole.record["counts"]
-        assert all(isinstance(event, dict) for event in again.trace)
+        resumed = mcprun.run("batch", "--resume", run, cwd=tmp_path)
+        assert (resumed.code, resumed.bytes) == (whole.code, whole.bytes)
+        assert resumed.record["counts"] == whole.record["counts"]
+        assert all(isinstance(event, dict) for event in resumed.trace)
 
 
-def test_a_kill_while_errors_are_tried_again_loses_none(mcprun: Forks, tmp_path: Path) -> None:
-    """Who goes on finds what is new, and what is old where nothing new was written; and each query once."""
+def test_a_kill_during_retry_errors_loses_no_transcript(mcprun: Forks, tmp_path: Path) -> None:
+    """After a kill during `--retry-errors`, each query has its new transcript if that was written, else its old one."""
     write_jsonl(
         tmp_path / "p.jsonl", *(script((tool, {}), id=f"{tool}{n}") for n in range(3) for tool in ("ok", "die"))
     )
@@ -92,4 +92,4 @@ def test_a_kill_while_errors_are_tried_again_loses_none(mcprun: Forks, tmp_path:
         found = first.bytes.splitlines(keepends=True)
         assert found == [one if one in written else other for one, other in zip(new, old, strict=True)]
         counted.add(sum(line not in old for line in found))
-    assert len(counted) > 1  # some were killed before an error was tried again, some after
+    assert len(counted) > 1  # some kills came before an error was retried, some after

@@ -1,4 +1,4 @@
-"""Deadlines of a run whose queries never wait, and a full disk."""
+"""A full disk, and the deadline of a run whose queries never wait."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ if sys.platform == "win32":
     pytest.skip("signals and files of POSIX systems", allow_module_level=True)
 
 
-def named(name: str, *tools: str) -> dict[str, Any]:
-    """Make a query that calls some tools."""
+def query_calling(name: str, *tools: str) -> dict[str, Any]:
+    """Return a scripted query that calls the tools in order."""
     return script(*((tool, {}) for tool in tools)) | {"id": name}
 
 
-def test_a_disk_that_is_full(mcprun: Forks, tmp_path: Path) -> None:
-    """The run ends with one message, what was written stays whole, and a resume does the rest."""
-    queries = [named(f"q{number}", "ok") for number in range(60)]
+def test_a_full_disk_ends_a_run_that_can_be_resumed(mcprun: Forks, tmp_path: Path) -> None:
+    """A full disk ends the run with one message, written transcripts stay intact, and a resume completes the run."""
+    queries = [query_calling(f"q{number}", "ok") for number in range(60)]
     write_jsonl(tmp_path / "p.jsonl", *queries)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    whole = mcprun.run("batch", "p.jsonl", RAW, "--out", "whole", cwd=tmp_path)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, before[1]))  # no file may grow above it, as on a full disk
+    old_limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    uninterrupted = mcprun.run("batch", "p.jsonl", RAW, "--out", "whole", cwd=tmp_path)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, old_limits[1]))  # larger files fail to grow, as on a full disk
     try:
         with Forks() as forks:
             done = forks.run("batch", "p.jsonl", RAW, "--out", "run", cwd=tmp_path)
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        resource.setrlimit(resource.RLIMIT_FSIZE, old_limits)
     assert done.code == 3
     assert re.search(r"^Error: can't write .*run: File too large$", done.stderr, re.MULTILINE)
     assert "mcprun batch --resume run" in done.stderr
     assert "Traceback" not in done.stderr
     written = (tmp_path / "run" / "transcripts.jsonl").read_bytes()
     assert 10 < written.count(b"\n") < 60
-    again = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
-    assert (again.code, again.bytes) == (0, whole.bytes)
+    resumed = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
+    assert (resumed.code, resumed.bytes) == (0, uninterrupted.bytes)
 
 
-def test_a_run_whose_queries_wait_for_nothing_keeps_its_deadline(mcprun: Forks, tmp_path: Path) -> None:
-    """Signals come the same way: between two queries, however short they are."""
+def test_run_timeout_ends_a_run_whose_queries_never_wait(mcprun: Forks, tmp_path: Path) -> None:
+    """`--run-timeout` is checked between queries, however short they are."""
     query = {"prompt": "?", "repeat": 10_000, "script": [{"text": "Done."}]}
     write_jsonl(tmp_path / "p.jsonl", *({"id": f"q{number}", **query} for number in range(100)))
     done = mcprun.run("batch", "p.jsonl", RAW, "--run-timeout", "2", "--quiet", "--out", "out", cwd=tmp_path)

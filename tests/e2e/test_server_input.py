@@ -1,4 +1,4 @@
-"""Prompts and resources of servers written by others."""
+"""Prompts and resources of third-party servers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.support.cli import run_mcprun, write_jsonl
 
 
 def query(**more: Any) -> dict[str, Any]:
-    """Make a query whose script says one word."""
+    """Return a query whose script is one text turn."""
     return {"id": "q", "script": [{"text": "Done."}], **more}
 
 
-def test_server_everything_gives_prompts_and_resources(tmp_path: Path) -> None:
-    """Plain, with arguments, with a resource embedded, static and by template; its blobs are text."""
+def test_prompts_and_resources_of_server_everything(tmp_path: Path) -> None:
+    """Prompts load without arguments, with arguments and with an embedded resource, and a resource by its template."""
     if missing := npm.missing():
         pytest.skip(f"{' and '.join(missing)} not installed: servers from npm need it")
     server = f"node {npm.node_modules()}/@modelcontextprotocol/server-everything/dist/index.js"

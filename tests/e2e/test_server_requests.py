@@ -1,4 +1,4 @@
-"""Elicitation under load."""
+"""Server requests of a third-party server."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.support.cli import Result, run_mcprun, script, write_jsonl
 
 
 def events(done: Result, name: str) -> list[dict[str, Any]]:
-    """Give the events of the trace that have a name."""
+    """Return the trace events with this name."""
     return [event for event in done.trace if event["event"] == name]
 
 
 @pytest.mark.parametrize("transport", ["stdio", "streamableHttp"])
-def test_server_everything(tmp_path: Path, transport: str) -> None:
-    """A real server of the older era: forms, URLs, samples, roots, progress and log messages, over both transports."""
+def test_requests_of_server_everything(tmp_path: Path, transport: str) -> None:
+    """Elicitation, sampling, roots, progress and log messages of a legacy-era server work over both transports."""
     if missing := npm.missing():
         pytest.skip(f"{' and '.join(missing)} not installed: servers from npm need it")
     queries = [
@@ -50,12 +50,12 @@ def test_server_everything(tmp_path: Path, transport: str) -> None:
     assert "accept" in reply["url"]
     assert "Because." in reply["sample"]
     assert tmp_path.as_uri() in reply["roots"]
-    asked = {one["id"]: one["asked"][0] for one in done.transcripts if "asked" in one}
+    requests = {one["id"]: one["asked"][0] for one in done.transcripts if "asked" in one}
     assert [event["reason"] for event in events(done, "asked") if event.get("query") == "refused"] == [
         "the server refuses the call until this URL has been visited"
     ]
-    assert asked["url"]["request"]["url"] == "https://a.example/pay"
-    assert {name: one["kind"] for name, one in asked.items()} == {
+    assert requests["url"]["request"]["url"] == "https://a.example/pay"
+    assert {name: one["kind"] for name, one in requests.items()} == {
         "form": "elicitation", "url": "elicitation", "sample": "sampling",
     }  # fmt: skip
     assert [event["progress"] for event in events(done, "progress")] == [1, 2]

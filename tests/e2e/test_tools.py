@@ -1,4 +1,4 @@
-"""`mcprun tools` against servers written by others."""
+"""`mcprun tools` against third-party servers."""
 
 from __future__ import annotations
 
@@ -14,15 +14,12 @@ if sys.platform == "win32":
     pytest.skip("signals and files of POSIX systems", allow_module_level=True)
 
 
-# Real servers. -------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("server", "name", "tool"), [
     ("mcp-server-time", "mcp-time", "get_current_time"), ("mcp-server-git", "mcp-git", "git_status"),
     pytest.param("everything", "mcp-servers/everything", "echo"),
 ])  # fmt: skip
-def test_real_servers(tmp_path: Path, server: str, name: str, tool: str) -> None:
-    """Listed, kept, held against what was kept, and looked over: nothing differs, and nothing is refused."""
+def test_third_party_servers_are_listed_compared_and_linted(tmp_path: Path, server: str, name: str, tool: str) -> None:
+    """The tools are listed, a snapshot compared with the same server has no changes, and `--lint` finds no errors."""
     if server == "everything":
         if missing := npm.missing():
             pytest.skip(f"{' and '.join(missing)} not installed: servers from npm need it")
@@ -32,7 +29,7 @@ def test_real_servers(tmp_path: Path, server: str, name: str, tool: str) -> None
     assert listed.stdout.startswith(f"{name} ")
     assert f"\n{tool}{{" in listed.stdout
     assert run_mcprun("tools", server, "--snapshot", "kept.json", cwd=tmp_path).code == 0
-    same = run_mcprun("tools", server, "--against", "kept.json", "--strict", cwd=tmp_path)
-    assert (same.code, same.stdout) == (0, "no changes\n")
-    wrong = run_mcprun("tools", server, "--lint", cwd=tmp_path)
-    assert (wrong.code, wrong.stdout.splitlines()[-1][:9]) == (0, "0 errors,")
+    comparison = run_mcprun("tools", server, "--against", "kept.json", "--strict", cwd=tmp_path)
+    assert (comparison.code, comparison.stdout) == (0, "no changes\n")
+    lint = run_mcprun("tools", server, "--lint", cwd=tmp_path)
+    assert (lint.code, lint.stdout.splitlines()[-1][:9]) == (0, "0 errors,")
