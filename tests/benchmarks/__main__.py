@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [--rounds N] [--json FILE]`: measure, print a table, exit with 1 for a broken promise."""
+"""`python -m tests.benchmarks [--rounds N] [--json FILE]`: measure, print a table, and exit with 1 if a limit is exceeded."""
 
 from __future__ import annotations
 
@@ -37,28 +37,28 @@ SUITES = {
 }
 ONLY_WHEN_NAMED = ("million", "beside", "ray")
 TABLES = {"beside": beside.table}
-"""How figures that belong together are laid out below them."""
+"""Functions that format the figures of a suite as a table, printed after them."""
 
 
 def main() -> int:
-    """Run the suites that were asked for, all of them by default."""
+    """Run the named suites, by default all except `ONLY_WHEN_NAMED`. Return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument(
         "suites",
         nargs="*",
-        help=f"some of {', '.join(SUITES)}; all but {', '.join(ONLY_WHEN_NAMED)} when none is named",
+        help=f"suites to run ({', '.join(SUITES)}); by default all but {', '.join(ONLY_WHEN_NAMED)}",
     )
-    parser.add_argument("--rounds", type=int, default=5, help="how often each pair is measured")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there as well")
-    given = parser.parse_args()
-    if unknown := [name for name in given.suites if name not in SUITES]:
-        parser.error(f"there is no suite {unknown[0]}; there are {', '.join(SUITES)}")
+    parser.add_argument("--rounds", type=int, default=5, help="measurements of each pair (default: 5)")
+    parser.add_argument("--json", metavar="FILE", help="also write the figures to FILE")
+    options = parser.parse_args()
+    if unknown := [name for name in options.suites if name not in SUITES]:
+        parser.error(f"unknown suite {unknown[0]}; choose from {', '.join(SUITES)}")
     figures: list[Figure] = []
     print(f"{'what':<58} {'ratio':>6} {'least':>6} {'most':>6} {'allowed':>8}   what was measured")
-    for name in given.suites or [name for name in SUITES if name not in ONLY_WHEN_NAMED]:
+    for name in options.suites or [name for name in SUITES if name not in ONLY_WHEN_NAMED]:
         before = len(figures)
         with tempfile.TemporaryDirectory() as folder:
-            for figure in SUITES[name](Path(folder), given.rounds):
+            for figure in SUITES[name](Path(folder), options.rounds):
                 figures.append(figure)
                 mark = "" if figure.is_met else "  BROKEN"
                 numbers = f"{figure.median:6.2f} {figure.minimum:6.2f} {figure.maximum:6.2f} {figure.allowed:8.2f}"
@@ -67,8 +67,8 @@ def main() -> int:
                 sys.stdout.flush()
         if name in TABLES:
             print("", *TABLES[name](figures[before:]), "", sep="\n")
-    if given.json:
-        Path(given.json).write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
+    if options.json:
+        Path(options.json).write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
     return 0 if all(figure.is_met for figure in figures) else 1
 
 

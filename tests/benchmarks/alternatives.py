@@ -1,8 +1,8 @@
-"""Other programs that run prompts against an MCP server: what is installed of each, and how each runs the same queries.
+"""Other programs that run prompts against an MCP server: their packages, and the commands that run the same queries.
 
-Each is set up as its own documentation has it, with its defaults where nothing is said here. What is said: the same
-concurrency, no cache, no drawing in the terminal, no telemetry, no look for updates, and a folder of the run for what
-it keeps. What each writes besides (a log of each sample, a database of results) is left to it.
+Each is set up as its documentation describes, with its defaults except for: the same concurrency, no cache, no
+terminal display, no telemetry, no update check, and a data folder within the run's folder. Each still writes its own
+logs or database of results.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ INSPECT = Candidate(
     "PyPI", "inspect-ai", ">=0.3.285,<0.4", program="inspect", also=("anthropic>=2.12,<3", "mcp>=2.3,<3")
 )
 _ARCHITECTURE = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-# promptfoo wants a newer Node than many machines have.
+# promptfoo needs a newer Node than many machines have.
 PROMPTFOO = Candidate("npm", "promptfoo", "~0.123.1", also=(f"node-linux-{_ARCHITECTURE}@~22.23",))
 
 TASK = """
@@ -41,12 +41,12 @@ def adder(prompts: str, python: str, server: str) -> Task:
     tools = [mcp_server_stdio(command=python, args=[server])]
     return Task(dataset=json_dataset(prompts, FieldSpec(input="prompt")), solver=react(tools=tools, submit=False))
 """
-"""A model and tools until the model calls none; inspect-ai starts a server for each sample."""
+"""An inspect-ai task that loops until the model calls no tool. inspect-ai starts a server per sample."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """A program and its version, the command that runs all queries once, and the variables that it gets."""
+    """A program with its version, the command that runs all queries once, and its environment."""
 
     name: str
     command: Sequence[str]
@@ -54,7 +54,7 @@ class Alternative:
 
 
 def inspect_ai(folder: Path, prompts: Path, url: str, concurrency: int) -> Alternative:
-    """Set inspect-ai up in a folder, for the queries of a prompts file and the API at a URL."""
+    """Set up inspect-ai in a folder, for the queries of a prompts file and the API at a URL."""
     installed = install(INSPECT, CACHE)
     task = folder / "adder_task.py"
     task.write_text(TASK, encoding="utf-8")
@@ -62,14 +62,14 @@ def inspect_ai(folder: Path, prompts: Path, url: str, concurrency: int) -> Alter
         str(installed.program), "eval", task.name, "--model", f"anthropic/{MODEL}", "--model-base-url", url,
         "-T", f"prompts={prompts}", "-T", f"python={sys.executable}", "-T", f"server={SERVER}",
         "--max-connections", str(concurrency), "--max-samples", str(concurrency),
-        "--max-tokens", "4096",  # with its default of 32,000 it streams, which the API here does not
+        "--max-tokens", "4096",  # with its default of 32,000 it streams, which the stub API does not support
         "--display", "none", "--log-dir", str(folder / "logs"),
     ]  # fmt: skip
     return Alternative(f"inspect-ai {installed.version}", command, _environment(XDG_DATA_HOME=str(folder)))
 
 
 def promptfoo(folder: Path, prompts: Path, url: str, concurrency: int) -> Alternative:
-    """Set promptfoo up in a folder, for the queries of a prompts file and the API at a URL."""
+    """Set up promptfoo in a folder, for the queries of a prompts file and the API at a URL."""
     installed = install(PROMPTFOO, CACHE)
     node = installed.program.parents[1] / f"node-linux-{_ARCHITECTURE}" / "bin"
     config = folder / "promptfooconfig.json"
@@ -90,7 +90,7 @@ def promptfoo(folder: Path, prompts: Path, url: str, concurrency: int) -> Altern
 
 
 def promptfoo_config(prompts: Sequence[str]) -> dict[str, object]:
-    """Make the configuration that asks each prompt once; promptfoo keeps one server for all of them."""
+    """Return a configuration that sends each prompt once. promptfoo uses one server for all of them."""
     server = {"name": "adder", "command": sys.executable, "args": [str(SERVER)]}
     provider = {"id": f"anthropic:messages:{MODEL}", "config": {"mcp": {"enabled": True, "server": server}}}
     return {
@@ -100,5 +100,5 @@ def promptfoo_config(prompts: Sequence[str]) -> dict[str, object]:
     }
 
 
-def _environment(**more: str) -> dict[str, str]:
-    return clean_environment() | {"ANTHROPIC_API_KEY": "none-at-all", **more}
+def _environment(**extra: str) -> dict[str, str]:
+    return clean_environment() | {"ANTHROPIC_API_KEY": "none-at-all", **extra}

@@ -1,7 +1,7 @@
-"""A Messages API that costs nothing: `python -m tests.benchmarks.api [SECONDS]` prints its URL and answers each request.
+"""A stub Messages API with almost no cost: `python -m tests.benchmarks.api [SECONDS]` prints its URL and serves.
 
-A request without a tool result gets a call of `add`, one with a result gets the end of the turn, after so many seconds.
-A GET gets the counts of both, at once. It reads no more of HTTP than the SDKs' clients write.
+After SECONDS, a request without a tool result gets a call of `add`, and one with a tool result gets the end of the turn.
+A GET gets the counts of both at once. Only the HTTP that the SDKs' clients write is supported.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _IS_ERROR = re.compile(rb'"is_error": *true')
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """How many requests came: first ones, those with a result of a call, and those with one that is an error."""
+class RequestCounts:
+    """Counts of requests: without a tool result, with one, and with one that is an error."""
 
     first: int = 0
     results: int = 0
     errors: int = 0
 
-    def __sub__(self, before: Asked) -> Asked:
-        """Return what arrived after `before` was counted."""
-        return Asked(self.first - before.first, self.results - before.results, self.errors - before.errors)
+    def __sub__(self, before: RequestCounts) -> RequestCounts:
+        """Return the requests received after `before` was counted."""
+        return RequestCounts(self.first - before.first, self.results - before.results, self.errors - before.errors)
 
 
 def _answer(content: list[dict[str, Any]], stop_reason: str) -> bytes:
@@ -62,7 +62,7 @@ _END = _answer([{"type": "text", "text": "2 + 3 is 5."}], "end_turn")
 
 
 class _Connection(asyncio.Protocol):
-    """One connection, kept alive; a request is answered when all of it has come."""
+    """A kept-alive connection. Each request is answered once it is complete."""
 
     def __init__(self, seconds: float, counts: Counter[str]) -> None:
         self._seconds = seconds
@@ -77,10 +77,10 @@ class _Connection(asyncio.Protocol):
         self._data += data
         while (end := self._data.find(b"\r\n\r\n") + 4) > 3:
             length = _LENGTH.search(self._data, 0, end)
-            whole = end + (int(length[1]) if length else 0)
-            if len(self._data) < whole:
+            end_of_body = end + (int(length[1]) if length else 0)
+            if len(self._data) < end_of_body:
                 return
-            request, self._data = self._data[:whole], self._data[whole:]
+            request, self._data = self._data[:end_of_body], self._data[end_of_body:]
             if request.startswith(b"GET "):
                 self._transport.write(_response(dict(self._counts)))
             elif self._seconds:
@@ -99,7 +99,7 @@ class _Connection(asyncio.Protocol):
 
 @contextmanager
 def serving(seconds: float = 0.0) -> Iterator[str]:
-    """Run the API in a process of its own for the length of the context; give its URL."""
+    """Run the API in its own process, and yield its URL."""
     with subprocess.Popen(
         [sys.executable, "-m", "tests.benchmarks.api", str(seconds)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -110,14 +110,14 @@ def serving(seconds: float = 0.0) -> Iterator[str]:
             process.terminate()
 
 
-def asked(url: str) -> Asked:
-    """Ask the API at a URL how often it was asked until now."""
+def request_counts(url: str) -> RequestCounts:
+    """Return the counts of requests that the API at a URL has received so far."""
     with urllib.request.urlopen(url) as answer:
-        return Asked(**json.load(answer))
+        return RequestCounts(**json.load(answer))
 
 
 async def main(seconds: float) -> None:
-    """Serve until the process is ended."""
+    """Serve until the process is terminated."""
     counts: Counter[str] = Counter()
     server = await asyncio.get_running_loop().create_server(lambda: _Connection(seconds, counts), "127.0.0.1", 0)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)

@@ -1,8 +1,8 @@
-"""The same queries by mcprun, by other programs and by the bare loop of the SDKs, side by side.
+"""The same queries run by mcprun, by other programs and by a bare loop over the SDKs.
 
-All ask one API, whose answers take 50 ms, and call one server over stdio. That each has asked for two turns a query and
-told the result of each call is counted at the API. The other programs are installed when this is first run, which takes
-minutes and 2 GB of `.cache`, so it is only run when it is named. To be measured on a machine that does nothing else.
+All use one stub API that answers after 50 ms, and one server program over stdio. The API counts requests, to verify that
+each ran two turns per query and returned each result. The first run installs the other programs, which takes minutes and
+2 GB of `.cache`, so the suite runs only when it is named. Measure on an otherwise idle machine.
 """
 
 from __future__ import annotations
@@ -15,78 +15,78 @@ from pathlib import Path
 import mcprun
 from tests.benchmarks import alternatives, latency, overhead
 from tests.benchmarks.alternatives import MODEL, Alternative
-from tests.benchmarks.api import Asked, asked, serving
+from tests.benchmarks.api import RequestCounts, request_counts, serving
 from tests.benchmarks.batches import batch, floor, prompts
 from tests.benchmarks.processes import Cost, cost_of
 from tests.benchmarks.ratios import Figure, figure
 
 QUERIES, CONCURRENCY, SECONDS = 200, 16, 0.05
-NO_MORE = 1.0
-"""Another program does what mcprun does."""
+AT_MOST_EQUAL = 1.0
+"""mcprun may take at most as much as another program."""
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """A way to run all queries: its name, what runs them once, and how much of its time and memory mcprun may take."""
+class Contender:
+    """A program that runs all queries, with the share of its time and memory that mcprun may take."""
 
     name: str
     run: Callable[[], Cost]
-    wall: float = NO_MORE
-    processor: float = NO_MORE
-    megabytes: float = NO_MORE
+    wall: float = AT_MOST_EQUAL
+    processor: float = AT_MOST_EQUAL
+    megabytes: float = AT_MOST_EQUAL
 
 
 def figures(folder: Path, rounds: int) -> Iterator[Figure]:
-    """Measure mcprun and the others in turns, each once unmeasured before: wall, processor time, memory of each other.
+    """Measure mcprun and the others in turns, after one warm-up each. Yield wall time, processor time and memory.
 
-    Processor time is that of all processes, the server's too. Memory is the peak of the biggest process. Raises
-    `RuntimeError` when one has not run all queries.
+    Processor time includes all processes, the server's too. Memory is the peak of the largest process. Raise
+    `RuntimeError` if a program has not run all queries.
     """
     with serving(SECONDS) as url:
-        own, *others = ways(folder, url)
-        for way in (own, *others):
-            checked(way, url)
-        taken = [[checked(way, url) for way in (own, *others)] for _ in range(rounds)]
-    ours, *theirs = zip(*taken, strict=True)
-    for way, costs in zip(others, theirs, strict=True):
+        own, *others = contenders(folder, url)
+        for contender in (own, *others):
+            run_verified(contender, url)
+        costs_by_round = [[run_verified(contender, url) for contender in (own, *others)] for _ in range(rounds)]
+    ours, *theirs = zip(*costs_by_round, strict=True)
+    for contender, costs in zip(others, theirs, strict=True):
         pairs = list(zip(ours, costs, strict=True))
         walls = [(one.wall, other.wall) for one, other in pairs]
         processors = [(one.together, other.together) for one, other in pairs]
         megabytes = [(one.megabytes, other.megabytes) for one, other in pairs]
-        yield figure(f"beside: {way.name}", walls, allowed=way.wall, unit="s of wall")
-        yield figure(f"beside: {way.name}", processors, allowed=way.processor, unit="s of all processors")
-        yield figure(f"beside: {way.name}", megabytes, allowed=way.megabytes, unit="MB")
+        yield figure(f"beside: {contender.name}", walls, allowed=contender.wall, unit="s of wall")
+        yield figure(f"beside: {contender.name}", processors, allowed=contender.processor, unit="s of all processors")
+        yield figure(f"beside: {contender.name}", megabytes, allowed=contender.megabytes, unit="MB")
 
 
-def ways(folder: Path, url: str) -> list[Way]:
+def contenders(folder: Path, url: str) -> list[Contender]:
     """Return mcprun and then the others, installed and configured to use the API at a URL."""
     file = prompts(folder, QUERIES)
     flags = ("--base-url", url, "--model", MODEL, "--concurrency", str(CONCURRENCY))
     others = [make(folder, file, url, CONCURRENCY) for make in (alternatives.promptfoo, alternatives.inspect_ai)]
     return [
-        Way("mcprun", lambda: batch(folder, file, *flags)),
-        Way(
+        Contender("mcprun", lambda: batch(folder, file, *flags)),
+        Contender(
             "the bare loop of both SDKs",
             lambda: floor("talk", url, QUERIES, CONCURRENCY),
             wall=latency.ALLOWED,
             processor=overhead.ALLOWED,
             megabytes=overhead.ALLOWED,
         ),
-        *(Way(other.name, lambda other=other: _run(other, folder)) for other in others),  # type: ignore[misc]
+        *(Contender(other.name, lambda other=other: _run(other, folder)) for other in others),  # type: ignore[misc]
     ]
 
 
-def checked(way: Way, url: str, queries: int = QUERIES) -> Cost:
-    """Run all queries, and see at the API that they were: two turns each, and a result that is no error."""
-    before = asked(url)
-    cost = way.run()
-    if (seen := asked(url) - before) != Asked(first=queries, results=queries):
-        raise RuntimeError(f"{way.name} did not run {queries} queries of two turns: {seen}")
+def run_verified(contender: Contender, url: str, queries: int = QUERIES) -> Cost:
+    """Run all queries, and verify with the API's counts that each had two turns and a result without error."""
+    before = request_counts(url)
+    cost = contender.run()
+    if (counted := request_counts(url) - before) != RequestCounts(first=queries, results=queries):
+        raise RuntimeError(f"{contender.name} did not run {queries} queries of two turns: {counted}")
     return cost
 
 
 def table(measured: Sequence[Figure]) -> Iterator[str]:
-    """Lay out the figures, three for each other way, as a table in Markdown: mcprun, then the others."""
+    """Format the figures, three per other program, as a Markdown table that starts with mcprun."""
     threes = [measured[at : at + 3] for at in range(0, len(measured), 3)]
     what = f"{QUERIES} queries of two turns, {SECONDS * 1000:.0f} ms an answer, concurrency {CONCURRENCY}"
     yield f"| {what} | wall | processor | memory | times mcprun's wall |"

@@ -1,8 +1,7 @@
-"""How many calls a second a script makes, against the bare `Client.call_tool`; and what more servers bring.
+"""Calls per second of scripts compared with the bare `Client.call_tool`, and the gain from more server processes.
 
-By the clock, with a server of the SDK: that is what is promised. In processor time, with a server that costs next to
-nothing: that is what mcprun adds, though it may have the other core for itself. To be measured on a machine that does
-nothing else.
+Wall time with a server built on the SDK is what the limits promise. Processor time with a server that costs almost
+nothing is what mcprun adds, although it may have the other core to itself. Measure on an otherwise idle machine.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from tests.benchmarks.ratios import Figure, compare
 
 CONCURRENCY = 64
 ALLOWED = 1.25
-"""At least 0.8 of the calls a second."""
+"""Equal to at least 0.8 times the calls per second."""
 
 
 def figures(folder: Path, rounds: int) -> Iterator[Figure]:
-    """Measure queries of one call and of ten, a replay, and a server that computes, on one process and on several."""
+    """Measure queries with one and with ten calls, their replays, and a busy server on one and on several processes."""
     for queries, calls in ((400, 10), (4_000, 1)):
         yield from _figures(folder, rounds, queries, calls, SDK_SERVER, lambda cost: cost.wall, "s of wall")
     for queries, calls in ((1_000, 10), (4_000, 1)):
@@ -43,18 +42,18 @@ def figures(folder: Path, rounds: int) -> Iterator[Figure]:
 
 
 def _figures(
-    folder: Path, rounds: int, queries: int, calls: int, server: Path, taken: Callable[[Cost], float], unit: str
+    folder: Path, rounds: int, queries: int, calls: int, server: Path, metric: Callable[[Cost], float], unit: str
 ) -> Iterator[Figure]:
-    """Measure scripts of so many calls, and the same played back, against the bare loop; `taken` is what of them."""
-    file, recorded = prompts(folder, queries, calls), folder / f"{server.stem}-{queries}"
-    batch(folder, file, *SCRIPT, server=str(server), out=recorded)
-    replay = ("--model", f"replay:{recorded}", "--concurrency", str(CONCURRENCY))
+    """Measure scripts with `calls` calls and their replays against the bare loop. `metric` selects the cost to compare."""
+    file, recording = prompts(folder, queries, calls), folder / f"{server.stem}-{queries}"
+    batch(folder, file, *SCRIPT, server=str(server), out=recording)
+    replay = ("--model", f"replay:{recording}", "--concurrency", str(CONCURRENCY))
     text = f"calls: {queries * calls:,}, {calls} a query" + (", the SDK's server" if server is SDK_SERVER else "")
     for name, flags in ((text, SCRIPT), (f"{text}, played back", replay)):
         yield compare(
             name,
-            lambda flags=flags: taken(batch(folder, file, *flags, server=str(server))),  # type: ignore[misc]
-            lambda: taken(floor("call", queries * calls, CONCURRENCY, str(server))),
+            lambda flags=flags: metric(batch(folder, file, *flags, server=str(server))),  # type: ignore[misc]
+            lambda: metric(floor("call", queries * calls, CONCURRENCY, str(server))),
             allowed=ALLOWED,
             rounds=rounds,
             unit=unit,

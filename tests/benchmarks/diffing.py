@@ -1,4 +1,4 @@
-"""`mcprun diff` of two runs of 100,000 queries, against reading both files with `json.loads` and nothing else."""
+"""`mcprun diff` of two runs of 100,000 queries, compared with only reading both files with `json.loads`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.benchmarks.ratios import Figure, measure
 LINES = 100_000
 ALLOWED = 4.0
 SCRUBBING = 6.0
-"""Looking for patterns in every text is work that nobody asks of a plain comparison."""
+"""A higher limit: scrubbing also searches every text for patterns."""
 
 READ = """
 import json, sys
@@ -27,30 +27,30 @@ Change = Callable[[int, dict[str, Any]], None]
 
 
 def figures(folder: Path, rounds: int) -> Iterator[Figure]:
-    """Measure runs that differ in nothing, in ids of tool uses only, in every result; scrubbed, and with repeats."""
+    """Measure runs that are equal, or differ in tool use ids or in results, also with `--scrub` and with repeats."""
     base = write(folder / "base", lambda *_: None)
     for name, change, flags, allowed in (
         ("the same bytes", lambda *_: None, [], ALLOWED),
-        ("other tool use ids", other_ids, [], ALLOWED),
-        ("every result differs", other_result, [], ALLOWED),
-        ("every result differs, as JSON", other_result, ["--json"], ALLOWED),
-        ("a tenth differs", one_in_ten, [], ALLOWED),
-        ("every result differs, scrubbed twice", other_result, ["--scrub", "uuid", "--scrub", "port"], SCRUBBING),
+        ("other tool use ids", change_ids, [], ALLOWED),
+        ("every result differs", change_result, [], ALLOWED),
+        ("every result differs, as JSON", change_result, ["--json"], ALLOWED),
+        ("a tenth differs", change_one_in_ten, [], ALLOWED),
+        ("every result differs, scrubbed twice", change_result, ["--scrub", "uuid", "--scrub", "port"], SCRUBBING),
     ):
-        yield compared(f"diff: {name}", base, write(folder / "head", change), flags, rounds, allowed)
-    base = write(folder / "base", repeated)
-    yield compared("diff: ten repeats each", base, write(folder / "head", other_repeat), [], rounds)
+        yield measure_diff(f"diff: {name}", base, write(folder / "head", change), flags, rounds, allowed)
+    base = write(folder / "base", make_repeats)
+    yield measure_diff("diff: ten repeats each", base, write(folder / "head", change_one_repeat), [], rounds)
 
 
-def compared(name: str, base: Path, head: Path, flags: list[str], rounds: int, allowed: float = ALLOWED) -> Figure:
-    """Measure one pair."""
+def measure_diff(name: str, base: Path, head: Path, flags: list[str], rounds: int, allowed: float = ALLOWED) -> Figure:
+    """Measure one pair of runs."""
     command = [sys.executable, "-m", "mcprun", "diff", str(base), str(head), *flags]
     floor = [sys.executable, "-c", READ, str(base), str(head)]
     return measure(name, command, floor, allowed=allowed, rounds=rounds)
 
 
 def write(file: Path, change: Change) -> Path:
-    """Write a file of transcripts, each after a change."""
+    """Write a file of transcripts, and apply `change` to each."""
     with file.open("w", encoding="utf-8") as stream:
         for number in range(LINES):
             line = transcript(number)
@@ -59,40 +59,40 @@ def write(file: Path, change: Change) -> Path:
     return file
 
 
-def other_ids(number: int, line: dict[str, Any]) -> None:
-    """Another id of the API's, as any two live runs have them."""
+def change_ids(number: int, line: dict[str, Any]) -> None:
+    """Change the tool use id, which differs between any two live runs."""
     line["messages"][1]["content"][0]["id"] += "x"
 
 
-def other_result(number: int, line: dict[str, Any]) -> None:
-    """Another result, in the call and in what the model was told."""
+def change_result(number: int, line: dict[str, Any]) -> None:
+    """Change the result, both of the call and of the message to the model."""
     for call in line["calls"]:
         call["structured"] = {**call["structured"], "note": f"{number}!"}
         call["content"][0]["text"] = json.dumps(call["structured"], indent=2)
     line["messages"][2]["content"][0]["content"][0]["text"] += "!"
 
 
-def one_in_ten(number: int, line: dict[str, Any]) -> None:
-    """Another result in every tenth query, other ids in all, as two live runs of a good server have them."""
-    other_ids(number, line)
+def change_one_in_ten(number: int, line: dict[str, Any]) -> None:
+    """Change every tool use id and every tenth result, as two live runs of a stable server differ."""
+    change_ids(number, line)
     if not number % 10:
-        other_result(number, line)
+        change_result(number, line)
 
 
-def repeated(number: int, line: dict[str, Any]) -> None:
-    """Ten repeats of each query."""
+def make_repeats(number: int, line: dict[str, Any]) -> None:
+    """Turn every ten transcripts into ten repeats of a query."""
     line["id"], line["repeat"] = f"query-{number // 10:06}", number % 10 + 1
 
 
-def other_repeat(number: int, line: dict[str, Any]) -> None:
-    """One of ten repeats goes another way."""
-    repeated(number, line)
+def change_one_repeat(number: int, line: dict[str, Any]) -> None:
+    """Change the result of one of every ten repeats."""
+    make_repeats(number, line)
     if not number % 10:
-        other_result(number, line)
+        change_result(number, line)
 
 
 def transcript(number: int) -> dict[str, Any]:
-    """Make a transcript of two turns and two calls, with structured content and the text that repeats it."""
+    """Return a transcript of two turns and two calls, with structured content and the same content as text."""
     message = f"The item {number} was last seen on 2026-11-20T10:11:12Z in warehouse 7, with {number * 3} pieces left."
     usage = {"input_tokens": 900, "output_tokens": 60, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
     use = {"type": "tool_use", "id": f"toolu_{number:024}", "name": "stock", "input": {"item": number, "detail": True}}

@@ -1,7 +1,7 @@
-"""What the SDKs alone cost: the same requests and calls at the same concurrency, and nothing else.
+"""A bare loop over the SDKs: the same requests and calls at the same concurrency, and nothing else.
 
-`python -m tests.benchmarks.floor talk URL QUERIES CONCURRENCY` asks a Messages API and calls what it asks for;
-`python -m tests.benchmarks.floor call CALLS CONCURRENCY [SERVER]` only calls, of a server in Python.
+`python -m tests.benchmarks.floor talk URL QUERIES CONCURRENCY` holds conversations with a Messages API and calls tools.
+`python -m tests.benchmarks.floor call CALLS CONCURRENCY [SERVER]` only calls tools of a server written in Python.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.benchmarks import SERVER
 
 
 async def talk(url: str, queries: int, concurrency: int) -> None:
-    """Hold so many conversations."""
+    """Run `queries` conversations, and execute the tool calls in them."""
     from anthropic import AsyncAnthropic
 
     async with AsyncAnthropic(api_key="none", base_url=url, max_retries=0) as api, _client() as client:
@@ -55,7 +55,7 @@ async def talk(url: str, queries: int, concurrency: int) -> None:
 
 
 async def call(calls: int, concurrency: int, server: str = str(SERVER)) -> None:
-    """Make so many calls."""
+    """Make `calls` tool calls."""
     async with _client(server) as client:
         await client.list_tools()
 

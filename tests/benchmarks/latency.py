@@ -1,8 +1,7 @@
-"""How long a run takes whose model takes its time: wall time against what waiting alone would take.
+"""Wall time of a run with a slow model, compared with the pure waiting time.
 
-The model's answers come after so many seconds, and a query has two turns: with nothing else to do, a run takes that
-twice for each round of its workers, and the server's start comes before. To be measured on a machine that does nothing
-else.
+The model answers after a fixed delay and a query has two turns. Ideally, a run takes two delays for each round of its
+workers, after the start of the server. Measure on an otherwise idle machine.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ UNIT = "s of wall"
 
 
 def figures(folder: Path, rounds: int) -> Iterator[Figure]:
-    """Measure a slow model against the ideal, a quick one against the bare loop of the SDKs."""
+    """Measure a slow model against the pure waiting time, and slow and fast ones against the bare loop of the SDKs."""
     queries, concurrency, seconds = 320, 32, 0.25
     ideal = queries / concurrency * TURNS * seconds
     file = prompts(folder, queries)
@@ -33,8 +32,8 @@ def figures(folder: Path, rounds: int) -> Iterator[Figure]:
             yield compare(
                 f"latency: {queries} queries, {seconds * 1000:.0f} ms" + (f", a server of {start} s" if start else ""),
                 lambda server=server, url=url: batch(folder, file, *_flags(url, concurrency), server=server).wall,  # type: ignore[misc]
-                # Ten percent more than the waiting is allowed, and the server's own start in full.
-                lambda start=start: ideal + _started_in(start) / ALLOWED,  # type: ignore[misc]
+                # The limit of 10 % applies to the waiting time only; the server's start counts in full.
+                lambda start=start: ideal + _start_seconds(start) / ALLOWED,  # type: ignore[misc]
                 allowed=ALLOWED,
                 rounds=rounds,
                 unit=UNIT,
@@ -60,6 +59,6 @@ def _flags(url: str, concurrency: int) -> tuple[str, ...]:
     return ("--base-url", url, "--model", "claude-sonnet-5-5", "--concurrency", str(concurrency))
 
 
-def _started_in(start: float) -> float:
-    """Start the server, which ends when its stdin does, and give how long that takes."""
+def _start_seconds(start: float) -> float:
+    """Return the seconds that the server takes to start and to exit at the end of its stdin."""
     return cost_of([sys.executable, str(SERVER), "0", str(start)]).wall

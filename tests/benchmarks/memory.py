@@ -1,7 +1,6 @@
-"""How memory grows with the number of queries: the peak of a long run against that of a short one.
+"""Peak memory of a long run compared with a short one, and the cost of resuming a run that is nearly complete.
 
-Scripts against a server in the same process, so that nothing but mcprun is measured; and how soon a run that is nearly
-done is resumed.
+Scripts run against a server in the same process, so that only mcprun is measured.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from tests.support.cli import ROOT, clean_environment
 SHORT, LONG = 1_000, 100_000
 ALLOWED = 1.2
 RESUMING = 4.0
-"""Every line of the prompts file and of the transcripts is checked; reading them is what it is held against."""
+"""A resume checks every line of the prompts file and of the transcripts. The baseline only parses them."""
 
 RUN = """
 import asyncio, sys, mcprun
@@ -43,7 +42,7 @@ sys.exit(run.record.exit_code)
 
 
 class Place(TypedDict):
-    """What `Popen` takes."""
+    """Keyword arguments of `Popen`."""
 
     cwd: Path
     env: dict[str, str]
@@ -59,7 +58,7 @@ for name in sys.argv[1:]:
 
 
 def figures(folder: Path, rounds: int) -> Iterator[Figure]:
-    """Measure once whatever the rounds: a long run is long, and its memory hardly varies."""
+    """Measure memory once, whatever `rounds` is: the long run takes minutes, and its memory hardly varies."""
     yield compare(
         f"memory: {LONG:,} queries, and {SHORT:,}",
         lambda: _run(folder, LONG).megabytes,
@@ -85,14 +84,14 @@ def _run(folder: Path, queries: int) -> Cost:
 
 
 def resume(folder: Path, queries: int) -> Cost:
-    """Undo the end of a run of so many queries, and go on with it."""
+    """Remove the last `SHORT` transcripts of a finished run, resume it, and return the cost."""
     run = folder / f"run-{queries}"
     record = json.loads((run / "run.json").read_bytes())
     (run / "run.json").write_text(json.dumps({**record, "state": "started", "counts": None}))
     transcripts = run / "transcripts.jsonl"
     with transcripts.open("rb") as lines:
-        kept = sum(len(line) for line in itertools.islice(lines, queries - SHORT))
-    os.truncate(transcripts, kept)
+        size = sum(len(line) for line in itertools.islice(lines, queries - SHORT))
+    os.truncate(transcripts, size)
     return _python(folder, str(folder / f"prompts-{queries}-1.jsonl"), str(folder / "unused"), str(run))
 
 
@@ -101,5 +100,5 @@ def _python(folder: Path, *arguments: str) -> Cost:
 
 
 def place(folder: Path) -> Place:
-    """Return the folder and the variables with which the programs of this module are run."""
+    """Return the working folder and environment of the programs in this module."""
     return {"cwd": folder, "env": clean_environment() | {"PYTHONPATH": str(ROOT)}}

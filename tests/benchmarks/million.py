@@ -1,6 +1,6 @@
-"""A run of a million queries: what memory it holds at a tenth and at the end, and how soon it is resumed.
+"""A run of a million queries: its memory after a tenth and at the end, and the cost of resuming it.
 
-Scripts against a server in the same process. Takes more than a quarter of an hour, so it is only run when it is named.
+Scripts run against a server in the same process. This takes over 15 minutes, so the suite runs only when it is named.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from tests.benchmarks.ratios import Figure, compare
 
 QUERIES = 1_000_000
 FLAT = 1.5
-"""Of each query its digest and the place of its transcript are kept, about 80 bytes; nothing else may grow."""
+"""Memory may grow only by a digest and a transcript position per query, about 80 bytes."""
 
 SECONDS = 0.5
-"""How often is looked at how far the run is."""
+"""Interval at which progress and memory are polled."""
 
 
 def figures(folder: Path, rounds: int) -> Iterator[Figure]:
-    """Measure once whatever the rounds."""
+    """Measure once, whatever `rounds` is."""
     file, run = prompts(folder, QUERIES), folder / f"run-{QUERIES}"
     at_a_tenth, at_the_end = _profile(folder, file, run)
     yield compare(
@@ -47,7 +47,7 @@ def figures(folder: Path, rounds: int) -> Iterator[Figure]:
 
 
 def _profile(folder: Path, file: Path, run: Path) -> tuple[float, float]:
-    """Run all, and give the megabytes that the process holds when a tenth is done, and the most that it then holds."""
+    """Run all queries. Return the resident megabytes after a tenth of them, and the maximum from then on."""
     shutil.rmtree(run, ignore_errors=True)
     transcripts, size, at_a_tenth, limit = run / "transcripts.jsonl", 0, 0.0, 0.0
     with subprocess.Popen([sys.executable, "-c", memory.RUN, str(file), str(run)], **memory.place(folder)) as process:
@@ -65,7 +65,7 @@ def _profile(folder: Path, file: Path, run: Path) -> tuple[float, float]:
 
 
 def _size(transcripts: Path, lines: int) -> int:
-    """Wait for a number of transcripts, and return their size in bytes."""
+    """Return the size in bytes of the first `lines` transcripts, or 0 if there are fewer."""
     if not transcripts.exists():
         return 0
     with transcripts.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""What `mcprun batch` adds to the SDKs: processor time of the whole process against the bare loop of both SDKs."""
+"""The overhead of `mcprun batch`: processor time of the process compared with a bare loop over both SDKs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ALLOWED = 1.25
 
 
 def figures(folder: Path, rounds: int) -> Iterator[Figure]:
-    """Measure conversations of two turns with one call, against an API that answers at once."""
+    """Measure conversations of two turns with one call, with an API that answers at once."""
     file = prompts(folder, QUERIES)
     with serving() as url:
         flags = ("--base-url", url, "--model", "claude-sonnet-5-5", "--concurrency", str(CONCURRENCY))

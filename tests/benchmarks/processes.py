@@ -1,4 +1,4 @@
-"""What a process costs by itself, and with what it starts: processor time, wall time, memory. Linux, for its `/proc`."""
+"""Processor time, wall time and memory of a process, with and without its children. Linux only: reads `/proc`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one process took: seconds of processor time of its own, seconds from start to end, megabytes at the peak.
+    """The cost of one process: its own processor seconds, wall seconds and peak megabytes.
 
-    The peak is that of its biggest child where a child is bigger. `together` is the processor time with that of its
-    children, and theirs, as far as they were waited for (wait4(2)).
+    The peak is that of its largest child if that is larger. `together` is the processor time including descendants
+    that were waited for (wait4(2)).
     """
 
     processor: float
@@ -26,10 +26,7 @@ class Cost:
 
 
 def cost_of(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Cost:
-    """Run a command to its end and give what it cost.
-
-    Raises `RuntimeError` when it does not exit with 0.
-    """
+    """Run a command to its end and return its cost. Raise `RuntimeError` if it does not exit with 0."""
     if sys.platform != "linux":
         raise NotImplementedError
     started = time.monotonic()
@@ -38,14 +35,14 @@ def cost_of(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str
     ) as process:
         assert process.stdout
         output = process.stdout.read()
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and its numbers are still there
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # without reaping it: /proc keeps its numbers
         wall = time.monotonic() - started
         processor = _own_seconds(process.pid)
-        _, status, used = os.wait4(process.pid, 0)
+        _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command[:6])} … ended with {process.returncode}: {output.decode()[-2000:]}")
-    return Cost(processor, wall, used.ru_maxrss / 1024, used.ru_utime + used.ru_stime)
+    return Cost(processor, wall, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime)
 
 
 def resident(process: int) -> float:
@@ -59,7 +56,7 @@ def resident(process: int) -> float:
 
 
 def _own_seconds(process: int) -> float:
-    """Read utime and stime, which leave out the children (proc_pid_stat(5)); rusage of an ended process has them."""
+    """Return utime plus stime, which exclude children (proc_pid_stat(5)), unlike the rusage of a reaped process."""
     if sys.platform != "linux":
         raise NotImplementedError
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()

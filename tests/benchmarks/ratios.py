@@ -1,4 +1,4 @@
-"""Measures how much more one thing takes than another: in turns, several times, the median of the ratios."""
+"""Compare two measurements: alternate them for several rounds, and take the median of the ratios."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-Measured = Callable[[], float]
-"""Does something once and gives what it took."""
+Measurement = Callable[[], float]
+"""A function that runs something once and returns its cost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A measured ratio: the median over all rounds, with the least and the most; `allowed` is what is promised.
+    """A measured ratio: its median, minimum and maximum over all rounds, and the limit `allowed`.
 
-    `values` are the medians of what was measured and of what it is held against, in `unit`.
+    `values` are the medians of both measurements, in `unit`.
     """
 
     name: str
@@ -29,26 +29,26 @@ class Figure:
 
     @property
     def is_met(self) -> bool:
-        """Whether the promise is."""
+        """Whether the median is within the limit."""
         return self.median <= self.allowed
 
 
 def compare(
-    name: str, one: Measured, other: Measured, *, allowed: float, rounds: int, unit: str = "s of processor"
+    name: str, one: Measurement, other: Measurement, *, allowed: float, rounds: int, unit: str = "s of processor"
 ) -> Figure:
-    """Do one and the other in turns, and hold them against each other."""
+    """Alternate both measurements for `rounds` rounds, and return their ratio."""
     return figure(name, [(one(), other()) for _ in range(rounds)], allowed=allowed, unit=unit)
 
 
-def figure(name: str, taken: Sequence[tuple[float, float]], *, allowed: float, unit: str = "s of processor") -> Figure:
-    """Hold what one took against what the other took, given both of each round."""
-    ratios = [left / right for left, right in taken]
-    left, right = (statistics.median(side) for side in zip(*taken, strict=True))
+def figure(name: str, pairs: Sequence[tuple[float, float]], *, allowed: float, unit: str = "s of processor") -> Figure:
+    """Return the ratio of the pairs of measurements, one pair per round."""
+    ratios = [left / right for left, right in pairs]
+    left, right = (statistics.median(side) for side in zip(*pairs, strict=True))
     return Figure(name, statistics.median(ratios), min(ratios), max(ratios), (left, right), allowed, unit)
 
 
 def measure(name: str, command: Sequence[str], floor: Sequence[str], *, allowed: float, rounds: int) -> Figure:
-    """Run a command and its floor in turns, and compare the processor time that each takes with its children."""
+    """Alternate a command and its floor, and compare their processor time including children."""
     return compare(name, lambda: _seconds(command), lambda: _seconds(floor), allowed=allowed, rounds=rounds)
 
 

@@ -1,4 +1,4 @@
-"""The tool of `server.py` on a server of the SDK, as its quickstart has it: what most servers in Python are."""
+"""The tool of `server.py` on a server written like the SDK's quickstart, as most Python servers are."""
 
 from mcp.server import MCPServer
 

@@ -1,7 +1,7 @@
-"""An MCP server that costs little: one tool, `add`, on bare JSON lines. Standard library only.
+"""A low-cost MCP server: one tool, `add`, on bare JSON lines. Standard library only.
 
-As servers of the SDKs have it, the tool has an output schema, and the result stands there as text as well. With an
-argument, each call computes for so many seconds; with a second one, the server takes so many to start.
+Like servers of the SDKs, the tool has an output schema and repeats its result as text. The first argument is the
+seconds that each call computes, the second the seconds that the server takes to start.
 """
 
 import json
@@ -36,7 +36,7 @@ def result_of(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def main(seconds: float = 0.0, start: float = 0.0) -> None:
-    """Answer until stdin ends."""
+    """Answer requests until stdin ends."""
     time.sleep(start)
     for line in sys.stdin.buffer:
         message = json.loads(line)

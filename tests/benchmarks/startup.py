@@ -1,6 +1,6 @@
 """How quick the command is there: its help against importing click, what reads runs against importing the MCP SDK.
 
-That the latter take about half of it shows that they import no SDK.
+The latter take about half of it, which shows that they import no SDK.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from tests.benchmarks.ratios import Figure, compare
 from tests.support.cli import clean_environment
 
 TIMES = 10
-"""One start takes hundredths of a second: so many are measured together."""
+"""Starts per measurement: a single one takes hundredths of a second."""
 
 
 def figures(folder: Path, rounds: int) -> Iterator[Figure]:
-    """Measure help, and the commands that read runs of ten queries."""
+    """Measure help, and the commands that read runs, on runs of ten queries."""
     batch(folder, prompts(folder, 10), *SCRIPT, out=folder / "run")
     shutil.copytree(folder / "run", folder / "head")
     mcprun = (sys.executable, "-m", "mcprun")
@@ -32,12 +32,12 @@ def figures(folder: Path, rounds: int) -> Iterator[Figure]:
     ):
         yield compare(
             f"startup: {name}, and importing {imported}",
-            lambda command=command: _together(folder, *mcprun, *command),  # type: ignore[misc]
-            lambda imported=imported: _together(folder, sys.executable, "-c", f"import {imported}"),  # type: ignore[misc]
+            lambda command=command: _total_seconds(folder, *mcprun, *command),  # type: ignore[misc]
+            lambda imported=imported: _total_seconds(folder, sys.executable, "-c", f"import {imported}"),  # type: ignore[misc]
             allowed=allowed,
             rounds=rounds,
         )
 
 
-def _together(folder: Path, *command: str) -> float:
+def _total_seconds(folder: Path, *command: str) -> float:
     return sum(cost_of(command, cwd=folder, env=clean_environment()).processor for _ in range(TIMES))
