@@ -1,4 +1,4 @@
-"""Tests of the project itself: its documents, its workflow and its imports."""
+"""Fixtures for the tests of the project's documents, workflow and imports."""
 
 from tests.support.processes import adopt_orphans, mcprun, no_process_is_left
 

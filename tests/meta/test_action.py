@@ -1,4 +1,4 @@
-"""Run `action.yml` as GitHub runs it, and check the workflows of the README."""
+"""`action.yml`, run as GitHub runs it, and the workflows in the README."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ SECONDS = 60.0
 
 
 def run_action(folder: Path, cwd: Path | None = None, /, **inputs: str | Path) -> tuple[int, dict[str, str], str]:
-    """Run the script of the action with its inputs as GitHub hands them over: its exit code, outputs and log."""
+    """Run the script of the action with inputs passed as GitHub does. Return its exit code, outputs and log."""
     folder.mkdir(exist_ok=True)
-    given = {name: str(one.get("default", "")) for name, one in ACTION["inputs"].items()}
-    given |= {name: str(value) for name, value in inputs.items()}
+    input_values = {name: str(one.get("default", "")) for name, one in ACTION["inputs"].items()}
+    input_values |= {name: str(value) for name, value in inputs.items()}
     env = {
-        name: re.sub(r"\$\{\{ inputs\.([\w-]+) \}\}", lambda found: given[found[1]], value)
+        name: re.sub(r"\$\{\{ inputs\.([\w-]+) \}\}", lambda found: input_values[found[1]], value)
         for name, value in STEPS["batch"]["env"].items()
     }
     output = folder / "output"
@@ -51,7 +51,7 @@ def run_action(folder: Path, cwd: Path | None = None, /, **inputs: str | Path) -
 
 
 def test_the_action_runs_a_batch(tmp_path: Path) -> None:
-    """It gives the run's folder, the exit code and the counts, and writes the reports and the summary."""
+    """The action outputs the run's folder, exit code and counts, and writes the reports and the job summary."""
     prompts, server = QUICKSTART
     code, outputs, log = run_action(tmp_path, prompts=prompts, server=server, junit="ci/j.xml", markdown="m.md")
     assert (code, len(re.findall(r"^passed  \w", log, re.MULTILINE))) == (0, 6)
@@ -63,8 +63,8 @@ def test_the_action_runs_a_batch(tmp_path: Path) -> None:
     assert set(ACTION["outputs"]) == {"run", *outputs}
 
 
-def test_the_action_takes_arguments_and_gives_the_exit_code(tmp_path: Path) -> None:
-    """They are read as a shell reads them, those of the server too; a replay against a baseline fails when it is worse."""
+def test_args_are_split_like_a_shell_and_a_regression_fails(tmp_path: Path) -> None:
+    """The input `args` is split as a shell does, server arguments included. A replay that regresses exits with 1."""
     write_jsonl(tmp_path / "p.jsonl", script(("ok", {}), id="a b"), script(("ok", {}), id="c"))
     args = "--filter 'a *' --quiet\n-- odd 'two words'"
     code, outputs, _ = run_action(tmp_path, prompts="p.jsonl", server=RAW, args=args, out="base")
@@ -86,18 +86,18 @@ def test_the_action_takes_arguments_and_gives_the_exit_code(tmp_path: Path) -> N
     assert "::error title=mcprun::1 regression compared with base: 1 changed" in log
 
 
-def test_the_outputs_are_those_of_this_run(tmp_path: Path) -> None:
-    """Neither those of an earlier step with the same folder, nor of a folder that the arguments do not choose."""
+def test_outputs_describe_only_this_run(tmp_path: Path) -> None:
+    """Outputs never describe an earlier step's run in the same folder, or a folder that `--out` in `args` overrides."""
     write_jsonl(tmp_path / "p.jsonl", script(), script(id="wrong", expect={"text": {"equals": "6"}}))
-    given: dict[str, str | Path] = {"prompts": "p.jsonl", "server": RAW, "out": "same"}
+    input_values: dict[str, str | Path] = {"prompts": "p.jsonl", "server": RAW, "out": "same"}
     counts = {"passed": "1", "failed": "1", "error": "0", "skipped": "0", "exit-code": "1"}
-    code, outputs, _ = run_action(tmp_path, **given)
+    code, outputs, _ = run_action(tmp_path, **input_values)
     assert (code, outputs) == (1, {"run": "same", **counts})
-    code, outputs, log = run_action(tmp_path / "second", tmp_path, **given)
+    code, outputs, log = run_action(tmp_path / "second", tmp_path, **input_values)
     assert (code, outputs) == (2, {"exit-code": "2"})
     assert "Error: same already holds a run: " in log
     args = "--no-github --out else\\ where --html h.html"
-    code, outputs, log = run_action(tmp_path / "third", tmp_path, **given, args=args, html="page.html")
+    code, outputs, log = run_action(tmp_path / "third", tmp_path, **input_values, args=args, html="page.html")
     assert (code, outputs, "::error" in log) == (1, {"run": "else where", **counts}, False)
     assert [file.name for file in tmp_path.glob("*.html")] == ["h.html"]
 
@@ -105,8 +105,8 @@ def test_the_outputs_are_those_of_this_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "out", ["a\nexit-code=0\npassed=99", "a<<b\nc\nb", "x=<<EOF", "-x", "ü \r", "$(touch pwned)", "a\n\n", "'\";&|*"]
 )
-def test_no_folder_sets_another_output(tmp_path: Path, out: str) -> None:
-    """Whatever the folder is called, it is the value of one output and the folder of the run."""
+def test_no_folder_name_sets_another_output(tmp_path: Path, out: str) -> None:
+    """Any folder name is written unchanged to the output `run`, and is the folder of the run."""
     write_jsonl(tmp_path / "p.jsonl", script())
     code, outputs, _ = run_action(tmp_path, prompts="p.jsonl", server=RAW, out=out)
     assert (code, outputs["run"]) == (0, out)
@@ -122,7 +122,7 @@ def test_no_folder_sets_another_output(tmp_path: Path, out: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("inputs", "message"),
     [
         ({"args": "--filter 'add"}, "the input args cannot be split into words: no closing quotation"),
         ({"args": "--token s3cret\\"}, "the input args cannot be split into words: no escaped character"),
@@ -135,12 +135,12 @@ def test_no_folder_sets_another_output(tmp_path: Path, out: str) -> None:
         ({"prompts": "--help"}, "there is no prompts file ./--help; . contains p.jsonl"),
     ],
 )
-def test_inputs_that_run_nothing_are_wrong_usage(tmp_path: Path, given: dict[str, str], words: str) -> None:
-    """They are told in one line without a value that may be secret, and the step fails with 2."""
+def test_inputs_that_run_nothing_are_usage_errors(tmp_path: Path, inputs: dict[str, str], message: str) -> None:
+    """The step exits with 2 and prints one error line without values that may be secret."""
     write_jsonl(tmp_path / "p.jsonl", script())
-    code, outputs, log = run_action(tmp_path, **{"prompts": "p.jsonl", "server": RAW, **given})  # type: ignore[arg-type]
+    code, outputs, log = run_action(tmp_path, **{"prompts": "p.jsonl", "server": RAW, **inputs})  # type: ignore[arg-type]
     assert (code, outputs) == (2, {"exit-code": "2"})
-    assert f"Error: {words}\n" in log
+    assert f"Error: {message}\n" in log
     assert not re.search(r"Traceback|s3cret", log)
 
 
@@ -148,59 +148,61 @@ EVIL = "x\"; touch pwned; '$(touch pwned)' `touch pwned` \\"
 
 
 @pytest.mark.parametrize("name", ["prompts", "server", "model", "baseline", "args", "junit"])
-def test_no_input_is_run(tmp_path: Path, name: str) -> None:
-    """Whatever an input says, it is one argument, or refused."""
+def test_no_input_is_executed_by_the_shell(tmp_path: Path, name: str) -> None:
+    """Each input is passed as a single argument or rejected."""
     write_jsonl(tmp_path / "p.jsonl", script())
-    given: dict[str, str | Path] = {"prompts": "p.jsonl", "server": RAW, name: EVIL}
-    code, _, _ = run_action(tmp_path, **given)
+    input_values: dict[str, str | Path] = {"prompts": "p.jsonl", "server": RAW, name: EVIL}
+    code, _, _ = run_action(tmp_path, **input_values)
     assert not list(tmp_path.rglob("pwned"))
     assert (code == 0) == (name == "junit")
 
 
-def test_nothing_of_an_event_stands_in_a_script() -> None:
-    """Inputs reach scripts as variables, all of them, and each is one that the action has."""
-    reported = json.dumps(ACTION["runs"])
+def test_scripts_contain_no_expressions() -> None:
+    """Scripts receive every input through environment variables, and use only declared inputs."""
+    runs_json = json.dumps(ACTION["runs"])
     assert not any("${{" in step.get("run", "") for step in STEPS.values())
-    assert set(re.findall(r"inputs\.([\w-]+)", reported)) == set(ACTION["inputs"])
+    assert set(re.findall(r"inputs\.([\w-]+)", runs_json)) == set(ACTION["inputs"])
     assert all(step["shell"] == "bash" for step in STEPS.values() if "run" in step)
 
 
 def steps_of(workflow: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Give the steps of a GitHub workflow, or the lines of a GitLab job as steps."""
+    """Yield the steps of a GitHub workflow, or the script lines of a GitLab job as steps."""
     for job in workflow.get("jobs", workflow).values():
         if isinstance(job, dict):
             yield from job.get("steps", [])
             yield from ({"run": line} for line in job.get("script", []))
 
 
-def accepted(words: list[str]) -> None:
-    """Have a command line of mcprun read as far as its options go; nothing is run."""
+def parse_command(words: list[str]) -> None:
+    """Parse an mcprun command line without running it. Raise `click.UsageError` if it is invalid."""
     name, *rest = words
     command = main.commands[name]
     command.make_context(name, rest).close()
 
 
-def test_the_workflows_of_the_readme() -> None:
-    """Each command line is one that mcprun takes, each use of the action one that fits it, and both kinds are there."""
+def test_the_readme_workflows_use_valid_commands_and_inputs() -> None:
+    """Each mcprun command line parses, each use of the action has valid inputs, and the README has both."""
     uses = commands = 0
     for step in (step for workflow in WORKFLOWS for step in steps_of(workflow)):
         for line in step.get("run", "").splitlines():
             if line.startswith("mcprun "):
                 commands += 1
-                accepted(shlex.split(re.sub(r"\$\{\{.*?\}\}", "1", line))[1:])  # what GitHub puts a value for
+                parse_command(shlex.split(re.sub(r"\$\{\{.*?\}\}", "1", line))[1:])  # GitHub expressions
         if "/mcprun@" in step.get("uses", ""):
             uses += 1
-            given = step["with"]
+            input_values = step["with"]
             required = {name for name, one in ACTION["inputs"].items() if one.get("required")}
-            assert required <= set(given) <= set(ACTION["inputs"])
-            accepted(["batch", given["prompts"], given["server"], *shlex.split(given.get("args", ""))])
+            assert required <= set(input_values) <= set(ACTION["inputs"])
+            parse_command(
+                ["batch", input_values["prompts"], input_values["server"], *shlex.split(input_values.get("args", ""))]
+            )
     assert (uses, commands) == (2, 3)
     with pytest.raises(click.UsageError):
-        accepted(["batch", "p.jsonl", "s.py", "--no-such-flag"])
+        parse_command(["batch", "p.jsonl", "s.py", "--no-such-flag"])
 
 
-def test_the_workflow_replays_on_push_and_is_live_at_night() -> None:
-    """The recording needs no key; what asks the model has a budget and a key, and only a schedule starts it."""
+def test_the_workflow_replays_on_push_and_calls_the_model_on_schedule() -> None:
+    """The replay job has no key. The live job has a key and a budget, and runs only on the schedule."""
     jobs = WORKFLOWS[0]["jobs"]
     (replay,) = (step for step in jobs["replay"]["steps"] if "/mcprun@" in step.get("uses", ""))
     (live,) = (step for step in jobs["live"]["steps"] if "/mcprun@" in step.get("uses", ""))
