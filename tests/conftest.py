@@ -1,4 +1,4 @@
-"""Settings of every test: Hypothesis, the event loop and the signals that a shell may have ignored."""
+"""Settings for all tests: the Hypothesis profile, the event loop, and default handling of SIGHUP and SIGINT."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tests.support.examples import load_profile
 
 load_profile()
 
-# In a process that never set a loop, older versions of pytest-asyncio make one that nobody closes.
+# In a process that never set an event loop, older versions of pytest-asyncio create one and never close it.
 asyncio.set_event_loop(None)
 
 if sys.platform != "win32":
-    # Commands under test inherit what this process ignores: SIGHUP under nohup, SIGINT in the background of a shell.
+    # Commands under test inherit ignored signals: SIGHUP under nohup, SIGINT in a shell's background job.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""Tests with real processes and loopback sockets."""
+"""Fixtures for tests with real processes and loopback sockets."""
 
 import os
 

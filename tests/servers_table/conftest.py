@@ -1,4 +1,4 @@
-"""Fixtures of the tests beside this program."""
+"""Fixtures for the tests of this program."""
 
 from tests.support.processes import adopt_orphans, mcprun, no_process_is_left
 

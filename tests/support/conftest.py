@@ -1,4 +1,4 @@
-"""Fixtures of the tests of the test support."""
+"""Fixtures for the tests of the test helpers."""
 
 from tests.support.processes import adopt_orphans, mcprun, no_process_is_left
 

@@ -1,6 +1,6 @@
-"""The types of the Python interface, as mypy sees them: of the checkout, and of the installed wheel.
+"""The types of the public Python interface, checked by mypy in the checkout and with the installed wheel.
 
-This is checked and never run. Where a line must be wrong, mypy reports it if it is not.
+This file is never run. mypy reports an unused `type: ignore`, so the lines that have one must be type errors.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import assert_type
 import mcprun
 
 
-async def running(run_stop: mcprun.RunStop, options: mcprun.Options) -> None:
-    """What `run_batch` takes and gives."""
+async def check_run_batch(run_stop: mcprun.RunStop, options: mcprun.Options) -> None:
+    """Check the parameters and the result of `run_batch`."""
     run = await mcprun.run_batch("prompts.jsonl", "server.py", options, watch=lambda event: None, run_stop=run_stop)
     assert_type(run, mcprun.Run)
     assert_type(run.path, Path)
@@ -26,8 +26,8 @@ async def running(run_stop: mcprun.RunStop, options: mcprun.Options) -> None:
     mcprun.Options(model=1)  # type: ignore[arg-type]
 
 
-def comparing(head: mcprun.Run) -> None:
-    """What `compare_runs` takes and gives."""
+def check_compare_runs(head: mcprun.Run) -> None:
+    """Check the parameters and the result of `compare_runs`."""
     differences = mcprun.compare_runs("baseline", head.path, mcprun.CompareOptions(), alpha=0.01)
     assert_type(differences, mcprun.Differences)
     assert_type(differences.queries, tuple[mcprun.QueryDiff, ...])
@@ -36,7 +36,7 @@ def comparing(head: mcprun.Run) -> None:
     mcprun.compare_runs("baseline")  # type: ignore[call-arg]
 
 
-def going_wrong(error: mcprun.UsageError) -> str:
-    """What is raised is an `McprunError`."""
+def check_errors(error: mcprun.UsageError) -> str:
+    """Check that a `UsageError` is an `McprunError`."""
     base: mcprun.McprunError = error
     return str(base)
