@@ -1,1 +1,1 @@
-"""Does mcprun keep to the protocol? The protocol's own tests for clients ask it: `python -m tests.conformance`."""
+"""The protocol's own conformance tests for clients, run against mcprun: `python -m tests.conformance`."""

@@ -1,4 +1,4 @@
-"""The browser of a person who agrees to everything: it follows a URL to wherever that leads."""
+"""A stand-in for the browser of a user who approves everything: it opens a URL and follows all redirects."""
 
 import sys
 import urllib.request

@@ -1,7 +1,7 @@
-"""The client that the suite starts, `python -m tests.conformance.client URL`: it runs commands of mcprun, and no more.
+"""The client that the suite starts, `python -m tests.conformance.client URL`. It only runs mcprun commands.
 
-The suite says in the environment what it asks (see its README, "Client Testing"). All that is sent to its server is
-sent by mcprun; what fails here is mcprun's. Where mcprun says how to log in, that is done, as its users would.
+The suite passes the scenario in environment variables (see its README, "Client Testing"). Only mcprun talks to the suite's
+server, so a failure is a failure of mcprun. If mcprun prints a login command, the client runs it, as a user would.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.conformance.scenarios import Asked, Command, commands
+from tests.conformance.scenarios import Command, ScenarioRequest, commands
 from tests.support.cli import clean_environment
 
 BROWSER = Path(__file__).with_name("browser.py")
 
 _ADVICE = re.compile(r"mcprun (login [^\s),]+(?: --oauth-scope (?:'[^']*'|[^\s']+))?)")
 _MAX_LOGINS = 2
-"""One, and one more where a server wants other scopes, or has another authorization server by then."""
+"""One login, and another if the server then requires other scopes or changes its authorization server."""
 
 
 def main() -> int:
-    """Run the scenario's commands, up to the first that fails; give its exit code."""
+    """Run the commands of the scenario until one fails. Return the last exit code."""
     with tempfile.TemporaryDirectory() as name:
-        asked = Asked(
+        request = ScenarioRequest(
             scenario=os.environ["MCP_CONFORMANCE_SCENARIO"],
             url=sys.argv[1],
             protocol=os.environ["MCP_CONFORMANCE_PROTOCOL_VERSION"],
             context=json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT", "{}")),
             folder=Path(name),
         )
-        for command in commands(asked):
-            if code := carried_out(command, asked.folder):
+        for command in commands(request):
+            if code := run_with_logins(command, request.folder):
                 return code
     return 0
 
 
-def carried_out(command: Command, folder: Path) -> int:
-    """Run a command, again after each login that mcprun says is wanted; give its exit code at last."""
+def run_with_logins(command: Command, folder: Path) -> int:
+    """Run a command, and rerun it after each login that mcprun advises. Return its last exit code."""
     code, stderr = mcprun(command, folder)
     for _ in range(_MAX_LOGINS):
         advice = _ADVICE.search(stderr) if code else None
@@ -55,7 +55,7 @@ def carried_out(command: Command, folder: Path) -> int:
 
 
 def mcprun(command: Sequence[str], folder: Path) -> tuple[int, str]:
-    """Run mcprun in a folder that holds its tokens, too; give its exit code, and what it printed on stderr."""
+    """Run mcprun in a folder, with its token store below it. Return its exit code and its stderr."""
     environment = {
         "BROWSER": shlex.join((sys.executable, str(BROWSER), "%s")),
         "MCPRUN_TOKEN_STORE": str(folder / "tokens"),

@@ -1,4 +1,4 @@
-"""The scenarios that mcprun does not pass, and why. One that passes after all must go from here."""
+"""The scenarios that mcprun does not pass, with reasons. Remove a scenario once it passes."""
 
 from __future__ import annotations
 
@@ -22,4 +22,4 @@ _REASONS: dict[str, tuple[str, ...]] = {
 }
 
 KNOWN: dict[str, str] = {name: reason for reason, names in _REASONS.items() for name in names}
-"""Reasons, by the name of the scenario."""
+"""Reasons by scenario name."""

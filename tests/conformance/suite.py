@@ -1,8 +1,7 @@
-"""The protocol's own tests for clients, `@modelcontextprotocol/conformance`: installed from npm, listed, run.
+"""Install, list and run the protocol's own tests for clients, `@modelcontextprotocol/conformance` from npm.
 
-Each scenario is a server that a client is started against, and that looks at what the client sends. One that holds
-for several versions of the protocol is run once for each: the older ones have a handshake and sessions, 2026-07-28
-has neither.
+Each scenario is a server that checks what a client sends. A scenario that applies to several protocol versions is run once
+for each: older versions have a handshake and sessions, 2026-07-28 has neither.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from tests.support import npm
 from tests.support.cli import ROOT
 
 PACKAGES = (
-    "@modelcontextprotocol/conformance@0.2.0-alpha.12",  # the first series that knows 2026-07-28; each release adds tests
-    "node@^22.23.3",  # runs it, whatever node the machine has
+    "@modelcontextprotocol/conformance@0.2.0-alpha.12",  # the first series with 2026-07-28; each release adds tests
+    "node@^22.23.3",  # runs the suite, whatever Node the machine has
 )
 CACHE = ROOT / ".cache" / "conformance"
 
 EXTENSION = "extension"
-"""In place of a version: the scenario belongs to an optional part of the protocol, and to no version of it."""
+"""In place of a version: the scenario belongs to an optional extension of the protocol."""
 
 CLIENT = (sys.executable, "-m", "tests.conformance.client")
 
@@ -38,7 +37,7 @@ _LISTED = re.compile(r"^  - (\S+) \[(.+)\]$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A scenario, and the version of the protocol that it is run with (or `EXTENSION`)."""
+    """A scenario and the protocol version that it is run with, or `EXTENSION`."""
 
     scenario: str
     protocol: str
@@ -46,9 +45,9 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a trial: the checks that held, and all that were made; `printed` is what explains a failure.
+    """The outcome of a trial: the number of passed checks and of all checks. `printed` explains a failure.
 
-    The suite passes a client that was too far away for any check: here it is skipped.
+    The suite passes a client for which it made no check. Such a trial is `skipped` here.
     """
 
     trial: Trial
@@ -59,7 +58,7 @@ class Outcome:
 
 
 class Suite:
-    """The suite, and the node that runs it."""
+    """The installed suite and the Node that runs it."""
 
     def __init__(self, modules: Path) -> None:
         self._node = modules / "node" / "bin" / "node"
@@ -67,15 +66,15 @@ class Suite:
 
     @classmethod
     def install(cls) -> Suite:
-        """Install the suite, unless it is there."""
+        """Install the suite if necessary."""
         return cls(npm.node_modules(CACHE, PACKAGES))
 
     def trials(self) -> list[Trial]:
-        """Return all scenarios for clients in the suite's order, each with the versions that it applies to."""
+        """Return a trial for each client scenario and version that it applies to, in the suite's order."""
         return list(trials(self._run("list", "--client").stdout))
 
     def run(self, trial: Trial, folder: Path) -> Outcome:
-        """Run the client against a scenario; what is printed and checked is kept below `folder`."""
+        """Run the client against a scenario. The suite writes its output and checks below `folder`."""
         version = () if trial.protocol == EXTENSION else ("--spec-version", trial.protocol)
         done = self._run(
             "client", "--command", shlex.join(CLIENT), "--timeout", str(_CLIENT_SECONDS * 1000),
@@ -95,20 +94,20 @@ class Suite:
 
 
 def verdicts(checks: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], bool]:
-    """Say of each check whether it held whenever it was made: some are made of every request, however many come.
+    """Return for each check whether it passed every time: some are repeated for every request.
 
-    A warning fails a scenario, as the suite counts. What is informed of or skipped is no check.
+    A warning counts as a failure, as in the suite. Entries with another status, such as INFO or SKIPPED, are ignored.
     """
     held: dict[tuple[str, str], bool] = {}
     for check in checks:
         if check["status"] in ("SUCCESS", "WARNING", "FAILURE"):
-            made = (check["id"], check["name"])
-            held[made] = held.get(made, True) and check["status"] == "SUCCESS"
+            key = (check["id"], check["name"])
+            held[key] = held.get(key, True) and check["status"] == "SUCCESS"
     return held
 
 
-def trials(listed: str) -> Iterator[Trial]:
-    """Read the list of scenarios, `  - name [version,version]` a line."""
-    for scenario, protocols in _LISTED.findall(listed):
+def trials(listing: str) -> Iterator[Trial]:
+    """Parse the list of scenarios, which has lines of the form `  - name [version,version]`."""
+    for scenario, protocols in _LISTED.findall(listing):
         for protocol in protocols.split(","):
             yield Trial(scenario, protocol)

@@ -1,4 +1,4 @@
-"""What came of the trials: the table of results, and what in it is not as it is known to be. Pure."""
+"""The table of results, and the results that differ from the known ones. Pure functions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Row = tuple[str, str, str, str, str]
 
 
 def rows(outcomes: Iterable[Outcome], known: Mapping[str, str]) -> Iterator[Row]:
-    """Return the rows of the table: one for each scenario, shared by protocol versions with equal outcomes."""
+    """Return the rows of the table. Protocol versions of a scenario with equal outcomes share a row."""
     for (scenario, verdict, checks), same in groupby(outcomes, _result):
         protocols = ", ".join(outcome.trial.protocol for outcome in same)
         yield scenario, protocols, verdict, checks, "" if verdict == "passed" else known.get(scenario, "")
@@ -26,33 +26,33 @@ def _result(outcome: Outcome) -> tuple[str, str, str]:
 
 
 def unexpected(outcomes: Sequence[Outcome], known: Mapping[str, str]) -> list[str]:
-    """Describe unexpected outcomes: failures without a known reason, and passes in spite of one."""
+    """Describe unexpected outcomes: failures without a known reason, and passes with one."""
     tried = {outcome.trial.scenario for outcome in outcomes}
-    wanting = {outcome.trial.scenario for outcome in outcomes if outcome.verdict != "passed"}
+    not_passed = {outcome.trial.scenario for outcome in outcomes if outcome.verdict != "passed"}
     return [
-        *(f"{name} did not pass" for name in sorted(wanting - known.keys())),
-        *(f"{name} passed, and known.py says why it can't" for name in sorted((tried & known.keys()) - wanting)),
+        *(f"{name} did not pass" for name in sorted(not_passed - known.keys())),
+        *(f"{name} passed, and known.py says why it can't" for name in sorted((tried & known.keys()) - not_passed)),
     ]
 
 
 def markdown(table: Iterable[Row]) -> str:
-    """Write the table for a document, between two marks."""
+    """Return the table as Markdown, between two markers."""
     lines = [f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|"]
     lines += [f"| `{scenario}` | {' | '.join(rest)} |" for scenario, *rest in table]
     return BEGIN + "\n".join(lines) + "\n" + END
 
 
-def put(document: str, written: str) -> str:
-    """Replace the table of a document. Raises `ValueError` when it has none."""
+def replace_table(document: str, table: str) -> str:
+    """Replace the table in a document. Raise `ValueError` if it has none."""
     before, begin, rest = document.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError("the document has no place for the table")
-    return before + written + after
+    return before + table + after
 
 
-def taken(document: str) -> list[Row]:
-    """Read the rows of a document's table."""
+def parse_rows(document: str) -> list[Row]:
+    """Parse the rows of the table in a document."""
     lines = document.partition(BEGIN)[2].partition(END)[0].splitlines()[2:]
     cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
     return [

@@ -1,4 +1,4 @@
-"""The protocol's conformance tests for clients: how they are run and reported."""
+"""The program that runs and reports the protocol's conformance tests for clients."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from tests.conformance import scenarios
 from tests.conformance.__main__ import DOCUMENT
 from tests.conformance.known import KNOWN
-from tests.conformance.scenarios import Asked, commands
+from tests.conformance.scenarios import ScenarioRequest, commands
 from tests.conformance.suite import Outcome, Suite, Trial, trials, verdicts
-from tests.conformance.table import HEAD, markdown, put, rows, taken, unexpected
+from tests.conformance.table import HEAD, markdown, parse_rows, replace_table, rows, unexpected
 from tests.support import npm
 from tests.support.cli import ROOT
 from tests.support.http_server import http_server
 
 __all__ = ["http_server"]
 
-DOCUMENTED = taken(DOCUMENT.read_text(encoding="utf-8"))
+DOCUMENTED = parse_rows(DOCUMENT.read_text(encoding="utf-8"))
 
 names = st.text("abc/-_0123", min_size=1, max_size=9)
 
@@ -44,25 +44,25 @@ reasons = st.dictionaries(names, st.text("why not, ", min_size=1).map(str.strip)
 
 @pytest.fixture(scope="module")
 def suite() -> Suite:
-    """Have the suite installed."""
+    """Install the suite if necessary."""
     if missing := npm.missing():
-        pytest.skip(f"{' and '.join(missing)} not installed: the suite is run with them")
+        pytest.skip(f"{' and '.join(missing)} not installed: the suite needs them")
     return Suite.install()
 
 
 def client(scenario: str, url: str, protocol: str, context: object = None) -> subprocess.CompletedProcess[str]:
-    """Run the client as the suite does."""
-    asked = {"MCP_CONFORMANCE_SCENARIO": scenario, "MCP_CONFORMANCE_PROTOCOL_VERSION": protocol}
-    asked |= {"MCP_CONFORMANCE_CONTEXT": json.dumps(context)} if context else {}
+    """Run the client as the suite runs it."""
+    variables = {"MCP_CONFORMANCE_SCENARIO": scenario, "MCP_CONFORMANCE_PROTOCOL_VERSION": protocol}
+    variables |= {"MCP_CONFORMANCE_CONTEXT": json.dumps(context)} if context else {}
     return subprocess.run(
         [sys.executable, "-m", "tests.conformance.client", url],
-        cwd=ROOT, env=os.environ | asked, capture_output=True, text=True, timeout=60, check=False,
+        cwd=ROOT, env=os.environ | variables, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("http_server", [("streamable-http",)], indirect=True)
-def test_the_client_runs_plain_commands(http_server: int) -> None:
-    """It lists tools or calls them, in the protocol that is asked for, and ends as mcprun does."""
+def test_the_client_runs_mcprun_commands(http_server: int) -> None:
+    """The client lists or calls tools with the requested protocol, and exits with mcprun's exit code."""
     url = f"http://127.0.0.1:{http_server}/mcp"
     for protocol, spoken in (("2025-06-18", "2025-11-25"), ("2026-07-28", "2026-07-28")):
         assert f"over-http 1.0.0, protocol {spoken}" in client("initialize", url, protocol).stdout
@@ -75,10 +75,10 @@ def test_the_client_runs_plain_commands(http_server: int) -> None:
     assert (wrong.returncode, "failed  q" in wrong.stderr) == (1, True)
 
 
-def test_a_later_command_may_read_what_an_earlier_one_wrote(tmp_path: Path) -> None:
-    """The schema that is sent back is the one of the snapshot, whatever it holds."""
-    asked = Asked("json-schema-2020-12-preservation", "http://server", "2026-07-28", {}, tmp_path)
-    steps = commands(asked)
+def test_a_later_command_can_read_the_output_of_an_earlier_one(tmp_path: Path) -> None:
+    """The schema that is sent back to the server is the one in the snapshot, unchanged."""
+    request = ScenarioRequest("json-schema-2020-12-preservation", "http://server", "2026-07-28", {}, tmp_path)
+    steps = commands(request)
     assert next(steps)[:2] == ("tools", "http://server")
     schema = {"type": "object", "$defs": {"a": {"$anchor": "a"}}, "additionalProperties": False}
     listed = [{"name": "other", "inputSchema": {}}, {"name": "json_schema_2020_12_tool", "inputSchema": schema}]
@@ -89,61 +89,61 @@ def test_a_later_command_may_read_what_an_earlier_one_wrote(tmp_path: Path) -> N
     assert list(steps) == []
 
 
-def test_the_list_of_scenarios_is_read() -> None:
-    """Each version that a scenario holds for is a trial of its own; other lines are none."""
+def test_the_list_of_scenarios_is_parsed() -> None:
+    """Each version of a scenario is one trial, and other lines are ignored."""
     listed = "Client scenarios (test against a client):\n  - a [1,2]\n  - auth/b-c [extension]\n\n  - nothing\n"
     assert list(trials(listed)) == [Trial("a", "1"), Trial("a", "2"), Trial("auth/b-c", "extension")]
 
 
-def test_a_check_holds_when_it_always_did() -> None:
-    """It counts once, however often it was made; warnings are failures, and what is only told is nothing."""
-    made = [("a", "A", "SUCCESS"), ("a", "A", "FAILURE"), ("a", "A", "SUCCESS"), ("a", "B", "SUCCESS"),
+def test_a_check_passes_only_if_it_passed_every_time() -> None:
+    """A repeated check counts once, a warning is a failure, and INFO and SKIPPED entries are ignored."""
+    statuses = [("a", "A", "SUCCESS"), ("a", "A", "FAILURE"), ("a", "A", "SUCCESS"), ("a", "B", "SUCCESS"),
             ("b", "B", "WARNING"), ("c", "C", "INFO"), ("d", "D", "SKIPPED"), ("a", "B", "SUCCESS")]  # fmt: skip
-    checks = [{"id": number, "name": name, "status": status} for number, name, status in made]
+    checks = [{"id": number, "name": name, "status": status} for number, name, status in statuses]
     assert verdicts(checks) == {("a", "A"): False, ("a", "B"): True, ("b", "B"): False}
 
 
 @given(outcomes, reasons, st.text("ab\n"), st.text("ab\n"))
-def test_a_table_is_read_as_it_was_written(
+def test_parsing_a_table_returns_the_rows_written(
     found: list[Outcome], known: dict[str, str], before: str, after: str
 ) -> None:
-    """Whatever it held before, and whatever stands around it."""
+    """Replacing and parsing a table keeps its rows and the text around it, whatever it contained before."""
     table = list(rows(found, known))
     document = before + markdown([]) + after
-    written = put(put(document, markdown([HEAD])), markdown(table))
-    assert taken(written) == table
-    assert (written.startswith(before), written.endswith(after)) == (True, True)
+    replaced = replace_table(replace_table(document, markdown([HEAD])), markdown(table))
+    assert parse_rows(replaced) == table
+    assert (replaced.startswith(before), replaced.endswith(after)) == (True, True)
     assert sum(len(row[1].split(", ")) for row in table) == len(found)
     with pytest.raises(ValueError, match="no place"):
-        put(before, markdown(table))
+        replace_table(before, markdown(table))
 
 
 @given(outcomes, reasons)
-def test_what_is_known_must_be_true(found: list[Outcome], known: dict[str, str]) -> None:
-    """All is well when each that did not pass has its reason, and each reason that was tried has its failure."""
-    wanting = {outcome.trial.scenario for outcome in found if outcome.verdict != "passed"}
+def test_unknown_failures_and_outdated_reasons_are_unexpected(found: list[Outcome], known: dict[str, str]) -> None:
+    """A scenario is unexpected if it failed without a known reason, or passed with one."""
+    not_passed = {outcome.trial.scenario for outcome in found if outcome.verdict != "passed"}
     tried = {outcome.trial.scenario for outcome in found}
     wrong = unexpected(found, known)
-    assert len(wrong) == len(wanting ^ (known.keys() & tried))
-    assert unexpected(found, dict.fromkeys(wanting, "because")) == []
+    assert len(wrong) == len(not_passed ^ (known.keys() & tried))
+    assert unexpected(found, dict.fromkeys(not_passed, "because")) == []
 
 
-def test_the_document_and_the_reasons_agree() -> None:
-    """What did not pass has the reason of `known.py` beside it, and each of those stands in the table."""
+def test_the_document_lists_every_known_reason() -> None:
+    """The scenarios in the table that did not pass are those of `known.py`, with the same reasons."""
     assert {scenario: why for scenario, _, verdict, _, why in DOCUMENTED if verdict != "passed"} == KNOWN
     assert [why for _, _, verdict, _, why in DOCUMENTED if verdict == "passed" and why] == []
     assert scenarios.SPECIAL.keys() <= {row[0] for row in DOCUMENTED}
 
 
-def test_the_scenarios_of_the_document_are_the_suites(suite: Suite) -> None:
-    """No scenario is left out, in no version of the protocol, and none is there no more."""
+def test_the_document_lists_exactly_the_scenarios_of_the_suite(suite: Suite) -> None:
+    """The table has every scenario of the suite in every protocol version, and no others."""
     lines = [Trial(scenario, protocol) for scenario, protocols, *_ in DOCUMENTED for protocol in protocols.split(", ")]
     assert lines == suite.trials()
 
 
 @pytest.mark.parametrize("scenario", ["tools_call", "http-custom-headers"])
-def test_a_part_of_the_suite_passes(scenario: str, suite: Suite) -> None:
-    """A scenario of both eras, and one that gives the client what to send."""
+def test_two_scenarios_of_the_suite_pass(scenario: str, suite: Suite) -> None:
+    """A scenario of both eras passes, and so does one that specifies the client's calls."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.conformance", scenario, "--jobs", "1"],
         cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
@@ -153,8 +153,10 @@ def test_a_part_of_the_suite_passes(scenario: str, suite: Suite) -> None:
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, f"{count} of {count} passed; 0 not as known")
 
 
-def test_who_does_nothing_does_not_pass(suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that sends nothing fails a scenario, and one that can't be judged is skipped."""
+def test_a_client_that_does_nothing_does_not_pass(
+    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that sends nothing fails, or is skipped if the scenario then makes no check."""
     monkeypatch.setattr("tests.conformance.suite.CLIENT", ("true",))
     failed = suite.run(Trial("tools_call", "2026-07-28"), tmp_path / "a")
     assert (failed.verdict, failed.held, failed.checks) == ("failed", 0, 1)
