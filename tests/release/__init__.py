@@ -1,1 +1,1 @@
-"""Is this a release that can be installed, and stays so? `python -m tests.release` tries it: see `__main__.py`."""
+"""Release tests: `python -m tests.release` builds and installs the release. See `__main__.py`."""

@@ -1,8 +1,8 @@
-"""`python -m tests.release`: try the release, say how long each trial took, exit with 1 for the first broken promise.
+"""`python -m tests.release`: test the release, print how long each trial took, and exit with 1 at the first failure.
 
-The archives hold what they should, and nothing else. The wheel, installed alone, runs the quickstart from any folder,
-and brings its types. The README's first command does all the setting up. The core of the suite passes with the lowest
-versions that `pyproject.toml` allows on the oldest Python, and on the newest one that this machine has.
+The archives contain exactly the expected files. The wheel, installed alone, runs the quickstart from any folder and
+includes its types. The README's first command needs no other setup. The core of the suite passes with the lowest
+versions that `pyproject.toml` allows on the oldest Python, and on the newest Python of this machine.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.release import trials
-from tests.release.environments import BrokenError, Uv, Version, copy, make, pythons
+from tests.release.environments import BrokenError, Uv, Version, copy, create, pythons
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,63 +23,63 @@ T = TypeVar("T")
 
 
 def main() -> int:
-    """Try everything, in a temporary folder that is gone afterwards."""
+    """Run all trials in a temporary folder. Return the exit code."""
     with tempfile.TemporaryDirectory(prefix="release-") as name:
         try:
-            attempt(Path(name).resolve())
+            run_trials(Path(name).resolve())
         except BrokenError as broken:
-            say(f"the release is broken: {broken}")
+            report(f"the release is broken: {broken}")
             return 1
-    say("the release can be installed")
+    report("the release can be installed")
     return 0
 
 
-def attempt(folder: Path) -> None:
-    """Try everything in a folder; raises `BrokenError`."""
-    least = trials.floor(ROOT)
-    found = pythons(least)
-    if not found:
-        raise BrokenError(f"there is no Python {dotted(least)} or newer")
-    (oldest, old), (newest, new) = next(iter(found.items())), list(found.items())[-1]
-    if oldest != least:
-        say(
-            f"WARNING: there is no Python {dotted(least)} on this machine: the oldest that is tried is {dotted(oldest)}"
-        )
-    if newest == least:
-        say(f"WARNING: there is no Python newer than {dotted(least)} on this machine: none is tried")
+def run_trials(folder: Path) -> None:
+    """Run all trials in a folder. Raise `BrokenError` at the first failure."""
+    minimum = trials.floor(ROOT)
+    available = pythons(minimum)
+    if not available:
+        raise BrokenError(f"there is no Python {dotted(minimum)} or newer")
+    (oldest, old), (newest, new) = next(iter(available.items())), list(available.items())[-1]
+    if oldest != minimum:
+        report(f"WARNING: there is no Python {dotted(minimum)} on this machine: the oldest tested is {dotted(oldest)}")
+    if newest == minimum:
+        report(f"WARNING: there is no Python newer than {dotted(minimum)} on this machine: none is tested")
 
     def place(name: str) -> Path:
         (folder / name).mkdir()
         return folder / name
 
     checkout = copy(ROOT, place("checkout"))
-    tools = make(old, place("tools") / "venv")
+    tools = create(old, place("tools") / "venv")
     uv = Uv.install(tools)
-    wheel = timed("the archives", lambda: trials.build(tools, checkout, place("dist")))
-    installed = timed("the wheel alone", lambda: trials.install(old, wheel, checkout, place("wheel")))
-    timed("its types", lambda: trials.types(installed, checkout, place("types")))
-    timed("the README's first command", lambda: trials.readme(uv, checkout, place("readme")))
-    timed(f"the lowest versions on Python {dotted(oldest)}", lambda: trials.oldest(uv, old, checkout, place("oldest")))
-    if newest != least:
-        timed(f"the core on Python {dotted(newest)}", lambda: trials.newest(new, wheel, checkout, place("newest")))
+    wheel = run_trial("the archives", lambda: trials.build(tools, checkout, place("dist")))
+    installed = run_trial("the wheel alone", lambda: trials.install(old, wheel, checkout, place("wheel")))
+    run_trial("its types", lambda: trials.types(installed, checkout, place("types")))
+    run_trial("the README's first command", lambda: trials.readme(uv, checkout, place("readme")))
+    run_trial(
+        f"the lowest versions on Python {dotted(oldest)}", lambda: trials.oldest(uv, old, checkout, place("oldest"))
+    )
+    if newest != minimum:
+        run_trial(f"the core on Python {dotted(newest)}", lambda: trials.newest(new, wheel, checkout, place("newest")))
 
 
-def timed(what: str, trial: Callable[[], T]) -> T:
-    """Make a trial, and say that it held and how long it took."""
-    say(f"trying {what}")
+def run_trial(title: str, trial: Callable[[], T]) -> T:
+    """Run a trial, report its duration, and return its result."""
+    report(f"trying {title}")
     start = time.monotonic()
     result = trial()
-    say(f"{what}: held, {time.monotonic() - start:.0f} s")
+    report(f"{title}: passed, {time.monotonic() - start:.0f} s")
     return result
 
 
 def dotted(version: Version) -> str:
-    """Write a version of Python."""
+    """Return a Python version as text, such as 3.11."""
     return ".".join(map(str, version))
 
 
-def say(text: str) -> None:
-    """Print at once: what the trials run prints to the same place."""
+def report(text: str) -> None:
+    """Print a message and flush, because the trials' commands print to the same stream."""
     print(f"release: {text}", flush=True)
 
 

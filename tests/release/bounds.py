@@ -15,22 +15,24 @@ _UPPER = {"<", "<=", "==", "~="}
 
 
 def requirements(pyproject: Path) -> list[Requirement]:
-    """Read all requirements: to build, to run, and of every extra; those of the project itself are left out."""
-    given = tomllib.loads(pyproject.read_text(encoding="utf-8"))
-    project = given["project"]
+    """Return all requirements: to build, to run and of every extra, except those on the project itself."""
+    settings = tomllib.loads(pyproject.read_text(encoding="utf-8"))
+    project = settings["project"]
     extras = project.get("optional-dependencies", {}).values()
     lines = [*project["dependencies"], *(line for extra in extras for line in extra)]
     own = canonicalize_name(project["name"])
-    return to_build(pyproject) + [one for one in map(Requirement, lines) if canonicalize_name(one.name) != own]
+    return build_requirements(pyproject) + [
+        one for one in map(Requirement, lines) if canonicalize_name(one.name) != own
+    ]
 
 
-def to_build(pyproject: Path) -> list[Requirement]:
-    """Read the requirements of the build alone."""
+def build_requirements(pyproject: Path) -> list[Requirement]:
+    """Return the build requirements."""
     return list(map(Requirement, tomllib.loads(pyproject.read_text(encoding="utf-8"))["build-system"]["requires"]))
 
 
 def unbounded(requirements: Iterable[Requirement]) -> list[str]:
-    """Name the requirements that lack a lower or an upper bound."""
+    """Return the requirements that lack a lower or an upper bound."""
     return [
         str(one)
         for one in requirements
@@ -45,9 +47,9 @@ def lowest(requirement: Requirement) -> Version:
 
 
 def untested(requirements: Iterable[Requirement], installed: Mapping[NormalizedName, str]) -> list[str]:
-    """Describe the requirements whose lowest version is not the installed one, and so was not tested.
+    """Describe the requirements whose lowest version is not installed and was therefore not tested.
 
-    `installed` holds the version of each package, by its normalised name.
+    `installed` maps normalised package names to versions.
     """
     lines = []
     for one in requirements:
@@ -58,5 +60,5 @@ def untested(requirements: Iterable[Requirement], installed: Mapping[NormalizedN
 
 
 def _release(version: Version) -> tuple[int, ...]:
-    """Stubs have a date behind the version that they are for, which says nothing here."""
+    """Return major, minor and micro. Stub packages append a date, which is ignored."""
     return version.major, version.minor, version.micro

@@ -1,4 +1,4 @@
-"""Pythons that the machine has, virtual environments made of them, and uv with the settings that pip has."""
+"""The Pythons of this machine, virtual environments for them, and uv with pip's settings."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SECONDS = 1800.0
-"""After this long, a step counts as hanging."""
+"""The time limit of a step."""
 
 _OURS = re.compile(r"PYTHON|VIRTUAL_ENV$|PYTEST|ANTHROPIC_|MCPRUN_")
-"""Variables that would let this environment, or a key, into another one."""
+"""Variables that would leak this environment or an API key into another one."""
 
 _PIP_AS_UV = {
     "index-url": "UV_DEFAULT_INDEX",
@@ -26,35 +26,35 @@ _PIP_AS_UV = {
 }
 
 Version = tuple[int, int]
-"""Of Python: (3, 11)."""
+"""A Python version, such as (3, 11)."""
 
 
 class BrokenError(Exception):
-    """A promise about the release does not hold; the message says which, and what a command printed."""
+    """A trial failed. The message names the failure, with the output of its command."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment. Commands are run in it from any folder, and see nothing of the one that this runs in."""
+    """A virtual environment. Its commands are isolated from the environment of this process."""
 
     folder: Path
 
     @property
     def python(self) -> Path:
-        """Its Python."""
+        """The path of its Python."""
         return self.folder / "bin" / "python"
 
     def run(self, *command: str | Path, cwd: Path, shown: bool = False) -> str:
-        """Run a command and give what it printed on stdout; with `shown` it is printed and not given."""
+        """Run a command and return its stdout, or print it and return '' if `shown`."""
         active = {"VIRTUAL_ENV": str(self.folder), "PATH": f"{self.folder / 'bin'}{os.pathsep}{_path()}"}
         return run(*command, cwd=cwd, env=active, shown=shown)
 
 
 def run(*command: str | Path, cwd: Path, env: Mapping[str, str] | None = None, shown: bool = False) -> str:
-    """Run a command outside every virtual environment, without standard input; raises `BrokenError` when it fails."""
+    """Run a command outside any virtual environment, without stdin. Raise `BrokenError` if it fails."""
     done = subprocess.run(
         [str(part) for part in command],
-        cwd=cwd, env=_outside() | dict(env or {}), stdin=subprocess.DEVNULL, text=True, timeout=SECONDS, check=False,
+        cwd=cwd, env=_clean_variables() | dict(env or {}), stdin=subprocess.DEVNULL, text=True, timeout=SECONDS, check=False,
         stdout=None if shown else subprocess.PIPE, stderr=None if shown else subprocess.PIPE,
     )  # fmt: skip
     if done.returncode:
@@ -63,9 +63,9 @@ def run(*command: str | Path, cwd: Path, env: Mapping[str, str] | None = None, s
     return done.stdout or ""
 
 
-def _outside() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not _OURS.match(name)}
-    return kept | {"PATH": _path()}
+def _clean_variables() -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not _OURS.match(name)}
+    return inherited | {"PATH": _path()}
 
 
 def _path() -> str:
@@ -73,26 +73,26 @@ def _path() -> str:
     return os.pathsep.join(part for part in os.environ.get("PATH", os.defpath).split(os.pathsep) if part != own)
 
 
-def pythons(least: Version) -> dict[Version, Path]:
-    """Find the Pythons of this machine that are no older than `least`: those on the path, and pyenv's."""
+def pythons(minimum: Version) -> dict[Version, Path]:
+    """Return the Pythons of this machine, on PATH or from pyenv, that are at least `minimum`, oldest first."""
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     folders = [Path(part) for part in _path().split(os.pathsep)]
     folders += sorted((root / "versions").glob("*/bin"))
-    found: dict[Version, Path] = {}
+    pythons_by_version: dict[Version, Path] = {}
     for file in (file for folder in folders for file in sorted(folder.glob("python3*"))):
         name = re.fullmatch(r"python3(?:\.(\d+))?", file.name)
-        version = _version(file) if name and (3, int(name[1] or least[1])) >= least else None
-        if version and version >= least:
-            found.setdefault(version, file)
-    return dict(sorted(found.items()))
+        version = _version(file) if name and (3, int(name[1] or minimum[1])) >= minimum else None
+        if version and version >= minimum:
+            pythons_by_version.setdefault(version, file)
+    return dict(sorted(pythons_by_version.items()))
 
 
 def _version(python: Path) -> Version | None:
-    """Ask a Python for its version; one that does not run, is no final CPython or can't make environments has none."""
+    """Return the version of a Python, or None unless it is a final CPython that runs and has ensurepip."""
     code = "import ensurepip, sys; print(*sys.version_info[:2], sys.version_info.releaselevel, sys.implementation.name)"
     try:
         done = subprocess.run(
-            [python, "-c", code], env=_outside(), capture_output=True, text=True, timeout=30, check=True
+            [python, "-c", code], env=_clean_variables(), capture_output=True, text=True, timeout=30, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return None
@@ -100,8 +100,8 @@ def _version(python: Path) -> Version | None:
     return (int(major), int(minor)) if kind == ["final", "cpython"] else None
 
 
-def make(python: Path, folder: Path) -> Environment:
-    """Make a virtual environment that has nothing but pip."""
+def create(python: Path, folder: Path) -> Environment:
+    """Create a virtual environment that contains only pip."""
     run(python, "-m", "venv", folder, cwd=folder.parent)
     return Environment(folder)
 
@@ -109,7 +109,7 @@ def make(python: Path, folder: Path) -> Environment:
 def uv_settings(pip_config: Iterable[str]) -> dict[str, str]:
     """Return uv's variables for the package indexes that pip uses, from the lines of `pip config list`.
 
-    What the environment says comes before what files say, and where several files speak, pip has merged them already.
+    Environment variables take precedence over files. pip has already merged its files.
     """
     settings: dict[str, str] = {}
     for line in sorted(pip_config, key=lambda line: line.startswith(":env:")):
@@ -123,7 +123,7 @@ def uv_settings(pip_config: Iterable[str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Uv:
-    """uv, with the variables that it needs."""
+    """The uv program and its environment variables."""
 
     program: Path
     settings: Mapping[str, str]
@@ -136,12 +136,12 @@ class Uv:
         return cls(environment.folder / "bin" / "uv", uv_settings(config.splitlines()))
 
     def run(self, *arguments: str | Path, cwd: Path) -> str:
-        """Run uv."""
+        """Run uv, and return its stdout."""
         return run(self.program, *arguments, cwd=cwd, env=self.settings)
 
 
 def copy(checkout: Path, folder: Path) -> Path:
-    """Copy the files of a checkout that git knows or would add, and nothing that lies there besides."""
+    """Copy the files of a checkout that git tracks or would add, without ignored files. Return `folder`."""
     listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=checkout)
     for name in listed.split("\0")[:-1]:
         if (checkout / name).is_file():

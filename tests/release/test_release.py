@@ -1,4 +1,4 @@
-"""Bounds, archives and settings of a release."""
+"""Version bounds, archives and settings of a release."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ numbers = st.integers(0, 99)
 
 
 def test_every_requirement_has_both_bounds() -> None:
-    """What is older was never tried, and a new major version may break us: neither is allowed, tests included."""
-    wanted = requirements(PYPROJECT)
-    assert {"hatchling", "mcp", "genai-prices", "pytest", "mypy"} <= {one.name for one in wanted}
-    assert unbounded(wanted) == []
+    """Every requirement, of the tests too, has a lower bound that was tested and an upper bound."""
+    needed = requirements(PYPROJECT)
+    assert {"hatchling", "mcp", "genai-prices", "pytest", "mypy"} <= {one.name for one in needed}
+    assert unbounded(needed) == []
 
 
-def test_an_upper_bound_is_no_more_than_the_next_major_version() -> None:
-    """`<3` above `>=2.3`, and `<0.3` above `>=0.2`; of pytest and rich two major versions are tried."""
+def test_upper_bounds_allow_at_most_one_major_version() -> None:
+    """An upper bound is at most the next major version, except for pip, pytest and rich."""
     wide = {
         one.name
         for one in requirements(PYPROJECT)
@@ -45,28 +45,30 @@ def test_an_upper_bound_is_no_more_than_the_next_major_version() -> None:
 
 
 @pytest.mark.parametrize("line", ["a", "a>=1", "a<2", "a!=1.5", "a<2,>1"])
-def test_what_lacks_a_bound_is_named(line: str) -> None:
-    """One bound is not enough, and a version that is left out bounds nothing."""
+def test_requirements_without_both_bounds_are_reported(line: str) -> None:
+    """A single bound is not enough, and an excluded version is not a bound."""
     assert unbounded([Requirement(line), Requirement("b>=1,<2"), Requirement("c~=1.1"), Requirement("d==1")]) == [line]
 
 
-@given(least=st.tuples(numbers, numbers), found=st.tuples(numbers, numbers, numbers))
-def test_a_lowest_version_is_tried_when_it_is_installed(least: tuple[int, int], found: tuple[int, int, int]) -> None:
-    """A bound is true when exactly it was installed, however many parts it is written with."""
-    wanted = Requirement(f"Some_Thing>={least[0]}.{least[1]},<100")
-    installed = {canonicalize_name("some-thing"): ".".join(map(str, found))}
-    reported = untested([wanted], installed)
-    assert bool(reported) == (found != (*least, 0))
-    assert untested([wanted], {}) == [f"Some_Thing {least[0]}.{least[1]} is never tried: nothing was installed"]
+@given(minimum=st.tuples(numbers, numbers), installed_version=st.tuples(numbers, numbers, numbers))
+def test_a_lowest_version_counts_as_tested_only_if_installed(
+    minimum: tuple[int, int], installed_version: tuple[int, int, int]
+) -> None:
+    """A lower bound is tested if exactly that version is installed, even if it is written with fewer parts."""
+    needed = Requirement(f"Some_Thing>={minimum[0]}.{minimum[1]},<100")
+    installed = {canonicalize_name("some-thing"): ".".join(map(str, installed_version))}
+    descriptions = untested([needed], installed)
+    assert bool(descriptions) == (installed_version != (*minimum, 0))
+    assert untested([needed], {}) == [f"Some_Thing {minimum[0]}.{minimum[1]} is never tried: nothing was installed"]
 
 
-def test_stubs_have_a_date_behind_their_version() -> None:
-    """It says when they were made, and nothing of what they are for."""
+def test_the_date_in_a_stub_version_is_ignored() -> None:
+    """A stub package with a date after its version satisfies the bound of that version."""
     assert untested([Requirement("types-x>=4.23,<5")], {canonicalize_name("types-x"): "4.23.0.20240712"}) == []
 
 
-def test_uv_looks_where_pip_looks() -> None:
-    """What the environment says comes first; lists become those of uv; uv never fetches a Python."""
+def test_uv_uses_the_package_indexes_of_pip() -> None:
+    """Environment variables take precedence, lists are converted to uv's format, and uv never downloads a Python."""
     lines = [
         ":env:.cert='/etc/ours.crt'",
         ":env:.default-timeout='180'",
@@ -87,7 +89,7 @@ def test_uv_looks_where_pip_looks() -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Make a small checkout."""
+    """Create a small checkout."""
     folder = tmp_path / "checkout"
     for name in ("runner/mcprun/__init__.py", "runner/mcprun/py.typed", "runner/mcprun/templates/a.html", "tests/t.py",
                  "README.md", "CHANGELOG.md", ".ci/run"):  # fmt: skip
@@ -108,8 +110,8 @@ SOURCE = {
 } | {"PKG-INFO": b"", ".gitignore": b""}  # fmt: skip
 
 
-def test_good_archives_are_good(checkout: Path) -> None:
-    """The package in the wheel; the package, the tests and the papers in the source archive."""
+def test_complete_archives_are_accepted(checkout: Path) -> None:
+    """The wheel contains the package. The source archive contains the package, the tests and the documents."""
     check_wheel(WHEEL, checkout)
     check_source(SOURCE, checkout)
 
@@ -124,16 +126,16 @@ def test_good_archives_are_good(checkout: Path) -> None:
         ({"mcprun-1.dist-info/RECORD": b"PATH/x"}, "mcprun-1.dist-info/RECORD of the wheel names the folder"),
     ],
 )
-def test_a_bad_wheel_is_told(checkout: Path, change: dict[str, bytes | None], message: str) -> None:
-    """What is missing, what is too much, what is another, and what tells of the machine."""
+def test_a_wrong_wheel_is_rejected(checkout: Path, change: dict[str, bytes | None], message: str) -> None:
+    """A wheel with a missing, unexpected or changed file, or with the path of the checkout, is rejected."""
     inside = {name: content for name, content in {**WHEEL, **change}.items() if content is not None}
     inside = {name: content.replace(b"PATH", bytes(checkout)) for name, content in inside.items()}
     with pytest.raises(BrokenError, match=re.escape(message)):
         check_wheel(inside, checkout)
 
 
-def test_a_bad_source_archive_is_told(checkout: Path) -> None:
-    """A paper that is missing, and a file that nobody asked for."""
+def test_a_wrong_source_archive_is_rejected(checkout: Path) -> None:
+    """A source archive with a missing document or an unexpected file is rejected."""
     with pytest.raises(BrokenError, match=r"the source archive lacks CHANGELOG\.md"):
         check_source({name: content for name, content in SOURCE.items() if name != "CHANGELOG.md"}, checkout)
     with pytest.raises(BrokenError, match=r"the source archive holds \.ci/run, which"):
@@ -141,7 +143,7 @@ def test_a_bad_source_archive_is_told(checkout: Path) -> None:
 
 
 def test_both_kinds_of_archives_are_read(tmp_path: Path) -> None:
-    """A source archive has a folder around it, which does not count."""
+    """The top-level folder of a source archive is removed from its paths."""
     with zipfile.ZipFile(tmp_path / "a.whl", "w") as wheel:
         wheel.writestr("mcprun/a.py", b"a")
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as source:
@@ -152,8 +154,8 @@ def test_both_kinds_of_archives_are_read(tmp_path: Path) -> None:
     assert files_of(tmp_path / "a.tar.gz") == {"runner/a.py": b"a"}
 
 
-def test_six_passed_means_six(tmp_path: Path) -> None:
-    """A run of fewer queries is not the quickstart."""
+def test_a_partial_quickstart_run_is_rejected(tmp_path: Path) -> None:
+    """A run of fewer queries than the quickstart has is rejected, even if all passed."""
     assert run_mcprun("batch", *QUICKSTART, "--out", "all", cwd=tmp_path).code == 0
     assert run_mcprun("batch", *QUICKSTART, "--out", "some", "--limit", "5", cwd=tmp_path).code == 0
     expect_six_passed(tmp_path / "all")
@@ -161,8 +163,8 @@ def test_six_passed_means_six(tmp_path: Path) -> None:
         expect_six_passed(tmp_path / "some")
 
 
-def test_what_is_promised_is_what_is_tried() -> None:
-    """The gate tries the release, and the version has the changelog's form."""
+def test_the_gate_runs_the_release_trials() -> None:
+    """The gate ends with the release trials, and the changelog starts with Unreleased and the current version."""
     assert floor(ROOT) == (3, 11)
     assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == "python -m tests.release"
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
