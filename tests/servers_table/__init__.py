@@ -1,1 +1,1 @@
-"""Real servers from npm and PyPI, tried: the table of the README, and what makes it."""
+"""Test third-party servers from npm and PyPI, and write the README's table of results."""

@@ -1,7 +1,7 @@
-"""The servers that are tried: what is installed, how each is started, and what it is asked.
+"""The servers in the table: their packages, how each is started, and the tool that is called.
 
-All start without a network and without an account. Keys are made up. Where a server tells of its use, that is turned
-off. A call is one that works offline and changes nothing.
+All start without a network and an account. Keys are fake, telemetry is disabled, and calls work offline without side
+effects.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ KEY = "made-up-key"
 
 @dataclass(frozen=True)
 class Candidate:
-    """A server. In `args` and in the values of `env` and of the call, `{port}` and `{here}` are filled in.
+    """A server. `{port}` and `{here}` are replaced in `args` and in the values of `env` and the call.
 
-    `versions` is what npm or pip takes of the package, `also` what is installed beside it. `program` is the command
-    that starts it, where that is not the package's first. `host` and `path` are those of its URL. `note` tells what was
-    seen of it and is not measured.
+    Args:
+        versions: The version specifier for npm or pip.
+        program: The command that starts the server, if it is not the package's first.
+        also: Requirements to install beside the package.
+        host: The host in the server's URL.
+        path: The path in the server's URL.
+        note: An observation that is not measured.
     """
 
     registry: Registry
@@ -40,7 +44,7 @@ class Candidate:
 
     @property
     def requirements(self) -> tuple[str, ...]:
-        """What npm or pip is asked for."""
+        """The requirements to pass to npm or pip."""
         between = "@" if self.registry == "npm" else ""
         return (f"{self.package}{between}{self.versions}", *self.also)
 

@@ -1,4 +1,4 @@
-"""Installs a candidate, once a machine, into a folder of its own below `.cache/servers`, or another."""
+"""Install each candidate once per machine, into its own folder below `.cache/servers` or another cache."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 
-from tests.release.environments import BrokenError, make, run
+from tests.release.environments import BrokenError, create, run
 from tests.servers_table.candidates import Candidate
 
 CACHE = Path(__file__).parents[2] / ".cache" / "servers"
@@ -20,30 +20,30 @@ _NPM = ("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-p
 
 @dataclass(frozen=True)
 class Installed:
-    """What was installed: the program that starts the server, and the version of the package."""
+    """The program that starts an installed server, and the version of its package."""
 
     program: Path
     version: str
 
 
 def install(candidate: Candidate, cache: Path = CACHE) -> Installed:
-    """Install a candidate below `cache`, unless it is there. Raises `BrokenError`, with what npm or pip said.
+    """Install a candidate below `cache` if necessary. Raise `BrokenError` with the output of npm or pip if that fails.
 
-    No script of a package from npm is run. A package from PyPI gets a virtual environment of its own: some servers
-    need another version of the MCP SDK than mcprun does. An install that was cut short is done again.
+    Install scripts of npm packages are not run. Each PyPI package gets its own virtual environment, because some
+    servers need another version of the MCP SDK than mcprun. An interrupted installation is repeated.
     """
     folder = cache / candidate.registry.lower() / re.sub(r"[^a-z0-9.-]+", "_", candidate.package.lower())
     done = folder / "installed.txt"
-    wanted = "\n".join(candidate.requirements)
-    if not (done.is_file() and done.read_text() == wanted):
+    requirements = "\n".join(candidate.requirements)
+    if not (done.is_file() and done.read_text() == requirements):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         if candidate.registry == "npm":
             run(*_NPM, "--prefix", folder, *candidate.requirements, cwd=folder)
         else:
-            environment = make(Path(sys.executable), folder / "venv")
+            environment = create(Path(sys.executable), folder / "venv")
             environment.run("pip", "install", "-q", *candidate.requirements, cwd=folder)
-        done.write_text(wanted)
+        done.write_text(requirements)
     return _from_npm(candidate, folder) if candidate.registry == "npm" else _from_pypi(candidate, folder)
 
 
@@ -57,4 +57,4 @@ def _from_pypi(candidate: Candidate, folder: Path) -> Installed:
     (packages,) = (folder / "venv" / "lib").glob("python3*/site-packages")
     for found in distributions(name=candidate.package, path=[str(packages)]):
         return Installed(folder / "venv" / "bin" / (candidate.program or candidate.package), found.version)
-    raise BrokenError(f"{candidate.package} was installed, and is not there")
+    raise BrokenError(f"{candidate.package} was installed but has no metadata")

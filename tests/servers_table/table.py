@@ -1,4 +1,4 @@
-"""The table as Markdown, made of a record that is committed beside it: `record.json`. Pure, but for reading that."""
+"""The table as Markdown, generated from `record.json` in this folder. Reading that file is the only I/O."""
 
 from __future__ import annotations
 
@@ -14,22 +14,27 @@ from tests.servers_table.candidates import CANDIDATES, Registry, Transport
 RECORD = Path(__file__).with_name("record.json")
 
 BEGIN, END = "<!-- servers -->", "<!-- /servers -->"
-"""What the table stands between."""
+"""The markers around the table."""
 
 HEAD = ("server", "transport", "protocol", "tools", "time", "oddities")
 
 _MANY_TOKENS = 10_000
-"""Definitions that cost so much are told of."""
+"""Definitions with at least so many tokens are listed as an oddity."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What was seen of a server.
+    """The results of a server.
 
-    `version` is the package's, `reported_version` what the server reports. `tokens` is what its definitions cost in each
-    request, `seconds` the median time from its start, or from connecting over HTTP, to its list of tools. `refused` are
-    the tools of which the API would refuse something, `noise` tells that it printed on stdout what is no message,
-    `stays` that it did not end with its stdin. `call` is the tool that was called, if any.
+    Args:
+        version: The version of the package.
+        reported_version: The version that the server reports.
+        tokens: The tokens of its tool definitions in each request.
+        seconds: The median time from its start, or from connecting over HTTP, to its list of tools.
+        refused: The tools with features that the API refuses.
+        noise: Whether it wrote non-protocol output to stdout.
+        stays: Whether it kept running after its stdin was closed.
+        call: The tool that was called, if any.
     """
 
     package: str
@@ -49,12 +54,12 @@ class Row:
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Self:
-        """Take a row out of JSON."""
+        """Build a row from its JSON object."""
         return cls(**{**found, "refused": tuple(found["refused"])})
 
     @property
     def oddities(self) -> str:
-        """What is odd, in words."""
+        """The text of the column `oddities`."""
         odd = []
         if self.reported_version != self.version:
             odd.append(f"reports version {self.reported_version}" if self.reported_version else "reports no version")
@@ -71,7 +76,7 @@ class Row:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """The row of the table."""
+        """The cells of the row."""
         time = f"{self.seconds:.1f} s" if self.seconds >= 0.1 else f"{self.seconds:.2f} s"
         name = f"`{self.package}` {self.version}"
         return (name, self.transport, self.protocol, str(self.tools), time, self.oddities)
@@ -79,7 +84,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Record:
-    """All rows, on what machine they were measured (in words), and with how many starts of each server."""
+    """All rows, a description of the machine, and the number of starts of each server."""
 
     machine: str
     starts: int
@@ -87,23 +92,21 @@ class Record:
 
     @classmethod
     def read(cls, file: Path = RECORD) -> Self:
-        """Read what `text` wrote."""
+        """Read a record that was written as `text`."""
         found = json.loads(file.read_bytes())
         return cls(found["machine"], found["starts"], tuple(map(Row.of, found["rows"])))
 
     def updated(self, other: Self) -> Self:
-        """Take the rows of another record of the same machine, and what is noted of the candidates by now.
+        """Return this record with the rows of another one and the current notes of the candidates.
 
-        The rows of servers that are no candidates any more go. Raises `ValueError` when it is of another machine, or of
-        more or fewer starts.
+        Rows of former candidates are dropped. Raise `ValueError` if the other record has a different machine or number
+        of starts.
         """
         if (self.machine, self.starts) != (other.machine, other.starts):
-            raise ValueError(
-                f"the record is of {self.starts} starts on {self.machine}: try all servers, or as many starts"
-            )
+            raise ValueError(f"the record has {self.starts} starts on {self.machine}: use as many, or test all servers")
         known = {(row.package, row.transport): row for row in (*self.rows, *other.rows)}
-        places = {(one.package, one.transport): one.note for one in CANDIDATES}
-        rows = (replace(known[place], note=note) for place, note in places.items() if place in known)
+        notes = {(one.package, one.transport): one.note for one in CANDIDATES}
+        rows = (replace(known[place], note=note) for place, note in notes.items() if place in known)
         return replace(self, rows=tuple(rows))
 
     @property
@@ -113,14 +116,14 @@ class Record:
 
     @property
     def markdown(self) -> str:
-        """The table, with the lines that it stands between and where its times are from."""
+        """The table in Markdown with its markers, followed by a line about the times."""
         rows = [_line(row.cells) for row in self.rows]
         message = f"Times are medians of {self.starts} starts, on {self.machine}; over HTTP, of connecting."
         return "\n".join([BEGIN, _line(HEAD), "|---" * len(HEAD) + "|", *rows, "", message, END])
 
 
-def replaced(document: str, table: str) -> str:
-    """Put the table in the place of the one that a document has."""
+def replace_table(document: str, table: str) -> str:
+    """Replace the table in a document."""
     return re.sub(f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: table, document, count=1, flags=re.DOTALL)
 
 

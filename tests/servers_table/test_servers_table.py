@@ -1,4 +1,4 @@
-"""The README's table of real servers matches its record."""
+"""The README's table of third-party servers, its record, and the program that writes both."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.servers_table.candidates import CANDIDATES
-from tests.servers_table.table import BEGIN, END, HEAD, Record, Row, replaced
+from tests.servers_table.table import BEGIN, END, HEAD, Record, Row, replace_table
 from tests.support import npm
 from tests.support.cli import ROOT
 
@@ -24,7 +24,7 @@ PLAIN = Row("p", "npm", "1.0", "stdio", "2026-07-28", "1.0", 3, 500, 0.44)
 
 
 def test_the_readme_has_the_table_of_the_record() -> None:
-    """As `python -m tests.servers_table --write` puts it there, with at least fifteen packages and every transport."""
+    """The README has the table of the record once, with at least 15 packages, both registries and every transport."""
     record = Record.read()
     assert record.markdown in README
     assert README.count(BEGIN) == README.count(END) == 1
@@ -36,8 +36,8 @@ def test_the_readme_has_the_table_of_the_record() -> None:
     assert {row.transport for row in record.rows} == {"stdio", "Streamable HTTP", "SSE"}
 
 
-def test_the_record_holds_every_candidate() -> None:
-    """In their order; each was started, has tools, and answered the call that it was to answer."""
+def test_the_record_has_every_candidate() -> None:
+    """The record lists the candidates in order, each with tools, tokens, a start time and the call it specifies."""
     rows = Record.read().rows
     tried = [(one.package, one.transport, one.call and one.call[0], one.note) for one in CANDIDATES]
     assert [(row.package, row.transport, row.call, row.note) for row in rows] == tried
@@ -45,7 +45,7 @@ def test_the_record_holds_every_candidate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seen", "words"),
+    ("results", "text"),
     [
         ({}, ""),
         ({"reported_version": "2.0"}, "reports version 2.0"),
@@ -59,22 +59,22 @@ def test_the_record_holds_every_candidate() -> None:
         ),
     ],
 )
-def test_oddities_are_told_in_words(seen: dict[str, object], words: str) -> None:
-    """What was measured comes first, then what somebody saw; a plain server has none."""
-    assert replace(PLAIN, **seen).oddities == words  # type: ignore[arg-type]
+def test_oddities_are_described(results: dict[str, object], text: str) -> None:
+    """Measured oddities come first, then the note. A server without any has an empty cell."""
+    assert replace(PLAIN, **results).oddities == text  # type: ignore[arg-type]
 
 
 @given(st.text(), st.text(), st.sampled_from(["", "a | b", "\\1 \\g<0>"]))
 def test_only_the_table_is_replaced(before: str, after: str, note: str) -> None:
-    """What stands around it stays, whatever the table says; a bar is no end of a cell."""
+    """The text around the table is kept, whatever the table contains, and `|` is escaped in cells."""
     table = Record("a machine", 5, (replace(PLAIN, note=note),)).markdown
-    assert replaced(f"{before}{BEGIN}\nold\n{END}{after}", table) == f"{before}{table}{after}"
+    assert replace_table(f"{before}{BEGIN}\nold\n{END}{after}", table) == f"{before}{table}{after}"
     row = next(line for line in table.splitlines() if line.startswith("| `p`"))
     assert row.replace("\\|", "").count("|") == len(HEAD) + 1
 
 
-def test_one_server_may_be_tried_anew() -> None:
-    """Its row is replaced where it stands, the others stay; notes are the candidates'; what is none any more goes."""
+def test_the_row_of_one_server_can_be_updated() -> None:
+    """An update replaces the row in place, keeps the others, takes notes from the candidates and drops former ones."""
     first, second, *_ = CANDIDATES
     old, other = (replace(PLAIN, package=one.package, transport=one.transport) for one in (first, second))
     record = Record("a machine", 5, (PLAIN, old, other))
@@ -82,18 +82,18 @@ def test_one_server_may_be_tried_anew() -> None:
     assert [(row.package, row.tools, row.note) for row in new.rows] == [
         (first.package, 99, first.note), (second.package, PLAIN.tools, second.note)
     ]  # fmt: skip
-    for unlike in (Record("another", 5, ()), Record("a machine", 1, ())):
+    for different in (Record("another", 5, ()), Record("a machine", 1, ())):
         with pytest.raises(ValueError, match="5 starts on a machine"):
-            record.updated(unlike)
+            record.updated(different)
 
 
-def test_a_server_is_tried(tmp_path: Path) -> None:
-    """The script installs a server, tries it where there is no network, and tells what it saw."""
+def test_the_program_tests_a_server(tmp_path: Path) -> None:
+    """The program installs a server, runs it without a network, and prints and writes its row."""
     if missing := npm.missing():
         pytest.skip(f"{' and '.join(missing)} not installed: servers from npm need it")
-    alone = ["unshare", "--map-root-user", "--net", "true"]
-    if not shutil.which("unshare") or subprocess.run(alone, stderr=subprocess.DEVNULL, check=False).returncode:
-        pytest.skip("no network namespace can be made: Linux's unshare is not there, or not allowed")
+    unshared = ["unshare", "--map-root-user", "--net", "true"]
+    if not shutil.which("unshare") or subprocess.run(unshared, stderr=subprocess.DEVNULL, check=False).returncode:
+        pytest.skip("cannot create a network namespace: `unshare` is missing or not permitted")
     command = [sys.executable, "-m", "tests.servers_table", "sequential-thinking", "--starts", "1"]
     done = subprocess.run(
         [*command, "--json", tmp_path / "seen.json"],

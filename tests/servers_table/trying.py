@@ -1,7 +1,7 @@
-"""Tries servers with mcprun, without a network: `python -m tests.servers_table.trying STARTS [PART ...]`.
+"""Test servers with mcprun, without a network: `python -m tests.servers_table.trying STARTS [PART ...]`.
 
-It prints a row for each server, as JSON, a line each. It is meant to be run in a network namespace of its own, where
-it starts the loopback device: that a server reaches nobody is not left to the server.
+Prints one JSON line per server. Must run in its own network namespace, which guarantees that no server has network access.
+The loopback device is started here.
 """
 
 from __future__ import annotations
@@ -35,30 +35,30 @@ _GIT = ("git", "-c", "user.name=a", "-c", "user.email=a@example.com")
 
 
 def main(starts: int, parts: Sequence[str]) -> int:
-    """Try the servers whose packages' names hold one of the parts; give 1 when one can't be tried."""
+    """Test the servers whose package names contain one of the parts. Return 1 if one fails, else 0."""
     _start_loopback()
     code = 0
-    for candidate in chosen(parts):
+    for candidate in select(parts):
         with tempfile.TemporaryDirectory() as name:
             try:
                 print(
                     json.dumps(asdict(attempt(candidate, install(candidate), Path(name).resolve(), starts))), flush=True
                 )
-            except (BrokenError, subprocess.TimeoutExpired) as broken:
-                print(f"{candidate.package}: {broken}", file=sys.stderr, flush=True)
+            except (BrokenError, subprocess.TimeoutExpired) as error:
+                print(f"{candidate.package}: {error}", file=sys.stderr, flush=True)
                 code = 1
     return code
 
 
-def chosen(parts: Sequence[str]) -> list[Candidate]:
-    """Choose the candidates whose packages' names hold one of the parts; all, when there is none."""
+def select(parts: Sequence[str]) -> list[Candidate]:
+    """Return the candidates whose package names contain one of the parts, or all if there are no parts."""
     return [one for one in CANDIDATES if not parts or any(part in one.package for part in parts)]
 
 
 def attempt(candidate: Candidate, installed: Installed, folder: Path, starts: int) -> Row:
-    """Try a server in an empty folder: list its tools, then run a query `starts` times, each on a new server.
+    """Test a server in a new folder: list its tools, then run a query `starts` times, each on a new server.
 
-    Raises `BrokenError` when mcprun does not end with 0 and all queries passed.
+    Raise `BrokenError` if mcprun fails or a query does not pass.
     """
     here = folder / "here"
     (folder / "home").mkdir()
@@ -67,12 +67,12 @@ def attempt(candidate: Candidate, installed: Installed, folder: Path, starts: in
     for step in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "Begin")):
         subprocess.run([*_GIT, *step], cwd=here, check=True)
     port = free_port()
-    filled: Candidate = _filled(candidate, {"{here}": str(here), "{port}": str(port)})
+    filled: Candidate = _fill_placeholders(candidate, {"{here}": str(here), "{port}": str(port)})
     env = {**filled.env, "HOME": str(folder / "home")}
     command = [str(installed.program), *filled.args]
     if candidate.transport == "stdio":
         _write(folder, {"command": command[0], "args": command[1:], "env": env, "cwd": str(here)})
-        return _tried(filled, installed, folder, starts)
+        return _run_queries(filled, installed, folder, starts)
     _write(
         folder,
         {
@@ -81,11 +81,11 @@ def attempt(candidate: Candidate, installed: Installed, folder: Path, starts: in
         },
     )
     with _serving(command, env, here, port):
-        return _tried(filled, installed, folder, starts)
+        return _run_queries(filled, installed, folder, starts)
 
 
-def _filled(candidate: Candidate, values: dict[str, str]) -> Candidate:
-    """Fill in what is known only now."""
+def _fill_placeholders(candidate: Candidate, values: dict[str, str]) -> Candidate:
+    """Return the candidate with its placeholders replaced by values."""
 
     def fill(value: Any) -> Any:
         if isinstance(value, str):
@@ -104,19 +104,19 @@ def _write(folder: Path, entry: dict[str, Any]) -> None:
 
 @contextmanager
 def _serving(command: list[str], env: dict[str, str], here: Path, port: int) -> Iterator[None]:
-    """Start a server that listens on a port."""
+    """Start a server, and wait until it listens on the port. End it afterwards."""
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(command, env=clean_environment() | env, cwd=here, stdout=log, stderr=log)
         try:
             if not accepts(process, port):
                 log.seek(0)
-                raise BrokenError(f"it does not listen:\n{log.read().decode(errors='replace')}")
+                raise BrokenError(f"the server does not listen on its port:\n{log.read().decode(errors='replace')}")
             yield
         finally:
             end(process)
 
 
-def _tried(candidate: Candidate, installed: Installed, folder: Path, starts: int) -> Row:
+def _run_queries(candidate: Candidate, installed: Installed, folder: Path, starts: int) -> Row:
     listed = json.loads(_mcprun(folder, "tools", "servers.json", "--json", "--lint", allowed=(0, 1)))
     calls = [{"tool": tool, "input": arguments} for tool, arguments in filter(None, [candidate.call])]
     turns = [{"calls": calls}] if calls else []
@@ -145,18 +145,18 @@ def _tried(candidate: Candidate, installed: Installed, folder: Path, starts: int
 
 
 def _mcprun(folder: Path, *arguments: str, allowed: tuple[int, ...] = (0,)) -> str:
-    """Run mcprun as a user does, and give its stdout."""
+    """Run mcprun as a user does, and return its stdout. Raise `BrokenError` for an exit code that is not allowed."""
     done = subprocess.run(
         [sys.executable, "-m", "mcprun", *arguments],
         cwd=folder, env=clean_environment(), capture_output=True, text=True, timeout=_SECONDS, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     if done.returncode not in allowed:
-        raise BrokenError(f"mcprun {arguments[0]} ended with {done.returncode}\n{done.stderr}{done.stdout}")
+        raise BrokenError(f"mcprun {arguments[0]} exited with {done.returncode}\n{done.stderr}{done.stdout}")
     return done.stdout
 
 
 def _start_loopback() -> None:
-    """Start the loopback device, which a new network namespace has switched off (netdevice(7))."""
+    """Start the loopback device, which is down in a new network namespace (netdevice(7))."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         if sys.platform == "win32":
             raise NotImplementedError
