@@ -1,11 +1,11 @@
-"""A server over HTTP that answers well, and in each of the ways in which a response may be none.
+"""An HTTP server that sends valid responses, and every kind of invalid one.
 
-`answering_http.py ERA [FLAW]` prints its port on stdout's first line. ERA is `sessions` or `stateless` (MCP
-2025-11-25), `modern` (2026-07-28), or `sse` (the transport of 2024-11-05). What it answers depends on the name that is
-asked for: of a tool (`tools/call`), of a prompt (`prompts/get`), or the last part of a resource's URI. The tool
-`counts` tells how often each was asked for.
+`answering_http.py ERA [FLAW]` prints its port on the first line of stdout. ERA is `sessions` or `stateless` (MCP
+2025-11-25), `modern` (2026-07-28), or `sse` (the transport of 2024-11-05). The response depends on the requested name: the
+tool (`tools/call`), the prompt (`prompts/get`), or the last part of the resource's URI. The tool `counts` returns the
+number of requests by name.
 
-FLAW is a method: it is answered with HTTP 500, or `METHOD=NAME` with the answer of that name. Standard library only.
+FLAW is a method that is answered with HTTP 500, or `METHOD=NAME` for the answer with that name. Standard library only.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CLOSED, BROKEN, ENDED = (
 
 
 class State:
-    """What the threads share."""
+    """State shared by all threads."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -54,7 +54,7 @@ STATE = State()
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection."""
+    """Handle one connection."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -110,7 +110,7 @@ class Handler(BaseHTTPRequestHandler):
             self.error(-32601, f"Method not found: {method}")
 
     def initialize(self, params: JsonObject) -> None:
-        """Begin a session, unless there are none or no more."""
+        """Start a session if the era has sessions. Respond with 503 once new sessions are refused."""
         if STATE.is_for_ever:
             self.reply(503, b"no sessions today")
             return
@@ -135,8 +135,6 @@ class Handler(BaseHTTPRequestHandler):
         else:
             TOOLS[name](self, params.get("arguments") or {})
 
-    # Ways to answer. ------------------------------------------------------------------------------------
-
     def text(self, text: str) -> None:
         self.result({"content": [{"type": "text", "text": text}]})
 
@@ -147,7 +145,7 @@ class Handler(BaseHTTPRequestHandler):
         self.body(self.error_text(code, message, number).encode(), status)
 
     def error_text(self, code: int, message: str, number: Any = ...) -> str:
-        """Make a JSON-RPC error."""
+        """Return a JSON-RPC error as text."""
         error = {"code": code, "message": message}
         return json.dumps({"jsonrpc": "2.0", "id": self.number if number is ... else number, "error": error})
 
@@ -170,7 +168,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def events(self, *events: str) -> None:
-        """Answer with a stream of events, which ends with the connection."""
+        """Send a stream of events, and close the connection."""
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
@@ -178,7 +176,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write("".join(event + "\n\n" for event in events).encode())
 
     def resume(self, last: str) -> None:
-        """Go on with a stream that ended after the event `NAME NUMBER`."""
+        """Resume a stream whose last event had the id `NAME NUMBER`."""
         name, _, number = last.partition(" ")
         self.number = int(number)
         match name:
@@ -190,7 +188,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.reply(500, b"gone")
 
     def cut(self, head: bytes) -> None:
-        """Send the beginning of a response, and reset the connection."""
+        """Send the beginning of a response, and close the connection."""
         self.wfile.write(head)
         self.wfile.flush()
         self.close_connection = True
@@ -198,12 +196,12 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.close()
 
     def reset(self) -> None:
-        """Reset the connection before there is a response."""
+        """Reset the connection without a response."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.cut(b"")
 
     def answer(self, text: str = "fine", number: Any = ...) -> bytes:
-        """Make a whole answer."""
+        """Return the JSON of a successful response."""
         result = {"content": [{"type": "text", "text": text}], "resultType": "complete"}
         return json.dumps({"jsonrpc": "2.0", "id": self.number if number is ... else number, "result": result}).encode()
 
@@ -261,9 +259,9 @@ ANSWERS: dict[str, Callable[[Handler], None]] = {
     "null-id": lambda h: h.error(-32603, "database is down", number=None),
     "no-id": lambda h: h.body(b'{"jsonrpc": "2.0", "error": {"code": 1, "message": "database is down"}}'),
 }  # fmt: skip
-"""Answers without a result."""
+"""Responses without a usable result, by name."""
 
-GOOD: dict[str, Callable[[Handler, JsonObject], None]] = {
+VALID_ANSWERS: dict[str, Callable[[Handler, JsonObject], None]] = {
     "ok": lambda h, _: h.text("fine"),
     "id-text": lambda h, _: h.body(h.answer(number=str(h.number))),
     "id-null": lambda h, _: h.body(h.answer(number=None)),
@@ -276,17 +274,17 @@ GOOD: dict[str, Callable[[Handler, JsonObject], None]] = {
     "surrogate": lambda h, _: h.body(h.answer().replace(b"fine", b"fi\\ud800ne")),
     "typed": lambda h, _: h.body(h.answer(), 200, "Application/JSON; charset=utf-8"),
 }
-"""Answers with a result, some in an odd way."""
+"""Responses with a result, some of them unusual, by name."""
 
 
 def big(handler: Handler, arguments: JsonObject) -> None:
-    """Answer with so many bytes, as events or not."""
+    """Respond with a text of `bytes` bytes, as an event stream if `events`."""
     answer = handler.answer("x" * arguments["bytes"])
     handler.events("data: " + answer.decode()) if arguments.get("events") else handler.body(answer)
 
 
 def busy(handler: Handler, arguments: JsonObject) -> None:
-    """Ask to come back in a second or so, as often as `times` says."""
+    """Refuse the first `times` calls with a status and `Retry-After`."""
     if STATE.counts["tools/call " + arguments["name"]] <= arguments.get("times", 1):
         headers = {"Retry-After": str(arguments.get("after", 0))}
         handler.body(b"too busy", arguments.get("status", 429), "text/plain", headers=headers)
@@ -295,18 +293,18 @@ def busy(handler: Handler, arguments: JsonObject) -> None:
 
 
 def waits(handler: Handler, arguments: JsonObject) -> None:
-    """Answer once another call has failed."""
+    """Respond once another call has failed."""
     del arguments
     STATE.failed.wait(60)
     handler.text("fine")
 
 
 def asks(handler: Handler, arguments: JsonObject) -> None:
-    """Ask the user for something, and answer once there was a response to that."""
+    """Send an elicitation request, and respond once its answer was refused (FLAW `response`)."""
     del arguments
     form = {"message": "Which?", "requestedSchema": {"type": "object", "properties": {}}}
-    asked = {"jsonrpc": "2.0", "id": "a", "method": "elicitation/create", "params": form}
-    handler.events(f"data: {json.dumps(asked)}")
+    request = {"jsonrpc": "2.0", "id": "a", "method": "elicitation/create", "params": form}
+    handler.events(f"data: {json.dumps(request)}")
     handler.wfile.flush()
     STATE.failed.wait(60)
     handler.wfile.write(b"data: " + handler.answer() + b"\n\n")
@@ -319,14 +317,14 @@ def counts(handler: Handler, arguments: JsonObject) -> None:
 
 
 def forget(handler: Handler, arguments: JsonObject) -> None:
-    """Answer, and know no session any more; refuse those there were with a status, and new ones, if asked to."""
+    """Respond, and forget all sessions. Refuse old ones with `status`, and new ones too if `for_ever`."""
     handler.text("fine")
     STATE.refuses, STATE.is_for_ever = arguments.get("status", 404), arguments.get("for_ever", False)
     STATE.sessions.clear()
 
 
 TOOLS: dict[str, Callable[[Handler, JsonObject], None]] = {
-    **GOOD,
+    **VALID_ANSWERS,
     "big": big,
     "reading": lambda h, a: busy(h, {"name": "reading", **a}),
     "repeatable": lambda h, a: busy(h, {"name": "repeatable", **a}),
@@ -348,10 +346,10 @@ RESPONSES: dict[str, Callable[[Handler], None]] = {
 
 
 class AnsweringServer(ThreadingHTTPServer):
-    """Says nothing of clients that went away."""
+    """An HTTP server that logs no error for clients that disconnect."""
 
     daemon_threads = True
-    request_queue_size = 128  # with the default of 5, connections that come together are reset
+    request_queue_size = 128  # with the default of 5, simultaneous connections are reset
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exception(), OSError | ValueError):

@@ -1,6 +1,6 @@
-"""A server that asks and tells: forms, URLs, samples, roots, progress, log messages, new tools. Both eras are spoken.
+"""A server that sends elicitation, sampling and roots requests, progress, logs and tool list changes, in both eras.
 
-It has the tools of `asking_sdk.py`, and starts sooner.
+It has the same tools as `asking_sdk.py` and starts faster.
 """
 
 import sys
@@ -38,13 +38,13 @@ TITLES = {
 
 
 def form(key: str, message: str, schema: JsonObject, name: str) -> Ask:
-    """The SDK names the form's class in the legacy era alone."""
+    """Return a form request. Only in the legacy era does the SDK add the title and description of the form's class."""
     params = {"mode": "form", "message": message, "requestedSchema": schema}
     return Ask(f"__main__:{key}", "elicitation/create", params, requestedSchema={**schema, **TITLES[name]})
 
 
 def required(ctx: Context, resolver: str, capability: str, words: str = "", **part: Any) -> None:
-    """Refuse a client that can't answer."""
+    """Raise `ProtocolError` if the client lacks a capability."""
     if capability not in ctx.capabilities:
         message = (
             f"Client did not declare the {words or capability} capability required by resolver '__main__:{resolver}'"
@@ -164,7 +164,7 @@ MET: set[str] = set()
 
 
 def met(name: str) -> Generator[Ask | None, JsonObject, None]:
-    """Ask only when somebody else is about to ask as well."""
+    """Wait until calls with two different names have arrived."""
     MET.add(name)
     while len(MET) < 2:
         yield None

@@ -1,6 +1,6 @@
-"""The same as `asking.py`, on the SDK: forms, URLs, samples, roots, progress, log messages, new tools, in both eras.
+"""The server of `asking.py`, built on the SDK.
 
-With an argument it speaks Streamable HTTP, on a free port that it prints on stdout.
+With an argument, it serves Streamable HTTP on a free port that it prints on stdout.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from mcp.server.elicitation import AcceptedElicitation, CancelledElicitation, De
 from mcp.server.mcpserver import Context, Elicit, ListRoots, Resolve, Sample
 from pydantic import BaseModel, Field
 
-warnings.simplefilter("ignore")  # of logging, which is deprecated and all the same in use
+warnings.simplefilter("ignore")  # logging is deprecated but still in use
 
 server = MCPServer("asking", version="1.0.0")
 
@@ -159,7 +159,7 @@ _MEETING = asyncio.Event()
 
 
 async def met(name: str) -> Elicit[Guest]:
-    """Ask only when somebody else is about to ask as well."""
+    """Wait until calls with two different names have arrived, then send the form."""
     _MET[name] += 1
     if len(_MET) > 1:
         _MEETING.set()
@@ -184,7 +184,7 @@ async def drop_in(name: str, ctx: Context) -> str:
 async def main() -> None:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    listener.listen()  # before its port is told: who comes sooner than the server waits for it
+    listener.listen()  # before printing the port, so that early connections are queued
     print(listener.getsockname()[1], flush=True)
     app = server.streamable_http_app()
     await uvicorn.Server(uvicorn.Config(app, log_level="warning")).serve(sockets=[listener])

@@ -1,8 +1,8 @@
-"""A server of 2025-06-18 that asks by requests which name no call, and that calls can be given up at. Over stdio.
+"""A stdio server of 2025-06-18 whose calls can be cancelled, and whose requests cannot be attributed to a call.
 
-`hang` never answers, `late` answers when it is cancelled, `zombie` asks when it is cancelled; so do a resource and a
-prompt of these names. `ask` asks the user and `ponder` the model, and they answer with what they get. Standard library
-only.
+`hang` never responds, `late` responds when it is cancelled, and `zombie` sends a request when it is cancelled. So do the
+resource and the prompt with these names. `ask` elicits from the user and `ponder` samples from the model, and both return
+the answer. Standard library only.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ REQUESTS: dict[str, tuple[str, Any]] = {
     "ponder": ("sampling/createMessage", PONDER),
     "zombie": ("elicitation/create", ASK),
 }
-HELD: dict[Any, str] = {}
-"""The tool, resource or prompt of each request that has no answer yet, by its id."""
+UNANSWERED: dict[Any, str] = {}
+"""The names of tools, resources or prompts of unanswered requests, by request id."""
 
 
 def send(message: dict[str, Any]) -> None:
@@ -39,8 +39,8 @@ def ask(number: Any, what: str) -> None:
 
 
 for line in sys.stdin:
-    got = json.loads(line)
-    number, method, params = got.get("id"), got.get("method"), got.get("params") or {}
+    message = json.loads(line)
+    number, method, params = message.get("id"), message.get("method"), message.get("params") or {}
     match method:
         case "initialize":
             info, version = {"name": "given up", "version": "1"}, "2025-06-18"
@@ -56,19 +56,21 @@ for line in sys.stdin:
             if name == "ok":
                 answer(number, "ok")
             else:
-                HELD[number] = name
+                UNANSWERED[number] = name
             if name in ("ask", "ponder"):
                 ask(number, name)
         case "notifications/cancelled":
-            if (held := HELD[params["requestId"]]) == "zombie":
+            if (held := UNANSWERED[params["requestId"]]) == "zombie":
                 ask(params["requestId"], held)
             elif held == "late":
                 answer(params["requestId"], "too late")
-        case None:  # an answer to a request of ours
+        case None:  # a response to a request of this server
             of = int(number.removeprefix("of "))
-            result = got.get("result") or {}
-            found = result.get("action") or result.get("content", {}).get("text") or got.get("error", {}).get("message")
-            if HELD.pop(of) != "zombie":
+            result = message.get("result") or {}
+            found = (
+                result.get("action") or result.get("content", {}).get("text") or message.get("error", {}).get("message")
+            )
+            if UNANSWERED.pop(of) != "zombie":
                 answer(of, " ".join([found, *result.get("content", {}).values()]) if "action" in result else found)
         case _ if number is not None:
             send({"id": number, "error": {"code": -32601, "message": "Method not found"}})

@@ -1,8 +1,8 @@
-"""A server that answers what a JSON file holds, over stdio or HTTP: `canned_answers.py FILE [http]`.
+"""A server that answers from a JSON file, over stdio or HTTP: `canned_answers.py FILE [http]`.
 
-The file is an object of `tools` (as `tools/list` has them), `results` by tool, `prompts` (messages by name), and
-`resources` (contents by URI). A list of results is given one after the other. With `http` it prints its port first, and
-answers with JSON. It speaks the legacy protocol, in ASCII: text of any kind is escaped. Standard library only.
+The file is an object of `tools` (as in `tools/list`), `results` by tool, `prompts` (messages by name), and `resources`
+(contents by URI). A list of results is returned one after the other. With `http`, the server prints its port and responds
+with JSON bodies. It speaks the legacy protocol in ASCII, with all other characters escaped. Standard library only.
 """
 
 import json
@@ -15,14 +15,14 @@ RESPONSES: dict[str, Any] = json.loads(Path(sys.argv[1]).read_bytes())
 
 
 def tools() -> list[dict[str, Any]]:
-    """The tools that the file lists, else one for each result."""
+    """Return the tools in the file, or if it has none, a tool for each result."""
     return RESPONSES.get("tools") or [
         {"name": name, "inputSchema": {"type": "object"}} for name in RESPONSES["results"]
     ]
 
 
 def result_of(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
-    """The result of a request."""
+    """Return the result of a request, or None for an unknown method."""
     match method:
         case "initialize":
             capabilities: dict[str, Any] = {"tools": {}, "prompts": {}, "resources": {}}
@@ -50,7 +50,7 @@ def result_of(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def answer_to(message: dict[str, Any]) -> dict[str, Any] | None:
-    """The answer to a message; none to a notification."""
+    """Return the response to a message, or None for a notification."""
     if "id" not in message or "method" not in message:
         return None
     head = {"jsonrpc": "2.0", "id": message["id"]}
@@ -61,7 +61,7 @@ def answer_to(message: dict[str, Any]) -> dict[str, Any] | None:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Streamable HTTP, as little of it as there can be."""
+    """A minimal Streamable HTTP endpoint."""
 
     protocol_version = "HTTP/1.1"
 
@@ -81,7 +81,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    do_DELETE = do_GET  # noqa: N815  the name is that of http.server
+    do_DELETE = do_GET  # noqa: N815  named by http.server
 
     def log_message(self, *args: Any) -> None:
         """Log nothing."""

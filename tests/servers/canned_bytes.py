@@ -1,11 +1,16 @@
-"""A server that answers with the bytes that a file holds, well-formed or not. `canned_bytes.py FILE [http]`.
+"""A server that answers with bytes from a file, well-formed or not: `canned_bytes.py FILE [http]`.
 
-FILE is a JSON object: `modern` (2026-07-28 in place of 2025-11-25), `pages` (by method of a list, the JSON text of each
-page's result), `results` (the JSON text of a result by the `key` in a call's arguments, else by the name of the tool or
-prompt, or the URI of the resource). In place of JSON text, `error: {…}` is a JSON-RPC error, `hang` is no answer at
-all, and `exit` ends the server. A call of the tool `change` puts `later` in place of `pages`, and says so.
+FILE is a JSON object with these keys:
 
-With `http` it prints its port and speaks Streamable HTTP with JSON bodies. Standard library only.
+- `modern`: speak 2026-07-28 instead of 2025-11-25.
+- `pages`: for each list method, the JSON text of the result of each page.
+- `results`: the JSON text of a result, by the `key` in a call's arguments, or by the name of the tool or prompt, or by the
+  URI of the resource.
+- `later`: replaces `pages` when the tool `change` is called, which also sends `notifications/tools/list_changed`.
+
+Instead of JSON text, `error: {…}` is a JSON-RPC error, `hang` sends no response, and `exit` ends the server.
+
+With `http`, the server prints its port and speaks Streamable HTTP with JSON bodies. Standard library only.
 """
 
 from __future__ import annotations
@@ -30,7 +35,7 @@ EMPTY = {
 
 
 def result_of(method: str, params: dict[str, Any]) -> str | None:
-    """Return the JSON text of a result; None for an unknown method or name."""
+    """Return the JSON text of a result, or None for an unknown method or name."""
     if method == "server/discover" and RESPONSES.get("modern"):
         versions = {"supportedVersions": ["2026-07-28"], "capabilities": CAPABILITIES}
         return json.dumps({**FRAME, **versions, "serverInfo": {"name": "as told", "version": "1"}})
@@ -48,7 +53,7 @@ def result_of(method: str, params: dict[str, Any]) -> str | None:
 
 
 def answers(message: dict[str, Any]) -> list[bytes]:
-    """Return what to send for a message: nothing, a response, or a notification and a response."""
+    """Return the messages to send: none, a response, or a notification and a response."""
     method, number = message.get("method"), message.get("id")
     if method is None or number is None:
         return []
@@ -71,7 +76,7 @@ def answers(message: dict[str, Any]) -> list[bytes]:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One request, one JSON body."""
+    """Respond to each request with one JSON body."""
 
     protocol_version = "HTTP/1.1"
 

@@ -1,8 +1,7 @@
-"""A server that answers with the errors that the SDK makes itself when a connection is lost, and lives on.
+"""A running server that sends the errors that the SDK itself raises when a connection is lost.
 
-`connection_errors.py ERA [METHOD]`: ERA is `legacy` or `modern`. A tool, a prompt and a resource have the name of each
-error; `exits` is answered with an error, and then the server exits. With METHOD, that method is refused with `closed`.
-Standard library only.
+`connection_errors.py ERA [METHOD]`: ERA is `legacy` or `modern`. Each error is the name of a tool, a prompt and a resource.
+`exits` sends an error, then the server exits. METHOD is always answered with the error `closed`. Standard library only.
 """
 
 import json
@@ -23,7 +22,7 @@ CACHED = {"ttlMs": 0, "cacheScope": "private"}
 
 
 def answer(method: str, name: str) -> dict[str, Any]:
-    """Answer a request."""
+    """Return the `result` or `error` of a response."""
     match method:
         case _ if method in FLAWED:
             code, message = ERRORS["closed"]

@@ -1,7 +1,7 @@
-"""A server that counts its calls: `counting.py FILE [N]` adds a line to FILE for each call that it has answered.
+"""A server that records its calls: `counting.py FILE [N]` appends a line to FILE for each answered call.
 
-The line is written when the answer is out. With N, the process kills itself after N calls, each time it is started.
-Bare JSON lines in the legacy protocol, standard library only: it starts quickly.
+The line is written after the response. With N, each process kills itself after N calls. Written on bare JSON lines in the
+legacy protocol with the standard library only, so that it starts quickly.
 """
 
 import json
@@ -37,9 +37,11 @@ def main() -> None:
         elif method == "tools/list":
             send({"id": number, "result": {"tools": [ADD]}})
         elif method == "tools/call":
-            given = message["params"]["arguments"]
-            send({"id": number, "result": {"content": [{"type": "text", "text": str(given["a"] + given["b"])}]}})
-            os.write(FILE, f"add {json.dumps(given, sort_keys=True, separators=(',', ':'))}\n".encode())
+            arguments = message["params"]["arguments"]
+            send(
+                {"id": number, "result": {"content": [{"type": "text", "text": str(arguments["a"] + arguments["b"])}]}}
+            )
+            os.write(FILE, f"add {json.dumps(arguments, sort_keys=True, separators=(',', ':'))}\n".encode())
             calls += 1
             if calls == LAST:
                 if sys.platform == "win32":

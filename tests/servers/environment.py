@@ -1,4 +1,4 @@
-"""A server that tells its environment on stderr when it starts."""
+"""A server that prints its environment and working folder to stderr when it starts."""
 
 import os
 import sys

@@ -1,7 +1,7 @@
-"""A server that floods its client, or hangs up and keeps running: stdio, bare JSON lines, standard library only.
+"""A stdio server that floods its client, or closes its pipes and keeps running. Standard library only.
 
-Arguments: what it does (a key of `FLOODS`, `stderr`, `endless`, `stdout`, `stdin` or `both`) and when: on `call`,
-before it answers a tool call, or on `initialize`. `floodless` is a tool that is just answered.
+Arguments: the flood (a key of `FLOODS`, `stderr`, `lines` or `endless`) or the pipes to close (`stdout`, `stdin` or `both`),
+and when: `call`, before it answers a tool call, or `initialize`. The tool `floodless` is answered normally.
 """
 
 import json
@@ -36,7 +36,7 @@ def misbehave(number: int, token: Any) -> None:
         os.close(1)
     if WHAT in ("stdin", "both"):
         os.close(0)
-    if WHAT == "stdin":  # nothing that comes after the answer finds it listening
+    if WHAT == "stdin":  # stdin is closed before the response, so no later message is read
         send({"id": number, "result": {"content": []}})
     while WHAT in ("stdout", "stdin", "both"):
         if sys.platform == "win32":

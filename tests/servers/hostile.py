@@ -1,8 +1,8 @@
-"""A server that means harm, or acts as if it did: floods, huge answers, broken ids, names made to deceive.
+"""A hostile server: floods, huge responses, invalid ids and deceptive names.
 
-Written on bare JSON lines, as no SDK would send most of it. Its first argument is the mode: what it does, and which
-tools it has besides `ok`. It speaks the legacy protocol: `initialize`, `tools/list`, `tools/call`. Standard library
-only. It ends when its stdin does, at the latest 60 seconds after.
+Written on bare JSON lines, because no SDK would send most of this. The first argument is the mode, which selects the
+behaviour and the tools besides `ok`. It speaks the legacy protocol: `initialize`, `tools/list`, `tools/call`. It exits at
+most 60 seconds after the end of its stdin. Standard library only.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ FLOOD_BYTES = 200_000_000
 DRIP_SECONDS = 60.0
 DRIP_PAUSE_SECONDS = 0.2
 ANSWER_SECONDS = 10.0
-"""What a client has for each request of `requests`, before it counts as one that got no answer."""
+"""Time limit for the client's response to each request of the mode `requests`."""
 
 LAST_SECONDS = 60.0
-"""How long after the end of stdin this process lives at most, even if nobody reads what it writes."""
+"""Maximum lifetime after the end of stdin, even if stdout is not read."""
 
 DEAF_SECONDS = 30.0
 
-# Clear the screen, the window's title, OSC 52 (write the clipboard), OSC 8 (a link that shows another text), a
-# carriage return that overwrites, 8-bit CSI, bidi override and isolate.
+# Clear the screen, set the window title, OSC 52 (write the clipboard), OSC 8 (a link with a different text), a carriage
+# return that overwrites, 8-bit CSI, bidi override and isolate.
 ESCAPES = (
     "before\x1b[2J\x1b[H\x1b]0;title\x07\x1b]52;c;aGFja2Vk\x07"
     "\x1b]8;;https://evil.example/\x1b\\https://good.example/\x1b]8;;\x1b\\"
@@ -60,15 +60,15 @@ NAMES = [
 
 
 class Output:
-    """The process's stdout. Each write is whole: nothing that another thread writes comes in between."""
+    """The stdout of the process. Writes of different threads are never interleaved."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting = 0
 
     def write(self, data: bytes) -> None:
-        """Write a message, before whatever a flood has in store: a lock is not fair."""
-        self._waiting += 1  # of the main thread only
+        """Write a message, ahead of a flood in another thread, because locks are not fair."""
+        self._waiting += 1  # written by the main thread only
         with self._lock:
             self._waiting -= 1
             write_all(1, data)
@@ -84,7 +84,7 @@ OUTPUT = Output()
 
 
 def write_all(stream: int, data: bytes) -> None:
-    """Write past Python's own buffers. Ends the process when nobody is there to read."""
+    """Write without Python's buffers. Exit if the reader is gone."""
     view = memoryview(data)
     try:
         while view:
@@ -110,7 +110,7 @@ def text(content: str, *, is_error: bool = False) -> JsonObject:
 
 
 def with_content(number: Any, content: bytes) -> bytes:
-    """Make a response line whose result is `content`, JSON that is not looked at."""
+    """Return a response line whose result is the unchecked JSON `content`."""
     return b'{"jsonrpc":"2.0","id":%s,"result":%s}\n' % (json.dumps(number).encode(), content)
 
 
@@ -122,11 +122,8 @@ def in_background(work: Callable[[], None]) -> None:
     threading.Thread(target=work, daemon=True).start()
 
 
-# Floods. ----------------------------------------------------------------------------------------------
-
-
 def flood(write: Callable[[bytes], None]) -> None:
-    """Write lines as fast as they are taken, for a while."""
+    """Write lines as fast as possible for `FLOOD_SECONDS`."""
     until = time.monotonic() + FLOOD_SECONDS
     while time.monotonic() < until:
         write(GARBAGE + b"\n")
@@ -148,7 +145,7 @@ def flood_open() -> NoReturn:
 
 
 def drip(number: Any) -> None:
-    """Answer a byte at a time; what is left when the time is over comes at once."""
+    """Respond one byte at a time. After `DRIP_SECONDS`, send the rest at once."""
     data = line_of({"id": number, "result": text("d" * 250)})
     until = time.monotonic() + DRIP_SECONDS
     for place in range(len(data)):
@@ -175,9 +172,7 @@ def big(number: Any, size: int) -> None:
             OUTPUT.write(b'{"id":%s,"jsonrpc":"2.0","result":%s}\n' % (shown, content))
 
 
-# Requests of the server's own. ------------------------------------------------------------------------
-
-ASKED: list[tuple[str, JsonObject]] = [
+CLIENT_REQUESTS: list[tuple[str, JsonObject]] = [
     (
         "sampling/createMessage",
         {"messages": [{"role": "user", "content": {"type": "text", "text": "Who are you?"}}], "maxTokens": 10},
@@ -193,9 +188,9 @@ ASKED: list[tuple[str, JsonObject]] = [
 
 
 def ask(incoming: Incoming) -> JsonObject:
-    """Ask the client for everything, one after the other; tell what came of each."""
+    """Send every kind of request to the client in turn, and return the outcomes as text."""
     lines = []
-    for method, params in ASKED:
+    for method, params in CLIENT_REQUESTS:
         number = incoming.number()
         send({"id": number, "method": method, "params": params})
         reply = incoming.answer_to(number)
@@ -205,7 +200,7 @@ def ask(incoming: Incoming) -> JsonObject:
 
 
 class Incoming:
-    """What the client sends, read by a thread of its own so that the end of stdin is noticed whatever happens."""
+    """Messages from the client, read by a separate thread so that the end of stdin is always noticed."""
 
     def __init__(self) -> None:
         self._lines: queue.SimpleQueue[JsonObject | None] = queue.SimpleQueue()
@@ -221,7 +216,7 @@ class Incoming:
         os._exit(0)
 
     def next(self) -> JsonObject | None:
-        """Return the next message; `None` at the end of stdin."""
+        """Return the next message, or None at the end of stdin."""
         return self._kept.pop(0) if self._kept else self._lines.get()
 
     def number(self) -> str:
@@ -229,7 +224,7 @@ class Incoming:
         return f"server-{self._asked}"
 
     def answer_to(self, number: str) -> JsonObject | None:
-        """Wait for the answer to a request of ours, and keep what else comes for later."""
+        """Wait for the response to a request of this server, and queue other messages. Return None on timeout."""
         until = time.monotonic() + ANSWER_SECONDS
         while None not in self._kept:
             try:
@@ -242,15 +237,12 @@ class Incoming:
         return None
 
 
-# Tools. -----------------------------------------------------------------------------------------------
-
-
 def number_of(key: str) -> JsonObject:
     return {"type": "object", "properties": {key: {"type": "integer"}}, "required": [key]}
 
 
 def many_tools() -> dict[str, JsonObject]:
-    """Name 500 tools, each with a schema of about 4 KB."""
+    """Return 500 tools, each with a schema of about 4 KB."""
     schema = {
         "type": "object",
         "properties": {
@@ -261,7 +253,7 @@ def many_tools() -> dict[str, JsonObject]:
     return {f"tool-{number:03}": schema for number in range(500)}
 
 
-# The key "a b" is outside the API's alphabet: whoever renames it has to walk through the references.
+# The key "a b" contains a character that the API rejects: renaming it requires following the references.
 NODE: JsonObject = {
     "type": "object",
     "properties": {
@@ -345,7 +337,7 @@ NUMBERS = {
 
 
 def call(number: Any, tool: str, arguments: JsonObject, incoming: Incoming) -> None:
-    """Answer one call, as the mode has it."""
+    """Answer one call according to the mode."""
     if MODE == "list-changed":
         OUTPUT.write(line_of({"method": "notifications/tools/list_changed"}) * 1000)
     match tool if MODE != "names" else "ok":
@@ -424,7 +416,7 @@ def main() -> None:
             send({"id": number, "error": {"code": -32601, "message": f"Method not found: {method}"}})
     if MODE == "ignores-eof":
         time.sleep(DEAF_SECONDS)
-    os._exit(0)  # whatever the threads are at
+    os._exit(0)  # without waiting for the threads
 
 
 main()

@@ -1,7 +1,7 @@
-"""A hostile server over Streamable HTTP: sessions that expire, connections that are cut, answers without bounds.
+"""A hostile Streamable HTTP server: expiring sessions, reset connections and huge responses.
 
-`hostile_http.py MODE [PORT]` prints its port on stdout's first line, and serves until it is ended. Every mode has a
-tool `ok`. It speaks the legacy protocol and answers with JSON bodies, but for `big-sse`. Standard library only.
+`hostile_http.py MODE [PORT]` prints its port on the first line of stdout and serves until it is terminated. Every mode has
+the tool `ok`. It speaks the legacy protocol and responds with JSON bodies, except for `big-sse`. Standard library only.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ OBJECT: JsonObject = {"type": "object"}
 SIZED: JsonObject = {"type": "object", "properties": {"bytes": {"type": "integer"}}, "required": ["bytes"]}
 OK = b'{"content":[{"type":"text","text":"ok"}]}'
 
-GOOD_FOR = 3
-"""Calls that a session of `expires`, `expires-null` and `expires-bare` answers."""
+CALLS_PER_SESSION = 3
+"""Calls before a session expires in the modes `expires`, `expires-null` and `expires-bare`."""
 
-RESET_EACH = 5
-"""In `resets`, each call with a number that this divides meets a TCP reset."""
+RESET_INTERVAL = 5
+"""In the mode `resets`, every fifth call gets a TCP reset."""
 
 TOOLS: dict[str, dict[str, JsonObject]] = {"goes-away": {"die": OBJECT}, "big": {"big": SIZED, "big-sse": SIZED}}
 
 
 class State:
-    """What the threads share: the sessions with the calls each has made, and all calls."""
+    """State shared by all threads: the number of calls, in total and per session."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -51,14 +51,14 @@ class State:
         """Return whether a session is still valid."""
         with self._lock:
             calls = self._sessions.get(session)
-        return calls is not None and not (MODE.startswith("expires") and calls >= GOOD_FOR)
+        return calls is not None and not (MODE.startswith("expires") and calls >= CALLS_PER_SESSION)
 
     def forget(self, session: str) -> None:
         with self._lock:
             self._sessions.pop(session, None)
 
     def call(self, session: str) -> int:
-        """Count a call; give the number that it has among all."""
+        """Count a call, and return the total number of calls."""
         with self._lock:
             self._sessions[session] = self._sessions.get(session, 0) + 1
             self._calls += 1
@@ -69,7 +69,7 @@ STATE = State()
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection."""
+    """Handle one connection."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -115,7 +115,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _call(self, number: Any, params: JsonObject, count: int) -> None:
         tool, arguments = params["name"], params.get("arguments") or {}
-        if MODE == "resets" and count % RESET_EACH == 0:
+        if MODE == "resets" and count % RESET_INTERVAL == 0:
             self._reset()
         elif tool == "die":
             os._exit(1)
@@ -126,7 +126,7 @@ class Handler(BaseHTTPRequestHandler):
             self._result(number, OK)
 
     def _expired(self, number: Any) -> None:
-        """Answer 404: with an error of JSON-RPC, with one that has no id, as some SDKs send it, or with nothing."""
+        """Respond with 404 and a JSON-RPC error, one without an id (as some SDKs send it), or an empty body."""
         if MODE == "expires-bare":
             self._reply(404)
             return
@@ -134,10 +134,10 @@ class Handler(BaseHTTPRequestHandler):
         self._json({"id": number, "error": {"code": -32001, "message": "Session not found"}}, status=404)
 
     def _reset(self) -> None:
-        """End the connection as a crash of the network would."""
+        """Reset the TCP connection."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True
-        self.rfile.close()  # it holds the socket open
+        self.rfile.close()  # it keeps the socket open
         self.connection.close()
 
     def _result(self, number: Any, result: bytes, *, session: str = "", as_event: bool = False) -> None:
@@ -162,7 +162,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class HostileServer(ThreadingHTTPServer):
-    """Says nothing of clients that went away."""
+    """An HTTP server that logs no error for clients that disconnect."""
 
     allow_reuse_address = True
     daemon_threads = True

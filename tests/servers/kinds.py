@@ -1,4 +1,4 @@
-"""A server whose tools answer with every kind of MCP content, and with every kind of trouble."""
+"""A server whose tools return every type of MCP content, fail, or never respond."""
 
 import sys
 from collections.abc import Generator

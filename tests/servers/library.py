@@ -1,6 +1,6 @@
-"""A server with prompts, resources and templates of resources: what a query can take from it. `library.py [WORD]`.
+"""A server with prompts, resources and resource templates for queries: `library.py [WORD]`.
 
-WORD, which is `quiet` when it is not given, stands in what it gives: two words make two versions of the server.
+WORD (default: `quiet`) is part of its texts, so that two words are two versions of the server.
 """
 
 import base64

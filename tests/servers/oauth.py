@@ -1,8 +1,8 @@
-"""An MCP server that wants authorization, and its authorization server, on one free port that it prints on stdout.
+"""An MCP server that requires authorization and its authorization server, on one free port that it prints on stdout.
 
-The argument is a JSON object of switches; see `Switches`. Whoever asks for authorization is let in at once: the
-authorization endpoint redirects without a page. Each request is a line of the file `log`. Whoever posts other switches
-to `/begin` has a server that knows nobody, as if it had been started with them: one process does for many tests.
+The argument is a JSON object of `Switches`. The authorization endpoint grants every request and redirects without a page.
+Each request is appended to the file `log`. Posting other switches to `/begin` resets the state as if the server had been
+started with them, so that one process serves many tests.
 """
 
 import asyncio
@@ -30,9 +30,15 @@ from starlette.routing import Mount, Route
 
 @dataclass(frozen=True)
 class Switches:
-    """`prm` is where protected resource metadata are (header, path, root, none), `metadata` where the authorization
-    server's are (rfc8414, oidc, none), below `issuer`. `deny` answers a login with an error. `json` holds from the
-    start. `refresh_failures` are the statuses of the first answers to a refresh token."""
+    """Settings of the server.
+
+    Args:
+        prm: Where the protected resource metadata are: header, path, root or none.
+        metadata: Where the authorization server metadata are, below `issuer`: rfc8414, oidc or none.
+        deny: Answer logins with an error.
+        json: Respond with JSON bodies. Cannot be changed after the start.
+        refresh_failures: The statuses of the first responses to a refresh token.
+    """
 
     log: str
     transport: str = "http"
@@ -58,12 +64,12 @@ class Switches:
 
 listener = socket.socket()
 listener.bind(("127.0.0.1", 0))
-listener.listen()  # who comes before the server is ready waits for it
+listener.listen()  # connections before the server is ready are queued
 origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 class World:
-    """What the server is told to be, and whom it knows."""
+    """The settings of the server, and its clients, codes and tokens."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.switches = Switches(**config)
@@ -156,20 +162,23 @@ async def register(request: Request) -> Response:
 
 
 async def authorize(request: Request) -> Response:
-    asked = dict(request.query_params)
-    note(path=request.url.path, **{key: asked.get(key) for key in ("client_id", "scope", "resource", "redirect_uri")})
-    client = world.clients.get(asked["client_id"])
-    if client and asked["redirect_uri"] not in client["redirect_uris"]:
+    authorization = dict(request.query_params)
+    note(
+        path=request.url.path,
+        **{key: authorization.get(key) for key in ("client_id", "scope", "resource", "redirect_uri")},
+    )
+    client = world.clients.get(authorization["client_id"])
+    if client and authorization["redirect_uri"] not in client["redirect_uris"]:
         return PlainTextResponse("that is not your redirect URI", 400)
-    if asked["code_challenge_method"] != "S256":
+    if authorization["code_challenge_method"] != "S256":
         return PlainTextResponse("PKCE is wanted", 400)
-    answer = {"state": asked["state"]}
+    answer = {"state": authorization["state"]}
     if world.switches.deny:
         answer |= {"error": "access_denied", "error_description": "not \x1b[31mtoday"}
     else:
         answer["code"] = secrets.token_hex(16)
-        world.codes[answer["code"]] = asked
-    return RedirectResponse(f"{asked['redirect_uri']}?{urlencode(answer)}", 302)
+        world.codes[answer["code"]] = authorization
+    return RedirectResponse(f"{authorization['redirect_uri']}?{urlencode(answer)}", 302)
 
 
 def refused(why: str, status: int = 400) -> Response:
@@ -178,7 +187,7 @@ def refused(why: str, status: int = 400) -> Response:
 
 
 def client_of(request: Request, form: dict[str, str]) -> tuple[str, str] | None:
-    """Return the client's id and its authentication method; None if it could not authenticate."""
+    """Return the client's id and authentication method, or None if authentication failed."""
     basic = request.headers.get("authorization", "")
     if "client_assertion" in form:
         claims = jwt.decode(form["client_assertion"], options={"verify_signature": False})
@@ -209,24 +218,28 @@ def client_of(request: Request, form: dict[str, str]) -> tuple[str, str] | None:
 
 async def token(request: Request) -> Response:
     form = {key: str(value) for key, value in (await request.form()).items()}
-    shown = client_of(request, form)
+    credentials = client_of(request, form)
     kind = form["grant_type"]
     note(
         path=request.url.path,
         grant=kind,
-        method=shown and shown[1],
+        method=credentials and credentials[1],
         scope=form.get("scope"),
         resource=form.get("resource"),
     )
-    if shown is None:
+    if credentials is None:
         return refused("invalid_client", 401)
     scope = form.get("scope")
     if kind == "authorization_code":
-        asked = world.codes.pop(form["code"], None)
+        authorization = world.codes.pop(form["code"], None)
         digest = base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"].encode()).digest()).rstrip(b"=").decode()
-        if not asked or digest != asked["code_challenge"] or asked["redirect_uri"] != form["redirect_uri"]:
+        if (
+            not authorization
+            or digest != authorization["code_challenge"]
+            or authorization["redirect_uri"] != form["redirect_uri"]
+        ):
             return refused("invalid_grant")
-        scope = asked.get("scope")
+        scope = authorization.get("scope")
     elif kind == "refresh_token" and world.switches.refresh_failures:
         return PlainTextResponse("upstream is away", world.switches.refresh_failures.pop(0))
     elif kind == "refresh_token":
@@ -236,7 +249,7 @@ async def token(request: Request) -> Response:
         scope = before["scope"]
     elif kind.endswith(":jwt-bearer") and form["assertion"] != world.switches.assertion:
         return refused("invalid_grant")
-    elif shown[1] == "none":
+    elif credentials[1] == "none":
         return refused("unauthorized_client")
     body: dict[str, Any] = {"access_token": f"access-{secrets.token_hex(16)}", "token_type": "bearer"}
     ends = time.time() + world.switches.expires_in if world.switches.expires_in is not None else None
@@ -252,14 +265,14 @@ async def token(request: Request) -> Response:
 
 
 async def begin(request: Request) -> Response:
-    """Act as another server."""
+    """Reset the state, with new switches."""
     global world
     world = World(await request.json())
     return PlainTextResponse("done")
 
 
 async def revoke(request: Request) -> Response:
-    """Forget all access tokens, or refresh tokens as well."""
+    """Revoke all access tokens, and for `all`, also the refresh tokens."""
     world.access.clear()
     if request.path_params["what"] == "all":
         world.refresh.clear()
@@ -274,7 +287,7 @@ def challenge(status: int, **fields: str | None) -> Response:
 
 
 def below_issuer(name: str, method: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
-    """Serve an endpoint of the authorization server, below its issuer as that is now and nowhere else."""
+    """Return the route of an authorization server endpoint, which exists only below the current issuer."""
 
     async def serve(request: Request) -> Response:
         is_there = request.url.path == f"{world.switches.issuer}/{name}"
@@ -290,27 +303,27 @@ def guarded(app: Any) -> Any:
             return
         request = Request(scope, receive)
         body = await request.body() if request.method == "POST" else b""
-        sent = False
+        was_replayed = False
 
-        async def again() -> dict[str, Any]:
-            nonlocal sent
-            if sent or request.method != "POST":
+        async def replay_body() -> dict[str, Any]:
+            nonlocal was_replayed
+            if was_replayed or request.method != "POST":
                 return dict(await receive())
-            sent = True
+            was_replayed = True
             return {"type": "http.request", "body": body, "more_body": False}
 
-        shown = request.headers.get("authorization", "").removeprefix("Bearer ")
-        held = world.access.get(shown)
-        is_over = held is None or (held["ends"] is not None and time.time() > held["ends"])
+        credentials = request.headers.get("authorization", "").removeprefix("Bearer ")
+        token_record = world.access.get(credentials)
+        is_invalid = token_record is None or (token_record["ends"] is not None and time.time() > token_record["ends"])
         is_call = b'"tools/call"' in body
-        if is_over and not (world.switches.public and not is_call):
+        if is_invalid and not (world.switches.public and not is_call):
             note(path=world.path, status=401)
-            await challenge(401, scope=world.switches.challenge_scope)(scope, again, send)
-        elif is_call and b'"deep"' in body and held and "deep" not in held["scope"].split():
+            await challenge(401, scope=world.switches.challenge_scope)(scope, replay_body, send)
+        elif is_call and b'"deep"' in body and token_record and "deep" not in token_record["scope"].split():
             note(path=world.path, status=403)
-            await challenge(403, error="insufficient_scope", scope="deep")(scope, again, send)
+            await challenge(403, error="insufficient_scope", scope="deep")(scope, replay_body, send)
         else:
-            await app(scope, again, send)
+            await app(scope, replay_body, send)
 
     return guard
 
@@ -329,9 +342,9 @@ async def main() -> None:
         Route("/revoke/{what}", revoke, methods=["POST"]),
         Mount("/", guarded(Starlette(routes=[*streamable.routes, *sse.routes]))),
     ]
-    whole = Starlette(routes=routes, lifespan=streamable.router.lifespan_context)
+    application = Starlette(routes=routes, lifespan=streamable.router.lifespan_context)
     print(listener.getsockname()[1], flush=True)
-    await uvicorn.Server(uvicorn.Config(whole, log_level="warning")).serve(sockets=[listener])
+    await uvicorn.Server(uvicorn.Config(application, log_level="warning")).serve(sockets=[listener])
 
 
 asyncio.run(main())

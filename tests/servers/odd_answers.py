@@ -1,8 +1,8 @@
-"""A server whose answers are odd as messages: ids that fit no request, errors of every form. Bare JSON lines.
+"""A server that sends malformed messages, such as unknown ids and errors of every shape, on bare JSON lines.
 
-Arguments: `legacy` or `modern` (2026-07-28). What a request is answered with stands in the request itself: the
-arguments of the call `raw` hold `lines`, JSON texts in which `$id` stands for the request's id. For other requests it
-stands in the environment, `ANSWERS`: a JSON object of methods and such lines. Standard library only.
+The argument is `legacy` or `modern` (2026-07-28). The argument `lines` of the tool `raw` is the response to its call: JSON
+texts in which `$id` is replaced with the request's id. The environment variable `ANSWERS` has the responses to other
+requests: a JSON object that maps methods to such lines. Standard library only.
 """
 
 import json

@@ -1,7 +1,7 @@
 """`odd_answers.py` over HTTP, on a free port that it prints. Standard library only.
 
-Arguments: `legacy` or `modern`, and the transport: `json` or `events` (Streamable HTTP, with bodies of that kind), or
-`sse` (that of 2024-11-05). A request for which there are no lines is never answered.
+Arguments: `legacy` or `modern`, and the transport: `json` or `events` (Streamable HTTP with that type of body), or `sse`
+(the transport of 2024-11-05). A request without lines is never answered.
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from odd_answers import lines_for  # type: ignore[import-not-found]  # beside this file
+from odd_answers import lines_for  # type: ignore[import-not-found]  # in the same folder
 
 TRANSPORT = sys.argv[2]
 STREAMS: "list[queue.Queue[str]]" = []

@@ -1,6 +1,6 @@
-"""A server whose prompts and resources are as no SDK would have them. Its first argument names in what way.
+"""A server whose prompts and resources are invalid or unusual in ways that no SDK allows. The argument is the mode.
 
-Bare JSON lines in the legacy protocol, standard library only.
+Written on bare JSON lines in the legacy protocol with the standard library only.
 """
 
 import json
@@ -14,7 +14,7 @@ HI = {"messages": [{"role": "user", "content": {"type": "text", "text": "hi"}}]}
 
 
 def page(key: str, item: str, cursor: str | None) -> dict[str, Any]:
-    """Return one page of a list: in the mode `pages`, two items on each of three pages."""
+    """Return one page of a list. In the mode `pages`, there are three pages of two items."""
     number = int(cursor or 0)
     names = [f"{item}:{number}{letter}" for letter in ("b", "a")]
     if MODE == "evil":
@@ -26,7 +26,7 @@ def page(key: str, item: str, cursor: str | None) -> dict[str, Any]:
 
 
 def answer(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the `result` or `error` of a request; None if the request hangs."""
+    """Return the `result` or `error` of a request, or None to send no response."""
     result: dict[str, Any] | None = None
     match method:
         case "initialize":

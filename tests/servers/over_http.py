@@ -1,7 +1,7 @@
-"""The echo server over HTTP, `streamable-http` or `sse`, on a free port that it prints on stdout.
+"""An echo server over HTTP, `streamable-http` or `sse`, on a free port that it prints on stdout.
 
-With a second argument, it lets only those in who bring that token; where that is `broken`, it lets everybody in
-and answers each call of a tool with an HTTP error.
+A second argument is the bearer token that clients must send. If it is `broken`, no token is required and every tool call is
+answered with an HTTP error.
 """
 
 import asyncio
@@ -40,19 +40,19 @@ def broken(app: Any) -> Any:
             await app(scope, receive, send)
             return
         body = await Request(scope, receive).body()
-        sent = False
+        was_replayed = False
 
-        async def again() -> dict[str, Any]:
-            nonlocal sent
-            if sent:
+        async def replay_body() -> dict[str, Any]:
+            nonlocal was_replayed
+            if was_replayed:
                 return dict(await receive())
-            sent = True
+            was_replayed = True
             return {"type": "http.request", "body": body, "more_body": False}
 
         if b'"tools/call"' in body:
-            await PlainTextResponse("out of order", 502)(scope, again, send)
+            await PlainTextResponse("out of order", 502)(scope, replay_body, send)
         else:
-            await app(scope, again, send)
+            await app(scope, replay_body, send)
 
     return answer
 
@@ -63,7 +63,7 @@ async def main() -> None:
         app = broken(app) if sys.argv[2] == "broken" else guarded(app, sys.argv[2])
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    listener.listen()  # before its port is told: who comes sooner than the server waits for it
+    listener.listen()  # before printing the port, so that early connections are queued
     print(listener.getsockname()[1], flush=True)
     await uvicorn.Server(uvicorn.Config(app, log_level="warning")).serve(sockets=[listener])
 

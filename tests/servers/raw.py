@@ -1,4 +1,4 @@
-"""A server written on bare JSON lines, to send what no SDK would. Its first argument names what it does.
+"""A server written on bare JSON lines, to send what no SDK would send. The first argument is the mode.
 
 It speaks the legacy protocol: `initialize`, `tools/list`, `tools/call`. Standard library only.
 """
@@ -99,7 +99,7 @@ def tools_page(cursor: str | None) -> dict[str, Any]:
 
 
 def wait_for_a_signal() -> None:
-    """Stay, and do nothing more."""
+    """Keep running until a signal arrives."""
     if sys.platform == "win32":
         raise NotImplementedError
     signal.pause()
@@ -139,7 +139,7 @@ def main() -> None:
             calls += 1
             if MODE == "dies-at-25" and calls == 25:
                 os._exit(1)
-            if name == "latin":  # one byte that is no UTF-8
+            if name == "latin":  # contains a byte that is not valid UTF-8
                 answer = {"jsonrpc": "2.0", "id": number, "result": {"content": [{"type": "text", "text": "caf@"}]}}
                 sys.stdout.buffer.write(json.dumps(answer).encode().replace(b"@", b"\xe9") + b"\n")
                 sys.stdout.flush()
@@ -148,11 +148,11 @@ def main() -> None:
                 send({"id": number, "error": {"code": -32603, "message": "not today"}})
                 continue
             result = result_of(name, message["params"].get("arguments") or {})
-            if MODE == "deaf":  # before it answers, so that nothing that comes after the answer finds it listening
+            if MODE == "deaf":  # before the response, so that no later message is read
                 os.close(0)
             if result is not None:
                 send({"id": number, "result": result})
-            if MODE == "withdraws" and name == "die":  # it says no more, and stays
+            if MODE == "withdraws" and name == "die":  # close stdout, but keep running
                 os.close(1)
             if MODE == "deaf" or (MODE == "withdraws" and name == "die"):
                 wait_for_a_signal()

@@ -1,7 +1,7 @@
-"""A shelf of books, for chats: `shelf.py FILE` adds a line to FILE for each call that reaches it.
+"""A bookshelf for chats: `shelf.py FILE` appends a line to FILE for each call that it receives.
 
-`look` only reads, `burn` is marked as destructive, `wait` never answers, `die` ends the server, `both` is marked as
-both. Bare JSON lines in the legacy protocol, standard library only: it starts quickly.
+`look` is marked as read-only, `burn` as destructive and `both` as both. `wait` never responds and `die` ends the server.
+Written on bare JSON lines in the legacy protocol with the standard library only, so that it starts quickly.
 """
 
 import json
@@ -46,8 +46,8 @@ def main() -> None:
         elif method == "tools/list":
             send({"id": number, "result": {"tools": tools}})
         elif method == "tools/call":
-            name, given = message["params"]["name"], message["params"].get("arguments") or {}
-            os.write(FILE, f"{name} {given.get('book', '')}".strip().encode() + b"\n")
+            name, arguments = message["params"]["name"], message["params"].get("arguments") or {}
+            os.write(FILE, f"{name} {arguments.get('book', '')}".strip().encode() + b"\n")
             if name == "die":
                 print("fatal: the shelf is empty", file=sys.stderr, flush=True)
                 os._exit(3)

@@ -1,10 +1,10 @@
-"""An MCP server on the standard library, with the decorators of the SDK's `MCPServer`: it starts in 0.03 s instead of 0.6 s.
+"""An MCP server on the standard library with the decorators of the SDK's `MCPServer`. It starts in 0.03 s, not 0.6 s.
 
-Schemas, results and errors are those of the SDK, in both eras of the protocol, over stdio. Arguments are not validated
-by more than their presence. Three things differ from the SDK's decorators:
+Schemas, results and errors equal the SDK's, in both protocol eras, over stdio. Arguments are only checked for presence.
+Three things differ from the SDK's decorators:
 
-- A tool or prompt that takes `ctx` gets the `Context` of its request.
-- One that is a generator may yield an `Ask`, and receives the client's answer; or None, and goes on at the next call.
+- A tool or prompt that takes `ctx` receives the `Context` of its request.
+- A generator may yield an `Ask` and receives the client's answer, or yield None and is resumed at the next call.
 - A tool that is annotated with `list` returns content blocks.
 """
 
@@ -27,7 +27,7 @@ META = "io.modelcontextprotocol/"
 
 
 class ProtocolError(Exception):
-    """Answered as a JSON-RPC error."""
+    """An exception that is answered with a JSON-RPC error."""
 
     def __init__(self, code: int, message: str, **data: Any) -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ class ProtocolError(Exception):
 
 
 class Ask:
-    """A request to the client: a request of its own in the legacy era, part of an `input_required` result in the modern one."""
+    """A request to the client: a separate message in the legacy era, part of an `input_required` result in the modern era."""
 
     def __init__(self, key: str, method: str, params: JsonObject | None = None, **legacy: Any) -> None:
         self.key = key
@@ -44,15 +44,15 @@ class Ask:
 
 
 class ToolError(Exception):
-    """Answered as a result that is an error, with this text; other exceptions keep theirs to themselves."""
+    """An exception whose text is returned as an error result. The texts of other exceptions are not sent."""
 
 
 class RetryError(Exception):
-    """Raised by a tool that only wants to be called again; the state comes back as `ctx.state`. Modern era only."""
+    """Raised by a tool to have its call retried with the state in `ctx.state`. Modern era only."""
 
 
 class Context:
-    """What came with a request."""
+    """The context of a request: its metadata, and the client's capabilities and answers."""
 
     def __init__(self, server: "StdlibServer", number: Any, params: JsonObject) -> None:
         self.meta: JsonObject = params.get("_meta") or {}
@@ -69,9 +69,9 @@ class Context:
         self._server.send({"method": "notifications/progress", "params": params})
 
     def log(self, level: str, data: Any, **more: Any) -> None:
-        """The modern era has a level in each request, and sends no log messages without one."""
-        least = self.meta.get(f"{META}logLevel")
-        if not self.is_modern or (least and LEVELS.index(level) >= LEVELS.index(least)):
+        """Send a log message. In the modern era, send it only if the request has a log level that is not higher."""
+        minimum = self.meta.get(f"{META}logLevel")
+        if not self.is_modern or (minimum and LEVELS.index(level) >= LEVELS.index(minimum)):
             self._server.send({"method": "notifications/message", "params": {"level": level, "data": data, **more}})
 
     def tools_changed(self) -> None:
@@ -81,7 +81,7 @@ class Context:
 
 
 class StdlibServer:
-    """A server and all that it offers, in the order of its definition."""
+    """A server with its tools, prompts and resources in order of definition."""
 
     def __init__(self, name: str, version: str = "1.0.0") -> None:
         self.capabilities: JsonObject = {}
@@ -96,8 +96,6 @@ class StdlibServer:
         }
         self._waiting: dict[Any, Work] = {}
         self._asked = 0
-
-    # What it offers. ------------------------------------------------------------------------------------------
 
     def tool(self) -> Callable[[Function], Function]:
         return self.add_tool
@@ -140,8 +138,6 @@ class StdlibServer:
         self._listed[kind].append(listed)
         self._functions[kind, name] = function
         return function
-
-    # What it is sent. -----------------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Serve until stdin ends."""
@@ -239,10 +235,8 @@ class StdlibServer:
                 return {"contents": [{"uri": uri, "mimeType": listed["mimeType"], **body}]}
         raise ProtocolError(-32602, f"Unknown resource: {uri}", uri=uri)
 
-    # What it asks. --------------------------------------------------------------------------------------------
-
     def _advance(self, work: "Work", answer: Any = None) -> JsonObject | None:
-        """Run a tool or prompt until it returns or waits for an answer; give its result, or None while it waits."""
+        """Run a tool or prompt until it returns or waits for an answer. Return its result, or None while it waits."""
         try:
             while True:
                 ask = work.send(answer)
@@ -290,7 +284,7 @@ class StdlibServer:
 
 
 class Work:
-    """A call of a tool or prompt that is under way."""
+    """A running call of a tool or prompt."""
 
     def __init__(
         self, ctx: Context, function: Function, arguments: JsonObject, result: Callable[[Function, Any], JsonObject]
@@ -303,10 +297,10 @@ class Work:
 
     def _run(self, arguments: JsonObject) -> Generator[Ask | None, Any, Any]:
         known = {name: kind for name, (kind, _) in parameters(self.function).items()}
-        given = {
+        converted = {
             name: float(value) if known[name] is float else value for name, value in arguments.items() if name in known
         }
-        value = self.function(**given, **({"ctx": self.ctx} if "ctx" in names_of(self.function) else {}))
+        value = self.function(**converted, **({"ctx": self.ctx} if "ctx" in names_of(self.function) else {}))
         return (yield from value) if isinstance(value, Generator) else value
 
     def result(self, value: Any) -> JsonObject:
@@ -326,7 +320,7 @@ def parameters(function: Function) -> dict[str, tuple[Any, JsonObject]]:
 
 
 def return_type(function: Function) -> Any:
-    """Return the type that a tool returns. For a generator it is the third type argument."""
+    """Return the return type of a tool. For a generator, it is the third type argument."""
     kind: Any = function.__annotations__.get("return")
     return kind.__args__[2] if getattr(kind, "__origin__", None) is Generator else kind
 
@@ -379,7 +373,7 @@ def failure(text: str) -> JsonObject:
 
 
 def run_example(name: str) -> None:
-    """Run a server of the folder `prompts`, with this class in place of the SDK's."""
+    """Run a server from the folder `prompts` with this class instead of the SDK's."""
     text = (Path(__file__).parents[2] / "prompts" / name).read_text(encoding="utf-8")
     exec(text.replace("from mcp.server import MCPServer\n", "\n"), {"MCPServer": StdlibServer, "__name__": "__main__"})
 

@@ -1,4 +1,4 @@
-"""A server that will not go: it ignores SIGTERM and the end of its stdin, and notes its process id."""
+"""A server that ignores SIGTERM and the end of its stdin, and writes its process id to `stubborn.pid`."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Says which trace context came with a call, in `_meta` as W3C Trace Context has it."""
+"""A server that returns the W3C trace context in the `_meta` of a call."""
 
 import sys
 from pathlib import Path

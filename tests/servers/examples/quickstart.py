@@ -1,4 +1,4 @@
-"""`prompts/quickstart.py`, without the SDK."""
+"""`prompts/quickstart.py` on `StdlibServer` instead of the SDK, which starts faster."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`prompts/regression/shop_renamed.py`, without the SDK."""
+"""`prompts/regression/shop_renamed.py` on `StdlibServer` instead of the SDK, which starts faster."""
 
 import sys
 from pathlib import Path
