@@ -79,8 +79,8 @@ class World:
         self.codes: dict[str, dict[str, str]] = {}
         self.access: dict[str, dict[str, Any]] = {}
         self.refresh: dict[str, dict[str, Any]] = {}
-        self.together = 0
-        self.everybody = asyncio.Event()
+        self.arrived = 0
+        self.all_arrived = asyncio.Event()
 
 
 world = World(json.loads(sys.argv[1]))
@@ -103,10 +103,10 @@ async def deep(text: str) -> str:
 async def meet(count: int) -> str:
     """Wait until so many callers are here at the same time."""
     here = world
-    here.together += 1
-    if here.together == count:
-        here.everybody.set()
-    await here.everybody.wait()
+    here.arrived += 1
+    if here.arrived == count:
+        here.all_arrived.set()
+    await here.all_arrived.wait()
     return "met"
 
 
