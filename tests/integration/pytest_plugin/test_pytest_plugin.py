@@ -459,7 +459,7 @@ def test_variables_override_files_but_not_flags(suite: Suite) -> None:
     env = {"MCPRUN_SERVER": "raw.py", "MCPRUN_RETRIES": "", "MCPRUN_OUT": "nowhere", "MCPRUN_BASELINE": "nowhere"}
     done = suite.run("--rootdir=.", "-v", "-s", env=env)
     done.assert_outcomes(passed=3)
-    done.stdout.fnmatch_lines(["p.jsonl::p PASSED*", "prompts.jsonl::a PASSED*", "*got raw.py asked for 2 True*"])
+    done.stdout.fnmatch_lines(["p.jsonl::p PASSED*", "prompts.jsonl::a PASSED*", "*got raw.py requested 2 True*"])
     assert {run.name for run in suite.path.glob("outputs/*")} >= {run.name for run in suite.runs}
     assert not (suite.path / "nowhere").exists()
     overridden = {"MCPRUN_SERVER": "gone.py", "MCPRUN_MODEL": "replay:gone"}
