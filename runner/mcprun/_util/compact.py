@@ -1,6 +1,6 @@
 """Map very many names to numbers in about a third of the memory of a dict. Pure.
 
-A run keeps three values per query: its digest, the position of its transcript and, while the prompts file is checked,
+A run stores three values per query: its digest, the position of its transcript and, while the prompts file is checked,
 its line number. The alternatives were measured. The peak of 50,000 queries is 1.09 times that of 1,000; with dicts it
 is 1.21 times, and grows by 150 to 180 bytes per name in place of 41. A table in memory of SQLite takes 62 bytes, but
 each lookup takes twice as long, and resuming a run with 1,000 of 100,000 queries left takes 12 % more processor time.

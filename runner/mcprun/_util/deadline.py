@@ -1,4 +1,4 @@
-"""Deadlines that pause while a query can only wait: for a rate limit, a batch or a free place."""
+"""Deadlines that pause while a query can only wait: for a rate limit, a batch or a free slot."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Self
 
 
 class Deadline:
-    """Limit the context to `limit_s`, not counting time spent `pause`.
+    """Limit the context to `limit_s` seconds, not counting the time spent in `pause`.
 
     Progress restarts the limit, up to `max_limit_s` seconds in all. The context raises `TimeoutError` when the time is
     up. `waited` holds the seconds that were not counted, excluding a pause that is still in progress.
@@ -108,14 +108,14 @@ class Deadline:
 
 
 class Gate:
-    """Let at most `limit` callers through at once. Waiting for a place pauses the caller's deadline."""
+    """Let at most `limit` callers through at once. Waiting for a slot pauses the caller's deadline."""
 
     def __init__(self, limit: int) -> None:
         self._semaphore = asyncio.Semaphore(limit)
 
     @asynccontextmanager
     async def hold(self, deadline: Deadline) -> AsyncIterator[None]:
-        """Hold a place for the duration of the context. `deadline` is paused until one is free."""
+        """Hold a slot for the duration of the context. `deadline` is paused until one is free."""
         if self._semaphore.locked():
             with deadline.pause():
                 await self._semaphore.acquire()

@@ -33,7 +33,7 @@ def gc_paused() -> Iterator[None]:
     try:
         yield
         with _lock:
-            if len(_active) <= 1:  # if there always is another run, what is frozen would never be freed
+            if len(_active) <= 1:  # while runs overlap without a gap, frozen objects would never be freed
                 gc.freeze()
     finally:
         if was_on:

@@ -91,7 +91,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def stage(path: Path, data: bytes) -> Path:
-    """Write the new content of a file to `NAME.new` beside it, for an atomic replace. Return the path of that file."""
+    """Write the new content of a file to `NAME.new` beside it, for an atomic replace. Return the path of `NAME.new`."""
     new = path.with_name(f"{path.name}.new")
     with open_fresh(new) as stream:
         stream.write(data)

@@ -56,7 +56,7 @@ def lines(source: IO[bytes], label: str, problems: list[str]) -> Iterator[tuple[
 
 
 def _bad_line(error: jsonlines.InvalidLineError) -> str:
-    """Describe a bad line: the field, or `line`, and what is wrong with it."""
+    """Describe a bad line: the field, or `line`, and the problem."""
     match error.__cause__:
         case UnicodeDecodeError() as cause:
             return f"line: not UTF-8: byte {cause.object[cause.start]:#04x} at position {cause.start + 1}"

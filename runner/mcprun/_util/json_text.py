@@ -62,13 +62,13 @@ def loads(text: str | bytes, *, allow_nan: bool = False) -> Any:
     """
     bad: list[_Bad | _Repeated] = []
 
-    def refused(problem: str) -> _Bad:
+    def reject(problem: str) -> _Bad:
         bad.append(_Bad(problem))
         return bad[-1]  # type: ignore[return-value]  # it was just appended
 
     def number(digits: str) -> float | _Bad:
         value = float(digits)
-        return value if math.isfinite(value) else refused(f"the number {_cut(digits)} is too large")
+        return value if math.isfinite(value) else reject(f"the number {_cut(digits)} is too large")
 
     def obj(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         value = dict(pairs)
@@ -81,7 +81,7 @@ def loads(text: str | bytes, *, allow_nan: bool = False) -> Any:
     try:
         value = json.loads(
             text,
-            parse_constant=float if allow_nan else lambda name: refused(f"{name} is not JSON"),
+            parse_constant=float if allow_nan else lambda name: reject(f"{name} is not JSON"),
             parse_float=number,
             object_pairs_hook=obj,
         )

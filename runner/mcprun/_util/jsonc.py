@@ -52,7 +52,7 @@ def parse(data: bytes) -> Any:
 
 def _plain(text: str) -> str:
     """Replace comments and trailing commas by spaces, which preserves lines and columns."""
-    found = list(text)
+    characters = list(text)
     last, comma = "", -1
     for match in _LEXEME.finditer(text):
         lexeme, start = match[0], match.start()
@@ -61,21 +61,21 @@ def _plain(text: str) -> str:
                 "a comment is not closed", text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
             )
         if lexeme.startswith(("//", "/*")):
-            found[start : match.end()] = re.sub(r"[^\n]", " ", lexeme)
+            characters[start : match.end()] = re.sub(r"[^\n]", " ", lexeme)
             continue
         if lexeme in ("]", "}") and comma >= 0:
-            found[comma] = " "
+            characters[comma] = " "
         comma = start if lexeme == "," and last not in _OPENING else -1
         last = lexeme
-    return "".join(found)
+    return "".join(characters)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> _Object:
-    found = _Object(pairs)
-    if len(found) < len(pairs):
+    parsed = _Object(pairs)
+    if len(parsed) < len(pairs):
         names = [name for name, _ in pairs]
-        found.repeated = next(name for name in names if names.count(name) > 1)
-    return found
+        parsed.repeated = next(name for name in names if names.count(name) > 1)
+    return parsed
 
 
 def _check_names(value: Any, path: tuple[str, ...]) -> None:

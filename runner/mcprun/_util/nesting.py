@@ -43,18 +43,18 @@ def cut_off(text: str) -> str:
 
     The remaining text still counts as nested too deeply.
     """
-    kept: list[str] = []
+    parts: list[str] = []
     level = start = 0
     for token in _TOKEN.finditer(text):
         if token[0] in "[{":
             level += 1
             if level == MAX_DEPTH + 2:
-                kept += [text[start : token.start()], "null"]
+                parts += [text[start : token.start()], "null"]
         elif token[0] in "]}":
             if level == MAX_DEPTH + 2:
                 start = token.end()
             level -= 1
-    return "".join([*kept, text[start:]]) if kept else text
+    return "".join([*parts, text[start:]]) if parts else text
 
 
 def shallow_lists(message: Any) -> Any:

@@ -79,7 +79,7 @@ def _certificate_problems(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _proxy_problems(environ: Mapping[str, str]) -> Iterator[str]:
-    """Check the proxies. None is used if `NO_PROXY` contains `*`."""
+    """Check the proxies, which are not used if `NO_PROXY` contains `*`."""
     names = _proxy_variables(environ)
     if "*" in _hosts(environ, names):
         return
@@ -139,7 +139,7 @@ def _proxy_variables(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _proxy_problem(value: str) -> str | None:
-    """Return what is wrong with the address of a proxy and how to fix it, or None if a client accepts it."""
+    """Describe the problem of a proxy's address and its fix. Return None if a client accepts the address."""
     shown = without_secrets(value)
     url = value if "://" in value else f"http://{value}"
     remedy = "set it to http://HOST:PORT"

@@ -1,4 +1,4 @@
-"""Wrap what differs between POSIX systems and Windows: signals, process groups, locks, paths on other drives.
+"""Wrap the differences between POSIX systems and Windows: signals, process groups, locks, paths on other drives.
 
 Functions that only one of them has are called only here, so that the other modules import and type-check on both.
 """
@@ -50,7 +50,7 @@ def on_stop_signals(
 
 
 def send_signal(process_id: int, number: signal.Signals) -> None:
-    """Send a signal to a process, or `KILL` to its whole group. Do nothing if it is gone or not ours."""
+    """Send a signal to a process, or `KILL` to its whole group. Do nothing if it has ended or is not ours."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if sys.platform != "win32" and number is KILL:
             os.killpg(process_id, number)

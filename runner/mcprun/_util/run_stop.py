@@ -1,6 +1,6 @@
 """Stop a run early, with a reason.
 
-Signals, the run's own deadline, spent budgets and errors that every query would meet all end a run this way.
+Signals, the run's own deadline, spent budgets and errors that every query would hit all end a run this way.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class RunStop:
         self.interrupted.add((query, repeat))
 
     def abandon_batches(self) -> None:
-        """Request that work that is pending elsewhere be cancelled."""
+        """Request the cancellation of work that is pending elsewhere."""
         self._is_abandoned.set()
 
     async def wait_for_abandonment(self) -> bool:
@@ -66,8 +66,8 @@ class RunStop:
     def _set_reason(self, reason: RunError) -> None:
         if not self.reason:
             self.reason = reason
-            for called in self._watchers:
-                called()
+            for callback in self._watchers:
+                callback()
 
     def _cancel_work(self) -> None:
         if not self._is_cancelled:

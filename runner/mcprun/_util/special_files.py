@@ -99,7 +99,7 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
 
 
 def _open_pipe(path: Path) -> IO[bytes]:
-    """Open a pipe in a thread that can be abandoned: nothing else bounds the wait and keeps the pipe's content."""
+    """Open a pipe in a thread that can be abandoned: `O_NONBLOCK` would not wait for a writer."""
     opened: list[IO[bytes] | OSError] = []
 
     def wait() -> None:

@@ -12,8 +12,8 @@ def wilson(passed: int, runs: int) -> tuple[float, float]:
     """Return the 95 % confidence interval of the true pass rate, by the Wilson score (E. B. Wilson, 1927)."""
     rate, square = passed / runs, _Z * _Z / runs
     middle = rate + square / 2
-    reach = _Z * sqrt((rate * (1 - rate) + square / 4) / runs)
-    low, high = (middle - reach) / (1 + square), (middle + reach) / (1 + square)
+    margin = _Z * sqrt((rate * (1 - rate) + square / 4) / runs)
+    low, high = (middle - margin) / (1 + square), (middle + margin) / (1 + square)
     return max(0.0, min(low, rate)), min(1.0, max(high, rate))  # rounding errors would show at 0 and 1
 
 

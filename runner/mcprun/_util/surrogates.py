@@ -56,7 +56,7 @@ def well_formed_bytes(data: bytes) -> bytes:
     """Replace each escaped lone surrogate in JSON text by an escaped U+FFFD."""
     if b"\\ud" not in data and b"\\uD" not in data:
         return data
-    return _ESCAPES.sub(lambda found: found["even"] + rb"\ufffd" if found["half"] else found[0], data)
+    return _ESCAPES.sub(lambda match: match["even"] + rb"\ufffd" if match["half"] else match[0], data)
 
 
 def halves_in(value: Any) -> Iterator[tuple[str | int, ...]]:

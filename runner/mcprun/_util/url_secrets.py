@@ -24,10 +24,10 @@ def url_secrets(url: str) -> list[str]:
     user, _, password = parts.netloc.rpartition("@")[0].partition(":")
     pair = f"{unquote(user)}:{unquote(password)}"
     values = [one.partition("=")[2] or one for one in parts.query.split("&")]
-    found = [user, password, unquote(user), unquote(password), parts.query, *values, *map(unquote_plus, values)]
+    secrets = [user, password, unquote(user), unquote(password), parts.query, *values, *map(unquote_plus, values)]
     if user or password:
-        found += [pair, b64encode(pair.encode("utf-8", "replace")).decode()]
-    return [value for value in [*found, parts.fragment] if value]
+        secrets += [pair, b64encode(pair.encode("utf-8", "replace")).decode()]
+    return [value for value in [*secrets, parts.fragment] if value]
 
 
 def header_secrets(name: str, value: str) -> list[str]:
