@@ -29,8 +29,8 @@ _NAME = 100
 def bless(run: Run, path: Path, *, slim: bool, force: bool) -> int:
     """Write a run as the baseline at `path`, replacing any baseline there. Return its size in bytes.
 
-    A baseline holds the transcripts and `run.json`. A `slim` one holds only what comparisons need, and can't be
-    replayed. If `path` is a link, its target is replaced.
+    A baseline holds the transcripts and `run.json`. A `slim` one holds only the data that comparisons need, and can't
+    be replayed. If `path` is a link, its target is replaced.
 
     Raises `UsageError` if `path` is the run itself, holds anything but a run, or can't be written. Without `force`,
     also raises it if the run is incomplete, has errors or lacks queries of the old baseline, or if that is damaged.
@@ -38,7 +38,7 @@ def bless(run: Run, path: Path, *, slim: bool, force: bool) -> int:
     place = Path(os.path.realpath(path))
     old = place.with_name(f".{place.name}.old")
     try:
-        _heal(place, old)
+        _restore_old(place, old)
         _check(run, path, force=force)
         _replace(run, place, old, slim=slim)
     except OSError as error:
@@ -83,12 +83,12 @@ def _missing_queries(run: Run, path: Path) -> list[str]:
 
     Each is quoted and cut to `_NAME` characters.
     """
-    held = {transcript.id for transcript, _ in Run.lines(run.path)}
+    run_ids = {transcript.id for transcript, _ in Run.lines(run.path)}
     names = dict.fromkeys(transcript.id for transcript, _ in Run.lines(path))
-    return [repr(name)[:_NAME] for name in names if name not in held]
+    return [repr(name)[:_NAME] for name in names if name not in run_ids]
 
 
-def _heal(folder: Path, old: Path) -> None:
+def _restore_old(folder: Path, old: Path) -> None:
     """Restore or remove the old baseline that a process left behind when it was killed while replacing it."""
     if old.exists() and not folder.exists():
         old.replace(folder)
@@ -110,7 +110,7 @@ def _replace(run: Run, folder: Path, old: Path, *, slim: bool) -> None:
             folder.replace(old)
         new.replace(folder)
     finally:
-        _heal(folder, old)
+        _restore_old(folder, old)
         shutil.rmtree(new, ignore_errors=True)
 
 
@@ -124,10 +124,12 @@ def _slim(run: Run) -> Iterator[bytes]:
 
 
 def _without_messages(transcript: Transcript) -> Transcript:
-    given = transcript.messages[: transcript.begins]
-    return transcript.model_copy(update={"messages": given, "asked": [], "system": None, "prompt": "", "checks": []})
+    opening = transcript.messages[: transcript.begins]
+    return transcript.model_copy(update={"messages": opening, "asked": [], "system": None, "prompt": "", "checks": []})
 
 
 def _record(record: RunRecord, *, slim: bool) -> RunRecord:
-    kept = {"server": record.arguments["server"]} if "server" in record.arguments else {}
-    return record.model_copy(update={**_MACHINE_FIELDS, "arguments": kept, "folder": None, "slim": slim or record.slim})
+    arguments = {"server": record.arguments["server"]} if "server" in record.arguments else {}
+    return record.model_copy(
+        update={**_MACHINE_FIELDS, "arguments": arguments, "folder": None, "slim": slim or record.slim}
+    )

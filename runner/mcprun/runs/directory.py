@@ -64,6 +64,7 @@ def new_directory(stem: str, out: str | None) -> Path:
 
 
 _BEFORE = frozenset({RUN, TRACE, TRANSCRIPTS, LOG, QUERIES, PROMPTS})
+"""Files that a run may leave if it is killed before it writes `run.json`, which then exists as `run.json.new`."""
 
 
 def refuse_links(path: Path) -> None:
@@ -75,9 +76,9 @@ def refuse_links(path: Path) -> None:
     for file in sorted(path.iterdir()):
         if file.name.removesuffix(".new") not in FILES:
             continue
-        found = file.lstat()
-        kind, remedy = kind_of(found.st_mode), "remove it"
-        if not kind and found.st_nlink > 1:  # writing would also change a copy of the run that was made with hard links
+        status = file.lstat()
+        kind, remedy = kind_of(status.st_mode), "remove it"
+        if not kind and status.st_nlink > 1:  # writing would also change a copy of the run made with hard links
             kind, remedy = "a hard link", "remove it, or replace it with a copy"
         if kind:
             raise UsageError(f"{file} is {kind}, and mcprun writes a run only to regular files of its own: {remedy}")

@@ -25,7 +25,7 @@ def damage(lines: Iterable[tuple[TranscriptSummary, bytes]], counts: Counts | No
     """
     if counts is None:
         return "run.json says that the run has ended, but has no counts"
-    found = dict.fromkeys(Verdict, 0)
+    counted = dict.fromkeys(Verdict, 0)
     seen = Numbers()
     for number, (line, _) in enumerate(lines, 1):
         name = repr(line.id)[:100]
@@ -34,11 +34,11 @@ def damage(lines: Iterable[tuple[TranscriptSummary, bytes]], counts: Counts | No
         if (key := f"{line.repeat} {line.id}") in seen:
             return f"lines {seen[key]:,} and {number:,} are both {name}, repeat {line.repeat}"
         seen[key] = number
-        found[line.verdict] += 1
+        counted[line.verdict] += 1
     if len(seen) != counts.queries:
         return f"complete lines: run.json counts {counts.queries:,}, but the file has {len(seen):,}"
-    if wrong := next((verdict for verdict in Verdict if found[verdict] != getattr(counts, verdict)), None):
-        return f"run.json counts {getattr(counts, wrong):,} that {_PHRASES[wrong]}, but the file has {found[wrong]:,}"
+    if wrong := next((verdict for verdict in Verdict if counted[verdict] != getattr(counts, verdict)), None):
+        return f"run.json counts {getattr(counts, wrong):,} that {_PHRASES[wrong]}, but the file has {counted[wrong]:,}"
     return ""
 
 

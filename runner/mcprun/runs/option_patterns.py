@@ -18,8 +18,8 @@ from mcprun.runs.spelt_patterns import shown_pattern
 class RedactPatterns:
     """The patterns of `--redact`. A text is redacted as a whole if matching a pattern against it times out.
 
-    `warnings` names each such pattern once, redacted by the others. A pattern might match its own warning, so the
-    caller emits the warnings unchanged, and clears the list.
+    `warnings` names each such pattern once, with matches of the other patterns redacted. A pattern might match its own
+    warning, so the caller emits the warnings unchanged, and clears the list.
     """
 
     def __init__(self, patterns: Iterable[str] = ()) -> None:

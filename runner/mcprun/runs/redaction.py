@@ -106,21 +106,21 @@ class Redactor:
 
     def _secrets(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield the spans of secrets from left to right. Of those that start at the same offset, yield the longest."""
-        found = [form.pattern for form in self._forms if any(map(text.__contains__, form.cores))]
-        end, nexts = 0, dict.fromkeys(found, (-1, -1))
-        while nexts:
-            for pattern, (start, _) in list(nexts.items()):
+        patterns = [form.pattern for form in self._forms if any(map(text.__contains__, form.cores))]
+        end, next_spans = 0, dict.fromkeys(patterns, (-1, -1))
+        while next_spans:
+            for pattern, (start, _) in list(next_spans.items()):
                 if start < end:
-                    if fit := pattern.search(text, end):
-                        nexts[pattern] = fit.span()
+                    if match := pattern.search(text, end):
+                        next_spans[pattern] = match.span()
                     else:
-                        del nexts[pattern]
-            if nexts:
-                start, end = min(nexts.values(), key=lambda span: (span[0], -span[1]))
+                        del next_spans[pattern]
+            if next_spans:
+                start, end = min(next_spans.values(), key=lambda span: (span[0], -span[1]))
                 yield start, end
 
     def safe_length(self, text: str, max_chars: int | None = None) -> int:
-        """Return how many characters of a text can be redacted on their own, whatever text follows.
+        """Return how many characters of a text can be redacted on their own, independent of the text that follows.
 
         The rest may be the start of a secret. With `max_chars`, return at most that many, or a little more if the text
         starts with a longer match. Neither secrets nor matches of patterns are split. Matches that would only be
@@ -130,12 +130,12 @@ class Redactor:
         if not self._has_lines and text.endswith("\n", 0, end):
             return end
         secrets = list(self._secrets(text))
-        found = [secrets, *self._patterns.spans(text)]
-        begun = self._partial_secret_offset(text, secrets)
-        end = min(end, begun)
-        for start, stop in _joined(span for spans in found for span in spans):
+        span_lists = [secrets, *self._patterns.spans(text)]
+        partial_start = self._partial_secret_offset(text, secrets)
+        end = min(end, partial_start)
+        for start, stop in _joined(span for spans in span_lists for span in spans):
             if start < end < stop:
-                return start or min(stop, begun)
+                return start or min(stop, partial_start)
         return end
 
     def _partial_secret_offset(self, text: str, found: list[tuple[int, int]]) -> int:

@@ -89,8 +89,8 @@ class Run:
             return
         file, has_queries = self.path / TRANSCRIPTS, (self.path / QUERIES).exists()
         if has_queries and len(self.digests) != (queries := self.record.prompts.queries):
-            held = f"run.json counts {queries:,} queries, but this file has {len(self.digests):,}"
-            raise UsageError(f"{self.path / QUERIES} is damaged: {held}")
+            detail = f"run.json counts {queries:,} queries, but this file has {len(self.digests):,}"
+            raise UsageError(f"{self.path / QUERIES} is damaged: {detail}")
         found = damage(self.summaries(self.path), self.record.counts, self.digests if has_queries else None)
         if not found and is_torn(file):
             found = "its last line is incomplete"
@@ -295,8 +295,8 @@ def unreadable(path: Path, error: ValueError, what: str) -> UsageError:
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
         if first["loc"] == ("schema",) and first["type"] == "less_than_equal":
-            newer = f"its schema is {str(first['input'])[:_SHOWN]}, and this version reads up to {SCHEMA}"
-            return UsageError(f"{path} was written by a newer version of mcprun ({newer}): upgrade mcprun")
+            detail = f"its schema is {str(first['input'])[:_SHOWN]}, and this version reads up to {SCHEMA}"
+            return UsageError(f"{path} was written by a newer version of mcprun ({detail}): upgrade mcprun")
     return UsageError(f"{what}: {_reason(error)}")
 
 

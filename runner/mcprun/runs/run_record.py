@@ -1,4 +1,4 @@
-"""`run.json`: the record of a run, and what it consists of, as Pydantic models.
+"""`run.json`: the record of a run and its parts, as Pydantic models.
 
 Keys are always present, `null` if unknown, so that `jq` needs no guards. Only `again` is left out when empty.
 """
@@ -45,7 +45,7 @@ class RepeatsRecord(Record):
 
     `low` and `high` are the 95 % confidence interval of the true rate. `pass_at` and `pass_hat` hold, for 1, 2, …
     tries, the probability that at least one of them passes and that all of them pass. `required` is the pass rate that
-    the query demands, if any. `flaky` is set if the query both passed and failed.
+    the query requires, if any. `flaky` is set if the query both passed and failed.
     """
 
     fixed = frozenset({"id"})
@@ -173,5 +173,5 @@ class RunRecord(Record):
             return ExitCode.INTERRUPTED
         if self.failures or any(one.required and not one.is_met for one in self.repeats):
             return ExitCode.FAILED
-        is_whole = self.state == "finished" and not self.error and not counts.error and not counts.skipped
-        return ExitCode.PASSED if is_whole else ExitCode.ERROR
+        is_complete = self.state == "finished" and not self.error and not counts.error and not counts.skipped
+        return ExitCode.PASSED if is_complete else ExitCode.ERROR

@@ -256,9 +256,9 @@ def _aligned(data: bytes, before: int) -> tuple[str, list[str], list[str]]:
     """Encode bytes as base64. Return the part that only they determine, and the possible characters at both ends."""
     text = b64encode(bytes(before) + data).decode()
     first, (last, rest) = (0, 2, 3)[before], divmod((before + len(data)) * 8, 6)
-    own = (0, 4, 2)[before]  # bits of the data in the character before
+    data_bits = (0, 4, 2)[before]  # bits of the data in the character before
     low = _ALPHABET.index(text[first - 1]) if first else 0
-    head = [_ALPHABET[low + (high << own)] for high in range(2 ** (6 - own))] if first else []
+    head = [_ALPHABET[low + (high << data_bits)] for high in range(2 ** (6 - data_bits))] if first else []
     high = _ALPHABET.index(text[last]) if rest else 0
     tail = [_ALPHABET[high + low] for low in range(2 ** (6 - rest))] if rest else []
     return text[first:last], head, tail
@@ -284,8 +284,8 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 @cache
 def _names() -> dict[str, list[str]]:
     """Return the HTML entity names of each character."""
-    found: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}
     for name, character in html5.items():
         if name.endswith(";"):
-            found.setdefault(character, []).append(name[:-1])
-    return found
+            names.setdefault(character, []).append(name[:-1])
+    return names

@@ -41,9 +41,9 @@ class _Branch:
 
 def spells_out(pattern: str) -> bool:
     """Return whether a pattern, or one of its alternatives, spells out the few texts that it matches."""
-    found = list(_alternatives(_parsed(pattern)))
-    least = _LEAST if len(found) > 1 else 0
-    return any(not branch.is_form and branch.characters + branch.nested >= least for branch in found)
+    branches = list(_alternatives(_parsed(pattern)))
+    least = _LEAST if len(branches) > 1 else 0
+    return any(not branch.is_form and branch.characters + branch.nested >= least for branch in branches)
 
 
 def shown_pattern(pattern: str) -> str:

@@ -6,10 +6,10 @@ from mcprun.runs.redaction import Redactor
 
 
 class StreamRedactor:
-    """Returns redacted text for the pieces it takes, and holds back an end that may be the start of a secret.
+    """Redacts text piece by piece, and holds back an end that may be the start of a secret.
 
-    Concatenated, the output is what the `redactor` makes of the whole text. With patterns, the start of a match can't
-    be recognised. Only whole lines are then returned, and a match that spans several lines is missed.
+    The concatenated output equals the redacted whole text. With patterns, the start of a match can't be recognised.
+    Only whole lines are then returned, and a match that spans several lines is missed.
     """
 
     def __init__(self, redactor: Redactor) -> None:
@@ -30,9 +30,9 @@ class StreamRedactor:
 
 
 class LineRedactor:
-    """Returns whole lines for the pieces it takes: text that is not redacted yet, and that can be on its own.
+    """Splits text that arrives in pieces into lines that can be redacted one by one. The lines are not redacted yet.
 
-    A line of more than `max_chars` characters is returned in parts. Concatenated, the output is the input, and
+    A line of more than `max_chars` characters is returned in parts. The concatenated output equals the input, and
     redacting it part by part gives the same text as redacting the whole. There are two exceptions. A pattern may miss a
     match that spans several lines, and the end of a match of more than `longest_fit` characters in a line returned in
     parts.

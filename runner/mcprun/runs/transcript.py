@@ -1,4 +1,4 @@
-"""The lines of `transcripts.jsonl`: transcripts, and what they consist of, as Pydantic models.
+"""The lines of `transcripts.jsonl`: transcripts and their parts, as Pydantic models.
 
 Keys are always present, `null` if unknown, so that `jq` needs no guards. Only `asked`, `given`, `problem` and
 `cache_creation` are left out when empty. A transcript holds no times and no random values of mcprun's: the same

@@ -40,9 +40,9 @@ def now() -> str:
 class RunWriter:
     """Writes one run, new or resumed. Only one process at a time can write a run.
 
-    Existing transcripts are dropped unless they are `keep`. Those that are wanted but not `is_final` will be replaced,
-    and are kept aside in `retried.jsonl` until then. `totals` counts the transcripts that are kept and written. Raises
-    `UsageError` if another process writes this run, or if it is not writable.
+    Existing transcripts are dropped unless `keep` returns True. Those that pass `keep` but not `is_final` will be
+    replaced, and are stored in `retried.jsonl` until then. `totals` counts the transcripts that are kept and written.
+    Raises `UsageError` if another process writes this run, or if it is not writable.
     """
 
     def __init__(
@@ -140,8 +140,8 @@ class RunWriter:
         """Sort the transcripts into the given order, write the final `run.json`, and release the run."""
         try:
             sync(self._transcripts)
-            found = (self._offsets.get(_name(key)) for key in order)
-            wanted = array("Q", (offset for offset in found if offset is not None))
+            offsets = (self._offsets.get(_name(key)) for key in order)
+            wanted = array("Q", (offset for offset in offsets if offset is not None))
             if any(one > other for one, other in pairwise(wanted)):
                 self._sort(wanted)
             self.write_record(record)
@@ -175,9 +175,9 @@ class RunWriter:
         ordered.replace(unsorted)
 
     def restore_retried(self) -> int:
-        """Restore the transcripts that were kept aside and not replaced. Return their number.
+        """Restore the transcripts in `retried.jsonl` that were not replaced. Return their number.
 
-        After a failed write they stay aside until the run is resumed.
+        After a failed write they stay in that file until the run is resumed.
         """
         restored = 0
         if self._is_broken or not (self.path / RETRIED).exists():
@@ -220,13 +220,13 @@ class RunWriter:
         return path.open("ab")
 
     def _recover(self, stream: IO[bytes]) -> None:
-        """Restore the transcripts that a killed process has left aside."""
+        """Restore the transcripts that a killed process has left in `retried.jsonl`."""
         aside = self.path / RETRIED
         if not aside.exists():
             return
-        there = {(summary.id, summary.repeat) for summary, _ in Run.summaries(self.path)}
+        existing = {(summary.id, summary.repeat) for summary, _ in Run.summaries(self.path)}
         lines = Run.summaries(self.path, RETRIED)
-        stream.writelines(line for summary, line in lines if (summary.id, summary.repeat) not in there)
+        stream.writelines(line for summary, line in lines if (summary.id, summary.repeat) not in existing)
         sync(stream)
         aside.unlink()
 
