@@ -27,7 +27,7 @@ _NEAREST = 5
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How many `runs` of a query `passed`. Those that could not be tried (`unjudged`) are included in `runs`."""
+    """How many `runs` of a query `passed`. `runs` includes the `unjudged` ones: errors and skipped runs."""
 
     passed: int
     runs: int
@@ -44,7 +44,7 @@ class Variant:
     """A variant that occurs in HEAD (in `runs` repeats, first in `repeat`) but never in BASE.
 
     `changes` are the differences from the nearest variant of BASE, and `against` is the first repeat of that one. The
-    variant is `is_unjudged` if every run of it could not be tried to the end.
+    variant `is_unjudged` if each of its runs ended in an error or was skipped.
     """
 
     runs: int
@@ -116,11 +116,11 @@ class Sample:
 
 def new_variants(base: Sample, head: Sample) -> Iterator[Variant]:
     """Yield the variants of HEAD that never occur in BASE, the most frequent first."""
-    known = sorted(base.ways.values(), key=lambda way: -way.runs)[:_NEAREST]
+    frequent = sorted(base.ways.values(), key=lambda way: -way.runs)[:_NEAREST]
     for key, way in sorted(head.ways.items(), key=lambda item: (-item[1].runs, item[1].repeat)):
         if key not in base.ways:
             compared = (
-                (one.repeat, tuple(head.options.comparable_changes(one.transcript, way.transcript))) for one in known
+                (one.repeat, tuple(head.options.comparable_changes(one.transcript, way.transcript))) for one in frequent
             )
             nearest = min(compared, key=lambda item: _distance(item[1]))
             yield Variant(way.runs, way.repeat, *nearest, is_unjudged=way.unjudged == way.runs)

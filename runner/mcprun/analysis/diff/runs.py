@@ -36,7 +36,7 @@ class QueryDiff:
 
     A query that was run several times has no `repeat` and no `verdicts`, but the `rates` of both sides, the p-value of
     their difference (`p`), and the new `variants`. `is_regression` is set if the query was removed, or changed without
-    an improvement of its verdict or pass rate. A query that HEAD could not try to the end is an error in HEAD, not a
+    an improvement of its verdict or pass rate. A query that ended in an error or was skipped in HEAD is not a
     regression. `examples` are the repeats of BASE and HEAD that best show the difference.
     """
 
@@ -56,9 +56,10 @@ class QueryDiff:
 class DiffSummary:
     """The number of compared queries by outcome.
 
-    `regressions` were removed, or changed without improving; those that HEAD could not try are not included. Among the
-    `same`, `chance` counts those whose pass rate differs, but not significantly, and `fewer` those that HEAD ran less
-    often than BASE. `breaking` counts the breaking changes of tools, which are regressions too.
+    `regressions` were removed, or changed without improving. Queries that ended in an error or were skipped in HEAD are
+    not included. Among the `same`, `chance` counts those whose pass rate differs, but not significantly, and `fewer`
+    those that HEAD ran less often than BASE. `breaking` counts the breaking changes of tools, which are regressions
+    too.
     """
 
     same: int = 0
@@ -201,12 +202,12 @@ class RunDiff:
         counts = "verdict" in self.options.aspects
         p = p_value(base.rate, head.rate)
         gain = head.passed / head.runs - base.passed / base.runs if counts else 0.0
-        sure = counts and is_sure(base.rate, head.rate, self.alpha)
-        tried = counts and is_sure(base.rate.of_tried, head.rate.of_tried, self.alpha)
+        is_significant = counts and is_sure(base.rate, head.rate, self.alpha)
+        is_judged_significant = counts and is_sure(base.rate.of_tried, head.rate.of_tried, self.alpha)
         variants = tuple(new_variants(base, head))
         usage = "usage" in self.options.aspects and base.means != head.means
         changes = (Change("usage", base.means, head.means),) if usage else ()
-        if sure or variants or changes:
+        if is_significant or variants or changes:
             examples = base.example(passed=gain < 0), head.example(passed=gain > 0)
             diff = QueryDiff(
                 name,
@@ -216,8 +217,8 @@ class RunDiff:
                 rates=(base.rate, head.rate),
                 p=round(p, 6),
                 variants=variants,
-                is_regression=not (sure and gain > 0)
-                and (tried or bool(changes) or any(not variant.is_unjudged for variant in variants)),
+                is_regression=not (is_significant and gain > 0)
+                and (is_judged_significant or bool(changes) or any(not variant.is_unjudged for variant in variants)),
                 examples=(variants[0].against, variants[0].repeat) if variants else examples,
             )
             yield self._changed(diff)
@@ -253,21 +254,21 @@ def check(lines: Iterable[bytes], name: str) -> None:
 
 
 def _read(line: bytes, side: str) -> JsonObject:
-    wrong = f"{side} has a line that is not a transcript"
+    message = f"{side} has a line that is not a transcript"
     try:
         transcript = read_json(line)
     except TooDeepError:
-        raise UsageError(f"{wrong}: it is nested too deeply") from None
+        raise UsageError(f"{message}: it is nested too deeply") from None
     except ValueError as error:
-        raise UsageError(f"{wrong}: it is not JSON: {error}") from None
+        raise UsageError(f"{message}: it is not JSON: {error}") from None
     if not isinstance(transcript, dict):
-        raise UsageError(f"{wrong}: it is not an object")
+        raise UsageError(f"{message}: it is not an object")
     if missing := [key for key in _READ if key not in transcript]:
-        raise UsageError(f"{wrong}: it has no {missing[0]!r}")
-    if odd := next((key for key, kind in _READ.items() if not isinstance(transcript[key], kind)), None):
-        raise UsageError(f"{wrong}: its {odd!r} has the wrong type")
+        raise UsageError(f"{message}: it has no {missing[0]!r}")
+    if mistyped := next((key for key, kind in _READ.items() if not isinstance(transcript[key], kind)), None):
+        raise UsageError(f"{message}: its {mistyped!r} has the wrong type")
     if not all(map(_is_call, transcript["calls"])):
-        raise UsageError(f"{wrong}: one of its 'calls' is not a call")
+        raise UsageError(f"{message}: one of its 'calls' is not a call")
     return transcript
 
 

@@ -170,6 +170,6 @@ def _pattern(scrub: str) -> tuple[re.Pattern[str] | str, str]:
     if scrub in SCRUBS:
         return re.compile(SCRUBS[scrub]), f"<{scrub}>"
     if _WORD.fullmatch(scrub) and (close := difflib.get_close_matches(scrub.lower(), SCRUBS, n=1, cutoff=_ALIKE)):
-        known = f"--scrub {scrub!r} is not known; did you mean {close[0]}?"
-        raise UsageError(f"{known} To use it as a regular expression, write ({scrub})")
+        message = f"--scrub {scrub!r} is not known; did you mean {close[0]}?"
+        raise UsageError(f"{message} To use it as a regular expression, write ({scrub})")
     return checked_pattern("--scrub", scrub), "<scrubbed>"

@@ -96,10 +96,12 @@ class CompareOptions:
         text = None
         if "text" in self.aspects:
             text = self.scrubber.clean({"text": transcript["text"]}, frame=1).get("text")
-        given = opening_messages(transcript) if "results" in self.aspects else None
-        if given and self.scrubber:
-            given = self.scrubber.clean({"messages": given}, frame=_MESSAGES).get("messages")
-        return ComparableTranscript(calls, text, stop_reason(transcript) if "verdict" in self.aspects else None, given)
+        opening = opening_messages(transcript) if "results" in self.aspects else None
+        if opening and self.scrubber:
+            opening = self.scrubber.clean({"messages": opening}, frame=_MESSAGES).get("messages")
+        return ComparableTranscript(
+            calls, text, stop_reason(transcript) if "verdict" in self.aspects else None, opening
+        )
 
     def changes(self, base: JsonObject, head: JsonObject) -> Iterator[Change]:
         """Yield the changes from one transcript to the other, in order."""
@@ -177,7 +179,7 @@ def _as_text(call: JsonObject) -> str:
 
 
 def _has_same_problem(one: JsonObject, other: JsonObject) -> bool:
-    """Return whether mcprun worded both results for the same reason. Their texts are not compared then."""
+    """Return whether mcprun synthesised both results for the same reason. Their texts are not compared then."""
     return one.get("problem") is not None and one.get("problem") == other.get("problem")
 
 
