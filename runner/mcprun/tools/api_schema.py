@@ -120,8 +120,8 @@ def _nested(schema: JsonObject, moved: frozenset[str]) -> JsonObject:
 
     A top-level `if`/`then`/`else` moves with them.
     """
-    kept = {key: value for key, value in schema.items() if key not in moved}
-    return {**kept, "if": {}, "then": {key: value for key, value in schema.items() if key in moved}}
+    others = {key: value for key, value in schema.items() if key not in moved}
+    return {**others, "if": {}, "then": {key: value for key, value in schema.items() if key in moved}}
 
 
 def replacement_name(name: str, length: int, also: str) -> str:

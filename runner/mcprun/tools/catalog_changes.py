@@ -57,6 +57,6 @@ def _prompt(prompt: JsonObject) -> JsonObject:
 
 
 def _resource(resource: JsonObject, key: str) -> JsonObject:
-    kept = {name: value for name, value in resource.items() if name not in _VARYING | {key, "name"}}
+    fields = {name: value for name, value in resource.items() if name not in _VARYING | {key, "name"}}
     title = resource.get("title") or resource.get("name")
-    return {**kept, "name": resource[key], "title": title, "inputSchema": {"type": "object"}}
+    return {**fields, "name": resource[key], "title": title, "inputSchema": {"type": "object"}}

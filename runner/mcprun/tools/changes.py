@@ -1,7 +1,7 @@
 """Compare two lists of tools, and decide which changes break callers. Pure.
 
 Tools are in the wire form of `tools/list` (https://modelcontextprotocol.io/specification, "Tools"). An input schema
-that accepts less than before breaks recorded and scripted calls, and so does an output schema that promises less.
+that accepts less than before breaks recorded and scripted calls, and so does an output schema that guarantees less.
 Removing an argument is always breaking: a server that does not refuse it ignores it, which is worse. A change that
 can't be judged counts as breaking and is marked so. Changed texts count as harmless; `diff` shows how a model reacts
 to them.
@@ -92,10 +92,10 @@ def compare_tools(before: Iterable[JsonObject], after: Iterable[JsonObject]) -> 
 
 
 def _named(tools: Iterable[JsonObject]) -> dict[str, JsonObject]:
-    found: dict[str, JsonObject] = {}
+    tools_by_name: dict[str, JsonObject] = {}
     for tool in tools:
-        found.setdefault(tool["name"], tool)
-    return found
+        tools_by_name.setdefault(tool["name"], tool)
+    return tools_by_name
 
 
 def _renamed(old: dict[str, JsonObject], new: dict[str, JsonObject]) -> Iterator[tuple[str, str]]:
@@ -103,10 +103,10 @@ def _renamed(old: dict[str, JsonObject], new: dict[str, JsonObject]) -> Iterator
 
     Both have the same input, and the same description or similar names. A tool that resembles several is skipped.
     """
-    gone, come = (sorted(one.keys() - other.keys()) for one, other in ((old, new), (new, old)))
-    if len(gone) * len(come) > _MAX_PAIRS:
+    removed, added = (sorted(one.keys() - other.keys()) for one, other in ((old, new), (new, old)))
+    if len(removed) * len(added) > _MAX_PAIRS:
         return
-    pairs = [(one, other) for one in gone for other in come if _look_the_same(old[one], new[other])]
+    pairs = [(one, other) for one in removed for other in added if _look_the_same(old[one], new[other])]
     for one, other in pairs:
         if sum(one == first or other == second for first, second in pairs) == 1:
             yield one, other
@@ -130,14 +130,14 @@ def _changed(name: str, before: JsonObject, after: JsonObject) -> Iterator[ToolC
     """Compare two versions of a tool."""
     if json_equal(before, after):
         return
-    found = [
+    changes = [
         *_texts(name, before, after),
         *_schemas(name, "input", before.get("inputSchema"), after.get("inputSchema")),
         *_output(name, before, after),
         *_annotations(name, before.get("annotations") or {}, after.get("annotations") or {}),
     ]
-    yield from found
-    if not found:
+    yield from changes
+    if not changes:
         yield ToolChange(name, "other", False, "written differently, but with the same meaning", before, after)
 
 
@@ -168,9 +168,9 @@ def _annotations(name: str, before: Any, after: Any) -> Iterator[ToolChange]:
     for key in dict.fromkeys([*before, *after]):
         one, other = (hints.get(key, _CAREFUL.get(key)) for hints in (before, after))
         if not json_equal(one, other):
-            needs_care = key in _CAREFUL and other == _CAREFUL[key] and not (is_read_only and key in _BETWEEN_WRITES)
+            is_breaking = key in _CAREFUL and other == _CAREFUL[key] and not (is_read_only and key in _BETWEEN_WRITES)
             message = f"annotations.{_shown(key)}: {_both(one, other)}"
-            yield ToolChange(name, "annotation", needs_care, message, one, other)
+            yield ToolChange(name, "annotation", is_breaking, message, one, other)
 
 
 def _schemas(name: str, side: Literal["input", "output"], before: Any, after: Any) -> Iterator[ToolChange]:

@@ -1,7 +1,7 @@
-"""Find problems in a server's tools: what the Messages API refuses, and what confuses models. Pure.
+"""Find problems in a server's tools that the Messages API refuses, or that confuse models. Pure.
 
-Tools are in the wire form of MCP's `tools/list`. What the API refuses is what `tools/toolset.py` renames, rewrites or
-leaves out.
+Tools are in the wire form of MCP's `tools/list`. `tools/toolset.py` renames, rewrites or leaves out those that the API
+refuses.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ Severity = Literal["error", "warning"]
 class Finding:
     """One problem to fix. `tool` is the server's name of the tool; `None` means all tools together.
 
-    An `error` is what the API refuses, a `warning` what confuses a model. `rule` is a short identifier.
+    The API refuses an `error`; a `warning` may confuse a model. `rule` is a short identifier.
     """
 
     tool: str | None

@@ -90,18 +90,18 @@ def media_block(data: str, declared: str, what: str) -> JsonObject | Unsendable:
     summary = f"{mime or 'unknown type'}, {size_text(len(encoded.rstrip('=')) * 3 // 4)}"
     if not raw:
         return Unsendable(what, summary, "data", "its data is empty" if not encoded else "its data is not base64")
-    found = _type_of(raw)
-    if found is None:
+    detected = _type_of(raw)
+    if detected is None:
         return Unsendable(what, summary, "type", "the API accepts only JPEG, PNG, GIF, WebP and PDF")
-    summary = f"{found}, {size_text(len(raw))}"
-    source = {"type": "base64", "media_type": found, "data": encoded}
-    if found == PDF:
+    summary = f"{detected}, {size_text(len(raw))}"
+    source = {"type": "base64", "media_type": detected, "data": encoded}
+    if detected == PDF:
         if len(encoded) > MAX_TOTAL:
             return Unsendable(what, summary, "size", "the API accepts at most 32 MB in a request")
         return {"type": "document", "source": source}
     if len(encoded) > MAX_ENCODED:
         return Unsendable(what, summary, "size", "the API accepts at most 5 MB of base64 for an image")
-    sides = _sides(raw, found)
+    sides = _sides(raw, detected)
     if sides is None:
         return Unsendable(what, summary, "data", "its header is incomplete")
     summary = f"{summary}, {sides[0]}x{sides[1]}"
@@ -183,8 +183,8 @@ def _sides(raw: bytes, mime: str) -> tuple[int, int] | None:
         return None
 
 
-def _pair(found: tuple[int, ...]) -> tuple[int, int]:
-    width, height = found
+def _pair(sides: tuple[int, ...]) -> tuple[int, int]:
+    width, height = sides
     return width, height
 
 

@@ -37,7 +37,7 @@ class OutputSchemas:
             self._raw[name] = tool.get("outputSchema")
 
     async def problem(self, tool: str, result: JsonObject) -> tuple[str, tuple[str, ...]]:
-        """Return how a result violates its tool's schema (empty if it does not), and notes on what was not checked.
+        """Return how a result violates its tool's schema (empty if it does not), and notes on skipped checks.
 
         Raises `EvaluationError` if validation runs out of time.
         """

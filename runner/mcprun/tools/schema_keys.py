@@ -166,9 +166,9 @@ def rename_keys(schemas_by_path: SchemasByPath, paths: list[Path], value: Any, n
     result = {}
     for key, item in value.items():
         new = names.get(key, key)
-        known = key if key in declared else new
-        if known in declared:
-            result[new] = rename_keys(schemas_by_path, declared[known] or other, item, names)
+        declared_key = key if key in declared else new
+        if declared_key in declared:
+            result[new] = rename_keys(schemas_by_path, declared[declared_key] or other, item, names)
         else:
             result[key] = rename_keys(schemas_by_path, other, item, names)
     return result

@@ -1,4 +1,4 @@
-"""Read and write snapshots: a server's description of itself and its tools, in a file to commit and compare with.
+"""Read and write snapshots: a server's name, version and tools, in a file to commit and compare with.
 
 A snapshot is JSON that changes only if the server does: tools sorted by name, indented by two spaces, with a final line
 break. `schema` is the version of the format. With `--all`, it holds prompts and resources as well.
@@ -85,32 +85,32 @@ def read_snapshot(name: str) -> Snapshot:
             raise UsageError(f"{run.path} has no tools: its server did not start")
         return Snapshot(in_order(run.record.server.tools))
     try:
-        found = _json(path)
-        tools = in_order(_Snapshot.model_validate(found).tools)
-        return Snapshot(tools, sorted_catalog(_catalog(found)) if KEYS.keys() & found.keys() else None)
+        data = _json(path)
+        tools = in_order(_Snapshot.model_validate(data).tools)
+        return Snapshot(tools, sorted_catalog(_catalog(data)) if KEYS.keys() & data.keys() else None)
     except ValidationError as error:
         raise unreadable(path, error, f"{path} is not a snapshot") from None
     except ValueError as error:
         raise UsageError(f"{path} is not a snapshot: {error}") from None
 
 
-def _catalog(found: JsonObject) -> Catalog:
-    return Catalog.model_validate({name: found[name] for name in KEYS if name in found})
+def _catalog(data: JsonObject) -> Catalog:
+    return Catalog.model_validate({name: data[name] for name in KEYS if name in data})
 
 
 def _json(path: Path) -> Any:
     """Read a JSON file. Raises `UsageError` if it can't be read, `ValueError` if it is not JSON or nested too deep."""
     try:
-        found = finite(loads(well_formed_bytes(path.read_bytes()), allow_nan=True))  # older snapshots hold NaN
+        data = finite(loads(well_formed_bytes(path.read_bytes()), allow_nan=True))  # older snapshots hold NaN
     except OSError as error:
         raise UsageError(f"can't read {path}: {error.strerror}") from None
     except TooDeepError:
         raise ValueError(f"it is nested more than {MAX_DEPTH} deep") from None
     except ValueError as error:
         raise ValueError(f"it is not JSON: {error}") from None
-    if levels(found) > MAX_DEPTH:
+    if levels(data) > MAX_DEPTH:
         raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
-    return found
+    return data
 
 
 def in_order(tools: list[JsonObject], key: str = "name", what: str = "tool") -> list[JsonObject]:

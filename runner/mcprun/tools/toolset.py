@@ -126,9 +126,9 @@ class ToolSet:
         if not permit:
             return self
         first = {tool["name"]: tool for tool in reversed(self.listed)}  # of duplicates, the first one counts
-        kept = {sent: name for sent, name in self.names.items() if permit.permits(first[name], first)}
-        definitions = tuple(one for one in self.definitions if one["name"] in kept)
-        return replace(self, definitions=definitions, names=kept)
+        permitted = {sent: name for sent, name in self.names.items() if permit.permits(first[name], first)}
+        definitions = tuple(one for one in self.definitions if one["name"] in permitted)
+        return replace(self, definitions=definitions, names=permitted)
 
     def from_api(self, name: str, arguments: JsonObject) -> tuple[str, JsonObject]:
         """Map a model's call to the server's name and keys. An unknown name is returned unchanged."""
@@ -153,8 +153,8 @@ def unmatched(
     """
     names = [tool["name"] for tool in tools]
     flags = [*(("--allow-tool", one) for one in permit.allow), *(("--deny-tool", one) for one in permit.deny)]
-    given = {**dict.fromkeys(flags, ""), **patterns}
-    for (where, pattern), query in given.items():
+    all_patterns = {**dict.fromkeys(flags, ""), **patterns}
+    for (where, pattern), query in all_patterns.items():
         if not any(fits(name, (pattern,)) for name in names):
             of = f" of query {query!r}" if query else ""
             yield f"{where}{of}: {pattern!r} matches no tool of the server; list them with mcprun tools"

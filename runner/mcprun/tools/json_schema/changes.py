@@ -77,20 +77,20 @@ class _Comparison:
             if self._old.meaning(before) != self._new.meaning(after):
                 yield SchemaChange("unclear", at, "schema", before, after)
             return
-        ours, our_reference = self._old.plain(before)
-        theirs, their_reference = self._new.plain(after)
-        if our_reference and their_reference:
-            pair = (our_reference, their_reference, names)
+        old, old_reference = self._old.plain(before)
+        new, new_reference = self._new.plain(after)
+        if old_reference and new_reference:
+            pair = (old_reference, new_reference, names)
             if pair in self._seen:
                 yield from texts(before, after, at)
                 return
             self._seen.add(pair)
-        yield from texts(ours, theirs, at)
-        if is_open(ours) or is_open(theirs) or NOTHING in (ours, theirs):
-            yield from self._extremes(ours, theirs, at)
+        yield from texts(old, new, at)
+        if is_open(old) or is_open(new) or NOTHING in (old, new):
+            yield from self._extremes(old, new, at)
             return
         self._depth += 1
-        yield from self._both(ours, theirs, at, names)
+        yield from self._both(old, new, at, names)
         self._depth -= 1
 
     def _extremes(
@@ -104,13 +104,13 @@ class _Comparison:
             yield SchemaChange(direction(is_wider, is_narrower), at, keyword, *values)
 
     def _both(self, before: JsonObject, after: JsonObject, at: str, names: Names) -> Iterator[SchemaChange]:
-        ours, theirs = self._old.alternatives(before), self._new.alternatives(after)
-        if ours and not theirs and not after.keys() & _EITHER:
-            theirs = by_type(after)
-        elif theirs and not ours and not before.keys() & _EITHER:
-            ours = by_type(before)
-        if ours and theirs:
-            yield from self._any_of(ours, theirs, at, names)
+        old, new = self._old.alternatives(before), self._new.alternatives(after)
+        if old and not new and not after.keys() & _EITHER:
+            new = by_type(after)
+        elif new and not old and not before.keys() & _EITHER:
+            old = by_type(before)
+        if old and new:
+            yield from self._any_of(old, new, at, names)
             return
         yield from keywords(Node(self._old, before), Node(self._new, after), at)
         yield from self._all_of(before.get("allOf", []), after.get("allOf", []), at, names)
@@ -124,25 +124,25 @@ class _Comparison:
 
     def _any_of(self, before: list[Any], after: list[Any], at: str, names: Names) -> Iterator[SchemaChange]:
         """Compare alternatives, of which a value must match one: removing one narrows, adding one widens."""
-        pairs, gone, new = self._paired(before, after)
+        pairs, removed, added = self._paired(before, after)
         for number, (one, other) in enumerate(pairs):
             yield from self._parts(one, other, at if len(pairs) < 2 else f"{at}.anyOf[{number}]", names)
-        yield from (SchemaChange("narrowed", at, "anyOf", one, None) for one in gone)
-        yield from (SchemaChange("widened", at, "anyOf", None, one) for one in new)
+        yield from (SchemaChange("narrowed", at, "anyOf", one, None) for one in removed)
+        yield from (SchemaChange("widened", at, "anyOf", None, one) for one in added)
 
     def _all_of(self, before: list[Any], after: list[Any], at: str, names: Names) -> Iterator[SchemaChange]:
         """Compare schemas that a value must all match: removing one widens, adding one narrows."""
-        pairs, gone, new = self._paired(before, after)
+        pairs, removed, added = self._paired(before, after)
         for one, other in pairs:
             yield from self._parts(one, other, at, names)
-        yield from (SchemaChange("widened", at, "allOf", one, None) for one in gone)
-        yield from (SchemaChange("narrowed", at, "allOf", None, one) for one in new)
+        yield from (SchemaChange("widened", at, "allOf", one, None) for one in removed)
+        yield from (SchemaChange("narrowed", at, "allOf", None, one) for one in added)
 
     def _one_of(self, before: JsonObject, after: JsonObject, at: str, names: Names) -> Iterator[SchemaChange]:
         """Compare `oneOf`: like `anyOf` if no value can match two of the schemas, else as a whole."""
-        ours, theirs = before.get("oneOf", []), after.get("oneOf", [])
-        if ours and theirs and self._old.are_disjoint(ours) and self._new.are_disjoint(theirs):
-            yield from self._any_of(ours, theirs, at, names)
+        old, new = before.get("oneOf", []), after.get("oneOf", [])
+        if old and new and self._old.are_disjoint(old) and self._new.are_disjoint(new):
+            yield from self._any_of(old, new, at, names)
         else:
             yield from whole(Node(self._old, before), Node(self._new, after), at, ("oneOf",))
 
@@ -151,39 +151,39 @@ class _Comparison:
 
         Returns the pairs, and the unpaired schemas of both lists.
         """
-        gone, new = (
+        removed, added = (
             [(schema, document.meaning(schema), document.types(schema)) for schema in schemas]
             for document, schemas in ((self._old, before), (self._new, after))
         )
         pairs = []
-        for belong in (_mean_the_same, _have_the_same_types, _share_types):
-            for one in tuple(gone):
-                at = next((number for number, other in enumerate(new) if belong(one, other)), None)
+        for is_pair in (_mean_the_same, _have_the_same_types, _share_types):
+            for one in tuple(removed):
+                at = next((number for number, other in enumerate(added) if is_pair(one, other)), None)
                 if at is not None:
-                    pairs.append((one[0], new.pop(at)[0]))
-                    gone.remove(one)
-        return pairs, [one[0] for one in gone], [one[0] for one in new]
+                    pairs.append((one[0], added.pop(at)[0]))
+                    removed.remove(one)
+        return pairs, [one[0] for one in removed], [one[0] for one in added]
 
     def _object(self, before: JsonObject, after: JsonObject, at: str, names: Names) -> Iterator[SchemaChange]:
-        ours, theirs = before.get("properties", {}), after.get("properties", {})
+        old, new = before.get("properties", {}), after.get("properties", {})
         needed, now_needed = set(before.get("required", ())), set(after.get("required", ()))
         other, _ = self._old.plain(before.get("additionalProperties", True))
         now_other, _ = self._new.plain(after.get("additionalProperties", True))
-        for name in dict.fromkeys([*ours, *theirs]):
+        for name in dict.fromkeys([*old, *new]):
             place = at + _step(name)
-            if name not in theirs:
-                yield SchemaChange("removed", place, "properties", ours[name], None)
-            elif name in ours:
-                yield from self.values(ours[name], theirs[name], place)
+            if name not in new:
+                yield SchemaChange("removed", place, "properties", old[name], None)
+            elif name in old:
+                yield from self.values(old[name], new[name], place)
             else:
                 is_needed = name in now_needed and name not in needed
-                yield SchemaChange("required" if is_needed else "added", place, "properties", None, theirs[name])
+                yield SchemaChange("required" if is_needed else "added", place, "properties", None, new[name])
                 is_new = other == NOTHING or (is_open(other) and names is not None and name not in names)
                 if not is_new:
-                    yield from self.values(other, theirs[name], place)
-        for name in sorted(now_needed - needed - (theirs.keys() - ours.keys())):
+                    yield from self.values(other, new[name], place)
+        for name in sorted(now_needed - needed - (new.keys() - old.keys())):
             yield SchemaChange("required", at + _step(name), "required", False, True)
-        for name in sorted(needed - now_needed - (ours.keys() - theirs.keys())):
+        for name in sorted(needed - now_needed - (old.keys() - new.keys())):
             yield SchemaChange("optional", at + _step(name), "required", True, False)
         is_plain = all(is_open(one) or one == NOTHING for one in (other, now_other))
         if is_plain:

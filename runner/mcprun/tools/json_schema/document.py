@@ -104,7 +104,7 @@ class Document:
 
     def names(self, schema: Any) -> frozenset[str] | None:
         """Return all property names that a subschema declares; `None` if it declares arbitrary names."""
-        found: set[str] = set()
+        names: set[str] = set()
         seen: set[str] = set()
         todo = [schema]
         while todo:
@@ -114,7 +114,7 @@ class Document:
             additional = node.get("additionalProperties", False)
             if node.get("patternProperties") or (additional is not False and not is_open(additional)):
                 return None
-            found |= {*node.get("properties", ()), *node.get("required", ())}
+            names |= {*node.get("properties", ()), *node.get("required", ())}
             for keyword in IN_PLACE_LISTS:
                 todo += node.get(keyword, ())
             todo += [node[keyword] for keyword in IN_PLACE_KEYWORDS if keyword in node]
@@ -122,10 +122,10 @@ class Document:
             reference = node.get("$ref")
             if reference is not None and reference not in seen:
                 seen.add(reference)
-                if (found_there := self.referred(reference)) is None:
+                if (target := self.referred(reference)) is None:
                     return None
-                todo.append(found_there)
-        return frozenset(found)
+                todo.append(target)
+        return frozenset(names)
 
     def types(self, schema: Any) -> frozenset[str]:
         """Return the types that a value may have, by `type` and by the values in `enum` and `const`."""
@@ -167,16 +167,16 @@ def by_type(schema: JsonObject) -> list[JsonObject]:
 
 def _of_type(schema: JsonObject, kind: str) -> JsonObject | None:
     """Restrict a schema to one type; `None` if it accepts no value of that type."""
-    mine = "number" if kind == "integer" else kind
-    others = {key for name, keys in _TYPES_OF.items() if name != mine for key in keys} - {*_TYPES_OF.get(mine, ())}
-    left = {key: value for key, value in schema.items() if key not in others} | {"type": kind}
+    family = "number" if kind == "integer" else kind
+    others = {key for name, keys in _TYPES_OF.items() if name != family for key in keys} - {*_TYPES_OF.get(family, ())}
+    restricted = {key: value for key, value in schema.items() if key not in others} | {"type": kind}
     if "enum" in schema:
-        left["enum"] = [value for value in schema["enum"] if type_of(value) in named_types(left)]
-        if not left["enum"]:
+        restricted["enum"] = [value for value in schema["enum"] if type_of(value) in named_types(restricted)]
+        if not restricted["enum"]:
             return None
         if kind == "null":
-            del left["enum"]
-    return left
+            del restricted["enum"]
+    return restricted
 
 
 def named_types(schema: JsonObject) -> frozenset[str]:

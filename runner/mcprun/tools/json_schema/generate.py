@@ -56,13 +56,13 @@ def generate_value(schema: Any, *, tool: str = "", reads_only: bool = False) -> 
         raise ValueError(f"the schema is not valid at {error.path}: {error.message[:200]}") from None
     if weight(schema) > _MAX_STEPS:
         raise ValueError("the schema has too many alternatives to try")
-    maker = _Maker(schema, tool, reads_only=reads_only)
-    for value in maker.values(schema):
+    generator = _Generator(schema, tool, reads_only=reads_only)
+    for value in generator.values(schema):
         return value
-    raise ValueError(maker.reason or "none of the values tried is valid against the schema")
+    raise ValueError(generator.reason or "none of the values tried is valid against the schema")
 
 
-class _Maker:
+class _Generator:
     """Generates values for the subschemas of one document."""
 
     def __init__(self, root: Any, tool: str, *, reads_only: bool) -> None:
@@ -141,17 +141,17 @@ class _Maker:
         min_count = min(int(view.get("minProperties", 0)), _MAX_ITEMS)
         filled = [*needed, *(others + free)[: max(0, min_count - len(needed))]]
         choices = [filled, *([*needed, other] for other in others), [*needed, *others]]
-        known: dict[str, list[Any]] = {}
+        values_by_key: dict[str, list[Any]] = {}
         for chosen in islice(choices, _MAX_TRIED):
-            made: JsonObject = {}
+            value: JsonObject = {}
             for nth, key in enumerate(chosen[:_MAX_ITEMS], 1):
                 part = declared.get(key, view.get("additionalProperties", True))
-                known.setdefault(key, list(islice(self.values(part, key, nth, level + 1), 1)))
-                if not known[key]:
+                values_by_key.setdefault(key, list(islice(self.values(part, key, nth, level + 1), 1)))
+                if not values_by_key[key]:
                     break
-                made[key] = known[key][0]
+                value[key] = values_by_key[key][0]
             else:
-                yield made
+                yield value
 
     def _lists(self, view: JsonObject, name: str, nth: int, level: int) -> Iterator[list[Any]]:
         """Yield a list with one item, or as many as required, then an empty one, which comes first at deep levels."""
@@ -161,14 +161,14 @@ class _Maker:
         rest = view.get("items", view.get("contains", True))
         min_count = max(1, int(view.get("minItems", 0)), int(view.get("minContains", 0)))
         if min_count <= _MAX_ITEMS:
-            made: list[Any] = []
+            items: list[Any] = []
             for schema in [*first, *[rest] * (min_count - len(first))][:min_count]:
-                found = self.values(schema, name, nth + len(made) if view.get("uniqueItems") else nth, level + 1)
-                item = next((one for one in found if not (view.get("uniqueItems") and one in made)), self)
+                candidates = self.values(schema, name, nth + len(items) if view.get("uniqueItems") else nth, level + 1)
+                item = next((one for one in candidates if not (view.get("uniqueItems") and one in items)), self)
                 if item is self:
                     break
-                made.append(item)
-            yield made
+                items.append(item)
+            yield items
         yield []
 
 

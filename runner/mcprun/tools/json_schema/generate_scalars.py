@@ -116,9 +116,9 @@ def _as_python(pattern: str) -> str:
     """Translate common ECMA-262 pattern syntax to Python's. This is approximate: samples are validated afterwards."""
     pattern = re.sub(r"\(\?<(?![=!])[^>]*>", "(", pattern)
     for name, characters in (("Lu|Uppercase(?:_Letter)?", "A-Z"), ("N|Nd", "0-9"), ("L|Ll|Alphabetic|Letter", "a-z")):
-        made = rf"\\p\{{(?:General_Category=|gc=)?(?:{name})\}}"
-        pattern = re.sub(rf"(\[[^\]]*){made}", rf"\g<1>{characters}", pattern)
-        pattern = re.sub(made, f"[{characters}]", pattern)
+        property_class = rf"\\p\{{(?:General_Category=|gc=)?(?:{name})\}}"
+        pattern = re.sub(rf"(\[[^\]]*){property_class}", rf"\g<1>{characters}", pattern)
+        pattern = re.sub(property_class, f"[{characters}]", pattern)
     return pattern
 
 
@@ -146,19 +146,19 @@ def numbers(schema: JsonObject, nth: int, *, whole: bool) -> Iterator[int | floa
     highs = [bound for key in ("maximum", "exclusiveMaximum") if _is_number(bound := schema.get(key))]
     low, high = max(lows, default=None), min(highs, default=None)
     step = schema.get("multipleOf")
-    found: list[float] = [nth, 1, 0]
+    candidates: list[float] = [nth, 1, 0]
     if low is not None:
-        found += [low, math.floor(low) + 1]
+        candidates += [low, math.floor(low) + 1]
     if high is not None:
-        found += [high, math.ceil(high) - 1]
+        candidates += [high, math.ceil(high) - 1]
     if low is not None and high is not None:
-        found.append(low / 2 + high / 2)
+        candidates.append(low / 2 + high / 2)
     if _is_number(step) and step > 0:
-        about = low if low is not None else high if high is not None else 0
-        times = about / step
+        start = low if low is not None else high if high is not None else 0
+        times = start / step
         if math.isfinite(times):
-            found += [step * nth, *(step * (math.floor(times) + more) for more in (0, 1, 2, -1))]
-    for number in dict.fromkeys(found):
+            candidates += [step * nth, *(step * (math.floor(times) + more) for more in (0, 1, 2, -1))]
+    for number in dict.fromkeys(candidates):
         if not math.isfinite(number):
             continue
         if number == int(number):

@@ -90,7 +90,7 @@ _UNREAD = frozenset({"$schema", "$id", "$anchor", "$dynamicAnchor", "$vocabulary
 
 
 def texts(before: JsonObject, after: JsonObject, at: str) -> Iterator[SchemaChange]:
-    """Compare what a validator ignores: descriptions, titles, defaults, examples and unknown keywords."""
+    """Compare the keywords that a validator ignores: descriptions, titles, defaults, examples and unknown ones."""
     for keyword in dict.fromkeys([*before, *after]):
         if keyword in CONSTRAINTS or keyword in _UNREAD:
             continue
@@ -123,13 +123,13 @@ def keywords(old: Node, new: Node, at: str) -> Iterator[SchemaChange]:
 
 def whole(old: Node, new: Node, at: str, group: tuple[str, ...]) -> Iterator[SchemaChange]:
     """Compare a group of keywords as a whole: adding it narrows, removing it widens, any other change is unclear."""
-    (ours, our_meaning), (theirs, their_meaning) = old.meaning_of(group), new.meaning_of(group)
-    same = our_meaning == their_meaning
-    if same and ours and group[0] in _UNEVALUATED:  # its effect depends on all sibling keywords
+    (old_keywords, old_meaning), (new_keywords, new_meaning) = old.meaning_of(group), new.meaning_of(group)
+    same = old_meaning == new_meaning
+    if same and old_keywords and group[0] in _UNEVALUATED:  # its effect depends on all sibling keywords
         same = old.document.meaning(old.schema) == new.document.meaning(new.schema)
     if not same:
-        kind: Kind = "narrowed" if not ours else "widened" if not theirs else "unclear"
-        yield SchemaChange(kind, at, group[0], _unwrap_single(ours), _unwrap_single(theirs))
+        kind: Kind = "narrowed" if not old_keywords else "widened" if not new_keywords else "unclear"
+        yield SchemaChange(kind, at, group[0], _unwrap_single(old_keywords), _unwrap_single(new_keywords))
 
 
 def _is_without_force(keyword: str, value: Any) -> bool:
@@ -145,20 +145,20 @@ def direction(is_wider: bool, is_narrower: bool) -> Kind:
 
 
 def _types(old: Node, new: Node, at: str) -> Iterator[SchemaChange]:
-    ours, theirs = named_types(old.schema), named_types(new.schema)
-    is_wider, is_narrower = old.document.types(old.schema) <= theirs, new.document.types(new.schema) <= ours
-    if ours != theirs and not (is_wider and is_narrower):
+    old_types, new_types = named_types(old.schema), named_types(new.schema)
+    is_wider, is_narrower = old.document.types(old.schema) <= new_types, new.document.types(new.schema) <= old_types
+    if old_types != new_types and not (is_wider and is_narrower):
         kind = direction(is_wider, is_narrower)
         yield SchemaChange(kind, at, "type", old.schema.get("type"), new.schema.get("type"))
 
 
 def _values(before: JsonObject, after: JsonObject, at: str) -> Iterator[SchemaChange]:
-    ours, theirs = values_of(before), values_of(after)
-    is_wider = theirs is None or (ours is not None and ours.keys() <= theirs.keys())
-    is_narrower = ours is None or (theirs is not None and theirs.keys() <= ours.keys())
+    old, new = values_of(before), values_of(after)
+    is_wider = new is None or (old is not None and old.keys() <= new.keys())
+    is_narrower = old is None or (new is not None and new.keys() <= old.keys())
     if is_wider and is_narrower:
         return
-    lists = (None if found is None else list(found.values()) for found in (ours, theirs))
+    lists = (None if found is None else list(found.values()) for found in (old, new))
     yield SchemaChange(direction(is_wider, is_narrower), at, "enum", *lists)
 
 
@@ -168,10 +168,10 @@ def _bound(before: JsonObject, after: JsonObject, at: str, bound: _Bound) -> Ite
         if not json_equal(bound.shown(before), bound.shown(after)):
             yield SchemaChange("unclear", at, bound.keyword, bound.shown(before), bound.shown(after))
         return
-    ours, theirs = bound.strictest(before), bound.strictest(after)
-    if ours != theirs:
+    old, new = bound.strictest(before), bound.strictest(after)
+    if old != new:
         yield SchemaChange(
-            "narrowed" if theirs > ours else "widened", at, bound.keyword, bound.shown(before), bound.shown(after)
+            "narrowed" if new > old else "widened", at, bound.keyword, bound.shown(before), bound.shown(after)
         )
 
 

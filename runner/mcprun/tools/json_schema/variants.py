@@ -52,11 +52,11 @@ class SchemaVariants:
             parts.append([self._refer(reference)])
         parts += [[one] for one in schema.get("allOf", ())]
         parts += [schema[keyword] for keyword in ("anyOf", "oneOf") if keyword in schema]
-        own = {key: value for key, value in schema.items() if key not in _COMBINING}
+        plain = {key: value for key, value in schema.items() if key not in _COMBINING}
         for chosen in islice(product(*parts), MAX_VARIANTS):
-            seen = [list(islice(self._views(one, followed), MAX_VARIANTS)) for one in chosen]
-            for views in islice(product(*seen), MAX_VARIANTS):
-                view = own
+            expanded = [list(islice(self._views(one, followed), MAX_VARIANTS)) for one in chosen]
+            for views in islice(product(*expanded), MAX_VARIANTS):
+                view = plain
                 for other in views:
                     view = _merged(view, other)
                 yield view
@@ -72,7 +72,7 @@ def weight(root: Any) -> int:
 
     A validator evaluates each as often as it is referred to, and nested alternatives multiply.
     """
-    known: dict[str, int] = {}
+    weights: dict[str, int] = {}
     largest = 0
 
     def weigh(schema: Any) -> int:
@@ -82,10 +82,10 @@ def weight(root: Any) -> int:
         inner += [schema[keyword] for keyword in ("not", "if", "then", "else") if keyword in schema]
         inner += schema.get("dependentSchemas", {}).values()
         reference = schema.get("$ref")
-        if isinstance(reference, str) and reference not in known:
-            known[reference] = 0  # ends circular references
-            known[reference] = weigh(_schema_at(root, reference))
-        return 1 + sum(map(weigh, inner)) + known.get(str(reference), 0)
+        if isinstance(reference, str) and reference not in weights:
+            weights[reference] = 0  # ends circular references
+            weights[reference] = weigh(_schema_at(root, reference))
+        return 1 + sum(map(weigh, inner)) + weights.get(str(reference), 0)
 
     def look(schema: JsonObject) -> JsonObject:
         nonlocal largest
@@ -117,11 +117,11 @@ def _properties(one: JsonObject, other: JsonObject) -> JsonObject:
 
 
 def _types(one: str | list[str], other: str | list[str]) -> list[str]:
-    ours, theirs = ([kinds] if isinstance(kinds, str) else list(kinds) for kinds in (one, other))
-    for kinds in (ours, theirs):
+    first, second = ([kinds] if isinstance(kinds, str) else list(kinds) for kinds in (one, other))
+    for kinds in (first, second):
         if "number" in kinds:
             kinds.append("integer")
-    return [kind for kind in ours if kind in theirs]
+    return [kind for kind in first if kind in second]
 
 
 def _either(one: list[Any], other: list[Any]) -> list[Any]:
