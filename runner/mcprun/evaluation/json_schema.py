@@ -65,7 +65,7 @@ class Outcome:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """All that was skipped, with reasons: `unread`, then `unresolved`."""
+        """The skipped parts with reasons: `unread`, then `unresolved`."""
         return self.unread + self.unresolved
 
 
@@ -127,8 +127,8 @@ class SchemaValidator:
         self._unread.clear()
         self._unresolved.clear()
         if self._validator is None:
-            own = keywords(self._find, self._unresolvable)
-            self._validator = _validator(_in_one_dialect(self.schema), own)
+            implementations = keywords(self._find, self._unresolvable)
+            self._validator = _validator(_in_one_dialect(self.schema), implementations)
         validator = self._validator if part is None else self._validator.evolve(schema=_in_one_dialect(part))
         problem = None
         try:
@@ -159,16 +159,16 @@ def bound_work(schema: Any) -> float:
     schema is applied to each part of the value at most once. Infinite for circular schemas, for references other than
     JSON Pointers, and for keywords that may take longer: patterns, `$dynamicRef` and `unevaluated…`.
     """
-    known: dict[int, float] = {}
+    counts: dict[int, float] = {}
 
     def nodes(part: Any) -> float:
         if isinstance(part, str):
             return 1 + len(part) // 100
         if not isinstance(part, dict | list):
             return 1
-        if id(part) in known:
-            return known[id(part)]
-        known[id(part)] = float("inf")  # reached again while it is expanded, it is circular
+        if id(part) in counts:
+            return counts[id(part)]
+        counts[id(part)] = float("inf")  # reached again while it is expanded, it is circular
         total = 1.0
         for key, item in part.items() if isinstance(part, dict) else enumerate(part):
             total += nodes(item)
@@ -176,7 +176,7 @@ def bound_work(schema: Any) -> float:
                 total = float("inf")
             elif key == "$ref" and isinstance(item, str):
                 total += nodes(referred(schema, item)) if is_local(item) else float("inf")
-        known[id(part)] = total
+        counts[id(part)] = total
         return total
 
     try:

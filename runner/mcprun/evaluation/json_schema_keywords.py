@@ -51,11 +51,11 @@ def keywords(finds: Search, note: Callable[[str], None]) -> dict[str, Any]:
     def unevaluated_properties(validator: Any, rest: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
         if not validator.is_type(instance, "object"):
             return
-        known = _evaluated(validator, instance, schema, finds)
+        evaluated = _evaluated(validator, instance, schema, finds)
         wrong = [
             key
             for key, item in instance.items()
-            if key not in known and any(True for _ in validator.descend(item, rest))
+            if key not in evaluated and any(True for _ in validator.descend(item, rest))
         ]
         if wrong:
             named = ", ".join(map(repr, sorted(wrong)))
