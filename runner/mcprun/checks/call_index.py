@@ -29,18 +29,18 @@ class CallIndex:
         self._by_tool: dict[str, list[int]] = {}
         self._by_value: dict[ValuePath, dict[_Key, list[int]]] = {}
         self._numbers: dict[ValuePath, list[tuple[float, int]]] = {}
-        wanted: dict[str | int, Any] = {}
+        places: dict[str | int, Any] = {}
         for one in expected:
             for place, _ in _leaves(one):
-                node = wanted
+                node = places
                 for step in place:
                     node = node.setdefault(step, {})
                 self._by_value[place] = {}
-        for number, (tool, given, results) in enumerate(parts):
+        for number, (tool, arguments, results) in enumerate(parts):
             self._by_tool.setdefault(tool, []).append(number)
-            self._add(number, ("input",), wanted.get("input", {}), given)
+            self._add(number, ("input",), places.get("input", {}), arguments)
             for result in results:
-                self._add(number, ("result",), wanted.get("result", {}), result)
+                self._add(number, ("result",), places.get("result", {}), result)
 
     def candidates(self, expected: ExpectedCall) -> Sequence[int]:
         """Return the numbers of the calls that may match, in order: a superset of those that do."""
@@ -64,7 +64,7 @@ class CallIndex:
                 self._by_value[path].setdefault(_key(value), []).append(number)
 
     def _holding(self, path: ValuePath, value: Any) -> Sequence[int] | None:
-        """Return the calls whose value at a place may match the expected one; None if the index can't tell."""
+        """Return the calls whose value at a place may match the expected one; None if the index can't decide."""
         if not is_matcher(value):
             return self._by_value[path].get(_key(value), [])
         match value:
@@ -81,12 +81,12 @@ class CallIndex:
     def _in_range(self, path: ValuePath, center: float, tolerance: float | None) -> Sequence[int] | None:
         """Return the calls with a number in a range slightly wider than `$approx` allows."""
         try:
-            reach = (
+            margin = (
                 2 * APPROX_TOLERANCE * max(1.0, abs(center))
                 if tolerance is None
                 else tolerance * (1 + APPROX_TOLERANCE) + APPROX_TOLERANCE * abs(center)
             )
-            low, high = center - reach, center + reach
+            low, high = center - margin, center + margin
         except OverflowError:  # an integer beyond the range of a float
             return None
         if path not in self._numbers:

@@ -26,7 +26,7 @@ Matches = dict[int, int]
 
 
 def exact(expected: Sequence[ExpectedCall], calls: Sequence[Call], formatter: ValueFormatter) -> tuple[Matches, str]:
-    """Match exactly these calls in this order. Return the matches and an empty message, or none and what is wrong."""
+    """Match exactly these calls in this order. Return the matches and an empty message, or none and the problem."""
     for number, (wanted, call) in enumerate(zip(expected, calls, strict=False)):
         if why := mismatch(wanted, call, formatter):
             return {}, f"call {number}: {why}"
@@ -39,15 +39,15 @@ def exact(expected: Sequence[ExpectedCall], calls: Sequence[Call], formatter: Va
 
 def in_order(expected: Sequence[ExpectedCall], calls: Sequence[Call], formatter: ValueFormatter) -> tuple[Matches, str]:
     """Match these calls in this order, with others allowed in between. Returns like `exact`."""
-    found: Matches = {}
+    matches: Matches = {}
     at = 0
     for number, wanted in enumerate(expected):
         place = next((n for n in range(at, len(calls)) if suits(wanted, calls[n])), None)
         if place is None:
             return {}, _missing(number, wanted, calls, at, formatter)
-        found[number] = place
+        matches[number] = place
         at = place + 1
-    return found, ""
+    return matches, ""
 
 
 def any_order(
@@ -66,9 +66,9 @@ def any_order(
         if fits_kinds:
             groups.setdefault(tuple(fits_kinds), []).append(at)
     matching = _Matching(kinds, groups)
-    found = matching.of_first(len(expected))
-    if len(found) == len(expected):
-        return found, ""
+    matches = matching.of_first(len(expected))
+    if len(matches) == len(expected):
+        return matches, ""
     missing = bisect_left(range(len(expected)), True, key=lambda at: len(matching.of_first(at + 1)) <= at)
     used = set(matching.of_first(missing).values())
     left = [call for at, call in enumerate(calls) if at not in used]
@@ -94,11 +94,11 @@ class _Matching:
         demands = [bisect_left(numbers, count) for numbers in self._kinds]
         flow = assign(demands, [*map(len, self._groups)], self._edges)
         left = [*map(iter, self._groups)]
-        found: Matches = {}
+        matches: Matches = {}
         for numbers, taken in zip(self._kinds, flow, strict=True):
             places = (next(left[group]) for group, units in sorted(taken.items()) for _ in range(units))
-            found |= zip(numbers, places, strict=False)
-        return found
+            matches |= zip(numbers, places, strict=False)
+        return matches
 
 
 def _fitting(expected: Sequence[ExpectedCall], calls: Sequence[Call]) -> list[list[int]]:
@@ -123,33 +123,33 @@ def _fitting(expected: Sequence[ExpectedCall], calls: Sequence[Call]) -> list[li
 def suits(expected: ExpectedCall, call: Call, results: Sequence[Any] | None = None) -> bool:
     """Return whether a call matches an expected one. `results` are the forms of its result, None if not yet known."""
     return (
-        _is_called(expected, call)
+        _call_matches(expected, call)
         and (expected.is_error is None or expected.is_error is call.is_error)
-        and (not expected.expects_result or _comes_back(expected, call, results))
+        and (not expected.expects_result or _result_matches(expected, call, results))
     )
 
 
 def mismatch(wanted: ExpectedCall, call: Call, formatter: ValueFormatter) -> str:
     """Return how a call differs from the expected one; empty if it matches."""
-    if not _is_called(wanted, call):
+    if not _call_matches(wanted, call):
         exactly = " exactly" if wanted.exact_input else ""
         expected, got = reveal(formatter.call(wanted), formatter.call(call))
         return f"expected {expected}{exactly}, got {got}"
     if wanted.is_error is not None and wanted.is_error is not call.is_error:
         ends = {True: "an error", False: "no error"}
         return f"expected {ends[wanted.is_error]} from {formatter.call(call)}, got {formatter.result(call)}"
-    if wanted.expects_result and not _comes_back(wanted, call):
+    if wanted.expects_result and not _result_matches(wanted, call):
         why = _ambiguity(result_text(call.content))
         expected, got = formatter.expected_result(wanted.result, call)
         return f"expected {expected} as the result of {formatter.call(call)}, got {got}{why}"
     return ""
 
 
-def _is_called(expected: ExpectedCall, call: Call) -> bool:
+def _call_matches(expected: ExpectedCall, call: Call) -> bool:
     return expected.tool == call.tool and fits(expected.input, call.input, exact=expected.exact_input)
 
 
-def _comes_back(expected: ExpectedCall, call: Call, results: Sequence[Any] | None = None) -> bool:
+def _result_matches(expected: ExpectedCall, call: Call, results: Sequence[Any] | None = None) -> bool:
     return any(fits(expected.result, form) for form in (result_forms(call) if results is None else results))
 
 
@@ -183,7 +183,7 @@ def _ambiguity(text: str) -> str:
 
 
 def _missing(number: int, expected: ExpectedCall, calls: Sequence[Call], at: int, formatter: ValueFormatter) -> str:
-    """Describe what was called instead of a missing call: the same tool with other input, the next call, or nothing."""
+    """Describe a missing call and the call in its place: the same tool with other input, the next call, or none."""
     left = calls[at:]
     instead = next((call for call in left if call.tool == expected.tool), left[0] if left else None)
     if instead:

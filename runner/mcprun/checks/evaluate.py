@@ -55,12 +55,12 @@ def check_all(
 def _checks(expect: Expect, outcome: Outcome, formatter: ValueFormatter, allow_tool_errors: bool) -> Iterator[Check]:
     calls = outcome.calls
     yield check_stop_reason(outcome.stop_reason)
-    found: call_checks.Matches = {}
+    matches: call_checks.Matches = {}
     problem = ""
     if expect.calls is not None:
         align = _ALIGN["exact"] if not expect.calls else _ALIGN[expect.match]
-        found, problem = align(expect.calls, calls, formatter)
-    wanted = {found[number] for number, call in enumerate(expect.calls or ()) if call.is_error and number in found}
+        matches, problem = align(expect.calls, calls, formatter)
+    wanted = {matches[number] for number, call in enumerate(expect.calls or ()) if call.is_error and number in matches}
     if not allow_tool_errors:
         yield check_tool_errors(calls, wanted, formatter)
     elif unusable := _unusable(outcome, wanted):

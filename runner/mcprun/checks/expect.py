@@ -42,7 +42,7 @@ class Expectation(Part):
 
 
 _MAX_LEVELS = 200
-"""Maximum nesting of an expected value, in levels: no message of a server has more (`nesting.MOST_DEPTH`)."""
+"""Maximum nesting of an expected value, in levels: no message of a server has more (`nesting.MAX_DEPTH`)."""
 
 
 def _good_matchers(value: Any) -> Any:
@@ -117,7 +117,7 @@ class ExpectedCall(Expectation):
 
 
 class ExpectedText(Expectation):
-    """What the model's final text must be. All of these must hold."""
+    """The expectations of the model's final text. All of them must hold."""
 
     contains: Texts | None = None
     not_contains: Texts | None = None
