@@ -12,7 +12,7 @@ from typing import Any
 from mcprun._util.json_value import JsonObject
 
 Problem = tuple[str, str]
-"""A field as the user wrote it (`script[0].calls`), and what is wrong with it."""
+"""A field as the user wrote it (`script[0].calls`), and the message about it."""
 
 _ID = ("custom_id",)
 _PROMPT = ("input", "query", "question")

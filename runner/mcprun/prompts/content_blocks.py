@@ -49,9 +49,9 @@ def marks_problem(prompts: Iterable[Any]) -> str | None:
 
 def _source_problem(block: dict[str, Any]) -> str | None:
     kind, source = block["type"], block.get("source")
-    known = _OF_IMAGES if kind == "image" else tuple(_SOURCES)
-    if not isinstance(source, dict) or source.get("type") not in known:
-        return f"{kind} needs a source whose type is one of {', '.join(known)}"
+    allowed = _OF_IMAGES if kind == "image" else tuple(_SOURCES)
+    if not isinstance(source, dict) or source.get("type") not in allowed:
+        return f"{kind} needs a source whose type is one of {', '.join(allowed)}"
     for key, types in _SOURCES[source["type"]].items():
         if not isinstance(source.get(key), types) or not source[key]:
             return f"source needs {key}"

@@ -1,4 +1,4 @@
-"""The format of the answers that a query gives to elicitation requests (MCP, "Elicitation"). Pure."""
+"""The format of a query's answers to elicitation requests (MCP, "Elicitation"). Pure."""
 
 from __future__ import annotations
 

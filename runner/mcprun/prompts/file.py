@@ -111,8 +111,8 @@ class PromptsFile:
     @property
     def runs(self) -> int:
         """The number of runs of queries, including repeats."""
-        own = {name: times for name, times in self.repeats.items() if name in self.digests}
-        return self.repeat * (len(self) - len(own)) + sum(own.values())
+        overrides = {name: times for name, times in self.repeats.items() if name in self.digests}
+        return self.repeat * (len(self) - len(overrides)) + sum(overrides.values())
 
     @property
     def is_plain(self) -> bool:
@@ -125,9 +125,9 @@ class PromptsFile:
 
     def only(self, ids: Iterable[str]) -> PromptsFile:
         """Return the file restricted to queries with these ids. The counts (`total`, `scripted`, …) are not changed."""
-        kept = frozenset(ids)
-        digests = {name: digest for name, digest in self.digests.items() if name in kept}
-        return replace(self, digests=digests, select=replace(self.select, ids=kept, shard=None), verified=None)
+        selected = frozenset(ids)
+        digests = {name: digest for name, digest in self.digests.items() if name in selected}
+        return replace(self, digests=digests, select=replace(self.select, ids=selected, shard=None), verified=None)
 
     def keys(self) -> Iterator[tuple[str, int]]:
         """Return each query's id with each of its repeats (from 1), in order."""
@@ -142,11 +142,11 @@ class PromptsFile:
         def undone(name: str) -> Iterator[int]:
             return (repeat for repeat in range(1, self.repeats_of(name) + 1) if (name, repeat) not in done)
 
-        found = self._unchecked(self.verified, undone) if self.verified else self.queries()
-        return ((query, repeat) for query in found for repeat in undone(query.id))
+        queries = self._unchecked(self.verified, undone) if self.verified else self.queries()
+        return ((query, repeat) for query in queries for repeat in undone(query.id))
 
     def _unchecked(self, verified: VerifiedFile, undone: Callable[[str], Iterator[int]]) -> Iterator[Query]:
-        """Stream the queries of a known file that have repeats left to run."""
+        """Stream the queries of a verified file that have repeats left to run."""
         for query in verified.queries(self.source, lambda name: not any(undone(name))):
             yield query or self._raise_changed()
 
@@ -276,11 +276,11 @@ def _checked(
         if query.expect.pass_rate is not None:
             pass_rates[query.id] = query.expect.pass_rate
         if (text := query.expect.text) and text.json_schema and len(warnings) < _MAX_WARNINGS:
-            found = misspelt(text.json_schema)
-            warnings += (f"{_label(name)}:{line}: expect.text.json_schema: {words}" for words in found)
+            messages = misspelt(text.json_schema)
+            warnings += (f"{_label(name)}:{line}: expect.text.json_schema: {words}" for words in messages)
         if len(patterns) < _MAX_PATTERNS:
-            for key, given in (("expect.never", query.expect.never), ("tools", query.tools)):
-                for pattern in given or ():
+            for key, tool_patterns in (("expect.never", query.expect.never), ("tools", query.tools)):
+                for pattern in tool_patterns or ():
                     patterns.setdefault((key, pattern), query.id)
         scripted += query.script is not None
         judged += query.expect.judge is not None

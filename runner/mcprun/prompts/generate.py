@@ -138,7 +138,7 @@ def _with_input(tool: JsonObject, name: str, arguments: JsonObject) -> JsonObjec
 
 
 def _expected(value: Any) -> Any:
-    """Return the `expect` form of a value, in which objects with a `$` key are not taken for matchers."""
+    """Return the `expect` form of a value, in which objects with a `$` key are not interpreted as matchers."""
     if isinstance(value, list):
         return [_expected(item) for item in value]
     if is_matcher(value):
@@ -148,8 +148,8 @@ def _expected(value: Any) -> Any:
 
 def _prompt(tool: JsonObject, arguments: JsonObject) -> str:
     """Return a prompt with the tool's purpose, by its own description, and its arguments."""
-    given = [f"{_plain(key, _NAME)} = {_plain(_json(value), None)}" for key, value in arguments.items()]
-    listed = " and ".join(filter(None, (", ".join(given[:-1]), *given[-1:])))
+    assignments = [f"{_plain(key, _NAME)} = {_plain(_json(value), None)}" for key, value in arguments.items()]
+    listed = " and ".join(filter(None, (", ".join(assignments[:-1]), *assignments[-1:])))
     use = f"se the tool {_plain(tool['name'], _NAME)}{f' with {listed}' if listed else ''}."
     purpose = _purpose(tool)
     return f"{purpose}: u{use}" if purpose else f"U{use}"

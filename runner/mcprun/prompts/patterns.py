@@ -20,12 +20,12 @@ def files_of(name: str) -> list[str]:
     """Return the files for a name: the name itself, or all files that match it as a pattern, sorted."""
     if not glob.has_magic(name) or Path(name).exists():
         return [name]
-    here = Path.cwd()
-    pattern = _absolute(name, here)
+    cwd = Path.cwd()
+    pattern = _absolute(name, cwd)
     fixed = _fixed(pattern)
     has_hidden = any(map(_is_hidden, pattern.relative_to(fixed).parts))
-    found = [file for file in _walk(fixed, _depth(name), has_hidden=has_hidden) if fits(file, name, here)]
-    return sorted(str(file) if Path(name).is_absolute() else os.path.relpath(file, here) for file in found)
+    found = [file for file in _walk(fixed, _depth(name), has_hidden=has_hidden) if fits(file, name, cwd)]
+    return sorted(str(file) if Path(name).is_absolute() else os.path.relpath(file, cwd) for file in found)
 
 
 def fits(file: Path, pattern: str, root: Path) -> bool:

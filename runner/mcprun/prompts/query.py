@@ -33,12 +33,12 @@ from mcprun.prompts.content_blocks import check_blocks, marks_problem
 from mcprun.prompts.elicitation import ElicitAnswer
 from mcprun.prompts.server_input import ServerPrompt, Uri, from_server
 
-_DEEPEST = 400
+_MAX_LEVELS = 400
 """Maximum nesting of a script's input, in levels: not far above, Python's recursion limit is reached."""
 
 
 class InvalidQuery(ValueError):  # noqa: N818  it is a finding, listed with others, not an error of the program
-    """A line that is not a valid query. `problems` holds all pairs of a field and what is wrong with it."""
+    """A line that is not a valid query. `problems` holds a pair of a field and a message for each problem."""
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems
@@ -130,15 +130,15 @@ class Query(Part):
     @field_validator("script")
     @classmethod
     def _references_point_back(cls, script: list[ScriptTurn] | None) -> list[ScriptTurn] | None:
-        made = 0
+        earlier = 0
         for number, turn in enumerate(script or []):
             for call in turn.calls:
                 if "$from" in call.input:
                     raise ValueError(f"turn {number}: $from can replace a value in the input, not the whole input")
                 for found in _objects(call.input):
-                    if "$from" in found and (problem := _reference_problem(found, made)):
+                    if "$from" in found and (problem := _reference_problem(found, earlier)):
                         raise ValueError(f"turn {number}: {problem}")
-            made += len(turn.calls)
+            earlier += len(turn.calls)
         return script
 
     @model_validator(mode="after")
@@ -147,10 +147,10 @@ class Query(Part):
         if self.script is None:
             return self
         answers = sum(not turn.calls for turn in self.script) + bool(self.script[-1].calls)
-        asked = len(self.user_messages) or 1
-        if answers != asked:
+        user_count = len(self.user_messages) or 1
+        if answers != user_count:
             raise ValueError(
-                f"script: answers {answers} user messages, but the query has {asked}:"
+                f"script: answers {answers} user messages, but the query has {user_count}:"
                 " each turn without calls ends an answer"
             )
         return self
@@ -193,11 +193,11 @@ class Query(Part):
 
         If the query takes a prompt or resources from the server, it is a list that begins with them (`from_server`).
         """
-        own = self.prompts if self.prompts is not None else (self.prompt or "")
+        prompts = self.prompts if self.prompts is not None else (self.prompt or "")
         if not self.takes_from_server:
-            return own
+            return prompts
         taken = list(from_server(self.server_prompt, self.resources or ()))
-        return [*taken, *(own if isinstance(own, list) else [own] if own else [])]
+        return [*taken, *(prompts if isinstance(prompts, list) else [prompts] if prompts else [])]
 
 
 def parse_query(value: Any) -> Query:
@@ -247,7 +247,7 @@ _PARTS: dict[tuple[str, ...], type[Part]] = {
 
 
 def _problem(detail: dict[str, Any], written: dict[str, str]) -> Problem:
-    """Convert a pydantic error to a field and what is wrong with it."""
+    """Convert a pydantic error to a field and a message."""
     location = detail["loc"]
     kind, message = detail["type"], detail["msg"]
     field = _path(location, written)
@@ -313,25 +313,25 @@ def _kind(value: Any) -> str:
     return type(value).__name__
 
 
-def _objects(value: Any, levels: int = _DEEPEST) -> Iterator[JsonObject]:
+def _objects(value: Any, levels: int = _MAX_LEVELS) -> Iterator[JsonObject]:
     """Yield every object in a JSON value, including itself. Raises `ValueError` if it has more than `levels` levels."""
     if not isinstance(value, dict | list):
         return
     if not levels:
-        raise ValueError(f"an input is nested more than {_DEEPEST} deep")
+        raise ValueError(f"an input is nested more than {_MAX_LEVELS} deep")
     if isinstance(value, dict):
         yield value
     for item in value.values() if isinstance(value, dict) else value:
         yield from _objects(item, levels - 1)
 
 
-def _reference_problem(reference: JsonObject, made: int) -> str | None:
-    """Return what is wrong with a `{"$from": N, "path": …, "match": …}` after `made` earlier calls; None if valid."""
+def _reference_problem(reference: JsonObject, earlier: int) -> str | None:
+    """Return what is wrong with a `{"$from": N, "path": …, "match": …}` after `earlier` calls; None if valid."""
     if unknown := set(reference) - {"$from", "path", "match"}:
         return f"$from accepts only path and match, not {', '.join(sorted(unknown))}"
     number, path, match = reference["$from"], reference.get("path", ""), reference.get("match", "")
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < made:
-        return f"$from must be the number of a call in an earlier turn (there are {made}), not {_kind(number)}"
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < earlier:
+        return f"$from must be the number of a call in an earlier turn (there are {earlier}), not {_kind(number)}"
     if not isinstance(path, str) or (path and not path.startswith("/")):
         return "path must be a JSON Pointer such as /structuredContent/id"
     if not isinstance(match, str):

@@ -12,7 +12,7 @@ from mcprun._util.json_value import JsonObject
 from mcprun.checks.expect import Part
 
 FROM_SERVER = frozenset({"resource", "server_prompt"})
-"""Types of the blocks in a transcript's `prompt` that name what was taken from the server."""
+"""Types of the blocks in a transcript's `prompt` that name a prompt or a resource of the server."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S")
 

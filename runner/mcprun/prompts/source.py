@@ -17,7 +17,7 @@ from mcprun.errors import UsageError
 
 
 def as_file(queries: Iterable[JsonObject | str]) -> IO[bytes]:
-    """Return a temporary prompts file with the queries, for `kept` of `read_prompts`.
+    """Return a temporary prompts file with the queries, for `stored_path` of `read_prompts`.
 
     Raises `UsageError` if a query can't be serialized as JSON.
     """
@@ -54,15 +54,15 @@ def open_source(name: str) -> tuple[IO[bytes], bool]:
 
 
 def _spool(stream: IO[bytes]) -> IO[bytes]:
-    kept = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the PromptsFile that reads it
-    shutil.copyfileobj(stream, kept)
-    return kept
+    copy = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the PromptsFile that reads it
+    shutil.copyfileobj(stream, copy)
+    return copy
 
 
 def _nearby(path: Path) -> str:
     folder = path.parent
-    found = sorted(file.name for file in folder.glob("*.jsonl")) if folder.is_dir() else []
-    return f"; {folder} contains {', '.join(found[:5])}" if found else ""
+    names = sorted(file.name for file in folder.glob("*.jsonl")) if folder.is_dir() else []
+    return f"; {folder} contains {', '.join(names[:5])}" if names else ""
 
 
 def sha256_of(source: IO[bytes]) -> str:

@@ -1,4 +1,4 @@
-"""Read a prompts file that an earlier process of the same run has checked, skipping the lines of finished queries."""
+"""Read a prompts file that an earlier process of the same run has checked. Lines of finished queries are skipped."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class VerifiedFile:
 
     def queries(self, source: IO[bytes], is_over: Callable[[str], bool]) -> Iterator[Query | None]:
         """Stream the queries for whose id `is_over` is false. Stops with `None` at the first line that has changed."""
-        written = (raw for _, raw in lines(source, "", []) if raw.strip())
-        for raw, expected in zip_longest(written, self.digests.items()):
+        raw_lines = (raw for _, raw in lines(source, "", []) if raw.strip())
+        for raw, expected in zip_longest(raw_lines, self.digests.items()):
             if raw and expected and is_over(expected[0]):
                 continue
             query = _query(raw, *expected) if raw and expected else None
@@ -43,7 +43,7 @@ class VerifiedFile:
 
 
 def _query(raw: bytes, name: str, digest: str) -> Query | None:
-    """Parse a line and give its query the known id, which may be a generated one; None if the query has changed."""
+    """Parse a line, and set the recorded id, which may be a generated one. Return None if the query has changed."""
     try:
         query = parse_query(loads(raw)).model_copy(update={"id": name})
     except ValueError:
