@@ -29,16 +29,16 @@ def relocate_paths(here: Path, folder: Path, key: str, value: Any) -> Any:
     if folder == here or role is None:
         return value
     if isinstance(value, list):
-        return [_moved(here, folder, role, item) for item in value]
-    return _moved(here, folder, role, value)
+        return [_relocated(here, folder, role, item) for item in value]
+    return _relocated(here, folder, role, value)
 
 
-def _moved(here: Path, folder: Path, role: Referent, value: Any) -> Any:
+def _relocated(here: Path, folder: Path, role: Referent, value: Any) -> Any:
     if not isinstance(value, str) or not value:
         return value
     if role == "model":
         run = value.removeprefix(_REPLAY)
-        return value if run == value else _REPLAY + _moved(here, folder, "run", run)
+        return value if run == value else _REPLAY + _relocated(here, folder, "run", run)
     # A Windows path with a drive may be on another drive, which no relative path can reach.
     if value == _STDIO or Path(value).is_absolute() or PureWindowsPath(value).drive:
         return value
@@ -46,8 +46,8 @@ def _moved(here: Path, folder: Path, role: Referent, value: Any) -> Any:
     return relative_path(folder / file, here) + mark + name if _is_path(folder, role, file) else value
 
 
-def _is_path(kind: Path, role: Referent, value: str) -> bool:
-    """Return whether a value is a path in the folder `kind`, rather than a run, program, URL or command line."""
+def _is_path(folder: Path, role: Referent, value: str) -> bool:
+    """Return whether a value is a path relative to `folder`, rather than a run, program, URL or command line."""
     has_separator = "/" in value or os.sep in value
     match role:
         case "file":
@@ -55,7 +55,7 @@ def _is_path(kind: Path, role: Referent, value: str) -> bool:
         case "command":
             return has_separator
         case "run":
-            return has_separator or path_exists(kind / value)
+            return has_separator or path_exists(folder / value)
         case _:
             is_one_word = not any(character in value for character in " :")
-            return path_exists(kind / value) or (is_one_word and (has_separator or Path(value).suffix != ""))
+            return path_exists(folder / value) or (is_one_word and (has_separator or Path(value).suffix != ""))

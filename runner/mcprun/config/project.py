@@ -113,11 +113,11 @@ def environment() -> dict[str, str]:
 
     file = find_dotenv(usecwd=True)
     try:
-        found = dotenv_values(stream=io.StringIO(read_text(Path(file)), newline=None)) if file else {}
+        dotenv = dotenv_values(stream=io.StringIO(read_text(Path(file)), newline=None)) if file else {}
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"can't read {file}: {error}") from None
     environ = {name: value for name, value in os.environ.items() if value.strip() or not name.startswith(PREFIX)}
-    return {name: value for name, value in {**found, **environ}.items() if value is not None}
+    return {name: value for name, value in {**dotenv, **environ}.items() if value is not None}
 
 
 def _tables(place: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
