@@ -27,7 +27,7 @@ _WITH_NAMES = frozenset({"env", "header"})
 
 
 class Source(IntEnum):
-    """Where a value comes from, by precedence. A resumed run takes the place of the environment and the file."""
+    """The source of a value, by precedence. A resumed run replaces the environment and the file."""
 
     COMMAND_LINE = 1
     ENVIRONMENT = 2
@@ -55,7 +55,7 @@ class Arguments:
     Attributes:
         values: The values, defaults included.
         origins: The origin of each value that is not a default.
-        lost: A message for each value that was not recorded because it contains a secret, and was not given again.
+        lost: A message for each value that was not recorded because it contains a secret, and was not passed again.
     """
 
     values: Mapping[str, Any]
@@ -82,8 +82,9 @@ class Arguments:
 def merge(given: Arguments, recorded: Arguments) -> Arguments:
     """Merge the arguments of a command line with those of a resumed run, or of the project and its environment.
 
-    `recorded` holds no defaults. What is given takes precedence, and resets a recorded option that contradicts it.
-    Patterns of `redact` are combined: given ones replace those that were not recorded, if there are enough of them.
+    `recorded` holds no defaults. Values of the command line take precedence, and reset a recorded option that
+    contradicts them. Patterns of `redact` are combined: those of the command line replace those that were not recorded,
+    if there are enough of them.
     """
     weaker = {name: value for name, value in recorded.values.items() if not given.is_given(name)}
     values = {**given.values, **weaker}
@@ -91,9 +92,9 @@ def merge(given: Arguments, recorded: Arguments) -> Arguments:
     lost = [_lost(name) for name in sorted(weaker) if name not in _WITH_NAMES and REDACTED in str(weaker[name])]
     if given.is_given(COMBINED):
         before, added = recorded.values.get(COMBINED, ()), given.values[COMBINED]
-        kept = tuple(pattern for pattern in before if REDACTED not in pattern)
-        values[COMBINED] = (*kept, *added)
-        if (missing := len(before) - len(kept)) > len(added):
+        recorded_patterns = tuple(pattern for pattern in before if REDACTED not in pattern)
+        values[COMBINED] = (*recorded_patterns, *added)
+        if (missing := len(before) - len(recorded_patterns)) > len(added):
             lost.append(
                 f"{missing} --redact patterns of this run contain secrets and were not recorded:"
                 f" pass all of them again, not {len(added)}"
@@ -102,7 +103,7 @@ def merge(given: Arguments, recorded: Arguments) -> Arguments:
 
 
 def _without_contradictions(arguments: Arguments) -> Arguments:
-    """Reset each option to its default that a stronger source contradicts."""
+    """Reset each option that a stronger source contradicts to its default."""
     values, origins = dict(arguments.values), dict(arguments.origins)
     for name, contradicts, other, default in _OPPOSITES:
         is_weaker = name in origins and other in origins and origins[name].source < origins[other].source

@@ -65,13 +65,13 @@ def _plan(arguments: Arguments) -> RunPlan:
     _check(arguments)
     if arguments.source("prompts") in (Source.ENVIRONMENT, Source.FILE):
         pattern, origin = arguments.values["prompts"], arguments.origin("prompts")
-        arguments = arguments.having("prompts", _the_only(pattern, origin.name))
-    given = arguments.values
-    resume = Resume(given["resume"], given["retry_errors"], given["force"]) if given["resume"] else None
+        arguments = arguments.having("prompts", _single_file(pattern, origin.name))
+    values = arguments.values
+    resume = Resume(values["resume"], values["retry_errors"], values["force"]) if values["resume"] else None
     plan = make_plan(
-        given["prompts"],
-        given["server"],
-        options_of(given),
+        values["prompts"],
+        values["server"],
+        options_of(values),
         resume=resume,
         stored_prompts=_stored_prompts(arguments, resume) if resume else None,
     )
@@ -81,43 +81,45 @@ def _plan(arguments: Arguments) -> RunPlan:
     return replace(plan, model=model, arguments=as_recorded(arguments))
 
 
-def _the_only(pattern: str, source: str) -> str:
+def _single_file(pattern: str, source: str) -> str:
     """Return the one prompts file that a project's pattern matches: pytest collects all matches, but a run has one."""
-    found = files_of(pattern)
-    if not found:
+    files = files_of(pattern)
+    if not files:
         raise UsageError(f"no prompts file matches {pattern} (set by {source})")
-    if len(found) > 1:
-        names = ", ".join([*found[:_NAMED], *(["…"] if found[_NAMED:] else [])])
-        raise UsageError(f"{len(found)} prompts files match {pattern} (set by {source}): name one of {names}")
-    return found[0]
+    if len(files) > 1:
+        names = ", ".join([*files[:_NAMED], *(["…"] if files[_NAMED:] else [])])
+        raise UsageError(f"{len(files)} prompts files match {pattern} (set by {source}): name one of {names}")
+    return files[0]
 
 
-def options_of(given: Mapping[str, Any]) -> Options:
+def options_of(parameters: Mapping[str, Any]) -> Options:
     """Return the options of a command that uses a model, as in the Python API. Options it lacks have defaults."""
     return Options(
-        limits=_limits(given), headers=given["header"], **{name: given[name] for name in _SAME if name in given}
+        limits=_limits(parameters),
+        headers=parameters["header"],
+        **{name: parameters[name] for name in _SAME if name in parameters},
     )
 
 
 def _limits(parameters: Mapping[str, Any]) -> Limits:
-    known = {name: parameters[flag] for name, flag in _LIMITS.items() if flag in parameters}
-    return Limits(**known | ({"retries": 0} if parameters["no_retry"] else {}))
+    values = {name: parameters[flag] for name, flag in _LIMITS.items() if flag in parameters}
+    return Limits(**values | ({"retries": 0} if parameters["no_retry"] else {}))
 
 
 def _check(arguments: Arguments) -> None:
     """Raise a usage error for missing arguments and contradictory flags."""
     if arguments.lost:
         raise UsageError(arguments.lost[0])
-    given = arguments.values
-    if given["resume"] and given["prompts"] is None:
-        raise UsageError(_why_not_resumed(given["resume"]))
+    values = arguments.values
+    if values["resume"] and values["prompts"] is None:
+        raise UsageError(_why_not_resumed(values["resume"]))
     require(arguments, "prompts", "server")
-    _check_order(given["prompts"], given["server"])
-    if given["batch_api"] and arguments.is_given("max_sampling"):
+    _check_order(values["prompts"], values["server"])
+    if values["batch_api"] and arguments.is_given("max_sampling"):
         raise click.UsageError("--max-sampling can't be combined with --batch-api: a server can't wait for a batch")
-    if given["resume"] and arguments.is_given("out"):
+    if values["resume"] and arguments.is_given("out"):
         raise click.UsageError("--out can't be combined with --resume: a run continues in its own directory")
-    if not given["resume"] and (given["retry_errors"] or given["force"]):
+    if not values["resume"] and (values["retry_errors"] or values["force"]):
         raise click.UsageError("--retry-errors and --force require --resume RUN")
 
 
@@ -144,12 +146,12 @@ def _check_order(prompts: str, server: str) -> None:
 
 
 def _stored_prompts(arguments: Arguments, resume: Resume) -> Path | None:
-    """Return the prompts that a resumed run has kept, if they came on stdin and no others are given now."""
+    """Return the path of the prompts in the resumed run, if they came from stdin and no others are passed now."""
     if arguments.source("prompts") is not Source.RUN:
         return None
-    kept = resume.run.prompts
-    if kept.exists():
-        return kept
+    stored = resume.run.prompts
+    if stored.exists():
+        return stored
     if arguments.values["prompts"] == "-":
         raise UsageError(
             "the prompts came from stdin and were not recorded because they contain secrets: pass them again, as -"

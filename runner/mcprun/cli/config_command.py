@@ -81,24 +81,24 @@ class ConfigurableCommand(DiscreetCommand):
     def _configured(
         self, parent: click.Context | None, variables: Mapping[str, str], files: Sequence[Config]
     ) -> Arguments:
-        """Return what the environment and the files set, as text or in the form of command-line values."""
+        """Return the values that the environment and the files set, as text or in the form of command-line values."""
         from mcprun.config.project import check_names, file_spelling, setting
 
         check_names(_settable_parameters(parent) or self.settable(), variables, files)
         values: dict[str, Any] = {}
         origins: dict[str, Origin] = {}
         for key, param in self.settable().items():
-            found = setting(key, variables, files)
-            if found is None:
+            configured = setting(key, variables, files)
+            if configured is None:
                 continue
             name = param.name or key
-            if found.is_variable:
-                values[name] = _split(found.value, param, found.source)
+            if configured.is_variable:
+                values[name] = _split(configured.value, param, configured.source)
                 if key == COMBINED and (in_file := setting(key, {}, files)):
                     values[name] += _fitting(in_file.value, key, param, f"{in_file.source}: {file_spelling(key)}")
             else:
-                values[name] = _fitting(found.value, key, param, f"{found.source}: {file_spelling(key)}")
-            origins[name] = Origin(Source.ENVIRONMENT if found.is_variable else Source.FILE, found.source)
+                values[name] = _fitting(configured.value, key, param, f"{configured.source}: {file_spelling(key)}")
+            origins[name] = Origin(Source.ENVIRONMENT if configured.is_variable else Source.FILE, configured.source)
         return Arguments(values, origins)
 
 

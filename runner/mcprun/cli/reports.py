@@ -1,4 +1,4 @@
-"""Write the requested reports: one code path for `mcprun report` and the end of `mcprun batch`."""
+"""Write the requested reports: one code path for `mcprun report` and the end of `mcprun batch` and `mcprun merge`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Reports:
                 write()
             except UsageError as error:
                 problems.append(str(error))
-            except Exception as error:  # noqa: BLE001  one failed report must not cost the others
+            except Exception as error:  # noqa: BLE001  one failed report must not affect the others
                 problems.append(f"can't write a report: {describe(error)}")
         if problems:
             raise UsageError("; ".join(problems))

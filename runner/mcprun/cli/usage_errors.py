@@ -14,11 +14,11 @@ class DiscreetCommand(click.Command):
         try:
             rest = super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            begun = next((flag for flag in self._flags() if error.option_name.startswith(flag)), None)
-            if begun is None:
+            flag_prefix = next((flag for flag in self._flags() if error.option_name.startswith(flag)), None)
+            if flag_prefix is None:
                 raise
             raise click.UsageError(
-                f"No such option: {begun}…; put a space or = between {begun} and its value", ctx
+                f"No such option: {flag_prefix}…; put a space or = between {flag_prefix} and its value", ctx
             ) from None
         if ctx.args and not ctx.resilient_parsing:
             words = "1 unexpected argument" if len(ctx.args) == 1 else f"{len(ctx.args)} unexpected arguments"

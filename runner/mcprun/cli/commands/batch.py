@@ -159,7 +159,7 @@ def batch(ctx: click.Context, /, **parameters: Any) -> None:
     code = 128 + signals.last if signals.last and is_cancelled else result.record.exit_code
     against = _compared(baseline, run, plan, parameters["alpha"], console) if baseline and not is_cancelled else None
     if against and against.regressions:
-        code = ExitCode.FAILED  # a query that could not be tried is no regression, and does not change the code
+        code = ExitCode.FAILED  # errors and skipped queries are not regressions, and do not change the code
     if not reports.written(run, against) and code == ExitCode.PASSED:
         code = ExitCode.ERROR
     ctx.exit(code)
@@ -175,9 +175,9 @@ def _show_config(arguments: Arguments) -> None:
         (key, json.dumps(without_secret(key, value)), source)
         for key, value, source in settings_with_sources(batch, arguments)
     ]
-    wide = [max(len(row[at]) for row in rows) for at in (0, 1)]
+    widths = [max(len(row[at]) for row in rows) for at in (0, 1)]
     for key, value, source in rows:
-        click.echo(f"{key.replace('_', '-'):<{wide[0]}}  {value:<{min(wide[1], 40)}}  {source}")
+        click.echo(f"{key.replace('_', '-'):<{widths[0]}}  {value:<{min(widths[1], 40)}}  {source}")
 
 
 def _baseline(name: str) -> Run:
@@ -202,7 +202,7 @@ def _compared(baseline: Run, run: Run, plan: RunPlan, alpha: float, console: Con
 
     diff_lines: list[str] = []
 
-    def noted(diffs: Iterator[QueryDiff]) -> Iterator[QueryDiff]:
+    def with_lines(diffs: Iterator[QueryDiff]) -> Iterator[QueryDiff]:
         for diff in diffs:
             if len(diff_lines) < AGAINST_LINES:
                 diff_lines.extend("".join(text for text, _ in line) for line in lines(diff))
@@ -213,7 +213,7 @@ def _compared(baseline: Run, run: Run, plan: RunPlan, alpha: float, console: Con
     with open_transcripts(str(baseline.path)) as base, open_transcripts(str(run.path)) as head:
         comparison = RunDiff(CompareOptions(scrubber=plan.scrubber), chosen, repeated(base, head), alpha)
         tools, diff_summary = comparison.tools(base.tools, head.tools), comparison.summary
-        console.differences(noted(comparison.compare(base, head)), tools, diff_summary, "text")
+        console.differences(with_lines(comparison.compare(base, head)), tools, diff_summary, "text")
     for warning in plan.scrubber.warnings():
         if warning not in warned:  # the run has already printed the others
             console.warning(warning)

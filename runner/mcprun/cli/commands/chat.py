@@ -90,8 +90,8 @@ def chat(ctx: click.Context, /, **parameters: Any) -> None:
     require(ctx.obj, "server")
     console = Console()
     plan = make_chat_plan(parameters["server"], options_of(parameters), as_recorded(ctx.obj))
-    talking = ChatApp(plan, parameters["ask"], console)
-    chat, last, error = asyncio.run(talking.talk())
+    app = ChatApp(plan, parameters["ask"], console)
+    chat, last, error = asyncio.run(app.talk())
     if error:
         console.run_error(error)
     if chat:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Parameters:
     """The parameters of the command."""
 
     base: str
@@ -40,7 +40,7 @@ class _Asked:
         return "json" if self.as_json else "markdown" if self.as_markdown else "text"
 
     def compare_options(self) -> CompareOptions:
-        """Return what is compared and what is ignored."""
+        """Return the aspects to compare and the differences to ignore."""
         from mcprun.analysis.diff.scrub import Scrubber
         from mcprun.analysis.diff.transcripts import DEFAULT_ASPECTS, CompareOptions
 
@@ -67,7 +67,7 @@ class _Asked:
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, for a CI job's summary or a comment.")
 @report_options.HTML
 @click.pass_context
-def diff(ctx: click.Context, /, **given: Any) -> None:
+def diff(ctx: click.Context, /, **parameters: Any) -> None:
     """Compare two runs, query by query: verdicts, tool calls and their results.
 
     BASE and HEAD are runs (folders, names under outputs/, latest) or transcripts.jsonl files; HEAD defaults to the
@@ -85,37 +85,37 @@ def diff(ctx: click.Context, /, **given: Any) -> None:
 
     Exits with 0 if nothing differs, with 1 if something does, with 2 if the runs can't be compared.
     """
-    ctx.exit(ExitCode.FAILED if _compare(_Asked(**given)) else ExitCode.PASSED)
+    ctx.exit(ExitCode.FAILED if _compare(_Parameters(**parameters)) else ExitCode.PASSED)
 
 
-def _compare(asked: _Asked) -> bool:
+def _compare(parameters: _Parameters) -> bool:
     """Compare two runs, print and write the differences, and return whether there are any."""
     from mcprun.analysis.diff.runs import RunDiff
     from mcprun.report.console import Console
     from mcprun.runs.transcript_files import open_transcripts, repeated
 
-    if asked.as_json and asked.as_markdown:
+    if parameters.as_json and parameters.as_markdown:
         raise click.UsageError("--json and --markdown can't be combined")
     console = Console()
-    options = asked.compare_options()
-    with open_transcripts(asked.base) as before, open_transcripts(asked.head) as after:
+    options = parameters.compare_options()
+    with open_transcripts(parameters.base) as before, open_transcripts(parameters.head) as after:
         if before.is_same(after):
             raise UsageError(
-                f"BASE ({asked.base}) and HEAD ({asked.head}) are the same run: pass another BASE, such as a"
+                f"BASE ({parameters.base}) and HEAD ({parameters.head}) are the same run: pass another BASE, such as a"
                 " baseline or an earlier run in outputs/"
             )
-        comparison = RunDiff(options, repeated=repeated(before, after), alpha=asked.alpha)
+        comparison = RunDiff(options, repeated=repeated(before, after), alpha=parameters.alpha)
         tools, diffs = comparison.tools(before.tools, after.tools), comparison.compare(before, after)
-        if asked.html:
+        if parameters.html:
             from mcprun.report.html.diff_page import Differing, write_diff
 
             differing = Differing(tools)
             diffs = differing.noting(diffs)
-        console.differences(diffs, tools, comparison.summary, asked.form)
-        if asked.html:
-            runs = (asked.base, before.run), (asked.head, after.run)
-            size = write_diff(asked.html, differing, comparison, *runs)
-            click.echo(f"{asked.html}: {size / 1000:,.1f} kB", err=True)
+        console.differences(diffs, tools, comparison.summary, parameters.form)
+        if parameters.html:
+            runs = (parameters.base, before.run), (parameters.head, after.run)
+            size = write_diff(parameters.html, differing, comparison, *runs)
+            click.echo(f"{parameters.html}: {size / 1000:,.1f} kB", err=True)
     for warning in options.scrubber.warnings():
         console.warning(warning)
     return comparison.summary.differ

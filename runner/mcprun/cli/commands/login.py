@@ -117,12 +117,12 @@ def login(ctx: click.Context, /, **parameters: Any) -> None:
                 log_in(target, client, method, store=TokenStore.find(), redactor=redactor, print_line=print_line)
             )
         click.echo(f"Logged in to {target}; the tokens are stored in {where}")
-        found = run_to_end(list_server(target, redactor, ConnectOptions(timeout_s=parameters["connect_timeout"])))
+        record = run_to_end(list_server(target, redactor, ConnectOptions(timeout_s=parameters["connect_timeout"])))
     except RunError as error:
         console.run_error(RunError(error.kind, redactor.text(str(error)), stderr=error.stderr))
         ctx.exit(ExitCode.ERROR)
-    count = len(found.tools)
-    name = visible(f"{found.name or 'the server'} {found.version or ''}".strip())
+    count = len(record.tools)
+    name = visible(f"{record.name or 'the server'} {record.version or ''}".strip())
     click.echo(f"{name} has {count} {'tool' if count == 1 else 'tools'}")
 
 
@@ -143,11 +143,11 @@ def logout(server: str | None, wants_all: bool) -> None:
         raise click.UsageError("pass either SERVER or --all")
     store = TokenStore.find()
     url = Key.of(_reachable(parse_target(server)).url).url if server else None
-    found = [key for key in store.all() if url is None or key.url == url]
-    for key in found:
+    keys = [key for key in store.all() if url is None or key.url == url]
+    for key in keys:
         store.forget(key)
         click.echo(f"Deleted the tokens of {without_secrets(key.url)}" + (f" ({key.client})" if key.client else ""))
-    if not found:
+    if not keys:
         click.echo("No tokens are stored.")
 
 

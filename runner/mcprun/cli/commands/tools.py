@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """What to do with the tools of a server: the parameters of the command, except those for reaching the server."""
+class _Parameters:
+    """The parameters of the command, except those for starting or connecting to the server."""
 
     server: str
     wants_all: bool
@@ -39,8 +39,8 @@ class _Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What a server offers. `changes` and `findings` are None if they were not requested."""
+class _Inspection:
+    """The lists of a server, and their changes and lint findings, which are None if they were not requested."""
 
     server: ServerRecord
     tools: ToolSet
@@ -112,41 +112,41 @@ def tools(ctx: click.Context, /, **parameters: Any) -> None:
     from mcprun.report.console import Console
 
     require(ctx.obj, "server")
-    asked = _Asked(**{field.name: parameters[field.name] for field in fields(_Asked)})
-    if asked.snapshot and not asked.snapshot.parent.is_dir():
-        raise UsageError(f"can't write {asked.snapshot}: there is no folder {asked.snapshot.parent}")
+    requested = _Parameters(**{field.name: parameters[field.name] for field in fields(_Parameters)})
+    if requested.snapshot and not requested.snapshot.parent.is_dir():
+        raise UsageError(f"can't write {requested.snapshot}: there is no folder {requested.snapshot.parent}")
     console = Console(quiet=True)
     try:
-        found = _inspect(asked, _options(parameters), console)
+        inspection = _inspect(requested, _options(parameters), console)
     except RunError as error:
         console.run_error(error)
         ctx.exit(ExitCode.ERROR)
-    failed = list(found.catalog.failed.values()) if found.catalog else []
-    if asked.snapshot and failed:
-        failed.append(f"{asked.snapshot} was not written: a list that failed would look like an empty one")
-    elif asked.snapshot:
+    failed = list(inspection.catalog.failed.values()) if inspection.catalog else []
+    if requested.snapshot and failed:
+        failed.append(f"{requested.snapshot} was not written: a list that failed would look like an empty one")
+    elif requested.snapshot:
         from mcprun.tools.snapshot import write_snapshot
 
-        write_snapshot(asked.snapshot, found.server, found.catalog)
-    _print(found, asked, console)
+        write_snapshot(requested.snapshot, inspection.server, inspection.catalog)
+    _print(inspection, requested, console)
     for message in failed:
         console.run_error(RunError(ErrorKind.BAD_TOOLS, message))
-    is_bad = found.is_bad(strict=asked.strict)
+    is_bad = inspection.is_bad(strict=requested.strict)
     ctx.exit(ExitCode.FAILED if is_bad else ExitCode.ERROR if failed else ExitCode.PASSED)
 
 
-def _options(given: Mapping[str, Any]) -> Options:
+def _options(parameters: Mapping[str, Any]) -> Options:
     """Return the options for starting or connecting to the server."""
     from mcprun.engine.plan import Options
     from mcprun.limits import Limits
 
     same = (*auth_options.NAMES, "env", "env_files", "cwd", "python", "protocol", "roots", "redact", "server_args")
-    limits = Limits(max_sampling=given["max_sampling"], connect_seconds=given["connect_timeout"])
-    return Options(headers=given["header"], limits=limits, **{name: given[name] for name in same})
+    limits = Limits(max_sampling=parameters["max_sampling"], connect_seconds=parameters["connect_timeout"])
+    return Options(headers=parameters["header"], limits=limits, **{name: parameters[name] for name in same})
 
 
-def _inspect(asked: _Asked, options: Options, console: Console) -> _Found:
-    """List what a server offers, and compare and lint it as requested. Raises `RunError` if it can't be listed."""
+def _inspect(requested: _Parameters, options: Options, console: Console) -> _Inspection:
+    """List, compare and lint the server's tools as requested. Raises `RunError` if they can't be listed."""
     from mcprun.cli.signals import run_to_end
     from mcprun.client.connector import ConnectOptions
     from mcprun.client.inspect import list_all
@@ -158,8 +158,8 @@ def _inspect(asked: _Asked, options: Options, console: Console) -> _Found:
     from mcprun.tools.snapshot import read_snapshot
     from mcprun.tools.toolset import ToolSet
 
-    target, redactor = resolve_server(asked.server, options, Credentials.find())
-    before = redactor.value(read_snapshot(asked.against)) if asked.against else None
+    target, redactor = resolve_server(requested.server, options, Credentials.find())
+    before = redactor.value(read_snapshot(requested.against)) if requested.against else None
     with console.progress() as progress:
         listing = list_all(
             target,
@@ -168,36 +168,36 @@ def _inspect(asked: _Asked, options: Options, console: Console) -> _Found:
                 timeout_s=options.limits.connect_seconds, protocol=options.protocol, features=client_features(options)
             ),
             progress.handle,
-            lists_all=asked.wants_all or bool(before and before.catalog),
-            warns_malformed=not asked.wants_lint,  # lint findings report them
+            lists_all=requested.wants_all or bool(before and before.catalog),
+            warns_malformed=not requested.wants_lint,  # lint findings report them
         )
         server, catalog = run_to_end(listing)
     tools = ToolSet.of(server.tools, server.malformed)
     changes = compare_tools(before.tools, server.tools) if before else None
     if before and before.catalog and catalog and changes is not None:
         changes += compare_catalogs(before.catalog, catalog)
-    return _Found(server, tools, catalog, changes, lint(tools) if asked.wants_lint else None)
+    return _Inspection(server, tools, catalog, changes, lint(tools) if requested.wants_lint else None)
 
 
-def _print(found: _Found, asked: _Asked, console: Console) -> None:
-    """Print what was requested, or the list of tools if nothing was."""
+def _print(inspection: _Inspection, requested: _Parameters, console: Console) -> None:
+    """Print the requested output, or the list of tools if nothing was requested."""
     from mcprun.report import catalog as catalog_report
     from mcprun.report import tools as tool_report
 
-    tools, catalog = found.tools, found.catalog
+    tools, catalog = inspection.tools, inspection.catalog
     is_whole = not (catalog and catalog.failed)
-    if asked.as_json:
-        console.json(tool_report.as_json(found.server, tools, catalog, found.changes, found.findings))
+    if requested.as_json:
+        console.json(tool_report.as_json(inspection.server, tools, catalog, inspection.changes, inspection.findings))
         return
-    is_written = asked.snapshot is not None and is_whole
-    if found.changes is None and found.findings is None and not is_written:
-        console.lines(tool_report.tool_rows(found.server, tools, console.width))
+    is_written = requested.snapshot is not None and is_whole
+    if inspection.changes is None and inspection.findings is None and not is_written:
+        console.lines(tool_report.tool_rows(inspection.server, tools, console.width))
         if catalog:
             console.lines(catalog_report.catalog_rows(catalog, console.width))
-    if found.findings is not None:
-        console.lines(tool_report.finding_lines(found.findings, tools))
-    if found.changes is not None:
-        console.lines(tool_report.change_lines(found.changes, is_whole=is_whole))
+    if inspection.findings is not None:
+        console.lines(tool_report.finding_lines(inspection.findings, tools))
+    if inspection.changes is not None:
+        console.lines(tool_report.change_lines(inspection.changes, is_whole=is_whole))
     if is_written:
         more = f", {catalog_report.format_counts(catalog)}" if catalog else ""
-        console.lines([tool_report.totals(tools, f"{asked.snapshot}: ", more)])
+        console.lines([tool_report.totals(tools, f"{requested.snapshot}: ", more)])

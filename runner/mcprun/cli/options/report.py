@@ -1,4 +1,4 @@
-"""Report options, shared by `batch`, `report` and `diff`: one FILE per format."""
+"""Report options, shared by `batch`, `merge`, `report` and `diff`: one FILE per format."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REPORT_FORMS = {
     "csv": "CSV, one row per query and repeat",
     "tap": "TAP version 14",
 }
-"""Report formats: the name of each option, and what it writes."""
+"""Report formats: the name of each option, and the output for its help."""
 
 
 def _one_stdout(ctx: click.Context, param: click.Parameter, file: str | None) -> str | None:

@@ -96,12 +96,12 @@ def init(ctx: click.Context, /, **parameters: Any) -> None:
     prompts: Path = parameters["prompts"]
     here = Path.cwd()
     root = root_of(here)
-    found = parameters["workflow"] or Path(relative_path(root / WORKFLOW))
-    file: Path | None = None if parameters["no_workflow"] else found
+    workflow_path = parameters["workflow"] or Path(relative_path(root / WORKFLOW))
+    file: Path | None = None if parameters["no_workflow"] else workflow_path
     for path in filter(None, (prompts, file)):
         if os.path.lexists(path) and not parameters["force"]:
             raise UsageError(f"{path} already exists: use --force to replace it")
-    asked = Options(
+    base_options = Options(
         env=parameters["env"],
         headers=parameters["header"],
         redact=parameters["redact"],
@@ -112,8 +112,8 @@ def init(ctx: click.Context, /, **parameters: Any) -> None:
             max_call_seconds=parameters["max_call_timeout"],
         ),
     )
-    target, redactor = resolve_server(parameters["server"], asked, Credentials.find())
-    commands = _commands(ctx.obj, str(prompts), asked, redactor)
+    target, redactor = resolve_server(parameters["server"], base_options, Credentials.find())
+    commands = _commands(ctx.obj, str(prompts), base_options, redactor)
     text = workflow(commands.there, installs_of(here), here.relative_to(root).as_posix()) if file else ""
     console = Console(quiet=True)
     try:
@@ -125,7 +125,7 @@ def init(ctx: click.Context, /, **parameters: Any) -> None:
             raise UsageError(_nothing(target, server.tools, first.left_out))
         if parameters["wants_trial"]:
             with Console().progress() as progress:
-                first = run_to_end(run_trial(first, parameters["server"], asked, _report_trial_event(progress)))
+                first = run_to_end(run_trial(first, parameters["server"], base_options, _report_trial_event(progress)))
     except RunError as error:
         console.run_error(error)
         ctx.exit(ExitCode.ERROR)
@@ -136,22 +136,22 @@ def init(ctx: click.Context, /, **parameters: Any) -> None:
 
 
 def _commands(arguments: Arguments, prompts: str, requested: Options, redactor: Redactor) -> Next:
-    """Return the commands to run next, without secrets and without what is already set here or in the project."""
+    """Return the commands to run next, without secrets and without options that are set here or in the project."""
     from mcprun._util.url_secrets import without_secrets
     from mcprun.cli.commands.init.github_workflow import Commands, Next
 
     server = arguments.values["server"]
     is_url = server.lower().startswith(("http://", "https://"))
     name, *args = map(redactor.text, (without_secrets(server) if is_url else server, *requested.server_args))
-    found = {"server_args": args, "env": list(requested.env), "header": list(requested.headers)}
+    values_by_key = {"server_args": args, "env": list(requested.env), "header": list(requested.headers)}
 
     def with_these(wanted: Iterable[str]) -> Commands:
-        return Commands(prompts, name, *(values if key in wanted else [] for key, values in found.items()))
+        return Commands(prompts, name, *(values if key in wanted else [] for key, values in values_by_key.items()))
 
-    here = with_these([key for key in found if arguments.is_given(key)])
+    here = with_these([key for key in values_by_key if arguments.is_given(key)])
     values = [*(requested.env.values() if here.env else ()), *(requested.headers.values() if here.headers else ())]
     unset = [name for name, value in zip(here.secrets, values, strict=True) if os.environ.get(name) != value]
-    return Next(here, with_these([key for key in found if arguments.source(key) is not Source.FILE]), unset)
+    return Next(here, with_these([key for key in values_by_key if arguments.source(key) is not Source.FILE]), unset)
 
 
 def _report_trial_event(progress: ProgressReporter) -> Callable[[Event], None]:

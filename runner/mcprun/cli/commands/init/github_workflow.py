@@ -1,7 +1,7 @@
 """The GitHub Actions workflow that `mcprun init` writes, which runs the queries on each push.
 
-Until a baseline is committed, it plays the scripts. After that, it replays the baseline, and any regression fails the
-job. Neither needs a key.
+Until a baseline is committed, it runs the scripts. After that, it replays the baseline, and any regression fails the
+job. Neither needs an API key.
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ class Commands:
 class Next:
     """The commands to run next: `here` in the user's shell, and `there` in the workflow.
 
-    Each contains what is not set where it runs. `there` the project's file is read; `here` the environment is read as
-    well. `unset` names the variables that `here` uses and that do not hold the given values yet.
+    Each contains the settings that are missing where it runs. The workflow reads the project's file, the user's shell
+    also has the environment. `unset` names the variables of `here` that are not set to the values passed to `init`.
     """
 
     here: Commands
@@ -151,17 +151,17 @@ def root_of(folder: Path) -> Path:
 
 def installs_of(folder: Path) -> list[str]:
     """Return the commands that install the project in a folder, by the files that declare it."""
-    found = []
+    commands = []
     project = folder / "pyproject.toml"
     if project.is_file() and b"[project]" in project.read_bytes():
-        found.append("pip install .")
+        commands.append("pip install .")
     if (folder / "requirements.txt").is_file():
-        found.append("pip install -r requirements.txt")
+        commands.append("pip install -r requirements.txt")
     if (folder / "package-lock.json").is_file():
-        found.append("npm ci")
+        commands.append("npm ci")
     elif (folder / "package.json").is_file():
-        found.append("npm install")
-    return found
+        commands.append("npm install")
+    return commands
 
 
 def _variable(header: str) -> str:

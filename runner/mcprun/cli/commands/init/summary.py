@@ -22,7 +22,7 @@ _NAME, _REASON = 60, 400
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What `mcprun init` has written. `workflow` is None if none was written."""
+    """The result of `mcprun init`. `workflow` is None if no workflow was written."""
 
     server: ServerRecord
     first: FirstPrompts
@@ -41,8 +41,8 @@ class Summary:
         if self.workflow:
             secrets = commands.there.secrets
             noun = "secret" if len(secrets) == 1 else "secrets"
-            known = f", with the repository {noun} {visible(', '.join(secrets))}" if secrets else ""
-            yield Text(f"{visible(str(self.workflow))}: runs them on each push in GitHub Actions{known}", "bold")
+            secrets_note = f", with the repository {noun} {visible(', '.join(secrets))}" if secrets else ""
+            yield Text(f"{visible(str(self.workflow))}: runs them on each push in GitHub Actions{secrets_note}", "bold")
         yield from _some("left out: ", "dim", first.left_out)
         yield from _some("! ", "yellow", first.notes)
         yield Text(_outlook(first, is_tried=self.is_tried))

@@ -26,8 +26,8 @@ async def run_trial(
     Raises `RunError` if the run can't be started or was cancelled.
     """
     with tempfile.TemporaryDirectory(prefix="mcprun-") as folder:
-        asked = replace(options, model="script", repeat=_TIMES, fresh_server=True, out=folder)
-        plan = replace(make_plan(first.queries, server, asked), is_latest=False)
+        trial_options = replace(options, model="script", repeat=_TIMES, fresh_server=True, out=folder)
+        plan = replace(make_plan(first.queries, server, trial_options), is_latest=False)
         with plan.prompts:
             result = await execute(plan, watch)
         run = Run(result.path, result.record)
