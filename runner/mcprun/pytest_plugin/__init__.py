@@ -48,7 +48,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> Generator[
     is_named = file_path.suffix == ".jsonl" and parent.session.isinitpath(file_path)
     settings = Settings.of(parent.config)
     is_wanted = is_named or settings.takes(file_path)
-    # Without a server, collect a named file only if no other plugin does: the error says what is missing.
+    # Without a server, collect a named file only if no other plugin does: the error names the missing option.
     if is_wanted and (settings.has_server or (is_named and not found)):
         from mcprun.pytest_plugin.collection import PromptsCollector
 

@@ -20,7 +20,7 @@ from mcprun.runs.transcript import Transcript
 
 
 class BackgroundRun:
-    """A run of all queries, or with `on_demand`, of each query that `ask` is called with, by the same servers."""
+    """A run of all queries, or with `on_demand`, of each query passed to `ask`, on the same servers."""
 
     def __init__(self, plan: RunPlan, *, on_demand: bool = False) -> None:
         self._plan = plan
@@ -36,7 +36,7 @@ class BackgroundRun:
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._loop = self._runner.get_loop()
         self._finished = threading.Event()
-        self._is_left = False
+        self._is_abandoned = False
         # A daemon, so that a run that was not closed does not keep the process alive; its servers end with the process.
         self._thread = threading.Thread(target=self._run, args=(on_demand,), name="mcprun", daemon=True)
 
@@ -46,7 +46,7 @@ class BackgroundRun:
         return self
 
     def ask(self, query: Query, repeat: int) -> Transcript:
-        """Run a query and return its transcript. Raises what has ended the run, `RunError` or `UsageError`."""
+        """Run a query and return its transcript. Raises the `RunError` or `UsageError` that ended the run."""
         self._open += 1
         self._soon(lambda: self._requests.put_nowait((query, repeat)))
         transcript = self._transcripts.get()
@@ -83,14 +83,14 @@ class BackgroundRun:
 
     def interrupt(self) -> None:
         """End the run early, and wait until it has shut down."""
-        if self._thread.ident is None or self._is_left:
+        if self._thread.ident is None or self._is_abandoned:
             return
         self.cancel()
         try:
             self._finished.wait()
         except BaseException:
             hurry()
-            self._is_left = True
+            self._is_abandoned = True
             self._finished.wait()
             raise
 
@@ -112,10 +112,10 @@ class BackgroundRun:
             self._loop.call_soon_threadsafe(callback)
 
     async def _take(self) -> tuple[Query, int] | None:
-        asked = await self._requests.get()
-        if asked is None:
+        request = await self._requests.get()
+        if request is None:
             self._requests.put_nowait(None)  # for the other workers
-        return asked
+        return request
 
     def _watch(self, event: Event) -> None:
         if isinstance(event, QueryEnd):

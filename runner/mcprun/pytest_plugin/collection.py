@@ -1,4 +1,4 @@
-"""Collect prompts files in pytest: each query is an item, which is run only when pytest comes to it.
+"""Collect prompts files in pytest: each query is an item, which is run only when pytest reaches it.
 
 An item runs its query during setup, and evaluates it during the call. pytest thus reports an error of the query or the
 run separately from a failure, as mcprun does. The server is started for the first item of a file and kept until the
@@ -160,8 +160,8 @@ class PromptsCollector(pytest.File):
 class QueryGroup(pytest.Collector):
     """Consecutive tests of a file whose names have the same part before a `::`."""
 
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.children: list[QueryItem | QueryGroup] = []
 
     def collect(self) -> list[QueryItem | QueryGroup]:
@@ -196,7 +196,7 @@ class QueryItem(pytest.Item):
 
     @property
     def keys(self) -> frozenset[Key]:
-        """What the item stands for: the query's id with each of its repeats."""
+        """The query's id with each repeat that the item runs."""
         return frozenset((self.query.id, repeat) for repeat in self._repeats)
 
     @property

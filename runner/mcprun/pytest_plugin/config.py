@@ -188,8 +188,8 @@ def _patterns(found: Setting, root: Path) -> tuple[str, ...]:
     """Return patterns, relative to the working folder, as patterns relative to the root. Raises `UsageError`."""
     from mcprun.option_kinds import Listed, validate_option
 
-    given = [found.value] if isinstance(found.value, str) else found.value
-    patterns = validate_option(f"{found.source}: prompts", Listed(), given)
+    value = [found.value] if isinstance(found.value, str) else found.value
+    patterns = validate_option(f"{found.source}: prompts", Listed(), value)
     return tuple(relative_path(Path(pattern).absolute(), root) for pattern in patterns)
 
 

@@ -24,27 +24,27 @@ _LINES = 200
 """Lines of a conversation that are shown, from its end, where the reason for a failure is."""
 
 _MAX_SHOWN = 5
-"""The most queries, or repeats of one, that did not pass and are shown in full."""
+"""Maximum number of queries that did not pass, or repeats of one, that are shown in full."""
 
 _LOG_BYTES = 4096
 """Bytes of the servers' stderr that are shown, from its end, where the cause usually is."""
 
 _LINE = 1000
-"""The most characters of an error that is shown in one line."""
+"""Maximum number of characters of a one-line error."""
 
 
 def error(stopped: RunError) -> str:
-    """Describe why a run could not go on, with the end of the server's stderr."""
+    """Describe why a run could not continue, with the end of the server's stderr."""
     return "\n\n".join([error_line(stopped), *_stderr(stopped.stderr)])
 
 
 def error_line(stopped: RunError) -> str:
-    """Describe why a run could not go on, in one line."""
+    """Describe why a run could not continue, in one line."""
     return one_line(f"error: {stopped.kind}: {stopped}", _LINE)
 
 
 def query(transcripts: Sequence[Transcript], run: Path, stderr: str, required: float | None = None) -> str:
-    """Describe why a query did not pass: causes, conversations, the servers' stderr, and the command to read on.
+    """Describe why a query did not pass: causes, conversations, the servers' stderr, and the command to see all of it.
 
     `transcripts` are all of its repeats, of which the share `required` had to pass, if one was set.
     """
@@ -95,7 +95,7 @@ def _conversation(transcript: Transcript) -> str:
 
 
 def stderr_tail(path: Path, start: int = 0) -> str:
-    """Return the end of what the servers of a run wrote to stderr since `start`, a byte offset in `server.log`."""
+    """Return the end of the servers' stderr since `start`, a byte offset in the run's `server.log`."""
     try:
         with (path / LOG).open("rb") as log:
             log.seek(max(start, log.seek(0, os.SEEK_END) - _LOG_BYTES))

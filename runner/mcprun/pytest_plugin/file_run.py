@@ -56,7 +56,7 @@ class FileRun:
         return failure_repr.query(transcripts, self._shown, failure_repr.stderr_tail(self._path, start), rate)
 
     def run_error_text(self, error: RunError) -> str:
-        """Describe why the run could not go on: in full the first time, then in one line."""
+        """Describe why the run could not continue: in full the first time, then in one line."""
         text = failure_repr.error_line(error) if self._is_reported else failure_repr.error(error)
         self._is_reported = True
         return text

@@ -47,7 +47,7 @@ def heading(name: str) -> str:
 
 
 def _prefixes(name: str) -> Iterator[str]:
-    """Yield what selects more than the query of that name: its collectors, and the part before its bracket."""
+    """Yield the names that select more than the query of that name: its collectors, and the part before its bracket."""
     groups, item = split(name)
     for count in range(1, len(groups) + 1):
         yield "::".join(groups[:count])
