@@ -88,8 +88,8 @@ class ChatPrinter(ProgressReporter):
         try:
             yield
         finally:
-            kept, self._held = self._held, None
-            for put in kept:
+            held, self._held = self._held, None
+            for put in held:
                 put()
 
     def _put(self, put: Callable[[], None]) -> None:

@@ -81,8 +81,8 @@ def prompt_start(prompt: str | list[Any]) -> str:
     """
     if isinstance(prompt, str):
         return prompt
-    own = [item for item in prompt if not (isinstance(item, dict) and item.get("type") in FROM_SERVER)]
-    first = (own or prompt or [""])[0]
+    user_items = [item for item in prompt if not (isinstance(item, dict) and item.get("type") in FROM_SERVER)]
+    first = (user_items or prompt or [""])[0]
     return _block(first) if isinstance(first, dict) else prompt_start(first)
 
 
@@ -96,14 +96,17 @@ def _user(content: str | list[JsonObject], who: str = "user") -> Iterator[Line]:
 
 def _assistant(content: list[JsonObject], turn: int, calls: list[Call]) -> Iterator[Line]:
     """Yield the model's content of one turn, each call followed by its result."""
-    made = iter([(number, call) for number, call in enumerate(calls) if call.turn == turn])
+    turn_calls = iter([(number, call) for number, call in enumerate(calls) if call.turn == turn])
     for block in content:
         if block.get("type") != "tool_use":
             yield _line("model", _block(block), "dim" if block.get("type") == "thinking" else "")
             continue
-        number, call = next(made, ("", None))
-        tool, given = (call.tool, call.input) if call else (block["name"], block.get("input") or {})
-        yield f"call {number}".strip(), Text.assemble((visible(tool), "cyan"), visible(ValueFormatter().input(given)))
+        number, call = next(turn_calls, ("", None))
+        tool, arguments = (call.tool, call.input) if call else (block["name"], block.get("input") or {})
+        yield (
+            f"call {number}".strip(),
+            Text.assemble((visible(tool), "cyan"), visible(ValueFormatter().input(arguments))),
+        )
         yield _result(call)
 
 

@@ -19,7 +19,7 @@ from mcprun.tools.changes import ToolChange
 from mcprun.tools.format import ValueFormatter, shorten_to_difference
 
 _SHOWN = 500
-"""Maximum number of characters shown of one value; `--json` has all of it."""
+"""Maximum number of characters shown of one value; `--json` does not shorten it."""
 
 _NAME = 200
 """Maximum number of characters shown of a query's id or a tool's name."""
@@ -149,14 +149,14 @@ def value_pairs(change: Change) -> Iterator[Pair]:
 
 def _with_visible_paths(differing: Iterable[tuple[str, Any, Any]]) -> list[tuple[str, Any, Any]]:
     """Escape the paths of a removed and an added key where the two look alike."""
-    found = list(differing)
-    gone = [path for path, _, after in found if after is ABSENT]
-    new = [path for path, before, _ in found if before is ABSENT]
+    places = list(differing)
+    removed = [path for path, _, after in places if after is ABSENT]
+    added = [path for path, before, _ in places if before is ABSENT]
     shown: dict[str, str] = {}
-    if len(gone) * len(new) <= _MAX_PAIRS:
-        for one, other in ((one, other) for one in gone for other in new if look_alike(one, other)):
+    if len(removed) * len(added) <= _MAX_PAIRS:
+        for one, other in ((one, other) for one in removed for other in added if look_alike(one, other)):
             shown[one], shown[other] = reveal(one, other)
-    return [(shown.get(path, path), before, after) for path, before, after in found]
+    return [(shown.get(path, path), before, after) for path, before, after in places]
 
 
 class _Absent:

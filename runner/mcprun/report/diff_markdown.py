@@ -1,6 +1,7 @@
 """Differences between two runs as Markdown, for a job's summary or a comment.
 
-Text from servers and models is put only into code and fences. The size is bounded, and what is left out is counted.
+Text from servers and models is put only into code and fences. The size is bounded, and omitted queries and lines are
+counted.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _LEAST_BYTES = 4_000
 """Minimum bytes left for another query: with less, not even its title is sure to fit."""
 
 _NOTES_BYTES = 400
-"""Bytes reserved for the note about what is left out."""
+"""Bytes reserved for the note about omitted queries."""
 
 
 def markdown(
@@ -65,14 +66,14 @@ def _block(laid_out: list[Line], max_bytes: int) -> str:
     before = f"\n<details><summary><code>{_escaped(head)}</code></summary>\n\n{fence}diff\n"
     after = f"{fence}\n\n</details>"
     left = min(max_bytes, _BLOCK_BYTES) - _size(before) - _size(after) - _NOTES_BYTES
-    kept: list[str] = []
+    shown: list[str] = []
     for line in body:
         left -= _size(line)
         if left < 0:
-            kept.append(f"… and {plural(len(body) - len(kept), 'more line')}")
+            shown.append(f"… and {plural(len(body) - len(shown), 'more line')}")
             break
-        kept.append(line)
-    return before + "".join(f"{line}\n" for line in kept) + after
+        shown.append(line)
+    return before + "".join(f"{line}\n" for line in shown) + after
 
 
 def _size(text: str) -> int:

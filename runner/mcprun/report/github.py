@@ -91,8 +91,8 @@ def _file(facts: RunData, workspace: str) -> str:
         if folder.is_dir():
             return ""
     # Without a workspace, or for a run from another machine, only the name is known.
-    known = _plain(Path(name))
-    return "" if workspace and (known.is_absolute() or ".." in known.parts) else known.as_posix()
+    name_only = _plain(Path(name))
+    return "" if workspace and (name_only.is_absolute() or ".." in name_only.parts) else name_only.as_posix()
 
 
 def _real(path: Path) -> Path:

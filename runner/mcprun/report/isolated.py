@@ -1,4 +1,4 @@
-"""Render transcripts and differences in isolation, so that one bad value never costs a whole report."""
+"""Render transcripts and differences in isolation, so that one bad value never breaks a whole report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def render(transcript: Transcript, render: Callable[[Transcript], T]) -> T:
     """
     try:
         return render(transcript)
-    except Exception as error:  # noqa: BLE001  one transcript must not cost the others
+    except Exception as error:  # noqa: BLE001  one transcript must not affect the others
         reason = f"cannot render this conversation: {describe(error)}"
     nothing: dict[str, object] = {"messages": [], "given": None, "calls": [], "asked": [], "system": None}
     emptied = transcript.model_copy(update={**nothing, "prompt": reason, "text": reason})
@@ -39,7 +39,7 @@ def render_diff(diff: QueryDiff, render: Callable[[QueryDiff], T]) -> T:
     """Render a query's differences; if that raises, render a single change that holds the reason."""
     try:
         return render(diff)
-    except Exception as error:  # noqa: BLE001  one query must not cost the others
+    except Exception as error:  # noqa: BLE001  one query must not affect the others
         reason = f"cannot render these differences: {describe(error)}"
         return render(replace(diff, changes=(Change("fault", after=reason),), variants=()))
 

@@ -37,8 +37,8 @@ def junit(facts: RunData) -> str:
     """Return a run as a document with one testsuite, in which each repeat of a query is a testcase.
 
     It contains a `failure` or an `error` if and only if the run's exit code is not 0. A failed repeat of a query that
-    reaches its required pass rate is `skipped`, with the reason; so is a query that the run did not get to. An
-    incomplete run, and a comparison with a baseline, are testcases of their own.
+    reaches its required pass rate is `skipped`, with the reason, and so is a query that the run skipped. An incomplete
+    run, and a comparison with a baseline, are testcases of their own.
     """
     cases = [*_run(facts), *_queries(facts)]
     marks = Counter(child.tag for case in cases for child in case)

@@ -45,14 +45,14 @@ _MARKS = {
 }
 _REFERENCES = str.maketrans({mark: f"&#{ord(mark)};" for mark in string.punctuation})
 _NOTES_BYTES = 400
-"""Bytes reserved for the notes about what is left out."""
+"""Bytes reserved for the notes about omitted rows and blocks."""
 
 
 def markdown(facts: RunData, max_bytes: int = COMMENT_BYTES) -> str:
-    """Return a run as Markdown of at most `max_bytes` bytes; whatever is left out is counted.
+    """Return a run as Markdown of at most `max_bytes` bytes. Omitted rows and blocks are counted.
 
-    The first line is a comment that names the prompts file, `<!-- mcprun:NAME -->`, by which an action can find the
-    comment that it updates.
+    The first line is a comment with the name of the prompts file, `<!-- mcprun:NAME -->`. An action can use it to find
+    the comment that it updates.
     """
     red, folded, count = list[str](), list[str](), 0
     ids = list[str]()
@@ -145,7 +145,7 @@ def _against(facts: RunData) -> Iterator[str]:
 
 
 def _foot(facts: RunData, ids: list[str]) -> Iterator[str]:
-    """Yield what ran, with versions, and the command that runs the first failed query again."""
+    """Yield the inputs of the run, with versions, and the command that runs the first failed query again."""
     record, server = facts.record, facts.record.server
     about = " ".join(filter(None, (server.name, server.version, f"({server.protocol})"))) if server else "not connected"
     values = {
@@ -164,11 +164,11 @@ def _foot(facts: RunData, ids: list[str]) -> Iterator[str]:
 
 def _command(facts: RunData, name: str) -> str:
     """Return the command that runs one query again."""
-    given = facts.record.arguments
-    words = ["mcprun", "batch", given["prompts"], given.get("server", "SERVER")]
-    words += ["--model", given["model"]] if given.get("model") else []
+    arguments = facts.record.arguments
+    words = ["mcprun", "batch", arguments["prompts"], arguments.get("server", "SERVER")]
+    words += ["--model", arguments["model"]] if arguments.get("model") else []
     words += ["--filter", glob.escape(name)]
-    words += ["--", *given["server_args"]] if given.get("server_args") else []
+    words += ["--", *arguments["server_args"]] if arguments.get("server_args") else []
     return shlex.join(map(str, words))
 
 

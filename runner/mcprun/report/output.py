@@ -65,7 +65,7 @@ def commands(*, is_stdout: bool) -> IO[str]:
 
 
 def to_nowhere(stream: IO[Any], error: OSError) -> None:
-    """Redirect a stream whose reader is gone to the null device. Re-raise `error` if it is any other."""
+    """Redirect a stream to the null device if `error` means that its reader is gone. Raise any other error."""
     if error.errno not in _CLOSED_ERRORS:
         raise error
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -35,7 +35,7 @@ def label(transcript: Transcript) -> str:
 
 
 class ProgressReporter:
-    """Handles the events of a run, and prints failures and warnings. Subclasses override what is shown."""
+    """Handles the events of a run, and prints failures and warnings. Subclasses override the `report_…` methods."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -114,7 +114,7 @@ class ProgressReporter:
 
 
 class _AnnouncingReporter(ProgressReporter):
-    """Prints what the run is about to do."""
+    """Prints the size and the model of a run at its start, and each batch that is sent."""
 
     def report_start(self, event: RunStart) -> None:
         """Print the number of queries and the model."""

@@ -20,9 +20,9 @@ _REASON = 300
 def tap(facts: RunData) -> str:
     """Return a run as TAP, with one test point per repeat of a query and causes as YAML diagnostics.
 
-    The run's exit code comes from the points that are `not ok` without a directive. A failed repeat of a query that
-    reaches its required pass rate is marked TODO. A query that the run did not get to is marked SKIP. An incomplete
-    run, and a comparison with a baseline, have a test point of their own, before all others.
+    Only points that are `not ok` without a directive count as failures. A failed repeat of a query that reaches its
+    required pass rate is marked TODO, a skipped query SKIP. An incomplete run, and a comparison with a baseline, have a
+    test point of their own, before all others.
     """
     points = [*_run(facts), *(render(one, partial(_query, facts=facts)) for one in facts.transcripts())]
     lines = ["TAP version 14", f"1..{len(points)}"]

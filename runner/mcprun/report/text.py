@@ -1,4 +1,4 @@
-"""Make untrusted text safe for a terminal: it must not move the cursor or hide what it says."""
+"""Make untrusted text safe for a terminal: it must not move the cursor or hide other text."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _COMMAND = re.compile(r"(?:\A|[\r\n])(?:[^\S\r\n]|\x1b\[[\d;?]*[A-Za-z])*+:(?=:)
 
 _BLANK = re.compile(r"(?:[^\S\r\n]|\x1b\[[\d;?]*[A-Za-z])*+(?:\x1b(?:\[[\d;?]*)?|:)?")
 _PARTIAL_COMMAND = re.compile(r"##?\w{0,20}\Z")
-"""A line that could become a command, and the end of a line that could."""
+"""An unfinished line that may become a command, and the end of a line in which a command may start."""
 
 _SHORT = 100
 """Maximum number of characters of an unfinished line that are examined again with the next piece."""

@@ -87,9 +87,9 @@ def _items(transcript: Transcript, budget: _Budget) -> Iterator[JsonObject]:
         if at < transcript.begins:
             yield from (_block(message["role"], block, budget) for block in blocks)
         elif message["role"] == "assistant":
-            made = [(number, call) for number, call in calls if call.turn == turn]
+            turn_calls = [(number, call) for number, call in calls if call.turn == turn]
             yield from _turn(turn, transcript.turns, budget)
-            yield from _assistant(blocks, made, budget)
+            yield from _assistant(blocks, turn_calls, budget)
             turn += 1
         else:
             yield from (_block("user", block, budget) for block in blocks if block.get("type") != "tool_result")
@@ -113,14 +113,14 @@ def _turn(number: int, turns: list[Turn], budget: _Budget) -> Iterator[JsonObjec
         }
 
 
-def _assistant(blocks: list[JsonObject], made: list[tuple[int, Call]], budget: _Budget) -> Iterator[JsonObject]:
-    """Yield what the model said and called in one turn, with calls in the order of their blocks."""
-    following = iter(made)
+def _assistant(blocks: list[JsonObject], turn_calls: list[tuple[int, Call]], budget: _Budget) -> Iterator[JsonObject]:
+    """Yield the model's text and calls of one turn, in the order of their blocks."""
+    following = iter(turn_calls)
     for block in blocks:
         if block.get("type") != "tool_use":
             yield _block("model", block, budget)
-        elif answered := next(following, None):
-            yield _call(*answered, budget)
+        elif numbered_call := next(following, None):
+            yield _call(*numbered_call, budget)
         else:
             title = f"{one_line(str(block.get('name')), 200)}{ValueFormatter().input(block.get('input') or {})}"
             yield _text_item("model", f"{title}: no result")

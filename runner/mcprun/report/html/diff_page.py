@@ -1,4 +1,4 @@
-"""The HTML page of a comparison, `mcprun diff BASE HEAD --html FILE`: what differs, and each query side by side.
+"""The HTML page of a comparison, `mcprun diff BASE HEAD --html FILE`: the differences, and each query side by side.
 
 `Differing` records the differences while the runs are compared. Memory holds a short row for each query that differs.
 The page is built afterwards from the transcripts of both sides.
@@ -66,7 +66,7 @@ class _Row:
 
 @dataclass(slots=True)
 class Differing:
-    """What differs between two runs: the servers' `tools`, and a row for each query."""
+    """The differences between two runs: those of the servers' `tools`, and a row for each query."""
 
     tools: Sequence[ToolChange] = ()
     rows: list[_Row] = field(default_factory=list)
@@ -99,8 +99,8 @@ def write_diff(
         return write_page(path, diff_page(differing, comparison.summary, sides, comparison.options.scrubber))
 
 
-def _named(which: tuple[str, Run | None], find: Callable[[Key], JsonObject | None]) -> Side:
-    name, run = which
+def _named(named_run: tuple[str, Run | None], find: Callable[[Key], JsonObject | None]) -> Side:
+    name, run = named_run
     return Side(str(run.path), run.record, find) if run else Side(name, None, find)
 
 
@@ -111,7 +111,7 @@ def diff_page(
     scrubber: Scrubber,
     max_bytes: int = MAX_BYTES,
 ) -> Iterator[str]:
-    """Yield the page of a comparison in chunks. What `scrubber` removes is not shown as a difference here either.
+    """Yield the page of a comparison in chunks. Parts that `scrubber` removes are not marked as differences.
 
     The side-by-side views take at most `max_bytes`; other queries have only their row.
     """
@@ -135,7 +135,7 @@ def _islands(differing: Differing, sides: tuple[Side, Side], scrubber: Scrubber,
         found = [side.find(key) if key else None for side, key in zip(sides, row.keys, strict=True)]
         try:
             one = island(f"d-{number}", pair_json(found[0], found[1], scrubber) | {"notes": row.notes})
-        except Exception as error:  # noqa: BLE001  one query must not cost the others
+        except Exception as error:  # noqa: BLE001  one query must not affect the others
             fault = Change("fault", after=f"cannot render this query: {describe(error)}")
             one = island(f"d-{number}", pair_json(None, None, scrubber) | {"notes": [_note(fault)]})
         size = len(one.encode("utf-8", "backslashreplace"))

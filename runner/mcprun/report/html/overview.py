@@ -1,4 +1,4 @@
-"""The overview of a run's page: what ran, the results, the cost, and where the time went. Pure."""
+"""The overview of a run's page: its inputs, results, cost and durations. Pure."""
 
 from __future__ import annotations
 
@@ -84,16 +84,16 @@ def overview(run: Run, timings: Timings, called: Mapping[str, tuple[int, int]]) 
     counts = record.counts or Counts()
     tools = sorted(_tools(timings, called), key=lambda row: (-(row.p95 or 0.0), -row.calls, row.name))
     repeats = sorted(record.repeats, key=lambda one: (one.required is None or one.is_met, not one.flaky))
-    took = sorted(one.seconds for one in timings.queries.values() if one.seconds is not None)
+    durations = sorted(one.seconds for one in timings.queries.values() if one.seconds is not None)
     return Overview(
         title=PurePath(record.prompts.file).name,
         subtitle=f"Server: {record.arguments.get('server', '?')}, model: {record.model.name}, {moment(record.started)}",
         facts=tuple(_facts(run)),
         troubles=tuple(_troubles(record, counts, timings)),
         log=run.log(-_LOG_BYTES, _LOG_BYTES) if record.error else "",
-        tiles=tuple(_tiles(run, counts, took, is_traced=timings.is_recorded)),
+        tiles=tuple(_tiles(run, counts, durations, is_traced=timings.is_recorded)),
         segments=tuple(_segments(counts)),
-        latency=latency(took) if took else None,
+        latency=latency(durations) if durations else None,
         tools=tuple(tools[:_TOOLS]),
         more_tools=max(0, len(tools) - _TOOLS),
         repeats=tuple(repeats[:_REPEATS]),
@@ -143,7 +143,7 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
 
 
 def _troubles(record: RunRecord, counts: Counts, timings: Timings) -> Iterator[str]:
-    """Yield what a reader must know before trusting the numbers."""
+    """Yield the problems that affect how far the numbers can be trusted."""
     if record.state != "finished":
         yield f"This run has not finished (state: {record.state})."
     if record.error:
@@ -159,7 +159,7 @@ def _troubles(record: RunRecord, counts: Counts, timings: Timings) -> Iterator[s
         yield f"… and {plural(len(warnings) - _WARNINGS, 'more warning')} in run.json"
 
 
-def _tiles(run: Run, counts: Counts, took: Sequence[float], *, is_traced: bool) -> Iterator[Tile]:
+def _tiles(run: Run, counts: Counts, durations: Sequence[float], *, is_traced: bool) -> Iterator[Tile]:
     record = run.record
     if counts.done:
         yield Tile("Pass rate", share(counts.passed, counts.done), f"{counts.passed:,} of {counts.done:,} passed")
@@ -174,8 +174,10 @@ def _tiles(run: Run, counts: Counts, took: Sequence[float], *, is_traced: bool) 
     else:
         yield Tile("Tokens", "none", "no usage reported")
     yield _cost(run, is_traced=is_traced)
-    if took:
-        yield Tile("Query duration", duration(quantile(took, 0.5)), f"median; p95 {duration(quantile(took, 0.95))}")
+    if durations:
+        yield Tile(
+            "Query duration", duration(quantile(durations, 0.5)), f"median; p95 {duration(quantile(durations, 0.95))}"
+        )
     if record.seconds is not None:
         throughput = f"{counts.done / record.seconds:,.1f} queries/s" if record.seconds and counts.done else ""
         yield Tile("Run duration", duration(record.seconds), throughput)

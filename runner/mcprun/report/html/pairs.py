@@ -40,7 +40,7 @@ def pair_json(base: JsonObject | None, head: JsonObject | None, scrubber: Scrubb
 
 
 def _calls(transcript: JsonObject | None, scrubber: Scrubber) -> list[JsonObject]:
-    """Return the calls as they are compared: `tool`, `input` and `result`, without what is scrubbed or ignored."""
+    """Return the calls as they are compared: `tool`, `input` and `result`, without scrubbed and ignored parts."""
     return list(CompareOptions(scrubber=scrubber).comparable(transcript).calls) if transcript else []
 
 
@@ -70,8 +70,10 @@ def _pair(number: int | None, other: int | None, before: JsonObject | None, afte
 def _title(call: Mapping[str, Any] | None) -> str | None:
     if call is None:
         return None
-    given = call.get("input")
-    return one_line(f"{call.get('tool')}{ValueFormatter().input(given) if isinstance(given, dict) else ''}", 300)
+    arguments = call.get("input")
+    return one_line(
+        f"{call.get('tool')}{ValueFormatter().input(arguments) if isinstance(arguments, dict) else ''}", 300
+    )
 
 
 def _part(call: Mapping[str, Any] | None, name: str) -> Any:

@@ -63,12 +63,12 @@ class Rows:
 
     def fitting(self, max_bytes: int) -> frozenset[int]:
         """Return the row numbers of the conversations that fit: those that did not pass first, then in file order."""
-        kept, left = [], max_bytes
+        numbers, left = [], max_bytes
         for number, (_, size) in sorted(enumerate(self._sizes), key=lambda one: (one[1][0], one[0])):
             if size <= left:
-                kept.append(number)
+                numbers.append(number)
                 left -= size
-        return frozenset(kept)
+        return frozenset(numbers)
 
     def data(self, repeats: Iterable[RepeatsRecord], fitting: frozenset[int]) -> JsonObject:
         """Return the data of the table: `columns`, `rows`, `tools`, and `repeats` by id.

@@ -40,19 +40,19 @@ def side_by_side(before: Any, after: Any) -> tuple[list[Line], list[Line]]:
     if isinstance(before, str) and isinstance(after, str):
         sides: tuple[Iterator[Line], Iterator[Line]] = _texts(*_split(before, after))
     else:
-        found = list(leaves(before, after))
-        shown = [_shown(found, side) for side in (0, 1)]
+        differences = list(leaves(before, after))
+        shown = [_shown(differences, side) for side in (0, 1)]
         sides = _laid_out(before, shown[0]), _laid_out(after, shown[1])
     return _revealed(_bounded(sides[0]), _bounded(sides[1]))
 
 
-def _shown(found: Sequence[tuple[str, Any, Any]], side: int) -> Differing:
+def _shown(differences: Sequence[tuple[str, Any, Any]], side: int) -> Differing:
     """Return each path that differs. Where both sides have a text, include this side's text and how to show it."""
     return {
         path: ((before, after)[side], reveal(before, after)[side])
         if isinstance(before, str) and isinstance(after, str)
         else None
-        for path, before, after in found
+        for path, before, after in differences
     }
 
 
