@@ -75,7 +75,7 @@ async def run_batch(
 def compare_runs(
     base: str | PathLike[str], head: str | PathLike[str], options: CompareOptions | None = None, *, alpha: float = ALPHA
 ) -> Differences:
-    """Compare two runs (folders, or files of transcripts). `options` selects what is compared and what is ignored.
+    """Compare two runs (folders, or files of transcripts). `options` selects the aspects, and differences to ignore.
 
     Queries that were run several times are compared as samples: `alpha` is the significance level of a change in pass
     rate. Raises `UsageError` if the runs can't be compared.

@@ -69,7 +69,7 @@ NOT_STARTED = frozenset({ErrorKind.SERVER_START, ErrorKind.CONNECT_TIMEOUT, Erro
 
 
 class McprunError(Exception):
-    """The base class of all errors that mcprun raises on purpose. Its `str()` is fit for the terminal."""
+    """The base class of all errors that mcprun raises on purpose. Its `str()` is a message for the user."""
 
 
 class UsageError(McprunError):
@@ -128,7 +128,7 @@ class NoConnectionError(RequestError):
 
 
 class DeniedError(RequestError):
-    """The API refused the credentials or their access to what was requested (401, 403), or there are none.
+    """The API refused the credentials (401) or their access to the resource (403), or there are none.
 
     `names_model` is set if the request named a model itself. `is_accepted` is set if the API accepted the same
     credentials for a Message Batch, of which it refused one request.

@@ -209,9 +209,9 @@ class Limits:
 
     def checked(self) -> Self:
         """Return a copy with all values validated as those of flags. Raises `UsageError` for one out of bounds."""
-        found = copy(self)
-        check_fields(found, KINDS, "limits.")
-        return found
+        limits = copy(self)
+        check_fields(limits, KINDS, "limits.")
+        return limits
 
     @property
     def max_total_call_seconds(self) -> float:

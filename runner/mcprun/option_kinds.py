@@ -131,14 +131,14 @@ class Text:
 
     def check(self, value: object) -> str:
         """Return the string, or the path of a path object."""
-        found = os.fspath(value) if self.refers_to and isinstance(value, os.PathLike) else value
-        if not isinstance(found, str):
+        text = os.fspath(value) if self.refers_to and isinstance(value, os.PathLike) else value
+        if not isinstance(text, str):
             raise ValueError(f"must be a string, not {type_name(value)}")
-        if not found and not self.may_be_empty:
+        if not text and not self.may_be_empty:
             raise ValueError("must not be empty")
-        if "\0" in found and not self.may_be_empty:
+        if "\0" in text and not self.may_be_empty:
             raise ValueError("must not contain a null character")
-        return found
+        return text
 
 
 @dataclass(frozen=True, slots=True)

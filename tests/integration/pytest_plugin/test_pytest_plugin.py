@@ -464,7 +464,7 @@ def test_variables_override_files_but_not_flags(suite: Suite) -> None:
     assert not (suite.path / "nowhere").exists()
     overridden = {"MCPRUN_SERVER": "gone.py", "MCPRUN_MODEL": "replay:gone"}
     done = suite.run("test_it.py", "--mcp-server", "other.py", "--mcp-model", "script", "-s", env=overridden)
-    done.stdout.fnmatch_lines(["*got other.py asked for 2 True*"])
+    done.stdout.fnmatch_lines(["*got other.py requested 2 True*"])
 
 
 @pytest.mark.parametrize(
