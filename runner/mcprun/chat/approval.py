@@ -43,7 +43,7 @@ class Approval:
         self._person = person
         self._redactor = redactor
         self._always: set[str] = set()
-        self._one = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def request(self, call: ToolCall, tools: Iterable[JsonObject], deadline: Deadline) -> str:
         """Show a call, and ask for approval if it is needed.
@@ -52,7 +52,7 @@ class Approval:
         server's, as it lists them. `deadline` is paused while the user decides.
         """
         shown = self._redactor.value(call)
-        async with self._one:
+        async with self._lock:
             self._person.show_call(shown)
             tool = next((tool for tool in tools if tool["name"] == call.tool), {})
             if call.tool in self._always or not needs_approval(tool, self._ask):

@@ -32,7 +32,7 @@ def query_from_conversation(transcript: Transcript) -> JsonObject:
         return line
     if len(transcript.turns) > MAX_TURNS:
         line["max_turns"] = len(transcript.turns)
-    if not any(_refers(call.input) for call in calls):
+    if not any(_has_reference(call.input) for call in calls):
         line["script"] = _script(transcript)
     line["expect"] = {"calls": [{"tool": call.tool, "input": _literal(call.input)} for call in calls]}
     if any(call.is_error for call in transcript.calls):
@@ -102,7 +102,7 @@ def _has_matcher(value: Any) -> bool:
     return isinstance(value, list) and any(map(_has_matcher, value))
 
 
-def _refers(value: Any) -> bool:
+def _has_reference(value: Any) -> bool:
     if isinstance(value, Mapping):
-        return "$from" in value or any(map(_refers, value.values()))
-    return isinstance(value, list) and any(map(_refers, value))
+        return "$from" in value or any(map(_has_reference, value.values()))
+    return isinstance(value, list) and any(map(_has_reference, value))

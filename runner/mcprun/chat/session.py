@@ -63,8 +63,8 @@ class AnswerOutcome:
 
 
 @dataclass(slots=True)
-class _Message:
-    """One conversation: the messages of the user, the answers, and the last transcript that was made of it."""
+class _ChatConversation:
+    """A conversation of the chat: the user's messages, the elapsed time in seconds, and the latest transcript."""
 
     id: str
     conversation: Conversation
@@ -88,12 +88,12 @@ class ChatSession:
         self._lines: dict[str, JsonObject] = {}
         self._failed: set[str] = set()
         self._exchange: asyncio.Task[QueryError | RunError | None] | None = None
-        self._talk = self._next()
+        self._current = self._next()
 
     @property
     def name(self) -> str:
         """The id of the current conversation, which is a query of the run."""
-        return self._talk.id
+        return self._current.id
 
     @property
     def path(self) -> Path:
@@ -122,7 +122,7 @@ class ChatSession:
 
     @property
     def queries(self) -> list[JsonObject]:
-        """The conversations so far, as lines of a prompts file, without those that failed."""
+        """The conversations so far, as lines of a prompts file, except those that failed."""
         return [line for name, line in self._lines.items() if name not in self._failed]
 
     @property
@@ -140,9 +140,9 @@ class ChatSession:
 
         The conversation stays usable however the answer ends: an unfinished exchange is completed or removed.
         """
-        talk, text = self._talk, well_formed(text)
-        start, began = Checkpoint.of(talk.conversation), time.monotonic()
-        self._exchange = asyncio.create_task(self._answer(text, talk))
+        current, text = self._current, well_formed(text)
+        start, began = Checkpoint.of(current.conversation), time.monotonic()
+        self._exchange = asyncio.create_task(self._answer(text, current))
         try:
             await asyncio.wait({self._exchange})
         finally:
@@ -150,35 +150,37 @@ class ChatSession:
             task.cancel()
             await asyncio.wait({task})
         error = None if task.cancelled() else task.result()
-        stop = "stopped" if task.cancelled() else str(error.kind) if error else talk.conversation.stop
-        is_kept = close_interrupted_turn(
-            talk.conversation, start, error_text=_missing_result(error), why=_reason_for(stop, error)
+        stop = "stopped" if task.cancelled() else str(error.kind) if error else current.conversation.stop
+        has_turn = close_interrupted_turn(
+            current.conversation, start, error_text=_missing_result(error), why=_reason_for(stop, error)
         )
-        if is_kept:
-            talk.user_messages.append(text)
-        talk.elapsed += time.monotonic() - began
-        self._save(talk, text, error)
+        if has_turn:
+            current.user_messages.append(text)
+        current.elapsed += time.monotonic() - began
+        self._save(current, text, error)
         if self._run_stop.reason:
             raise self._run_stop.reason
         if isinstance(error, RunError):
             raise error
-        return AnswerOutcome(stop, is_kept, error)
+        return AnswerOutcome(stop, has_turn, error)
 
     def new(self) -> None:
-        """End the conversation and begin another one, unless nothing was asked yet."""
-        talk = self._talk
-        if talk.transcript:
-            self._recorder.emit(QueryEnd(where=AttemptRef(talk.id), seconds=talk.elapsed, transcript=talk.transcript))
-            self._talk = self._next()
+        """End the conversation and begin another one, unless no message has been sent yet."""
+        current = self._current
+        if current.transcript:
+            self._recorder.emit(
+                QueryEnd(where=AttemptRef(current.id), seconds=current.elapsed, transcript=current.transcript)
+            )
+            self._current = self._next()
 
-    def _next(self) -> _Message:
-        return _Message(f"{NAME}-{len(self._lines) + 1}", Conversation(model=self._executor.loop.model.name))
+    def _next(self) -> _ChatConversation:
+        return _ChatConversation(f"{NAME}-{len(self._lines) + 1}", Conversation(model=self._executor.loop.model.name))
 
-    async def _answer(self, text: str, talk: _Message) -> QueryError | RunError | None:
+    async def _answer(self, text: str, current: _ChatConversation) -> QueryError | RunError | None:
         """Send a message and run the tool loop. Return the error that ended it, if any."""
-        query = _query(talk.id, [*talk.user_messages, text])
+        query = _query(current.id, [*current.user_messages, text])
         deadline = Deadline(self._plan.limits.query_seconds)
-        attempt = Attempt(query, AttemptRef(talk.id), talk.conversation, deadline)
+        attempt = Attempt(query, AttemptRef(current.id), current.conversation, deadline)
         return await self._executor.error_of(attempt, self._converse(attempt, text))
 
     async def _converse(self, attempt: Attempt, text: str) -> None:
@@ -194,25 +196,25 @@ class ChatSession:
         async with leased(attempt, self._executor.servers.lease(exclusive=True)) as self._server:
             await loop.converse(attempt, self._server, [text])
 
-    def _save(self, talk: _Message, text: str, error: QueryError | RunError | None) -> None:
+    def _save(self, current: _ChatConversation, text: str, error: QueryError | RunError | None) -> None:
         """Make the transcript of the conversation so far, and write all files to disk."""
-        conversation = talk.conversation
-        if talk.user_messages:  # earlier answers stay valid, even if the last message failed
-            query, error = _query(talk.id, talk.user_messages), None
+        conversation = current.conversation
+        if current.user_messages:  # earlier answers stay valid, even if the last message failed
+            query, error = _query(current.id, current.user_messages), None
         elif error:
-            query = _query(talk.id, [text])
+            query = _query(current.id, [text])
             conversation = replace(conversation, messages=[{"role": "user", "content": text}], stop="error")
         else:
             return
-        transcript = self._transcript(query, conversation, error, talk.elapsed)
+        transcript = self._transcript(query, conversation, error, current.elapsed)
         # Evaluate the checks that the saved query will have, so that a replay gives the same bytes.
         query = parse_query(_line_of(transcript))
-        transcript = self._transcript(query, conversation, error, talk.elapsed)
-        talk.transcript = transcript
-        self._failed = self._failed | {talk.id} if error else self._failed - {talk.id}
+        transcript = self._transcript(query, conversation, error, current.elapsed)
+        current.transcript = transcript
+        self._failed = self._failed | {current.id} if error else self._failed - {current.id}
         is_first = not self._lines
-        self._lines[talk.id] = _line_of(self._plan.redactor.value(transcript))
-        self._recorder.emit(ExchangeEnd(where=AttemptRef(talk.id), seconds=talk.elapsed, transcript=transcript))
+        self._lines[current.id] = _line_of(self._plan.redactor.value(transcript))
+        self._recorder.emit(ExchangeEnd(where=AttemptRef(current.id), seconds=current.elapsed, transcript=transcript))
         with self.prompts as prompts:
             self._recorder.record_prompts(prompts)
         if is_first:
@@ -263,7 +265,7 @@ def _missing_result(error: QueryError | RunError | None) -> str:
 
 
 def _reason_for(stop_reason: str, error: QueryError | RunError | None) -> str:
-    """Return why an answer ended, for the text of its last turn."""
+    """Return why an answer ended, as the text of its last turn."""
     if stop_reason == "stopped":
         return "stopped by the user"
     return f"cut short: {error.kind if error else stop_reason}"

@@ -47,31 +47,31 @@ class ChatApp:
         Return the session (None if it did not open), the number of the signal that ended it (0 for none), and the error
         that ended it. Raises `UsageError` if the run directory cannot be created.
         """
-        task, last = asyncio.current_task(), 0
+        task, signal_number = asyncio.current_task(), 0
 
-        def take(number: int) -> None:
-            nonlocal last
+        def on_signal(number: int) -> None:
+            nonlocal signal_number
             if number == signal.SIGINT and self._interrupted():
                 return
-            last = number
+            signal_number = number
             hurry()
             if task:
                 task.cancel()
 
-        on_stop_signals(take)
+        on_stop_signals(on_signal)
         error: RunError | None = None
         try:
             async with open_chat(self._plan, self, self._ask, self._printer.handle) as chat:
                 self._chat = chat
                 self._greet(chat)
-                await self._lines(chat)
+                await self._run_lines(chat)
         except asyncio.CancelledError:
-            if not last:
+            if not signal_number:
                 raise
         except RunError as ended:
             error = ended
         self._printer.finish()
-        return self._chat, last, error
+        return self._chat, signal_number, error
 
     def show_text(self, text: str) -> None:
         """Show the model's text, apart from an end that may be the beginning of a secret."""
@@ -85,7 +85,7 @@ class ChatApp:
         self._printer.print_call(call)
 
     async def decide(self, call: ToolCall) -> Decision:
-        """Ask whether a call may be sent until the answer is valid. An interruption or the end of input means no."""
+        """Ask whether a call may be sent, until the answer is valid. An interruption or the end of input means no."""
         with self._printer.hold_output():
             while True:
                 reply = await self._keyboard.answer(f"send call {call.call}? [y]es, [n]o, [a]lways: ")
@@ -96,7 +96,7 @@ class ChatApp:
                 if decision := _DECISIONS.get(reply.strip().lower()):
                     return decision
 
-    async def _lines(self, chat: ChatSession) -> None:
+    async def _run_lines(self, chat: ChatSession) -> None:
         while (line := await self._keyboard.line()) is not None:
             text = line.strip()
             if not text:
@@ -145,9 +145,9 @@ class ChatApp:
             outcome = f"Error: {answer.error.kind}: {answer.error}."
         else:
             outcome = "Stopped." if answer.stop == "stopped" else f"The reply was cut short: {answer.stop}."
-        left = (
+        next_step = (
             "You can continue the conversation."
             if answer.has_turn
             else "Your message was removed from the conversation."
         )
-        self._printer.note(self._plan.redactor.text(f"{outcome} {left}"))
+        self._printer.note(self._plan.redactor.text(f"{outcome} {next_step}"))

@@ -56,7 +56,7 @@ class Piped:
         """Return the next line as the answer. None at the end of the stream."""
         return await self._next(question)
 
-    async def _next(self, before: str) -> str | None:
+    async def _next(self, prompt: str) -> str | None:
         if not self._reader:
             # A daemon thread, because a blocking read from a pipe cannot be cancelled.
             loop = asyncio.get_running_loop()
@@ -66,7 +66,7 @@ class Piped:
         if line is None:
             self._lines.put_nowait(None)
         else:
-            self._echo(f"{before}{line}")
+            self._echo(f"{prompt}{line}")
         return line
 
     def _read(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -110,11 +110,11 @@ class Terminal:
 
     async def line(self) -> str | None:
         """Let the user type a line. Ctrl-C clears it; Ctrl-D on an empty line ends the input."""
-        return await _typed(self._session, _PROMPT)
+        return await _read_line(self._session, _PROMPT)
 
     async def answer(self, question: str) -> str | None:
         """Ask a question. None for Ctrl-C and Ctrl-D."""
-        return await _typed(self._questions, question)
+        return await _read_line(self._questions, question)
 
 
 def history_file() -> Path:
@@ -124,7 +124,7 @@ def history_file() -> Path:
     return base / "mcprun" / "chat-history"
 
 
-async def _typed(session: PromptSession[str | None], question: str) -> str | None:
+async def _read_line(session: PromptSession[str | None], question: str) -> str | None:
     try:
         # The chat installs its own signal handlers; Ctrl-C is a key here.
         return await session.prompt_async(question, handle_sigint=False)
@@ -144,7 +144,7 @@ def _history(clean: Callable[[str], str]) -> History:
     """Open the history file, which only the user can read. If it cannot be written, keep the history in memory."""
     from prompt_toolkit.history import FileHistory, InMemoryHistory
 
-    class _Clean(FileHistory):
+    class _RedactedHistory(FileHistory):
         def store_string(self, string: str) -> None:
             super().store_string(clean(string))
 
@@ -155,7 +155,7 @@ def _history(clean: Callable[[str], str]) -> History:
         path.chmod(0o600)
     except OSError:
         return InMemoryHistory()
-    return _Clean(str(path))
+    return _RedactedHistory(str(path))
 
 
 def _completer(tools: Callable[[], Iterable[str]]) -> Completer:

@@ -28,8 +28,8 @@ def run_command(command: Command, chat: ChatSession, ask: Ask, console: Console,
         return
     match command.name:
         case "/help":
-            for name, does in HELP.items():
-                printer.print_line((f"{name:<12}", "cyan"), (does, ""))
+            for name, description in HELP.items():
+                printer.print_line((f"{name:<12}", "cyan"), (description, ""))
         case "/tools":
             _list(chat, ask, console, printer)
         case "/tool":
@@ -40,7 +40,7 @@ def run_command(command: Command, chat: ChatSession, ask: Ask, console: Console,
             chat.new()
             printer.note(f"Started {chat.name}. The model no longer sees earlier messages.")
         case "/save" | "/save!":
-            printer.note(_saved(chat, _path(command.argument), is_replaced=command.name == "/save!"))
+            printer.note(_save(chat, _path(command.argument), is_replaced=command.name == "/save!"))
 
 
 def _list(chat: ChatSession, ask: Ask, console: Console, printer: ChatPrinter) -> None:
@@ -48,12 +48,12 @@ def _list(chat: ChatSession, ask: Ask, console: Console, printer: ChatPrinter) -
     server, allowed = chat.server, {*chat.tools.names.values()}
     used = [tool for tool in server.tools if tool["name"] in allowed]
     console.lines(tool_rows(server.model_copy(update={"tools": used}), ToolSet.of(used), console.width))
-    for what, names in (
+    for label, names in (
         ("need approval", {tool["name"] for tool in used if needs_approval(tool, ask)}),
         ("not allowed", {tool["name"] for tool in server.tools} - allowed),
     ):
         if names:
-            printer.print_line((visible(f"{what}: {', '.join(sorted(names))}"), "dim"))
+            printer.print_line((visible(f"{label}: {', '.join(sorted(names))}"), "dim"))
 
 
 def _show(chat: ChatSession, name: str, printer: ChatPrinter) -> None:
@@ -73,7 +73,7 @@ def _path(name: str) -> Path:
         return Path(name)
 
 
-def _saved(chat: ChatSession, path: Path, *, is_replaced: bool) -> str:
+def _save(chat: ChatSession, path: Path, *, is_replaced: bool) -> str:
     """Write the conversations to a prompts file. Return a message that reports the result or the error."""
     queries = chat.queries
     if not queries:
@@ -89,6 +89,6 @@ def _saved(chat: ChatSession, path: Path, *, is_replaced: bool) -> str:
         return str(error)
     except OSError as error:
         return f"can't write {path}: {error.strerror}"
-    except ValueError:  # its words differ between versions of Python
+    except ValueError:  # its message differs between versions of Python
         return f"can't write {path}: a file name can't hold a NUL character"
     return f"saved {plural(len(queries), 'query')} to {path}"
