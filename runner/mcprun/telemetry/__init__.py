@@ -26,7 +26,7 @@ class Telemetry(Protocol):
         ...
 
     def batch(self, batch: str | None = None) -> AbstractContextManager[Callable[[AttemptRef], None]]:
-        """Trace the requests for a Message Batch (its id, if known). The yielded function links a query to it."""
+        """Trace the requests for a Message Batch, with its id if known. The yielded function links a query to it."""
         ...
 
     def handle(self, event: Event) -> None:

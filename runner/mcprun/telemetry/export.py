@@ -35,7 +35,7 @@ _FLUSH_SECONDS = 5.0
 """Seconds that the end of a run waits for the collector."""
 
 _MAX_CHARACTERS = 4096
-"""The maximum characters of a text in a span: servers' error messages may be long."""
+"""Maximum characters of a text in a span: servers' error messages may be long."""
 
 _MAX_INTEGER = 2**63 - 1
 """The largest integer of OTLP. A larger one fails the export of all spans that are sent with it."""
@@ -54,7 +54,7 @@ class Exporting:
 
 
 class Outlet(SpanExporter):
-    """Export spans without secrets, and count those that were lost. `why` is the first reason.
+    """Exports spans without secrets, and counts those that were lost. `why` is the first reason.
 
     `calls` is the span processor that feeds this exporter.
     """
@@ -70,7 +70,7 @@ class Outlet(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send spans to the collector. OpenTelemetry calls this in a thread of its own."""
         try:
-            result = self._inner.export([self._cleaned(span) for span in spans])
+            result = self._inner.export([self._redact_span(span) for span in spans])
         except Exception as error:  # noqa: BLE001  older exporters let network errors through
             self.why = self.why or self.clean(str(error))
             result = SpanExportResult.FAILURE
@@ -101,9 +101,9 @@ class Outlet(SpanExporter):
         text = text.encode("utf-8", "replace").decode()  # a lone surrogate fails the export of all spans sent with it
         return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…"
 
-    def _cleaned(self, span: ReadableSpan) -> ReadableSpan:
+    def _redact_span(self, span: ReadableSpan) -> ReadableSpan:
         status = span.status
-        return _copied(
+        return _copy(
             span,
             self._attributes(span.attributes),
             Status(status.status_code, self.clean(status.description)) if status.description else status,
@@ -125,7 +125,7 @@ _current_call: ContextVar[int] = ContextVar("_current_call", default=0)
 
 
 class CallSpans(SpanProcessor):
-    """Complete the MCP SDK's spans of tool calls, and pass all spans on to the processor `inner`.
+    """Completes the MCP SDK's spans of tool calls, and passes all spans on to the processor `inner`.
 
     A call's span gets the attributes of the conventions for generative AI when it starts. The SDK ends it before the
     result has been examined, so it is held until its outcome is known. A span that has ended can't be changed, so one
@@ -187,10 +187,10 @@ def _id_of(span: ReadableSpan) -> int:
 
 def _failed(span: ReadableSpan, error: str) -> ReadableSpan:
     """Return a copy of a span, marked as failed with an error type."""
-    return _copied(span, {**(span.attributes or {}), "error.type": error}, Status(StatusCode.ERROR, error))
+    return _copy(span, {**(span.attributes or {}), "error.type": error}, Status(StatusCode.ERROR, error))
 
 
-def _copied(
+def _copy(
     span: ReadableSpan,
     attributes: Attributes,
     status: Status,
@@ -214,7 +214,7 @@ def _copied(
 
 
 class _Log(logging.Handler):
-    """Keep the first warning that OpenTelemetry logs, which would otherwise go to stderr."""
+    """Keeps the first warning that OpenTelemetry logs, which would otherwise go to stderr."""
 
     def __init__(self, outlet: Outlet) -> None:
         super().__init__(logging.WARNING)
@@ -234,19 +234,19 @@ def open_exporter(clean: Callable[[str], str]) -> Exporting:
             if protocol != _OTLP:
                 raise UsageError(f"--otel supports only {_OTLP}, but {name} is {protocol}")
             break
-    outlet = None if _is_provided() else _outlet()
+    outlet = None if _has_own_provider() else _outlet()
     if outlet:
         outlet.cleaners.append(clean)
         outlet.lost, outlet.why = 0, ""
     return Exporting(trace.get_tracer("mcprun", __version__), outlet)
 
 
-_ours: list[Outlet] = []
-"""The outlet of this process, once it exists: a process can set its tracer provider only once."""
+_outlets: list[Outlet] = []
+"""The outlet of this process, if it exists: a process can set its tracer provider only once."""
 
 
-def _is_provided() -> bool:
-    return not _ours and not isinstance(trace.get_tracer_provider(), ProxyTracerProvider)
+def _has_own_provider() -> bool:
+    return not _outlets and not isinstance(trace.get_tracer_provider(), ProxyTracerProvider)
 
 
 @cache
@@ -258,5 +258,5 @@ def _outlet() -> Outlet:
     provider.add_span_processor(outlet.calls)
     logging.getLogger("opentelemetry").addHandler(_Log(outlet))
     trace.set_tracer_provider(provider)
-    _ours.append(outlet)
+    _outlets.append(outlet)
     return outlet

@@ -53,7 +53,7 @@ _BATCH_ID = "mcprun.batch.id"
 
 
 class Spans:
-    """Create spans, and record the outcome of each query; implements `Telemetry`."""
+    """Creates the spans of a run, and records the outcome of each query; implements `Telemetry`."""
 
     def __init__(self, exporting: Exporting, model: ModelRecord) -> None:
         self._tracer, self._outlet = exporting.tracer, exporting.outlet
@@ -66,7 +66,7 @@ class Spans:
 
     @asynccontextmanager
     async def running(self, emit: Emit) -> AsyncIterator[None]:
-        """Create the run's span. At its end, send the remaining spans within a bound, and warn once of lost ones."""
+        """Create the run's span. At its end, send the remaining spans within a bound, and warn if any were lost."""
         try:
             with self._tracer.start_as_current_span("mcprun batch") as span:
                 self._run = span
