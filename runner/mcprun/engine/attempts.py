@@ -26,7 +26,7 @@ from mcprun.runs.transcript import Check, ErrorInfo, Transcript, Usage, Verdict
 from mcprun.tools.format import ValueFormatter
 
 MAX_ATTEMPTS = 3
-"""Attempts at a query whose server dies: one on a shared server, one alone, and one more in case of a coincidence."""
+"""Attempts at a query whose server dies: the first may share a server, the others have one to themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

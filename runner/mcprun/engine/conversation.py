@@ -34,7 +34,7 @@ class Opening:
         history: The messages before the first of them, from the server's prompt.
         given: How many messages came from the server's prompt or resources; `None` if the query takes none.
         divergence: How these differ from the recording; empty if they do not.
-        malformed: The parts of the server's prompt or resources that could not be read, in words.
+        malformed: Descriptions of the parts of the server's prompt or resources that could not be read.
     """
 
     user_messages: Sequence[str | list[Any]]
@@ -63,8 +63,8 @@ class Conversation:
         judged: The checks of the judge, if there was one.
         under_way: The turn whose calls are in flight, or were when the conversation was cancelled.
         asked: The requests of the server, with their answers.
-        unmet: Requests of the server that the query's own answers should have answered and did not, in words.
-        malformed: The parts of the server's prompt or resources that could not be read, in words.
+        unmet: Descriptions of the server requests that the query's own answers should have answered and did not.
+        malformed: Descriptions of the parts of the server's prompt or resources that could not be read.
     """
 
     model: str
@@ -88,8 +88,8 @@ class Conversation:
     @property
     def text(self) -> str:
         """The text of the model's last turn."""
-        own = self.messages[self.given.messages :] if self.given else self.messages
-        last = next((message for message in reversed(own) if message["role"] == "assistant"), None)
+        own_messages = self.messages[self.given.messages :] if self.given else self.messages
+        last = next((message for message in reversed(own_messages) if message["role"] == "assistant"), None)
         return "".join(block["text"] for block in last["content"] if block.get("type") == "text") if last else ""
 
     @property

@@ -82,11 +82,11 @@ def _entries(conversation: Conversation) -> Iterator[JsonObject]:
 
 def _call(call: Call) -> JsonObject:
     result = result_text(call.content) or json.dumps(call.structured, ensure_ascii=False)
-    entry: JsonObject = {"call": call.tool, "input": _shorten_strings(call.input), "result": _cut(result)}
+    entry: JsonObject = {"call": call.tool, "input": _cut_value(call.input), "result": _cut(result)}
     return {**entry, "is_error": True} if call.is_error else entry
 
 
-def _shorten_strings(value: Any) -> Any:
+def _cut_value(value: Any) -> Any:
     text = json.dumps(value, ensure_ascii=False)
     return value if len(text) <= _MAX_CHARS else _cut(text)
 

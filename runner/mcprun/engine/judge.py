@@ -112,12 +112,12 @@ class RecordedJudge:
             message = f"{where} diverged from the graded recording; grade it again with --judge-model MODEL"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
         recorded = self.recording.recorded(attempt.query, attempt.where)
-        known = {check.rubric: check for check in recorded.checks if check.rubric}
+        by_rubric = {check.rubric: check for check in recorded.checks if check.rubric}
         for rubric in attempt.rubrics:
-            if rubric not in known:
+            if rubric not in by_rubric:
                 message = f"a rubric of {recorded.id} was not graded in the recording"
                 raise QueryError(ErrorKind.NOT_RECORDED, f"{message}; grade it with --judge-model MODEL")
-        return [known[rubric] for rubric in attempt.rubrics]
+        return [by_rubric[rubric] for rubric in attempt.rubrics]
 
 
 @asynccontextmanager

@@ -176,7 +176,8 @@ def _write_events(parts: Sequence[_Part], path: Path) -> None:
     offsets = accumulate((log.stat().st_size if log.exists() else 0 for log in logs), initial=0)
     servers = accumulate((_servers(part.run) for part in parts), initial=0)
     traces = [
-        _moved(part.run.events(), server, offset) for part, server, offset in zip(parts, servers, offsets, strict=False)
+        _renumber(part.run.events(), server, offset)
+        for part, server, offset in zip(parts, servers, offsets, strict=False)
     ]
     with (path / TRACE).open("wb") as file:
         for event in heapq.merge(*traces, key=lambda event: str(event["at"])):
@@ -188,7 +189,7 @@ def _servers(run: Run) -> int:
     return max((event["server"] for event in run.events() if isinstance(event.get("server"), int)), default=0)
 
 
-def _moved(events: Iterable[JsonObject], server: int, offset: int) -> Iterator[JsonObject]:
+def _renumber(events: Iterable[JsonObject], server: int, offset: int) -> Iterator[JsonObject]:
     """Shift the server numbers and `server.log` offsets of events to those of the merged run."""
     base = {"server": server, "log_offset": offset}
     for event in events:

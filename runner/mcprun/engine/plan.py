@@ -167,7 +167,7 @@ def make_plan(
         server: The server.
         options: The options of the run.
         resume: The run to resume, if any.
-        stored_prompts: The copy of the prompts that this run has kept, if any.
+        stored_prompts: The copy of the prompts in the run directory, if the run has one.
 
     Raises:
         UsageError: An argument, or a file it names, is invalid, or options contradict each other.
@@ -187,7 +187,7 @@ def make_plan(
         _check_ray(options, server)
     if not isinstance(prompts, str | PathLike):
         prompts, stored_prompts = "-", as_file(prompts)
-    found = read_prompts(
+    prompts_file = read_prompts(
         fspath(prompts),
         QueryFilter(tuple(options.filters), options.limit, shard=Shard.parse(options.shard) if options.shard else None),
         need_script=needs_script(spec),
@@ -199,17 +199,19 @@ def make_plan(
     if resume:
         resume = replace(resume, arguments=as_arguments(asdict(options)))
     with ExitStack() as stack:
-        stack.enter_context(found)
-        account = account.at_clouds(spec, judge if found.judged else None, options.base_url)
+        stack.enter_context(prompts_file)
+        account = account.at_clouds(spec, judge if prompts_file.judged else None, options.base_url)
         target, redactor = resolve_server(server, options, account)
-        model = choose(spec, account, all_scripted=found.scripted == len(found), base_url=options.base_url)
-        if model.record.is_asked and found.refused:
-            raise PromptsError(found.refused)
+        model = choose(
+            spec, account, all_scripted=prompts_file.scripted == len(prompts_file), base_url=options.base_url
+        )
+        if model.record.is_asked and prompts_file.refused:
+            raise PromptsError(prompts_file.refused)
         model = replace(model, settings=settings, is_batched=is_batched(options, model))
-        grader = choose_judge(judge, model, found.judged)
+        grader = choose_judge(judge, model, prompts_file.judged)
         check_api(model, grader)
         plan = RunPlan(
-            prompts=found,
+            prompts=prompts_file,
             target=target,
             protocol=options.protocol,
             model=model,
@@ -230,7 +232,7 @@ def make_plan(
             otel=options.otel,
             ray=options.ray,
             ray_actors=options.ray_actors,
-            arguments=_arguments(found.name, target, options),
+            arguments=_arguments(prompts_file.name, target, options),
         )
         stack.pop_all()  # leaves the prompts open for `execute`
     return plan

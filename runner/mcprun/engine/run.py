@@ -150,11 +150,11 @@ class _Execution:
         )
         for warning in (*plan.prompts.warnings, *warnings_of(plan.target)):
             recorder.emit(WarningEvent(message=warning))
-        too_long = RunError(ErrorKind.RUN_TIMEOUT, f"the run did not finish within {seconds:g} s (--run-timeout)")
+        timeout_error = RunError(ErrorKind.RUN_TIMEOUT, f"the run did not finish within {seconds:g} s (--run-timeout)")
         async with AsyncExitStack() as stack:
             stack.enter_context(sdk_logs(recorder.emit, plan.redactor))
             await stack.enter_async_context(self.telemetry.running(recorder.emit))
-            stack.enter_context(run_stop.time_limit(seconds, too_long))
+            stack.enter_context(run_stop.time_limit(seconds, timeout_error))
             stack.enter_context(gc_tuned_for_run(is_shared=isinstance(plan.target, InProcessTarget)))
             await run_stop.supervise(asyncio.create_task(self._run_queries(take)))
         if not run_stop.reason and len(recorder.journal) < plan.prompts.runs:
@@ -284,14 +284,14 @@ def _journal(plan: RunPlan) -> RunWriter:
     resume, prompts = plan.resume, plan.prompts
     if not resume:
         return RunWriter(new_directory(prompts.stem, plan.out))
-    kept = resume.checked(prompts)
+    kept_ids = resume.checked(prompts)
     return RunWriter(
         resume.run.path,
-        keep=lambda one: one.id in kept and one.repeat <= prompts.repeats_of(one.id),
+        keep=lambda one: one.id in kept_ids and one.repeat <= prompts.repeats_of(one.id),
         is_final=resume.is_done,
     )
 
 
 def _preferred_error(errors: ExceptionGroup[Exception]) -> Exception:
-    """Return the first `McprunError` of a group, else its first error: an unexpected one must not hide ours."""
+    """Return the first `McprunError` of a group, else its first error, so that no unexpected one hides mcprun's own."""
     return next((error for error in errors.exceptions if isinstance(error, McprunError)), errors.exceptions[0])

@@ -1,4 +1,4 @@
-"""What the parts of a run share in one process. It is known before a server is started or an SDK is imported."""
+"""The objects that the parts of a run share in one process, created before a server is started or an SDK imported."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from mcprun.runs.totals import BilledReply
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunContext:
-    """What the parts of a run share in one process: the run's own, or that of an actor.
+    """The objects that the parts of a run share in one process: the run's own, or that of an actor.
 
     Attributes:
-        config: What to run the queries with.
+        config: The configuration that queries are run with.
         log: Receives the servers' stderr.
         emit: Receives the events.
         run_stop: Ends the run early.
         access: Decides what a refusal of credentials by the API means.
         billed_replies: The replies that earlier processes of the run were billed for.
-        limiter: The rate limiter of requests to the model and the judge. By default, they make their own.
+        limiter: The rate limiter of requests to the model and the judge. By default, each creates its own.
         batch_context: What Message Batches need from the run.
     """
 

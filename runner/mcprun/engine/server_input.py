@@ -25,7 +25,7 @@ from mcprun.runs.warn_once import Warn, drop_warning
 from mcprun.tools.format import ValueFormatter
 
 _MAX_ERROR_CHARS = 500
-"""Characters of a server's error message that are included in ours."""
+"""Characters of a server's error message that are included in mcprun's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class ServerInputLoader:
             request = mcp_types.GetPromptRequest(params=params)
             reading = await self._ask(event, request, "prompts", _prompt(requested), read_prompt)
         except RequestFailed as error:
-            raise _refused(await self._why_no_prompt(requested, error)) from None
+            raise _refused(await self._explain_prompt_failure(requested, error)) from None
         self._check(reading, "messages", f"{_prompt(requested)} could not be loaded")
         try:
             return prompt_messages(reading.result, self.warn)
@@ -90,7 +90,7 @@ class ServerInputLoader:
         try:
             reading = await self._ask(event, request, "resources", _resource(uri), read_resource)
         except RequestFailed as error:
-            raise _refused(await self._why_no_resource(uri, error)) from None
+            raise _refused(await self._explain_resource_failure(uri, error)) from None
         self._check(reading, "contents", f"{_resource(uri)} could not be read")
         try:
             return resource_blocks(reading.result, self.warn) + ([note(reading.problems)] if reading.problems else [])
@@ -147,21 +147,21 @@ class ServerInputLoader:
         if self.handler.failure:
             raise self.handler.failure
 
-    async def _why_no_prompt(self, asked: ServerPrompt, error: RequestFailed) -> str:
+    async def _explain_prompt_failure(self, requested: ServerPrompt, error: RequestFailed) -> str:
         """Return why `prompts/get` failed, with what `prompts/list` shows about the prompt."""
-        why = f"{_prompt(asked)} could not be loaded: {_error_text(error)}"
+        why = f"{_prompt(requested)} could not be loaded: {_error_text(error)}"
         try:
             listed = await list_prompts(self.server, self.clock().limit_s)
         except RequestFailed:
             return why
-        found = next((one for one in listed if one["name"] == asked.name), None)
+        found = next((one for one in listed if one["name"] == requested.name), None)
         if found is None:
             return f"{why}; {_not_listed(listed, 'prompts', 'name')}"
         arguments = found.get("arguments") or []
-        missing = [one for one in arguments if one.get("required") and one["name"] not in asked.arguments]
+        missing = [one for one in arguments if one.get("required") and one["name"] not in requested.arguments]
         return f"{why}; missing arguments: {names(missing, 'name')}" if missing else why
 
-    async def _why_no_resource(self, uri: str, error: RequestFailed) -> str:
+    async def _explain_resource_failure(self, uri: str, error: RequestFailed) -> str:
         """Return why `resources/read` failed, with what `resources/list` and the templates show about the resource."""
         why = f"{_resource(uri)} could not be read: {_error_text(error)}"
         try:

@@ -36,7 +36,7 @@ _CALLING = frozenset({"tool_use", "end_turn"})
 """Stop reasons after which calls are run. With others (`max_tokens`, `refusal`) a `tool_use` may be incomplete."""
 
 _MAX_LEVELS = 400
-"""Nesting levels of arguments that can be recorded. At most `nesting.MOST_DEPTH` are sent to a server."""
+"""Nesting levels of arguments that can be recorded. At most `nesting.MAX_DEPTH` are sent to a server."""
 
 COMPLETE_STOP_REASONS = frozenset({"end_turn", "stop_sequence"})
 """Stop reasons after which the query's next user message is sent."""
@@ -91,7 +91,7 @@ class ToolLoop:
 
     @property
     def answers(self) -> Answers:
-        """What answers requests of servers, such as elicitation and sampling."""
+        """The factory of handlers for server requests, such as elicitation and sampling."""
         return Answers(self.model, self.limits, self.features)
 
     def clock(self) -> Deadline:
@@ -241,7 +241,7 @@ class _Exchange:
 
     async def _run_calls(self, uses: Sequence[JsonObject]) -> list[JsonObject]:
         """Run the calls of `tool_use` blocks concurrently. Return their `tool_result` blocks in the same order."""
-        asked = [self.tools.from_api(use["name"], use.get("input") or {}) for use in uses]
+        requested = [self.tools.from_api(use["name"], use.get("input") or {}) for use in uses]
         events = [
             ToolCall(
                 where=self.attempt.where,
@@ -252,7 +252,7 @@ class _Exchange:
                 server=self.server.number,
                 log_offset=self.server.log_offset,
             )
-            for number, (tool, arguments) in enumerate(asked, len(self.conversation.calls))
+            for number, (tool, arguments) in enumerate(requested, len(self.conversation.calls))
         ]
         self.conversation.unlisted |= {event.call for event in events if not self.tools.lists(event.tool)}
         self.conversation.denied |= {event.call for event in events if not self._permits(event.tool)}
@@ -263,7 +263,7 @@ class _Exchange:
         finally:
             # Calls answered before a cancellation are recorded too.
             self.conversation.calls.extend(
-                self._compared(call_of(event, answers[event.call]), event) for event in events if event.call in answers
+                self._compare(call_of(event, answers[event.call]), event) for event in events if event.call in answers
             )
         self.conversation.under_way = None
         return [
@@ -271,22 +271,22 @@ class _Exchange:
             for use, event in zip(uses, events, strict=True)
         ]
 
-    def _compared(self, call: Call, event: ToolCall) -> Call:
+    def _compare(self, call: Call, event: ToolCall) -> Call:
         """Return a call, marked as `diverged` if it differs from the recorded one."""
-        attempt, differs = self.attempt, self.loop.divergence
-        if differs and (divergence := differs(attempt.query, attempt.where, event.call, call)):
+        attempt, describe_difference = self.attempt, self.loop.divergence
+        if describe_difference and (divergence := describe_difference(attempt.query, attempt.where, event.call, call)):
             self.conversation.divergences[event.call] = divergence
             return call.model_copy(update={"diverged": True})
         return call
 
     async def _answer(self, event: ToolCall, answers: dict[int, ToolResult]) -> None:
         """Make one call, emit its event, and store the result in `answers` by the number of the call."""
-        refused = await self._rejection(event)
+        rejection = await self._rejection(event)
         started = time.monotonic()
         caller = PendingCall(self.handler, event.turn or 0, event.call, self.loop.clock(), self.attempt.deadline)
         try:
             with self.conversation.waiting_for(f"{event.tool}, call {event.call}"):
-                answer = refused or await self.server.call(
+                answer = rejection or await self.server.call(
                     event.tool, event.input, self.loop.limits.call_seconds, caller
                 )
         except (QueryError, asyncio.CancelledError) as error:

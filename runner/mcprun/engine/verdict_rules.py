@@ -47,8 +47,8 @@ _FOLDERS = re.compile(r"(?:[A-Za-z]:)?(?:[^\s/\\]*[/\\])+")
 
 def as_arguments(rules: Mapping[str, Any]) -> JsonObject:
     """Return the rules that differ from their defaults, in the form of the `arguments` of `run.json`."""
-    named = {name: _listed(rules[name]) for name in RULES if name in rules}
-    return {name: value for name, value in named.items() if value != _listed(RULES[name])}
+    named = {name: _as_list(rules[name]) for name in RULES if name in rules}
+    return {name: value for name, value in named.items() if value != _as_list(RULES[name])}
 
 
 def changed_rule(before: JsonObject, after: JsonObject, kind: str) -> str:
@@ -99,7 +99,7 @@ def _rule(arguments: JsonObject, name: str) -> Any:
     return value
 
 
-def _listed(value: Any) -> Any:
+def _as_list(value: Any) -> Any:
     return list(value) if isinstance(value, tuple | list) else value
 
 

@@ -74,7 +74,7 @@ def _server_pool(context: RunContext, prestarted: PrestartedServer | None) -> Se
 
 
 def _model_context(context: RunContext) -> ModelContext:
-    """Return what the model and the judge share, with a budget that earlier replies are charged to."""
+    """Return the context of the model and the judge, with a budget that earlier replies are charged to."""
     config, emit = context.config, context.emit
     return ModelContext(
         limits=config.limits,

@@ -41,11 +41,11 @@ def check_address(address: str, timeout_s: float) -> None:
     """
     if address in (LOCAL, AUTO):
         return
-    found = _ADDRESS.fullmatch(address)
-    if not found or int(found["port"]) > 65535:
+    match = _ADDRESS.fullmatch(address)
+    if not match or int(match["port"]) > 65535:
         raise UsageError(f"--ray {address}: not the address of a Ray cluster; use HOST:PORT, auto or local")
     try:
-        socket.create_connection((found["host"].strip("[]"), int(found["port"])), timeout=timeout_s).close()
+        socket.create_connection((match["host"].strip("[]"), int(match["port"])), timeout=timeout_s).close()
     except OSError as error:
         raise UsageError(f"no Ray cluster at {address}: {error.strerror or error}") from None
 
@@ -65,9 +65,9 @@ async def connect_cluster(address: str, timeout_s: float) -> AsyncIterator[int]:
             try:
                 _join(address)
             except (Exception, SystemExit) as error:  # noqa: BLE001  any exception is passed to the caller
-                loop.call_soon_threadsafe(_failed, ready, error)
+                loop.call_soon_threadsafe(_set_failed, ready, error)
             else:
-                loop.call_soon_threadsafe(_done, ready)
+                loop.call_soon_threadsafe(_set_ready, ready)
                 leaving.wait()
             ray.shutdown()
         loop.call_soon_threadsafe(ended.set)
@@ -87,7 +87,7 @@ async def connect_cluster(address: str, timeout_s: float) -> AsyncIterator[int]:
         _restore_sigterm()
         yield max(1, int(ray.cluster_resources().get("CPU", 1)))
     finally:
-        timed_out = leaving.is_set()  # then it may take any time to finish
+        timed_out = leaving.is_set()  # Ray may then take any time to finish
         leaving.set()
         if not timed_out:
             with suppress(TimeoutError):  # the rest ends with this process
@@ -122,16 +122,16 @@ def _join(address: str) -> None:
 
 
 def _restore_sigterm() -> None:
-    """Reinstall our SIGTERM handler: that of Ray's core treats the signal as a crash and prints a stack trace."""
+    """Reinstall mcprun's SIGTERM handler: that of Ray's core treats the signal as a crash and prints a stack trace."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
-def _done(ready: asyncio.Future[None]) -> None:
+def _set_ready(ready: asyncio.Future[None]) -> None:
     if not ready.done():
         ready.set_result(None)
 
 
-def _failed(ready: asyncio.Future[None], error: BaseException) -> None:
+def _set_failed(ready: asyncio.Future[None], error: BaseException) -> None:
     if not ready.done():
         ready.set_exception(RunError(ErrorKind.SERVER_START, f"can't start or join a Ray cluster: {error}"))

@@ -91,15 +91,15 @@ class EventBuffer:
 class EventMerger:
     """Emits the events of one worker process (`number` of `of`, counted from 1) as events of the run.
 
-    Warnings about the whole run are emitted once: `recorded_servers` holds those that any worker has sent.
+    Warnings about the whole run are emitted once: `seen_warnings` holds those that any worker has sent.
     """
 
-    def __init__(self, number: int, of: int, log: ServerLog, emit: Emit, recorded_servers: set[str]) -> None:
+    def __init__(self, number: int, of: int, log: ServerLog, emit: Emit, seen_warnings: set[str]) -> None:
         self._number, self._of = number, of
         self._log = log
         self._emit = emit
-        self._known = recorded_servers
-        self._servers = self._before = 0
+        self._seen_warnings = seen_warnings
+        self._servers = self._servers_before = 0
         self._offsets = OffsetMap()
 
     def take(self, events: tuple[Event | bytes, ...]) -> None:
@@ -108,19 +108,19 @@ class EventMerger:
             if isinstance(item, bytes):
                 self._offsets.add(self._log.offset, len(item))
                 self._log.write(item.decode("utf-8", "replace"))
-            elif not self._is_known(item):
-                self._emit(self._moved(item))
+            elif not self._is_repeated(item):
+                self._emit(self._renumber(item))
 
     def renew(self) -> None:
         """Reset after the worker was replaced by a new process, which has other servers."""
-        self._before, self._offsets = self._servers, OffsetMap()
+        self._servers_before, self._offsets = self._servers, OffsetMap()
 
-    def _moved(self, event: Event) -> Event:
+    def _renumber(self, event: Event) -> Event:
         """Return an event with the server number and `server.log` offset of the run."""
         changes: dict[str, Any] = {}
-        names = _names(type(event))  # type: ignore[arg-type]  # mypy looks at the hash of an instance
+        names = _field_names(type(event))  # type: ignore[arg-type]  # mypy looks at the hash of an instance
         if "server" in names:
-            number = self._before + event.server  # type: ignore[attr-defined]
+            number = self._servers_before + event.server  # type: ignore[attr-defined]
             self._servers = max(self._servers, number)
             changes["server"] = (number - 1) * self._of + self._number
         if "log_offset" in names:
@@ -128,13 +128,13 @@ class EventMerger:
             changes["log_offset"] = self._log.offset if offset is None else offset
         return replace(event, **changes) if changes else event
 
-    def _is_known(self, event: Event) -> bool:
+    def _is_repeated(self, event: Event) -> bool:
         if not isinstance(event, WarningEvent) or event.where:
             return False
-        if event.message in self._known:
+        if event.message in self._seen_warnings:
             return True
-        if len(self._known) < MAX_NOISE:
-            self._known.add(event.message)
+        if len(self._seen_warnings) < MAX_NOISE:
+            self._seen_warnings.add(event.message)
         return False
 
 
@@ -143,25 +143,25 @@ class OffsetMap:
 
     def __init__(self) -> None:
         self._starts: list[int] = []
-        self._moved: list[int] = []
+        self._shifts: list[int] = []
         self._size = 0
 
     def add(self, place: int, size: int) -> None:
         """Record that the next piece, of `size` bytes, was copied to offset `place`."""
         shift = place - self._size
-        if not self._moved or self._moved[-1] != shift:
+        if not self._shifts or self._shifts[-1] != shift:
             self._starts.append(self._size)
-            self._moved.append(shift)
+            self._shifts.append(shift)
         self._size += size
         if len(self._starts) > _MAX_PIECES:
-            del self._starts[: _MAX_PIECES // 2], self._moved[: _MAX_PIECES // 2]
+            del self._starts[: _MAX_PIECES // 2], self._shifts[: _MAX_PIECES // 2]
 
     def find(self, offset: int) -> int | None:
         """Return the offset to which a byte was copied, or `None` if it has not been copied yet."""
         if offset >= self._size:
             return None
         at = max(0, bisect_right(self._starts, offset) - 1)
-        return max(offset, self._starts[at]) + self._moved[at]
+        return max(offset, self._starts[at]) + self._shifts[at]
 
 
 class _SentLog(ServerLog):
@@ -181,5 +181,5 @@ def pack_error(error: RunError) -> tuple[ErrorKind, str, str]:
 
 
 @cache
-def _names(kind: type[Event]) -> frozenset[str]:
+def _field_names(kind: type[Event]) -> frozenset[str]:
     return frozenset(field.name for field in fields(kind))

@@ -58,7 +58,7 @@ class _LostError(Exception):
 
 
 class ActorPool:
-    """The actors of a run, `of` in number. `server` is the server as the first actor has it, once they are open."""
+    """The actors of a run, `of` in number. `server` is the server as the first actor reports it, once all are open."""
 
     server: ServerRecord
 
@@ -72,12 +72,12 @@ class ActorPool:
         self._deaths = 0
         self._starting: set[asyncio.Task[None]] = set()
         self._retry_lock = asyncio.Lock()
-        known: set[str] = set()
+        seen_warnings: set[str] = set()
         self._slots = [
             ActorSlot(
                 number,
                 part(config, number, of),
-                EventMerger(number, of, context.log, emit, known),
+                EventMerger(number, of, context.log, emit, seen_warnings),
                 emit,
                 self._throttled,
             )
@@ -115,14 +115,14 @@ class ActorPool:
             return self._config.skipped(query, repeat, self._run_stop.reason)
 
     async def _run_with_retries(self, query: Query, repeat: int) -> Transcript:
-        tries, is_again = 0, False
+        tries, is_retry = 0, False
         while tries < MAX_ATTEMPTS:
             try:
-                async with self._retry_lock if is_again else nullcontext():
+                async with self._retry_lock if is_retry else nullcontext():
                     return await self._run_once(query, repeat)
             except _LostError as lost:
                 tries += lost.was_taken
-                is_again = True
+                is_retry = True
             if self._run_stop.reason:
                 return self._config.skipped(query, repeat, self._run_stop.reason)
         error = RunError(ErrorKind.SERVER_DIED, f"the actor that ran the query died {MAX_ATTEMPTS} times in a row")

@@ -53,7 +53,7 @@ class RemoteWorker:
         self._closing = asyncio.Event()
         self._run_stop.has_started = True  # a worker ends with its queries, which the run waits for
         ready: asyncio.Future[QueryExecutor] = asyncio.get_running_loop().create_future()
-        # The task that opens the runner must also close it, and each remote call runs in a task of its own.
+        # The task that opens the executor must also close it, and each remote call runs in a task of its own.
         self._lifetime = asyncio.create_task(self._serve(ready))
         server, ended = None, None
         try:
@@ -101,7 +101,7 @@ class RemoteWorker:
         return self._buffer.pack()
 
     async def _serve(self, ready: asyncio.Future[QueryExecutor]) -> None:
-        """Hold the servers and the model open until `close` is called. Set `ready` to the runner or to an error."""
+        """Hold the servers and the model open until `close` is called. Set `ready` to the executor or to an error."""
         context = RunContext(
             config=self._config,
             log=self._buffer.log,
