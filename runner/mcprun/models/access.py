@@ -11,7 +11,7 @@ from mcprun.models.base import Model, ModelReply, ModelRequest
 
 @dataclass(frozen=True, slots=True)
 class AccessModel:
-    """A model whose refusals are judged by `access`. It wraps the retries, so that only the last answer counts."""
+    """A model whose refusals are judged by `access`. It wraps the retries, so that only the last try counts."""
 
     model: Model
     access: Access

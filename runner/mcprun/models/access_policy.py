@@ -25,7 +25,7 @@ RUN_CLIENT, JUDGE_CLIENT = "run", "judge"
 """The client of the run's model, and the client of a judge at another provider."""
 
 Role = Literal["model", "judge"]
-"""Who sends a request: the conversation of a query, or its judge."""
+"""The sender of a request: the conversation of a query, or its judge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +97,13 @@ class RunAccess:
             return None
         if not self._is_granted(refusal):
             return RunError(ErrorKind.API_REFUSED, refusal.message)
-        row = self._refused[source]
-        row.setdefault(where.query, []).append(where)
-        if len(row) >= MAX_REFUSALS:
+        in_a_row = self._refused[source]
+        in_a_row.setdefault(where.query, []).append(where)
+        if len(in_a_row) >= MAX_REFUSALS:
             self._is_ended = True
-            for one in (one for some in row.values() for one in some):
+            for one in (one for some in in_a_row.values() for one in some):
                 self._run_stop.mark_interrupted(one.query, one.repeat)
-            message = f"the API refused {len(row)} queries in a row"
+            message = f"the API refused {len(in_a_row)} queries in a row"
             self._run_stop.drain(RunError(ErrorKind.API_REFUSED, f"{message}; the last refusal: {refusal.message}"))
         return None
 

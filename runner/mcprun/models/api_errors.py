@@ -18,7 +18,7 @@ from mcprun.errors import DeniedError, ErrorKind, NoConnectionError, QueryError,
 
 
 def error_from_body(error: dict[str, Any], request_id: str | None) -> RequestError:
-    """Return the error in a response with status 200, as the API sends one if it fails after the reply has begun."""
+    """Return the error in a response with status 200, which the API sends if it fails after the reply has begun."""
     what = f"{error.get('type')}: {error.get('message')}"
     if error.get("type") in ("overloaded_error", "rate_limit_error"):
         kind, message = ErrorKind.THROTTLED, f"the API is throttling: {what}"
@@ -132,15 +132,15 @@ def _status_error(
             return RunError(
                 ErrorKind.API_REFUSED, f"the API does not accept cache_control; use --bare-api to leave it out: {what}"
             )
-        case 400 if api_message.startswith("tools."):  # the API has no error code for it; at worst, it is not run-wide
+        case 400 if api_message.startswith("tools."):  # no error code exists; if this is reworded, only the query fails
             return RunError(ErrorKind.BAD_TOOLS, f"the API refused the tool list: {what}")
     return failed(ErrorKind.API_REFUSED, "the API refused the request", may_pass=False)
 
 
 def _api_message(error: anthropic.APIStatusError) -> str:
     """Return the API's own error message: from `error`, or from the top level, where Bedrock puts it."""
-    alone = error.body.get("message") if isinstance(error.body, dict) else None
-    return error.api_message or (alone if isinstance(alone, str) else "")
+    top_level = error.body.get("message") if isinstance(error.body, dict) else None
+    return error.api_message or (top_level if isinstance(top_level, str) else "")
 
 
 def _retry_after(headers: httpx2.Headers) -> float | None:

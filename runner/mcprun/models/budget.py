@@ -57,7 +57,8 @@ class Budget:
     """Counts the tokens of all kinds and US dollars spent, and reserves estimates for requests in flight.
 
     A limit of None is no limit. Unknown costs are counted high, with one warning through `emit`: tokens that the API
-    did not count, and models without a known price. A run has one budget, whichever provider is paid.
+    did not count, and models without a known price. A run has one budget, even if model and judge have different
+    providers.
     """
 
     def __init__(self, tokens: int | None, usd: float | None, emit: Emit) -> None:
@@ -71,7 +72,7 @@ class Budget:
 
     @classmethod
     def for_run(cls, limits: Limits, emit: Emit, kind: str, earlier_replies: Iterable[BilledReply]) -> Self:
-        """Create a run's budget, charged with the replies of `earlier_replies` processes at the prices of `kind`."""
+        """Create a run's budget, charged with the replies of earlier processes at the prices of `kind`."""
         budget = cls(limits.budget_tokens, limits.budget_usd, emit)
         for paid in earlier_replies:
             usage = paid.usage or Usage(output_tokens=limits.max_tokens)
@@ -79,7 +80,7 @@ class Budget:
         return budget
 
     def spend(self, model: str, usage: Usage, kind: str = "claude", *, is_batched: bool = False) -> None:
-        """Charge one reply; a reply from a batch costs half. `kind` is who is paid, as in `ModelRecord`."""
+        """Charge one reply; a reply from a batch costs half. `kind` is the provider, as in `ModelRecord`."""
         self.tokens += usage.total
         self.usd += self._cost(model, usage, kind) * (BATCH_SHARE if is_batched else 1)
 
@@ -196,16 +197,16 @@ class _ReplyTotals:
 def _characters(request: ModelRequest) -> int:
     """Return the length of a request in characters of JSON; a block of base64 data counts as `_IMAGE_CHARACTERS`."""
     count = 0
-    todo: list[Any] = [request.system, *request.messages, *request.tools.definitions]
-    while todo:
-        value = todo.pop()
+    stack: list[Any] = [request.system, *request.messages, *request.tools.definitions]
+    while stack:
+        value = stack.pop()
         if isinstance(value, dict):
             if value.get("type") == "base64":
                 count += _IMAGE_CHARACTERS
                 continue
-            todo += [*value.keys(), *value.values()]
+            stack += [*value.keys(), *value.values()]
         elif isinstance(value, list):
-            todo += value
+            stack += value
         count += _QUOTES + len(value) if isinstance(value, str) else _QUOTES
     return count
 
@@ -214,7 +215,7 @@ def _characters(request: ModelRequest) -> int:
 class BudgetedModel:
     """A model that replies until the budget is spent.
 
-    `kind` is who is paid, as in `ModelRecord`. With `is_batched`, a reply costs half. A request waits for the budget
+    `kind` is the provider, as in `ModelRecord`. With `is_batched`, a reply costs half. A request waits for the budget
     within `parked`, so that a batch can be sent without it.
     """
 

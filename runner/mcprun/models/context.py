@@ -1,4 +1,4 @@
-"""What the models of a run share. It is known before a model is opened."""
+"""The objects that the models of a run share, created before a model is opened."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mcprun.tools.format import ValueFormatter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelContext:
-    """What the model of a run and its judge share.
+    """The objects that the model of a run and its judge share.
 
     Attributes:
         limits: The limits of the run, including those of retries.
@@ -27,7 +27,7 @@ class ModelContext:
         access: Judges refusals of the credentials.
         formatter: Formats values in messages.
         scrubber: Removes what a replay ignores when it compares results.
-        limiter: The rate limiter of all requests. By default, each client makes its own.
+        limiter: The rate limiter of all requests. By default, each client creates its own.
         batch_context: What Message Batches need from the run.
     """
 

@@ -26,10 +26,10 @@ class Credentials:
     @classmethod
     def find(cls, environ: Mapping[str, str] | None = None) -> Self:
         """Read the environment, and for variables not set there, `.env` in this folder or one above it."""
-        known = environment() if environ is None else environ
+        variables = environment() if environ is None else environ
 
         def value(name: str) -> str | None:
-            return (known.get(name) or "").strip() or None
+            return (variables.get(name) or "").strip() or None
 
         return cls(
             api_key=value("ANTHROPIC_API_KEY"),
@@ -37,7 +37,7 @@ class Credentials:
             base_url=value("ANTHROPIC_BASE_URL"),
             model=value("MCPRUN_MODEL"),
             judge_model=value("MCPRUN_JUDGE_MODEL"),
-            environment=known,
+            environment=variables,
         )
 
     def at_clouds(self, spec: str | None, judge: str | None, base_url: str | None) -> Self:

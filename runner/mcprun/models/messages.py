@@ -35,7 +35,7 @@ def make_sendable(messages: Sequence[JsonObject], warn: Warn) -> list[JsonObject
             sent[-1] = {**kept, "content": [*_blocks(sent[-1]["content"]), *_blocks(kept["content"])]}
         else:
             sent.append(kept)
-    return _limited(_continued(sent), warn)
+    return _limit_media(_trim_final_message(sent), warn)
 
 
 def _content(content: Any, role: str, warn: Warn) -> Any:
@@ -53,9 +53,9 @@ def _block(block: JsonObject, role: str, warn: Warn) -> JsonObject | None:
         case "text":
             return block if str(block.get("text", "")).strip() else None
         case "image" | "document" if role == "assistant":
-            return _marked_as(block, text_only(block, warn, "role"))
+            return _copy_mark(block, text_only(block, warn, "role"))
         case "image" | "document":
-            return _marked_as(block, _media(block, warn))
+            return _copy_mark(block, _media(block, warn))
         case "tool_result":
             return _result(block, warn)
     return block
@@ -105,14 +105,14 @@ def _media(block: JsonObject, warn: Warn) -> JsonObject:
     return block if found["type"] == kind and found["source"] == source else {**block, **found}
 
 
-def _marked_as(block: JsonObject, sent: JsonObject) -> JsonObject:
+def _copy_mark(block: JsonObject, sent: JsonObject) -> JsonObject:
     """Copy the `cache_control` of a block to the one that replaces it."""
     if sent is not block and block.get("cache_control"):
         return {**sent, "cache_control": block["cache_control"]}
     return sent
 
 
-def _continued(messages: list[JsonObject]) -> list[JsonObject]:
+def _trim_final_message(messages: list[JsonObject]) -> list[JsonObject]:
     """Trim a final message of the assistant, which the model continues.
 
     It must not end in whitespace (`final assistant content cannot end with trailing whitespace`) or in thinking.
@@ -124,13 +124,13 @@ def _continued(messages: list[JsonObject]) -> list[JsonObject]:
     while content and content[-1].get("type") in _THINKING:
         content.pop()
     if not content:  # the assistant may have paused in the message before
-        return _continued(before)
+        return _trim_final_message(before)
     if content[-1].get("type") == "text":
         content[-1] = {**content[-1], "text": content[-1]["text"].rstrip()}
     return messages if content == last["content"] else [*before, {**last, "content": content}]
 
 
-def _limited(messages: list[JsonObject], warn: Warn) -> list[JsonObject]:
+def _limit_media(messages: list[JsonObject], warn: Warn) -> list[JsonObject]:
     """Replace images and documents by descriptions, oldest first, until a request is within the API's limits.
 
     Conversations grow, so any turn may bring one image too many.
@@ -157,7 +157,7 @@ def _limited(messages: list[JsonObject], warn: Warn) -> list[JsonObject]:
         return messages
     for one in dropped.values():
         warn(one.rule, one.warning)
-    return [{**message, "content": _without(message["content"], dropped)} for message in messages]
+    return [{**message, "content": _replace_dropped(message["content"], dropped)} for message in messages]
 
 
 def _length(block: JsonObject) -> int:
@@ -176,19 +176,19 @@ def _media_in(content: Any) -> Iterator[JsonObject]:
             yield from _media_in(block["source"].get("content"))
 
 
-def _without(content: Any, dropped: dict[int, Unsendable]) -> Any:
+def _replace_dropped(content: Any, dropped: dict[int, Unsendable]) -> Any:
     """Return content with dropped blocks replaced by their descriptions."""
     if not isinstance(content, list):
         return content
     kept = []
     for block in content:
         if one := dropped.get(id(block)):
-            block = _marked_as(block, {"type": "text", "text": one.text})
+            block = _copy_mark(block, {"type": "text", "text": one.text})
         elif block.get("type") == "tool_result" and isinstance(block.get("content"), list):
-            block = {**block, "content": _without(block["content"], dropped)}
+            block = {**block, "content": _replace_dropped(block["content"], dropped)}
         elif block.get("type") == "document" and isinstance(block["source"].get("content"), list):
             source = block["source"]
-            block = {**block, "source": {**source, "content": _without(source["content"], dropped)}}
+            block = {**block, "source": {**source, "content": _replace_dropped(source["content"], dropped)}}
         kept.append(block)
     return kept
 

@@ -71,7 +71,7 @@ class AnthropicModel:
             request.model, parameters["model"], self._request_timeout_s, self._refusals, has_marks=has_marks(request)
         ):
             if request.on_text and self._is_streaming:
-                return await self._streamed(parameters, request.on_text)
+                return await self._stream(parameters, request.on_text)
             # The HTTP client's timeout limits each wait for data; this one limits the whole request.
             async with asyncio.timeout(self._request_timeout_s):
                 response = await self._client.messages.with_raw_response.create(**parameters)
@@ -105,7 +105,7 @@ class AnthropicModel:
             self._warn("integers-reply", f"a reply from the model: {LONG_INTEGER}")
         return reply if content is reply.content else replace(reply, content=content)
 
-    async def _streamed(self, parameters: dict[str, Any], on_text: Callable[[str], None]) -> ModelReply:
+    async def _stream(self, parameters: dict[str, Any], on_text: Callable[[str], None]) -> ModelReply:
         """Stream a reply and pass its text on. Return the same reply as a request without streaming does."""
         assembly, is_passed_on = MessageAccumulator(), False
         messages = self._client.messages.with_streaming_response
@@ -177,7 +177,7 @@ def read_reply(body: Any, request_id: str | None, *, is_bare: bool = False) -> M
         if not isinstance(content, list):
             raise TypeError("content")
         for number, block in enumerate(content):
-            if not _is_proper(block):
+            if not _is_readable(block):
                 raise TypeError(f"content[{number}]")
         if stop_reason is None and is_bare:
             stop_reason = "tool_use" if any(block["type"] == "tool_use" for block in content) else "end_turn"
@@ -195,7 +195,7 @@ def read_reply(body: Any, request_id: str | None, *, is_bare: bool = False) -> M
     )
 
 
-def _is_proper(block: Any) -> bool:
+def _is_readable(block: Any) -> bool:
     """Return whether a content block has the fields that mcprun reads. Blocks of other types go back unchanged."""
     match block:
         case {"type": "text", "text": str()}:

@@ -23,7 +23,8 @@ _PRICE_PROVIDERS = {"bedrock": "aws", "vertex": "google", "foundry": "azure"}
 def price(model: str, usage: Usage, kind: str = "claude") -> float | None:
     """Return the price of a reply in US dollars, or None if the model's price is unknown.
 
-    `kind` is who is paid, as in `ModelRecord`. If a provider's own price is unknown, use the price of the Messages API.
+    `kind` is the provider, as in `ModelRecord`. If a provider's own price is unknown, use the price of the Messages
+    API.
     """
     counted = genai_prices.Usage(
         input_tokens=usage.read,  # includes cached tokens

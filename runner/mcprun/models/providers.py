@@ -52,7 +52,7 @@ def split(spec: str) -> tuple[str | None, str]:
 
 
 def find(spec: str, environment: Environment, base_url: str | None = None) -> Cloud | None:
-    """Return what is needed to use the model `spec`, or None if it names no provider.
+    """Return the provider of the model `spec` and its client settings, or None if it names no provider.
 
     `base_url` takes precedence over the provider's own variable. Raises `UsageError`, with what to set or to install,
     if something is missing.
@@ -77,7 +77,7 @@ def _bedrock(spec: str, environment: Environment, base_url: str | None) -> Cloud
     if key:
         raise UsageError(f"the model {spec} needs a region: set AWS_REGION, such as us-east-1")
     boto3 = _library("boto3", "bedrock", spec)
-    broken = importlib.import_module("botocore.exceptions").BotoCoreError
+    boto_error = importlib.import_module("botocore.exceptions").BotoCoreError
     signing = {
         name: value
         for name, value in (
@@ -99,7 +99,7 @@ def _bedrock(spec: str, environment: Environment, base_url: str | None) -> Cloud
         )
         found = session.get_credentials()
         frozen = found.get_frozen_credentials() if found else None
-    except (broken, ValueError) as error:
+    except (boto_error, ValueError) as error:
         raise UsageError(f"no AWS credentials for the model {spec}: {error}") from None
     if frozen is None:
         raise UsageError(
@@ -113,7 +113,7 @@ def _bedrock(spec: str, environment: Environment, base_url: str | None) -> Cloud
         title="Bedrock",
         settings={"aws_region": session.region_name, **signing, **url},
         secrets=tuple(secret for secret in (frozen.access_key, frozen.secret_key, frozen.token) if secret),
-        refusals=(broken,),
+        refusals=(boto_error,),
     )
 
 
@@ -131,17 +131,17 @@ def _vertex(spec: str, environment: Environment, base_url: str | None) -> Cloud:
     else:
         auth = _library("google.auth", "vertex", spec)
         _library("google.auth.transport.requests", "vertex", spec)
-        failed = importlib.import_module("google.auth.exceptions").GoogleAuthError
+        google_error = importlib.import_module("google.auth.exceptions").GoogleAuthError
         try:
-            credentials, own = auth.default(scopes=[_GOOGLE_SCOPE])
-        except failed as error:
+            credentials, default_project = auth.default(scopes=[_GOOGLE_SCOPE])
+        except google_error as error:
             raise UsageError(
                 f"the model {spec} needs Google credentials: set CLOUDSDK_AUTH_ACCESS_TOKEN or"
                 f" GOOGLE_APPLICATION_CREDENTIALS, or run gcloud auth application-default login ({_first_line(error)})"
             ) from None
         settings["credentials"] = credentials
-        refusals = (failed,)
-        project = project or own
+        refusals = (google_error,)
+        project = project or default_project
     if not project:
         raise UsageError(f"the model {spec} needs a project: set ANTHROPIC_VERTEX_PROJECT_ID")
     return Cloud(
@@ -156,15 +156,15 @@ def _vertex(spec: str, environment: Environment, base_url: str | None) -> Cloud:
 def _foundry(spec: str, environment: Environment, base_url: str | None) -> Cloud:
     """Find the settings of Microsoft Foundry, which needs a key."""
     key, resource = _value(environment, "ANTHROPIC_FOUNDRY_API_KEY"), _value(environment, "ANTHROPIC_FOUNDRY_RESOURCE")
-    place = _url(base_url, environment, "ANTHROPIC_FOUNDRY_BASE_URL") or ({"resource": resource} if resource else {})
+    location = _url(base_url, environment, "ANTHROPIC_FOUNDRY_BASE_URL") or ({"resource": resource} if resource else {})
     if not key:
         raise UsageError(f"the model {spec} needs a key: set ANTHROPIC_FOUNDRY_API_KEY")
-    if not place:
+    if not location:
         raise UsageError(
             f"the model {spec} needs a resource: set ANTHROPIC_FOUNDRY_RESOURCE to its name, or"
             " ANTHROPIC_FOUNDRY_BASE_URL to its URL"
         )
-    return Cloud(kind="foundry", title="Foundry", settings={"api_key": key, **place}, secrets=(key,))
+    return Cloud(kind="foundry", title="Foundry", settings={"api_key": key, **location}, secrets=(key,))
 
 
 _FINDERS: Mapping[str, Callable[[str, Environment, str | None], Cloud]] = MappingProxyType(

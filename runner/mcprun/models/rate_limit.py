@@ -19,8 +19,8 @@ class AdaptiveLimiter:
     throttled request halves it, once per round, since requests that were sent together are refused together. The limit
     is never less than `least`. `is_reached` is set once any request has reached the API, whatever its outcome.
 
-    `on_pause` is called with the seconds of each pause. If other processes send requests as well, their limiters must
-    `on_remote_throttle` it.
+    `on_pause` is called with the seconds of each pause. If other processes send requests as well, call
+    `on_remote_throttle` of their limiters.
     """
 
     def __init__(
@@ -46,15 +46,15 @@ class AdaptiveLimiter:
         self._on_pause(pause_seconds)
 
     def on_remote_throttle(self, pause_seconds: float) -> None:
-        """Pause because another process was throttled, as if a request had been here. A pause halves the limit once."""
-        if self._left <= 0:
-            self._cut()
+        """Pause because another process was throttled, as if this one had been. A pause halves the limit once."""
+        if self._pause_left <= 0:
+            self._decrease()
         self._wait(pause_seconds)
 
     @property
     def is_open(self) -> bool:
         """Whether a request may be sent now."""
-        return self._left <= 0 and self._in_flight < self.limit
+        return self._pause_left <= 0 and self._in_flight < self.limit
 
     @asynccontextmanager
     async def request(self) -> AsyncIterator[None]:
@@ -66,7 +66,7 @@ class AdaptiveLimiter:
         except RequestError as error:
             self.is_reached |= not isinstance(error, NoConnectionError)
             if error.kind is ErrorKind.THROTTLED and round_ == self._round:
-                self._cut()
+                self._decrease()
             raise
         else:
             self.is_reached = True
@@ -79,13 +79,13 @@ class AdaptiveLimiter:
     async def wait_open(self) -> None:
         """Wait until a request may be sent."""
         while not self.is_open:
-            if self._left > 0:
-                await asyncio.sleep(self._left)
+            if self._pause_left > 0:
+                await asyncio.sleep(self._pause_left)
                 continue
             async with self._changed:
                 await self._changed.wait()
 
-    def _cut(self) -> None:
+    def _decrease(self) -> None:
         self._round += 1
         self._limit = max(self._least, self._limit * _CUT)
 
@@ -93,5 +93,5 @@ class AdaptiveLimiter:
         self._resume_at = max(self._resume_at, asyncio.get_running_loop().time() + seconds)
 
     @property
-    def _left(self) -> float:
+    def _pause_left(self) -> float:
         return self._resume_at - asyncio.get_running_loop().time()

@@ -35,7 +35,7 @@ class ReplayModel:
         self._scrubber = scrubber
         self._formatter = formatter
         # Each turn and each call looks up its query. Twice the concurrency, so that new queries evict no active one.
-        self._found = lru_cache(2 * at_once)(self._find)
+        self._cached = lru_cache(2 * at_once)(self._find)
         self.name = f"replay:{run.path}"
 
     async def reply(self, request: ModelRequest) -> ModelReply:
@@ -50,7 +50,7 @@ class ReplayModel:
             message = f"the recording of {recorded.id} has no turn {request.turn} ({ends})"
             raise QueryError(ErrorKind.NOT_RECORDED, f"{message}; {_ADVICE}")
         turn = recorded.turns[request.turn]
-        content = _for(request, _assistant_contents(recorded)[request.turn], recorded)
+        content = _with_current_names(request, _assistant_contents(recorded)[request.turn], recorded)
         return request.stream_whole(
             ModelReply(content=content, stop_reason=turn.stop_reason, model=recorded.model, usage=turn.usage)
         )
@@ -88,7 +88,7 @@ class ReplayModel:
 
     async def approve(self, event: ToolCall) -> str:
         """Return the recorded refusal if a person refused or stopped the recorded call; else an empty string."""
-        found = self._found(event.where.query, event.where.repeat) if event.where else None
+        found = self._cached(event.where.query, event.where.repeat) if event.where else None
         calls = found[0].calls if found else []
         return user_refusal(calls[event.call]) if event.call < len(calls) else ""
 
@@ -97,7 +97,7 @@ class ReplayModel:
 
         Raises `QueryError` (`not_recorded`) if there is none, it is damaged, or it was recorded with another prompt.
         """
-        found = self._found(query.id, where.repeat)
+        found = self._cached(query.id, where.repeat)
         if found is None:
             what = query.id if where.repeat == 1 else f"repeat {where.repeat} of {query.id}"
             raise QueryError(ErrorKind.NOT_RECORDED, f"{what} is not in the recording {self._run.path}")
@@ -135,12 +135,14 @@ def _damage(recorded: Transcript) -> str:
     for number, (turn, content) in enumerate(zip(recorded.turns, contents, strict=True)):
         if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
             return f"the message of turn {number} is not a list of content blocks"
-        asked = sum(block.get("type") == "tool_use" for block in content)
-        made = sum(call.turn == number for call in recorded.calls)
+        requested = sum(block.get("type") == "tool_use" for block in content)
+        recorded_calls = sum(call.turn == number for call in recorded.calls)
         # The last turn may have been cut short, by a limit or an error, before its calls were made.
         is_cut = turn.stop_reason not in _CALLING or number == len(contents) - 1
-        if made > asked or (made < asked and not is_cut and not _were_not_made(recorded, content)):
-            return f"calls in turn {number}: {asked}, calls recorded: {made}"
+        if recorded_calls > requested or (
+            recorded_calls < requested and not is_cut and not _were_not_made(recorded, content)
+        ):
+            return f"calls in turn {number}: {requested}, calls recorded: {recorded_calls}"
     return ""
 
 
@@ -174,11 +176,11 @@ def _texts(messages: Any) -> str:
     return "\n".join(str(block.get("text", "")) for block in blocks if isinstance(block, dict))
 
 
-def _for(request: ModelRequest, content: list[JsonObject], recorded: Transcript) -> list[JsonObject]:
-    """Return a recorded turn with the tool names and property keys that today's requests use.
+def _with_current_names(request: ModelRequest, content: list[JsonObject], recorded: Transcript) -> list[JsonObject]:
+    """Return a recorded turn with the tool names and property keys that current requests use.
 
-    The recorded calls hold the server's own names and keys. The names that were sent to the API are no guide: what they
-    stood for depends on the tools of that day.
+    The recorded calls hold the server's own names and keys. The names that were sent to the API can't be used: what
+    they stand for depends on the tools at that time.
     """
     made = (call for call in recorded.calls if call.turn == request.turn)
     blocks = []

@@ -54,11 +54,11 @@ def resolve(value: Any, calls: Sequence[Call]) -> Any:
     if not isinstance(value, dict):
         return value
     if "$from" in value:
-        return _refer(value, calls[value["$from"]])
+        return _resolve_reference(value, calls[value["$from"]])
     return {key: resolve(item, calls) for key, item in value.items()}
 
 
-def _refer(reference: JsonObject, call: Call) -> Any:
+def _resolve_reference(reference: JsonObject, call: Call) -> Any:
     where = f"$from {reference['$from']}"
     if "path" in reference:
         result = {"content": call.content, "structuredContent": call.structured, "isError": call.is_error}

@@ -64,7 +64,7 @@ class SelectedModel:
 
     @asynccontextmanager
     async def open(self, context: ModelContext, client: str = RUN_CLIENT) -> AsyncIterator[Model]:
-        """Open the model. Claude comes with its budget and retries. `client` is the holder of the credentials."""
+        """Open the model. Claude comes with its budget and retries. `client` identifies the credentials."""
         if self.record.kind == "script":
             from mcprun.models.script import ScriptModel
 
@@ -135,7 +135,7 @@ def choose_judge(spec: str | None, model: SelectedModel, judged: int) -> Selecte
 
 def _choose(spec: str | None, account: Credentials, *, all_scripted: bool, base_url: str | None) -> SelectedModel:
     if spec == "script":
-        return _chosen("script", "script", "requested", account)
+        return _selected("script", "script", "requested", account)
     if spec and spec.startswith(_REPLAY):
         if spec == _REPLAY:
             raise UsageError("--model replay: names no run; use --model replay:RUN, such as replay:latest")
@@ -146,9 +146,9 @@ def _choose(spec: str | None, account: Credentials, *, all_scripted: bool, base_
                 " made from, or make the baseline without --slim"
             )
         _ = run.index  # raises for a broken recording before anything runs
-        return replace(_chosen("replay", f"{_REPLAY}{run.path}", "requested", account), recording=run)
+        return replace(_selected("replay", f"{_REPLAY}{run.path}", "requested", account), recording=run)
     if spec and (kind := split(spec)[0]):
-        return _chosen(kind, spec, "requested", account, base_url)
+        return _selected(kind, spec, "requested", account, base_url)
     if spec:
         _check_provider(spec, base_url or account.base_url)
     if spec and not account.has_key:
@@ -157,11 +157,11 @@ def _choose(spec: str | None, account: Credentials, *, all_scripted: bool, base_
             " (to any value, if the endpoint of --base-url needs none), or use --model script or --model replay:RUN"
         )
     if spec:
-        return _chosen("claude", spec, "requested", account, base_url)
+        return _selected("claude", spec, "requested", account, base_url)
     if account.has_key:
-        return _chosen("claude", DEFAULT_MODEL, "there is an API key", account, base_url)
+        return _selected("claude", DEFAULT_MODEL, "there is an API key", account, base_url)
     if all_scripted:
-        return _chosen("script", "script", "there is no API key, and every query has a script", account)
+        return _selected("script", "script", "there is no API key, and every query has a script", account)
     raise UsageError(
         "no model: set ANTHROPIC_API_KEY (in the environment or in .env) to use Claude, give every query a script,"
         " or replay a recorded run with --model replay:RUN"
@@ -181,6 +181,6 @@ def _check_provider(spec: str, base_url: str | None) -> None:
         )
 
 
-def _chosen(kind: str, name: str, why: str, account: Credentials, base_url: str | None = None) -> SelectedModel:
+def _selected(kind: str, name: str, why: str, account: Credentials, base_url: str | None = None) -> SelectedModel:
     record = ModelRecord.model_validate({"kind": kind, "name": name, "chosen": why})
     return SelectedModel(record, account, base_url)

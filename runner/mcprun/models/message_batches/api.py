@@ -88,7 +88,7 @@ class BatchesClient:
         with translate_api_errors(None, self._model, self._timeout_s):
             async with asyncio.timeout(self._timeout_s):
                 batch = await self._client.messages.batches.create(requests=requests)  # type: ignore[arg-type]
-            return _checked(batch).id
+            return _check_batch(batch).id
 
     async def wait_ended(self, batch: str) -> None:
         """Poll a batch until it has ended, often at first, then every `poll` seconds.
@@ -140,9 +140,9 @@ class BatchesClient:
                     found = await self._client.messages.batches.retrieve(batch)
                 except anthropic.NotFoundError:
                     raise UnknownBatchError(f"batch {batch}") from None
-            has_ended = _checked(found).processing_status == "ended"
+            has_ended = _check_batch(found).processing_status == "ended"
         if has_ended:
-            self._ended[batch] = _counted(found)
+            self._ended[batch] = _describe_counts(found)
         return has_ended
 
     async def _read(self, batch: str, take: Take) -> None:
@@ -239,14 +239,14 @@ class _Failures(stop_base):
         return self._row >= self._limit
 
 
-def _checked(batch: MessageBatch) -> MessageBatch:
+def _check_batch(batch: MessageBatch) -> MessageBatch:
     """Return a batch that the SDK has parsed. Raises `ValueError` if it is malformed, which the SDK does not check."""
     if not isinstance(batch, MessageBatch) or not (isinstance(batch.id, str) and batch.processing_status):
         raise ValueError("not a message batch")
     return batch
 
 
-def _counted(batch: MessageBatch) -> str:
+def _describe_counts(batch: MessageBatch) -> str:
     """Describe how many requests of a batch ended in which way."""
     found = batch.request_counts
     counts = found.model_dump() if isinstance(found, MessageBatchRequestCounts) else {}

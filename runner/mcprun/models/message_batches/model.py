@@ -92,22 +92,22 @@ class BatchModel:
         pending = self._recovery.pending | self._pending
         is_abandoned = bool(pending) and await self._run_stop.wait_for_abandonment()
         for batch, requests in pending.items():
-            await self._leave(batch, requests, is_cancelled=is_abandoned)
+            await self._warn_pending(batch, requests, is_cancelled=is_abandoned)
 
     async def reply(self, request: ModelRequest) -> ModelReply:
         """Wait for the request's result with the query's deadline paused; see `Model.reply`."""
         body = self._model.parameters(request)
         digest, size = measure(body)
 
-        def waiting() -> QueuedRequest:
+        def queued_request() -> QueuedRequest:
             marks = has_marks(request)
             return QueuedRequest(request.where, request.turn, body, size, digest, request.model, has_marks=marks)
 
         with request.deadline.pause():
-            if reply := await self._recovery.reply(waiting()):
+            if reply := await self._recovery.reply(queued_request()):
                 return request.stream_whole(self._model.well_formed(reply))
             for _ in range(BATCH_TRIES):
-                one = waiting()
+                one = queued_request()
                 self._queue.add(one)
                 if reply := await one.answer:
                     return request.stream_whole(self._model.well_formed(reply))
@@ -125,17 +125,17 @@ class BatchModel:
             self._queue.discard_waiting([one])
 
     def _send(self, queued: list[QueuedRequest]) -> None:
-        self._start(self._through(queued), self._work, self._context.copy())
+        self._start(self._submit(queued), self._work, self._context.copy())
 
-    async def _through(self, queued: list[QueuedRequest]) -> None:
+    async def _submit(self, queued: list[QueuedRequest]) -> None:
         """Send requests as one batch, and wait for it. An error is raised in all of them."""
         with self._telemetry.batch() as link:
             for one in queued:
                 link(one.where)
-            if sent := await self._sent(queued):
+            if sent := await self._create_or_split(queued):
                 await self._wait(*sent)
 
-    async def _sent(self, queued: list[QueuedRequest]) -> tuple[str, dict[str, QueuedRequest]] | None:
+    async def _create_or_split(self, queued: list[QueuedRequest]) -> tuple[str, dict[str, QueuedRequest]] | None:
         """Send requests as one batch. Return its id and its requests by `custom_id`.
 
         None if that failed, or if the batch was too large (413) and is sent in two halves.
@@ -207,7 +207,7 @@ class BatchModel:
         self._emit(BatchEnded(batch=batch, counts=dict(counts), seconds=seconds))
         self._pending.pop(batch)
 
-    async def _leave(self, batch: str, requests: int, *, is_cancelled: bool) -> None:
+    async def _warn_pending(self, batch: str, requests: int, *, is_cancelled: bool) -> None:
         """Warn of a batch whose results were not read before the end of the run. Cancel it first if `is_cancelled`."""
         message = f"batch {batch} ({requests:,} requests) is still pending: use --resume to fetch its results"
         if self._batches.has_ended(batch):

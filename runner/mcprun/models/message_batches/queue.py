@@ -43,9 +43,9 @@ class ActiveQueryCount:
 
 @dataclass(frozen=True, slots=True)
 class BatchContext:
-    """What batches need from the run: its `active` queries, how it ends, and its `earlier_run` part, if any.
+    """What batches need from the run: its `active` queries, and how it ends.
 
-    `telemetry` traces batches.
+    `earlier_run` is what earlier processes recorded, if the run is resumed. `telemetry` traces batches.
     """
 
     active: ActiveQueryCount
@@ -84,8 +84,8 @@ class BatchQueue:
     """Holds requests until they are sent together.
 
     They are sent at once when all queries in flight wait, or when the batch is full. Otherwise they are sent when no
-    request has joined for this many `max_wait`, since the tool calls of one query may take longer than the others
-    should wait. `send` is called with the requests of a batch.
+    request has joined for `max_wait` seconds, since the tool calls of one query may take longer than the others should
+    wait. `send` is called with the requests of a batch.
     """
 
     def __init__(
@@ -94,19 +94,19 @@ class BatchQueue:
         self._active_queries = active_queries
         self._max_wait = max_wait
         self._send = send
-        self._here: list[QueuedRequest] = []
+        self._queued: list[QueuedRequest] = []
         self._bytes = 0
-        self._all: set[object] = set()
+        self._waiting: set[object] = set()
         self._timer: asyncio.TimerHandle | None = None
-        active_queries.on_change(self._look)
+        active_queries.on_change(self._send_if_all_wait)
 
     def add(self, one: QueuedRequest) -> None:
         """Add a request to the next batch."""
         if self._bytes + one.size > BATCH_BYTES:
             self.send()
-        self._here.append(one)
+        self._queued.append(one)
         self._bytes += one.size
-        if len(self._here) >= BATCH_REQUESTS:
+        if len(self._queued) >= BATCH_REQUESTS:
             self.send()
         if self._timer:
             self._timer.cancel()
@@ -119,27 +119,27 @@ class BatchQueue:
         Other queries that continue in this iteration of the event loop are about to release themselves or to join, so
         check after them.
         """
-        self._all.add(one)
-        asyncio.get_running_loop().call_soon(self._look)
+        self._waiting.add(one)
+        asyncio.get_running_loop().call_soon(self._send_if_all_wait)
 
     def discard_waiting(self, some: Iterable[object]) -> None:
         """Stop counting queries as waiting."""
-        self._all.difference_update(some)
+        self._waiting.difference_update(some)
 
     def send(self) -> None:
         """Send the requests in the queue."""
         if self._timer:
             self._timer.cancel()
-        queued, self._here, self._bytes = [one for one in self._here if not one.answer.done()], [], 0
+        queued, self._queued, self._bytes = [one for one in self._queued if not one.answer.done()], [], 0
         if queued:
             self._send(queued)
 
     def close(self) -> None:
         """Discard the requests in the queue, and send nothing more."""
-        self._here = []
+        self._queued = []
         if self._timer:
             self._timer.cancel()
 
-    def _look(self) -> None:
-        if self._here and len(self._all) >= self._active_queries.queries:
+    def _send_if_all_wait(self) -> None:
+        if self._queued and len(self._waiting) >= self._active_queries.queries:
             self.send()

@@ -30,8 +30,8 @@ class BatchRecovery:
     """Returns replies from batches that were sent earlier.
 
     `pending` holds the run's own batches among them that have not ended, with their numbers of requests. Queries that
-    wait for a batch are set aside in `queue`. Batches that can't be found or read are reported through `emit`. `model`
-    is the run's model in messages, and `send_seconds` the longest time that sending a batch takes.
+    wait for a batch count as waiting in `queue`. Batches that can't be found or read are reported through `emit`.
+    `model` is the run's model in messages, and `send_seconds` the longest time that sending a batch takes.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class BatchRecovery:
         self._waiting: dict[str, list[QueuedRequest]] = {}
 
     def add_own(self, batch: str) -> None:
-        """Record a batch that this process sent, so that no search takes it for another."""
+        """Record a batch that this process sent, so that no search mistakes it for an unconfirmed one."""
         self._known.add(batch)
 
     async def search(self, unconfirmed: Sequence[UnconfirmedBatch]) -> None:
@@ -87,7 +87,7 @@ class BatchRecovery:
         """
         while claimed := self._submitted.claim(one.where, one.digest):
             batch, custom_id = claimed
-            spool = await self._opened(batch, one)
+            spool = await self._open_spool(batch, one)
             result = spool.get(custom_id) if spool else None
             if spool and spool.failure and not result:
                 raise spool.failure
@@ -106,9 +106,9 @@ class BatchRecovery:
             if isinstance(spool, Spool):
                 spool.close()
 
-    async def _opened(self, batch: str, one: QueuedRequest) -> Spool | None:
+    async def _open_spool(self, batch: str, one: QueuedRequest) -> Spool | None:
         if batch not in self._spools:
-            self._spools[batch] = asyncio.create_task(self._traced(batch), context=self._context.copy())
+            self._spools[batch] = asyncio.create_task(self._fetch_traced(batch), context=self._context.copy())
         if not self._spools[batch].done():
             self._waiting.setdefault(batch, []).append(one)
             if link := self._links.get(batch):
@@ -116,15 +116,15 @@ class BatchRecovery:
             self._queue.add_waiting(one)
         return await asyncio.shield(self._spools[batch])
 
-    async def _traced(self, batch: str) -> Spool | None:
+    async def _fetch_traced(self, batch: str) -> Spool | None:
         """Fetch the results of a batch within a span that is linked to the queries waiting for them."""
         with self._telemetry.batch(batch) as link:
             self._links[batch] = link
             for one in self._waiting.get(batch, []):
                 link(one.where)
-            return await self._spool(batch)
+            return await self._fetch(batch)
 
-    async def _spool(self, batch: str) -> Spool | None:
+    async def _fetch(self, batch: str) -> Spool | None:
         """Fetch the results of a batch once it has ended.
 
         None if the batch is unknown, or if it can't be read and is not certain to be the run's own.

@@ -49,16 +49,16 @@ class SubmittedRequests:
         self.counted: set[tuple[str, str]] = set()
         self.sizes: dict[str, int] = {}
         self._batches: dict[tuple[str, int, str], deque[tuple[str, str]]] = defaultdict(deque)
-        asked: dict[str, UnconfirmedBatch] = {}
+        unconfirmed: dict[str, UnconfirmedBatch] = {}
         for event in run.events() if run else ():
             if event["event"] == "batch_asked":
-                asked[event["wave"]] = UnconfirmedBatch(datetime.fromisoformat(event["at"]), event["requests"])
-            elif event["event"] == "batch_sent" and event["wave"] in asked:
+                unconfirmed[event["wave"]] = UnconfirmedBatch(datetime.fromisoformat(event["at"]), event["requests"])
+            elif event["event"] == "batch_sent" and event["wave"] in unconfirmed:
                 self.sizes[event["batch"]] = event["size"]
-                self.add_batch(event["batch"], asked.pop(event["wave"]).requests)
+                self.add_batch(event["batch"], unconfirmed.pop(event["wave"]).requests)
             elif event["event"] in _REPLIES and "batch" in event and "stop_reason" in event:
                 self.counted.add((event["batch"], event["request_id"]))
-        self.unconfirmed = list(asked.values())
+        self.unconfirmed = list(unconfirmed.values())
 
     def add_batch(self, batch: str, requests: Sequence[JsonObject]) -> None:
         """Add a batch in which to look for requests, after those added before."""
