@@ -87,7 +87,10 @@ class ClientCallbacks:
         """Emit an event for a log message."""
         text = params.data if isinstance(params.data, str) else json.dumps(params.data, ensure_ascii=False, default=str)
         event = ServerLogged(
-            server=self._number, level=params.level, logger=self._shown(params.logger), text=self._shown(text) or ""
+            server=self._number,
+            level=params.level,
+            logger=self._trace_text(params.logger),
+            text=self._trace_text(text) or "",
         )
         self._emit_owned(self.active_queries.attribute(), event)
 
@@ -98,14 +101,14 @@ class ClientCallbacks:
 
     def mark_tools_stale(self) -> None:
         """Mark the tools as stale: they are listed again before the next query. Emit an event if they were fresh."""
-        known, self.is_stale = self.is_stale, True
-        if not known and self._is_below_limit(RequestOwner(), "tools_changed"):
+        was_stale, self.is_stale = self.is_stale, True
+        if not was_stale and self._is_below_limit(RequestOwner(), "tools_changed"):
             self._emit(ToolsChanged(server=self._number))
 
     def finite(self, value: T, what: str) -> T:
         """Return a server's value with NaN, infinite numbers and long integers replaced. Warn once for each `what`.
 
-        JSON has no NaN and no infinity (RFC 8259, section 6). `what` is the name of a tool or of a request.
+        JSON has no NaN or infinity (RFC 8259, section 6). `what` is the name of a tool or of a request.
         """
         if not holds_odd_number(value):
             return value
@@ -126,7 +129,7 @@ class ClientCallbacks:
         """
         highest = -math.inf
 
-        async def took(progress: float, total: float | None, message: str | None) -> None:
+        async def on_progress(progress: float, total: float | None, message: str | None) -> None:
             nonlocal highest
             if progress > highest:
                 highest = progress
@@ -145,11 +148,11 @@ class ClientCallbacks:
                         server=self._number,
                         progress=progress,
                         total=total,
-                        message=self._shown(message),
+                        message=self._trace_text(message),
                     )
                 )
 
-        return took
+        return on_progress
 
     def emit_retry(self, caller: PendingCall | None, tool: str, problem: str, wait: float) -> None:
         """Emit an event for a call that will be sent once more after `wait` seconds."""
@@ -178,12 +181,12 @@ class ClientCallbacks:
             return
         with suppress(ValidationError):
             required = mcp_types.ElicitationRequiredErrorData.model_validate(error.data, by_name=False)
-            for asked in required.elicitations:
+            for elicitation in required.elicitations:
                 event = ServerRequest(
                     server=self._number,
                     kind="elicitation",
-                    message=self._shown(asked.message),
-                    url=self._shown(asked.url),
+                    message=self._trace_text(elicitation.message),
+                    url=self._trace_text(elicitation.url),
                     reason="the server refuses the call until this URL has been visited",
                 )
                 self._emit_owned(RequestOwner(caller.handler, caller, is_sure=True), event)
@@ -205,11 +208,11 @@ class ClientCallbacks:
                 seconds=time.monotonic() - started,
                 server=self._number,
                 kind=kind,
-                message=self._shown(_request_text(request)),
-                url=self._shown(request.get("url")),
-                answer=result.get("action") or self._shown(_text(result.get("content"))),
+                message=self._trace_text(_request_text(request)),
+                url=self._trace_text(request.get("url")),
+                answer=result.get("action") or self._trace_text(_text(result.get("content"))),
                 content=result.get("content") if "action" in result else None,
-                reason=self._shown(response.reason),
+                reason=self._trace_text(response.reason),
                 model=response.model,
                 stop_reason=response.stop_reason,
                 usage=response.usage,
@@ -252,8 +255,8 @@ class ClientCallbacks:
         self._emit(replace(event, where=owner.handler.where if owner.handler else None))
 
     def _is_below_limit(self, owner: RequestOwner, name: str) -> bool:
-        is_here = owner.handler is not None and owner.handler in self.active_queries
-        counts = self.active_queries.counts(owner.handler) if owner.handler and is_here else self._unattributed
+        is_active = owner.handler is not None and owner.handler in self.active_queries
+        counts = self.active_queries.counts(owner.handler) if owner.handler and is_active else self._unattributed
         counts[name] += 1
         return counts[name] <= MAX_SERVER_REQUESTS
 
@@ -270,7 +273,7 @@ class ClientCallbacks:
             return
         self.warn_once(message)
 
-    def _shown(self, text: Any) -> str | None:
+    def _trace_text(self, text: Any) -> str | None:
         return None if text is None else self._clean(str(text))[:MAX_TRACE_CHARS]
 
 

@@ -70,9 +70,9 @@ async def _pages(
     cursor: str | None = None
     seen: set[str] = set()
     for _ in range(MAX_TOOL_PAGES):
-        asked = request(params=mcp_types.PaginatedRequestParams(cursor=cursor))
+        page_request = request(params=mcp_types.PaginatedRequestParams(cursor=cursor))
         try:
-            page = read_page(listed, await server.request(asked, what, timeout_s))
+            page = read_page(listed, await server.request(page_request, what, timeout_s))
         except RequestFailed as error:
             # Many servers have resources but no resource templates.
             if error.reply and error.reply.code == mcp_types.METHOD_NOT_FOUND:
@@ -86,7 +86,7 @@ async def _pages(
         found += page.items
         cursor = page.cursor
         if cursor in seen:
-            server.callbacks.warn_once(repeated_cursor_message(asked.method, cursor))
+            server.callbacks.warn_once(repeated_cursor_message(page_request.method, cursor))
         if not cursor or cursor in seen:
             return found
         seen.add(cursor)

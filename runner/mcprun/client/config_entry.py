@@ -95,7 +95,7 @@ class Entry:
         if not isinstance(value, str):
             quotes = "; put it in quotes" if isinstance(value, int | float) else ""
             raise UsageError(f"{where}: expected a string, got {label(value)}{quotes}")
-        return _placed(expand_opencode if self.is_opencode else expand, value, self.surroundings, where)
+        return _expand_at(expand_opencode if self.is_opencode else expand, value, self.surroundings, where)
 
     def _expand(self, value: Any, where: str) -> Any:
         if isinstance(value, Mapping):
@@ -127,8 +127,10 @@ def _object(value: Any, where: str) -> Mapping[str, Any]:
     return value
 
 
-def _placed(expanding: Callable[[str, Surroundings], str], value: str, surroundings: Surroundings, where: str) -> str:
-    """Return a string with its placeholders expanded. Raises `UsageError`, with the place, if one can't be."""
+def _expand_at(
+    expanding: Callable[[str, Surroundings], str], value: str, surroundings: Surroundings, where: str
+) -> str:
+    """Return a string with its placeholders expanded. Raises `UsageError`, which names `where`, if one can't be."""
     try:
         return expanding(value, surroundings)
     except UsageError as error:

@@ -57,7 +57,7 @@ _READ = frozenset(
     }
 )  # fmt: skip
 
-_OF_CLIENTS = frozenset(
+_CLIENT_KEYS = frozenset(
     {
         "alwaysAllow", "alwaysLoad", "authProviderType", "autoApprove", "comment", "description", "dev",
         "extensionName", "gallery", "icon", "id", "name", "note", "notes", "sandboxEnabled", "settings", "source",
@@ -66,8 +66,8 @@ _OF_CLIENTS = frozenset(
 )  # fmt: skip
 """Keys that concern only a client's own user interface. They are skipped without a warning."""
 
-_ONLY_OF_COMMANDS = ("args", "env", "environment", "cwd", "envFile")
-_ONLY_OF_URLS = ("headers", "headersHelper", "oauth", "auth")
+_COMMAND_KEYS = ("args", "env", "environment", "cwd", "envFile")
+_URL_KEYS = ("headers", "headersHelper", "oauth", "auth")
 
 _SHELL_VARIABLE = re.compile(r"(?:\w+ )?(?:\$[A-Za-z_]\w*|%[A-Za-z_]\w*%)")
 """`$NAME` or `%NAME%`, also after `Bearer`. Some clients expand these, others pass them on."""
@@ -103,7 +103,7 @@ def read_server(
     """
     surroundings = surroundings or Surroundings.current()
     servers = _servers(file, surroundings)
-    name = name or _only(file, servers)
+    name = name or _only_enabled(file, servers)
     if name not in servers:
         enabled = [one for one, listed in servers.items() if not listed.disabled_by] or list(servers)
         close = difflib.get_close_matches(name, enabled, n=1)
@@ -130,9 +130,9 @@ def _target(entry: Entry, where: str, args: Sequence[str]) -> StdioTarget | Http
     if kind in ("http", "sse"):
         raise UsageError(f"{entry.where} has type {kind} but no url{entry.close_to('url')}")
     if not command or not command[0].strip():
-        hint = entry.close_to("command", "url") or _by_extension(entry)
+        hint = entry.close_to("command", "url") or _extension_hint(entry)
         raise UsageError(f"{entry.where} has neither a command nor a url{hint}")
-    env = {**_from_file(entry), **entry.texts("environment"), **entry.texts("env")}
+    env = {**_env_file_variables(entry), **entry.texts("environment"), **entry.texts("env")}
     program, *rest = command
     first, *more = program.split()
     if more and not {"/", "\\"} & {*first} and not shutil.which(program):
@@ -140,14 +140,14 @@ def _target(entry: Entry, where: str, args: Sequence[str]) -> StdioTarget | Http
     return StdioTarget(where, entry.at_home(program), (*rest, *entry.strings("args"), *args), env, entry.path("cwd"))
 
 
-def _by_extension(entry: Entry) -> str:
+def _extension_hint(entry: Entry) -> str:
     """Return a hint for a server that a Zed extension starts, whose entry holds only settings; else empty."""
     if entry.values.get("source") != "extension" and "settings" not in entry.values:
         return ""
     return ": an extension of Zed starts it; write the command, args and env that the extension runs"
 
 
-def _from_file(entry: Entry) -> dict[str, str]:
+def _env_file_variables(entry: Entry) -> dict[str, str]:
     """Return the variables in an entry's `envFile`. Raises `UsageError` if it can't be read."""
     file = entry.path("envFile")
     try:
@@ -187,13 +187,13 @@ def _warnings(entry: Entry, target: StdioTarget | HttpTarget) -> Iterator[str]:
             continue
         if key in _TOOL_FILTERS and value not in ([], ["*"], None):
             yield f"{entry.at(key)} is ignored; use --allow-tool and --deny-tool"
-        elif key not in _TOOL_FILTERS | _OF_CLIENTS and not key.startswith(("_", "$", "/", "x-")):
+        elif key not in _TOOL_FILTERS | _CLIENT_KEYS and not key.startswith(("_", "$", "/", "x-")):
             close = difflib.get_close_matches(key, _READ, n=1, cutoff=0.7)
             yield f"{entry.at(key)} is unknown and ignored{f'; did you mean {close[0]}?' if close else ''}"
     if entry.values.get("timeout") is not None:
         yield f"{entry.at('timeout')} is ignored, since clients disagree on its unit; use --call-timeout SECONDS"
     is_command = isinstance(target, StdioTarget)
-    for key in (one for one in (_ONLY_OF_URLS if is_command else _ONLY_OF_COMMANDS) if entry.values.get(one)):
+    for key in (one for one in (_URL_KEYS if is_command else _COMMAND_KEYS) if entry.values.get(one)):
         yield f"{entry.at(key)} is ignored, since the server {'is a command' if is_command else 'is at a URL'}"
     for key in ("env", "environment", "headers"):
         for name, value in (entry.values.get(key) or {}).items():
@@ -201,7 +201,7 @@ def _warnings(entry: Entry, target: StdioTarget | HttpTarget) -> Iterator[str]:
                 yield f"{entry.at(key)}.{name} looks like a shell variable, which is not expanded; write ${{NAME}}"
 
 
-def _only(file: Path, servers: Mapping[str, _Listed]) -> str:
+def _only_enabled(file: Path, servers: Mapping[str, _Listed]) -> str:
     """Return the name of the only enabled server. Raises `UsageError` if there are none or several."""
     enabled = [name for name, listed in servers.items() if not listed.disabled_by]
     if len(enabled) == 1:
@@ -231,11 +231,11 @@ def _servers(file: Path, surroundings: Surroundings) -> dict[str, _Listed]:
             if not is_opencode or isinstance(entry, Mapping):  # Gemini CLI keeps lists of names there
                 found.setdefault(name, _Listed(f"{path}.{name}", entry, is_opencode))
     if not found:
-        raise UsageError(f"{file} has no servers{_bare(config)}")
+        raise UsageError(f"{file} has no servers{_no_servers_hint(config)}")
     return found
 
 
-def _bare(config: Mapping[str, Any]) -> str:
+def _no_servers_hint(config: Mapping[str, Any]) -> str:
     """Return the end of the message for a file without servers: the object that its entries must be put into."""
     entries = (config, *config.values())
     if any(isinstance(one, Mapping) and {"command", *_URLS} & one.keys() for one in entries):

@@ -25,8 +25,8 @@ _CANCEL_SECONDS = 2.0
 class Connection:
     """One connection, which is opened once and ends when it is closed or lost.
 
-    `is_down` is set if the connection was lost rather than closed by mcprun, and `reason` says why, if the transport
-    knows. `on_close` is called once, after cleanup.
+    `is_down` is set if the connection was lost rather than closed by mcprun, and `reason` is the cause, if the
+    transport reports one. `on_close` is called once, after cleanup.
     """
 
     def __init__(self, on_close: Callable[[Connection], None]) -> None:
@@ -79,7 +79,7 @@ class Connection:
     def mark_closed(self, reason: str = "") -> None:
         """Mark the connection as lost, unless mcprun is closing it, and let its task clean up.
 
-        The first `reason` that the transport knows is kept.
+        Only the first `reason` is kept.
         """
         if not self._is_closing:
             self.is_down = True

@@ -1,4 +1,4 @@
-"""Emit events for what the connections to a server report: output that is no message, refusals, lost sessions."""
+"""Emit events for what the connections to a server report: output that is not a message, refusals, lost sessions."""
 
 from __future__ import annotations
 

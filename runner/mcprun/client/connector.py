@@ -115,7 +115,7 @@ class Connector:
         peer, listed = await self._start(number, prestarted)
         elapsed = time.monotonic() - started
         try:
-            tools = await self._mapped_tools(listed)
+            tools = await self._map_tools(listed)
         except BaseException:
             await peer.link.close()
             raise
@@ -152,24 +152,24 @@ class Connector:
     async def _try_candidates(
         self, number: int, clock: Deadline, prestarted: PrestartedServer | None, attempts: list[ConnectAttempt]
     ) -> tuple[ConnectedServer, ListedTools]:
-        """Return what the first candidate that connects has reached, and remember that candidate.
+        """Return the server and tools of the first candidate that connects, and remember that candidate.
 
         Each attempt is appended to `attempts`. Raises `RunError` for the attempt that explains the failure.
         """
         for candidate in candidates(self._target, self._mode, self._options.protocol):
             stderr = prestarted.stderr if prestarted else self._log.stderr()
             attempt = ConnectAttempt(candidate, self._events.connection(number), stderr, clock, prestarted)
-            if attempts:  # a time-out is explained by what came before, too
+            if attempts:  # a timeout message names what the attempt before waited for, too
                 attempt.step, attempt.unprobed = attempts[-1].step, attempts[-1].unprobed
             attempts.append(attempt)
             prestarted = None
             try:
-                reached = await self._open(number, attempt)
+                connected = await self._open(number, attempt)
             except Exception as error:  # noqa: BLE001  every failure becomes a RunError with the stderr
                 attempt.error = error
             else:
-                self._remember(candidate.target, reached[0].client)
-                return reached
+                self._remember(candidate.target, connected[0].client)
+                return connected
             if not attempt.allows_next():
                 break
         failed = reported(attempts)
@@ -183,7 +183,7 @@ class Connector:
         async def enter(stack: AsyncExitStack) -> tuple[ConnectedServer, ListedTools]:
             attempt.delivery = begin_delivery()
             callbacks.list_clock = attempt.clock
-            server = self._reached(number, stack, attempt, callbacks)
+            server = self._server_or_transport(number, stack, attempt, callbacks)
             client = await stack.enter_async_context(self._client(attempt.candidate.mode, server, callbacks))
             is_modern = client.protocol_version in MODERN_PROTOCOL_VERSIONS
             if self._options.protocol == MODERN and not is_modern:
@@ -193,7 +193,7 @@ class Connector:
                 raise RunError(ErrorKind.SERVER_START, message)
             attempt.has_agreed = True
             if attempt.unprobed and not is_modern:
-                self._emit(WarningEvent(message=_unprobed(attempt.unprobed)))
+                self._emit(WarningEvent(message=_probe_warning(attempt.unprobed)))
             await set_log_level(client, features.log_level)
             await stack.enter_async_context(subscribe_tool_changes(client, callbacks))
             callbacks.is_stale = False
@@ -219,8 +219,10 @@ class Connector:
             message_handler=callbacks.on_notification,
         )
 
-    def _reached(self, number: int, stack: AsyncExitStack, attempt: ConnectAttempt, callbacks: ClientCallbacks) -> Any:
-        """Return what the SDK's client connects to: an in-process server itself, or a transport to any other."""
+    def _server_or_transport(
+        self, number: int, stack: AsyncExitStack, attempt: ConnectAttempt, callbacks: ClientCallbacks
+    ) -> Any:
+        """Return the object that the SDK's client connects to: an in-process server, or a transport to any other."""
         target = attempt.candidate.target
         if isinstance(target, InProcessTarget):
             stack.enter_context(contain_tasks())
@@ -257,7 +259,7 @@ class Connector:
         connect_s = self._options.timeout_s
         return streamable_http(url, headers, max_bytes=max_bytes, connect_s=connect_s, reports=reports, auth=self._auth)
 
-    async def _mapped_tools(self, listed: ListedTools) -> ToolSet:
+    async def _map_tools(self, listed: ListedTools) -> ToolSet:
         """Return the mapped tools, and warn if they changed after a restart.
 
         Mapping hundreds of tools is slow, so it runs in a thread, and only if the list differs from the last one.
@@ -285,7 +287,7 @@ class Connector:
         return self._auth.problem if self._auth else ""
 
 
-def _unprobed(timeout_s: float) -> str:
+def _probe_warning(timeout_s: float) -> str:
     """Return the warning that a server did not answer the probe, with the fallback and how to skip the wait."""
     return (
         f"the server did not answer server/discover within {timeout_s:.3g} s, so mcprun fell back to"

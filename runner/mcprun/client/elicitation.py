@@ -20,33 +20,33 @@ class ScriptedAnswers:
     """A query's own answers, used in order and once each."""
 
     def __init__(self, answers: Sequence[ElicitAnswer]) -> None:
-        self._left = list(answers)
+        self._unused = list(answers)
 
     async def answer(self, request: JsonObject) -> tuple[JsonObject, str | None]:
-        """Return the `ElicitResult` for a request, and the reason if mcprun declines it and the query did not ask to.
+        """Return the `ElicitResult` for a request, and the reason if mcprun itself declines it.
 
         Raises `EvaluationError` if a `match`, or a pattern of the form, runs out of time.
         """
-        left = tuple(self._left)
-        found = await bounded.evaluated(lambda: next((one for one in left if one.fits(request["message"])), None))
-        if found not in self._left:  # no answer, or a concurrent request took it
+        left = tuple(self._unused)
+        answer = await bounded.evaluated(lambda: next((one for one in left if one.fits(request["message"])), None))
+        if answer not in self._unused:  # no answer, or a concurrent request took it
             return (
                 (_DECLINED, "the query has no answer left for this request")
-                if found is None
+                if answer is None
                 else await self.answer(request)
             )
-        self._left.remove(found)
-        return await bounded.evaluated(lambda: self._answer(found, request))
+        self._unused.remove(answer)
+        return await bounded.evaluated(lambda: self._answer(answer, request))
 
     @staticmethod
-    def _answer(found: ElicitAnswer, request: JsonObject) -> tuple[JsonObject, str | None]:
-        if found.action != "accept":
-            return {"action": found.action}, None
+    def _answer(answer: ElicitAnswer, request: JsonObject) -> tuple[JsonObject, str | None]:
+        if answer.action != "accept":
+            return {"action": answer.action}, None
         if "url" in request:
             return {"action": "accept"}, None
-        content = found.content or {}
-        if wrong := form_violation(content, request.get("requestedSchema", {})):
-            return _DECLINED, f"the query's answer does not match the requested schema: {wrong}"
+        content = answer.content or {}
+        if violation := form_violation(content, request.get("requestedSchema", {})):
+            return _DECLINED, f"the query's answer does not match the requested schema: {violation}"
         return {"action": "accept", "content": content}, None
 
 

@@ -46,8 +46,8 @@ def contain_exceptions(server: MCPServer | Server[Any]) -> Server[Any]:
 async def _contain(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
     """Run a handler. Raise `MCPError` in place of any `BaseException` that is not an `Exception`.
 
-    The handler runs in its own task, so that a cancellation by mcprun can be told from one that the handler raises, and
-    a `GeneratorExit` closes no other coroutine.
+    The handler runs in its own task, so that a cancellation by mcprun can be distinguished from one that the handler
+    raises, and a `GeneratorExit` closes no other coroutine.
     """
     task = asyncio.create_task(_outcome(call_next(ctx)))
     try:
@@ -62,7 +62,7 @@ async def _contain(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> 
             raise error
         _check(result, ctx.method)
         return result
-    raise _contained(f"the server's handler of {ctx.method}", error) from error
+    raise _contained_error(f"the server's handler of {ctx.method}", error) from error
 
 
 def _check(result: HandlerResult, method: str) -> None:
@@ -77,7 +77,7 @@ def _check(result: HandlerResult, method: str) -> None:
 
 
 async def _outcome(handler: Awaitable[HandlerResult]) -> tuple[HandlerResult, BaseException | None]:
-    """Await a handler. Return its result and the exception that it raised, if any. Ctrl-C is raised."""
+    """Await a handler. Return its result and the exception that it raised, if any. Ctrl-C is re-raised."""
     _IS_SERVER.set(True)
     try:
         return await handler, None
@@ -167,12 +167,12 @@ def _errors_only(what: str, passed: BaseException | None = None) -> Iterator[Non
             raise
         if task.cancelling() > before:
             raise (error if isinstance(error, asyncio.CancelledError) else asyncio.CancelledError()) from None
-        raise _contained(what, error) from error
+        raise _contained_error(what, error) from error
     finally:
         _IS_SERVER.reset(token)
 
 
-def _contained(what: str, error: BaseException) -> MCPError:
+def _contained_error(what: str, error: BaseException) -> MCPError:
     return MCPError(code=INTERNAL_ERROR, message=f"{what} raised {_describe(error)}")
 
 

@@ -42,20 +42,20 @@ async def resolve_input_required(session: ClientSession, result: JsonObject, res
     for _ in range(MAX_ROUNDS):
         if not asks_for_input(result):
             return result
-        asked = InputRequiredResult.model_validate(result, by_name=False)
-        if asked.input_requests:
+        required = InputRequiredResult.model_validate(result, by_name=False)
+        if required.input_requests:
             wait = _FIRST_SECONDS
-            responses = await _answers(session, asked)
+            responses = await _answer_requests(session, required)
         else:
             await asyncio.sleep(wait)
             wait, responses = min(2 * wait, _MAX_SECONDS), None
-        result = await resend(responses, asked.request_state)
+        result = await resend(responses, required.request_state)
     if asks_for_input(result):
         raise RoundsError(f"the server has asked for input {MAX_ROUNDS} times, and asks again")
     return result
 
 
-async def _answers(session: ClientSession, requested: InputRequiredResult) -> InputResponses:
+async def _answer_requests(session: ClientSession, requested: InputRequiredResult) -> InputResponses:
     responses: InputResponses = {}
     for name, request in (requested.input_requests or {}).items():
         context = ClientRequestContext(session=session, request_id=name)

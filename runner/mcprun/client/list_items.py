@@ -128,6 +128,6 @@ def _check_object_schema(schema: JsonObject) -> None:
     if schema["type"] != "object":
         shown = json.dumps(schema["type"], ensure_ascii=False)[:_SHOWN]
         raise ValueError(f'inputSchema.type is {shown}, and must be "object"')
-    for keyword, expected, sort in (("properties", "an object", dict), ("required", "a list", list)):
-        if not isinstance(schema.get(keyword, sort()), sort):
+    for keyword, expected, expected_type in (("properties", "an object", dict), ("required", "a list", list)):
+        if not isinstance(schema.get(keyword, expected_type()), expected_type):
             raise ValueError(mismatch(f"inputSchema.{keyword}", schema[keyword], expected))

@@ -1,4 +1,4 @@
-"""Credentials of an OAuth client: its id, and a secret, a private key or an assertion. Reads the file of a key.
+"""Credentials of an OAuth client: its id, and a secret, a private key or an assertion. Reads key files.
 
 With a secret or a key, mcprun gets tokens by the client credentials grant (RFC 6749, section 4.4; with a key RFC 7523,
 section 2.2). With an assertion of an identity provider, it exchanges that (SEP-990). Neither prompts. Without any of
@@ -132,9 +132,9 @@ def registered_client(entry: Mapping[str, Any], where: str) -> OAuthClient | Non
     found = entry.get("oauth", entry.get("auth"))
     if not isinstance(found, dict):
         return None
-    named = {str(key).replace("_", "").lower(): value for key, value in found.items()}
-    texts = {key: named.get(key) for key in ("clientid", "clientsecret")}
-    scopes, port = named.get("scopes", named.get("scope")), named.get("callbackport")
+    settings = {str(key).replace("_", "").lower(): value for key, value in found.items()}
+    texts = {key: settings.get(key) for key in ("clientid", "clientsecret")}
+    scopes, port = settings.get("scopes", settings.get("scope")), settings.get("callbackport")
     if isinstance(scopes, list):
         scopes = " ".join(map(str, scopes))
     if not all(value is None or isinstance(value, str) for value in (*texts.values(), scopes)):

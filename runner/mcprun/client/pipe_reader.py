@@ -23,7 +23,7 @@ class PipeReader(Protocol):
         """Return up to `READ_BYTES` that have arrived; None if there are none yet, empty at the end of the pipe."""
 
     def close(self) -> None:
-        """Stop reading and calling back."""
+        """Stop reading, and make no more callbacks."""
 
 
 def open_pipe(arrived: Callable[[], None], *, is_windows: bool = IS_WINDOWS) -> tuple[PipeReader, int]:
@@ -85,7 +85,7 @@ class _ThreadReader:
             data = self._next()
             self._read.put(data)
             with contextlib.suppress(RuntimeError):  # the event loop has been closed
-                self._loop.call_soon_threadsafe(self._announce)
+                self._loop.call_soon_threadsafe(self._notify)
         os.close(self._descriptor)
 
     def _next(self) -> bytes:
@@ -94,6 +94,6 @@ class _ThreadReader:
         except OSError:
             return b""
 
-    def _announce(self) -> None:
+    def _notify(self) -> None:
         if not self._is_closed:
             self._arrived()

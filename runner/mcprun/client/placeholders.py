@@ -76,9 +76,9 @@ def expand_opencode(text: str, surroundings: Surroundings) -> str:
     Raises `UsageError` as `expand` does, and for `{file:…}`.
     """
     parts = _OPENCODE.split(text)  # text and placeholders alternate
-    given = [expand(part, surroundings) for part in parts[::2]]
-    found = [_value(body, surroundings, "{%s}") for body in parts[1::2]]
-    return "".join(part for pair in zip(given, [*found, ""], strict=True) for part in pair)
+    texts = [expand(part, surroundings) for part in parts[::2]]
+    values = [_value(body, surroundings, "{%s}") for body in parts[1::2]]
+    return "".join(part for pair in zip(texts, [*values, ""], strict=True) for part in pair)
 
 
 def _closing(text: str, start: int) -> int:

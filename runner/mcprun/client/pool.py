@@ -43,7 +43,7 @@ class ServerPool:
         self._slots = [_Slot() for _ in range(1 if fresh else size)]
         self._started: list[ServerSession] = []
         self._changed = asyncio.Condition()
-        self._servers_ask = False
+        self._has_unattributed = False
 
     async def __aenter__(self) -> Self:
         """Start the servers: first one, to check that it starts and to negotiate, then the others concurrently.
@@ -54,7 +54,7 @@ class ServerPool:
         await self._fill(first)
         (self.first,) = self._started
         try:
-            await gather_or_cancel(self._fill(place) for place in others)
+            await gather_or_cancel(self._fill(slot) for slot in others)
         except BaseException:
             await self._close()
             raise
@@ -80,37 +80,37 @@ class ServerPool:
             async with self._fresh_server() as server:
                 yield server
             return
-        place = await self._take(exclusive=exclusive)
+        slot = await self._acquire(exclusive=exclusive)
         try:
-            server = await self._alive(place, exclusive=exclusive, where=where)
+            server = await self._live_server(slot, exclusive=exclusive, where=where)
             server.callbacks.active_queries.is_exclusive = exclusive
             await server.refresh()
             yield server
             # Not after an error: a query that ended with one does not show that the restarted server works.
-            place.failures = place.failures if server.dead else 0
+            slot.failures = slot.failures if server.dead else 0
         finally:
-            await self._give_back(place)
+            await self._release(slot)
 
-    async def _take(self, *, exclusive: bool) -> _Slot:
-        """Wait for a place. A query that needs it `exclusive` takes precedence over those that share."""
+    async def _acquire(self, *, exclusive: bool) -> _Slot:
+        """Wait for a slot. A query that needs one `exclusive` takes precedence over those that share."""
         async with self._changed:
             if not exclusive:
-                await self._changed.wait_for(lambda: any(place.is_open for place in self._slots))
-                place = min((place for place in self._slots if place.is_open), key=lambda place: place.users)
+                await self._changed.wait_for(lambda: any(slot.is_open for slot in self._slots))
+                slot = min((slot for slot in self._slots if slot.is_open), key=lambda slot: slot.users)
             else:
-                place = min(self._slots, key=lambda place: (place.waiting, place.users))
-                place.waiting += 1
+                slot = min(self._slots, key=lambda slot: (slot.waiting, slot.users))
+                slot.waiting += 1
                 try:
-                    await self._changed.wait_for(lambda: place.users == 0)
+                    await self._changed.wait_for(lambda: slot.users == 0)
                 except BaseException:
-                    place.waiting -= 1
+                    slot.waiting -= 1
                     self._changed.notify_all()
                     raise
-                place.is_exclusive = True
-            place.users += 1
-            return place
+                slot.is_exclusive = True
+            slot.users += 1
+            return slot
 
-    async def _give_back(self, slot: _Slot) -> None:
+    async def _release(self, slot: _Slot) -> None:
         slot.users -= 1
         if slot.is_exclusive:
             slot.is_exclusive = False
@@ -118,15 +118,17 @@ class ServerPool:
         async with self._changed:
             self._changed.notify_all()
 
-    async def _alive(self, slot: _Slot, *, exclusive: bool, where: AttemptRef | None) -> ServerSession:
-        """Return the place's server. If it is dead, start a new one, with back-off, while restarts are left."""
+    async def _live_server(self, slot: _Slot, *, exclusive: bool, where: AttemptRef | None) -> ServerSession:
+        """Return the server of a slot. If it is dead, start a new one, with back-off, while restarts are left."""
         async with slot.lock:
-            if await self._may_confuse(slot, exclusive=exclusive, where=where):
+            if await self._may_misattribute(slot, exclusive=exclusive, where=where):
                 await self._replace(slot)
             died = slot.server if slot.server and slot.server.dead else None
             while slot.server is None or slot.server.dead:
                 if self._left <= 0:
-                    raise RunError(ErrorKind.SERVER_DIED, self._spent(), stderr=died.stderr_tail() if died else "")
+                    raise RunError(
+                        ErrorKind.SERVER_DIED, self._restarts_used_up(), stderr=died.stderr_tail() if died else ""
+                    )
                 self._left -= 1
                 wait = min(_MAX_SECONDS, _FIRST_SECONDS * 2 ** (slot.failures - 1)) if slot.failures else 0.0
                 self._emit(ServerRestart(wait=wait, left=self._left))
@@ -139,18 +141,18 @@ class ServerPool:
                         raise
             return slot.server
 
-    async def _may_confuse(self, slot: _Slot, *, exclusive: bool, where: AttemptRef | None) -> bool:
+    async def _may_misattribute(self, slot: _Slot, *, exclusive: bool, where: AttemptRef | None) -> bool:
         """Return whether a request for another attempt's cancelled call could be attributed to the one at `where`.
 
-        That matters only if the query has answers of its own (`exclusive`), or if servers have made such requests
+        This matters only if the query has answers of its own (`exclusive`), or if servers have made such requests
         before. While other queries use the server, no such request is attributed to any of them.
         """
         if slot.server is None or slot.server.dead or where is None:
             return False
         active_queries = slot.server.callbacks.active_queries
-        self._servers_ask |= active_queries.has_unattributed
-        is_asked = (exclusive or self._servers_ask) and slot.users == 1 and not self.attributes_requests
-        return is_asked and await active_queries.wait_for_abandoned(where, _LATE_ANSWER_SECONDS)
+        self._has_unattributed |= active_queries.has_unattributed
+        is_at_risk = (exclusive or self._has_unattributed) and slot.users == 1 and not self.attributes_requests
+        return is_at_risk and await active_queries.wait_for_abandoned(where, _LATE_ANSWER_SECONDS)
 
     async def _replace(self, slot: _Slot) -> None:
         """Replace a server that may be working on a cancelled call. The first try does not count as a restart."""
@@ -161,14 +163,14 @@ class ServerPool:
             " attributed gets a new server"
         )
         await server.close()
-        with suppress(RunError):  # `_alive` tries again, with back-off
+        with suppress(RunError):  # `_live_server` tries again, with back-off
             await self._fill(slot)
 
     async def _fill(self, slot: _Slot) -> None:
         slot.server = await self._connector.connect()
         self._started.append(slot.server)
 
-    def _spent(self) -> str:
+    def _restarts_used_up(self) -> str:
         if not self._restarts:
             return "the server died, and --restarts allows no restart"
         times = "1 restart" if self._restarts == 1 else f"{self._restarts} restarts"
@@ -200,10 +202,10 @@ class ServerPool:
 
 
 class _Slot:
-    """The place of a shared server in the pool.
+    """A slot of the pool, which holds one shared server.
 
-    `users` counts the queries that use it, `waiting` those that use it alone or wait to, and `failures` its restarts
-    since a query last got through.
+    `users` counts the queries that use it, `waiting` those that have or wait for exclusive use, and `failures` its
+    restarts since a query last succeeded.
     """
 
     def __init__(self) -> None:

@@ -92,10 +92,10 @@ class RawResults:
             version = answer.result.get("protocolVersion")
             self._version = version if version in KNOWN_PROTOCOL_VERSIONS else self._version
         if method in _EMPTY:
-            answer.result = self._instead(method, answer.result)
+            answer.result = self._replacement(method, answer.result)
         return message
 
-    def _instead(self, method: str, result: JsonObject) -> JsonObject:
+    def _replacement(self, method: str, result: JsonObject) -> JsonObject:
         empty: JsonObject = {**_COMPLETE, _EMPTY[method]: [], "_meta": {_KEY: _Carried(result)}}
         if method != TOOLS.method:
             return empty
@@ -111,8 +111,10 @@ class RawResults:
         try:
             methods.parse_server_result(TOOLS.method, self._version, {**_COMPLETE, "tools": [tool]})
         except ValidationError as error:
-            way = error.errors(include_url=False)[0]["loc"]
-            return problem(error, skip=way.index(0) + 1 if 0 in way else 0)  # relative to the tool, not to its list
+            location = error.errors(include_url=False)[0]["loc"]
+            return problem(
+                error, skip=location.index(0) + 1 if 0 in location else 0
+            )  # relative to the tool, not to its list
         return ""
 
 

@@ -122,7 +122,7 @@ class _ActiveQuery:
     """The use of a server by one query: `counts` of events by name, and callbacks to call at its end."""
 
     counts: Counter[str] = field(default_factory=Counter)
-    call_off: list[Callable[[], object]] = field(default_factory=list)
+    end_callbacks: list[Callable[[], object]] = field(default_factory=list)
 
 
 @dataclass(eq=False, slots=True)
@@ -135,7 +135,7 @@ class ActiveQueries:
 
     is_exclusive: bool = False
     has_unattributed: bool = False
-    _here: dict[RequestHandler, _ActiveQuery] = field(default_factory=dict)
+    _queries: dict[RequestHandler, _ActiveQuery] = field(default_factory=dict)
     _abandoned: dict[int | str, AttemptRef] = field(default_factory=dict)
     _late_answer: asyncio.Event = field(default_factory=asyncio.Event)
     _calls: list[PendingCall] = field(default_factory=list)
@@ -143,23 +143,23 @@ class ActiveQueries:
     @contextmanager
     def register(self, handler: RequestHandler) -> Iterator[None]:
         """Register a query during the context. At its end, cancel the answers that are still being prepared."""
-        self._here[handler] = _ActiveQuery()
+        self._queries[handler] = _ActiveQuery()
         try:
             yield
         finally:
-            for call_off in self._here.pop(handler).call_off:
-                call_off()
+            for callback in self._queries.pop(handler).end_callbacks:
+                callback()
 
     def __contains__(self, handler: RequestHandler | None) -> bool:
-        return handler in self._here
+        return handler in self._queries
 
     def call_at_end(self, handler: RequestHandler, callback: Callable[[], object]) -> None:
         """Register a callback to call when the query ends."""
-        self._here[handler].call_off.append(callback)
+        self._queries[handler].end_callbacks.append(callback)
 
     def counts(self, handler: RequestHandler) -> Counter[str]:
         """Return the event counts of a registered query, by event name."""
-        return self._here[handler].counts
+        return self._queries[handler].counts
 
     @contextmanager
     def calling(self, caller: PendingCall | None) -> Iterator[None]:
@@ -208,10 +208,12 @@ class ActiveQueries:
         caller = _CALLER.get()
         if caller is not None:
             return (
-                RequestOwner(caller.handler, caller, is_sure=True) if caller.handler in self._here else RequestOwner()
+                RequestOwner(caller.handler, caller, is_sure=True)
+                if caller.handler in self._queries
+                else RequestOwner()
             )
-        if len(self._here) == 1:
-            (handler,) = self._here
+        if len(self._queries) == 1:
+            (handler,) = self._queries
             if not self.has_abandoned(handler.where):
                 return RequestOwner(handler, is_sure=self.is_exclusive)
         return RequestOwner()

@@ -72,27 +72,27 @@ def read_prompt(result: JsonObject) -> Reading:
 
     A message without a valid role is left out. If no message can be read, `messages` is empty.
     """
-    read = 0
+    read_count = 0
 
     def message(item: Any, at: str, problems: list[str]) -> JsonObject | None:
-        nonlocal read
+        nonlocal read_count
         before = len(problems)
         if not isinstance(item, dict):
             problems.append(mismatch(at, item, "an object"))
         elif item.get("role") not in _ROLES:
             role = item.get("role")
-            wrong = f"is {json.dumps(role)}, not user or assistant" if isinstance(role, str) else f"is {kind(role)}"
-            problems.append(f"{at}.role {wrong if 'role' in item else 'is missing'}")
+            violation = f"is {json.dumps(role)}, not user or assistant" if isinstance(role, str) else f"is {kind(role)}"
+            problems.append(f"{at}.role {violation if 'role' in item else 'is missing'}")
         else:
             if "content" not in item:
                 problems.append(f"{at}.content is missing")
             block = _block(item["content"], f"{at}.content", problems) if "content" in item else None
-            read += block is not None
+            read_count += block is not None
             return {**item, "content": block or note(problems[before:])}
         return None
 
     reading = _read(result, "messages", message)
-    return reading if read else Reading({**reading.result, "messages": []}, reading.problems)
+    return reading if read_count else Reading({**reading.result, "messages": []}, reading.problems)
 
 
 def read_resource(result: JsonObject) -> Reading:
@@ -131,18 +131,18 @@ def _block(item: Any, at: str, problems: list[str]) -> JsonObject | None:
     if not isinstance(item, dict):
         problems.append(mismatch(at, item, "an object"))
         return None
-    sort = item.get("type")
-    if not isinstance(sort, str):
-        problem = mismatch(f"{at}.type", sort, "text") if "type" in item else f"{at}.type is missing"
+    block_type = item.get("type")
+    if not isinstance(block_type, str):
+        problem = mismatch(f"{at}.type", block_type, "text") if "type" in item else f"{at}.type is missing"
         problems.append(problem + _quoted(item))
         return None
-    at = f"{at} ({sort})"
-    if sort == "resource":
+    at = f"{at} ({block_type})"
+    if block_type == "resource":
         return _embedded(item, at, problems)
-    if sort not in _BLOCKS:
+    if block_type not in _BLOCKS:
         problems.append(f"{at}: unknown type{_quoted(item)}")
         return None
-    return _checked(_BLOCKS[sort], item, f"{at}: ", problems)
+    return _checked(_BLOCKS[block_type], item, f"{at}: ", problems)
 
 
 def _embedded(item: JsonObject, at: str, problems: list[str]) -> JsonObject | None:

@@ -114,7 +114,7 @@ class _Tap(logging.Handler):
 
     def _passes(self, record: logging.LogRecord) -> bool:
         """Filter a shared logger: take the records that an SDK caused, and hide them from other handlers."""
-        if not _is_caused(record):
+        if not _is_caused_by_sdk(record):
             return True
         if record.levelno >= self.level:
             self.handle(record)
@@ -141,7 +141,7 @@ class _Tap(logging.Handler):
                     run.take(logger, level, message)
 
 
-def _is_caused(record: logging.LogRecord) -> bool:
+def _is_caused_by_sdk(record: logging.LogRecord) -> bool:
     """Return whether SDK code wrote a record, raised its exception, or is named in its message."""
     folders = _folders()
     if record.pathname.startswith(folders):

@@ -76,8 +76,8 @@ def _config_file(text: str, *, is_whole: bool) -> tuple[Path, str] | None:
     last of several words may be an argument that ends in `.json`.
     """
     forms = [(Path(file), name) for file, name in _splits(text) if file.lower().endswith(CONFIG_FILES)]
-    there = next((form for form in forms if path_exists(form[0])), None)
-    return there or (forms[0] if forms and is_whole else None)
+    existing = next((form for form in forms if path_exists(form[0])), None)
+    return existing or (forms[0] if forms and is_whole else None)
 
 
 def _splits(text: str) -> Iterator[tuple[str, str]]:

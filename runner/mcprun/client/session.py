@@ -165,9 +165,9 @@ class ServerSession:
         clock = caller.clock if caller else Deadline(timeout_s, self.max_call_seconds)
 
         async def send(responses: mcp_types.InputResponses | None, state: str | None) -> JsonObject:
-            more = {"input_responses": responses, "request_state": state} if responses or state else {}
-            again = request.model_copy(update={"params": request.params.model_copy(update=more)})
-            return await self._delivered(again, caller, clock)
+            round_fields = {"input_responses": responses, "request_state": state} if responses or state else {}
+            again = request.model_copy(update={"params": request.params.model_copy(update=round_fields)})
+            return await self._send_and_read(again, caller, clock)
 
         return self.callbacks.finite(await self._exchange(noun, send, caller, clock), noun)
 
@@ -212,10 +212,10 @@ class ServerSession:
         except RequestFailed as failure:
             if failure.reply:
                 self.callbacks.emit_required_urls(caller, failure.reply)
-            is_late = failure.problem == TIMEOUT
+            timed_out = failure.problem == TIMEOUT
             result = error_result(failure.result_text)
-            return ToolResult(result, failure.problem, cancelled=is_late, error=failure.error)
-        answer = await self._checked_answer(tool, result)
+            return ToolResult(result, failure.problem, cancelled=timed_out, error=failure.error)
+        answer = await self._check_result(tool, result)
         # After validation: the tool's output schema may accept NaN as a number.
         return replace(answer, result=self.callbacks.finite(answer.result, tool))
 
@@ -242,7 +242,7 @@ class ServerSession:
         """Send a call and return its result. Send it once more if HTTP asks for a retry."""
         tool = request.params.name
         try:
-            return await self._delivered(request, caller, clock)
+            return await self._send_and_read(request, caller, clock)
         except HttpError as error:
             wait = self._retry_after(tool, error.failure, clock)
             if wait is None:
@@ -250,9 +250,9 @@ class ServerSession:
             self.callbacks.emit_retry(caller, tool, error.failure.problem, wait)
         with caller.pause_deadline() if caller else nullcontext():
             await asyncio.sleep(wait)
-        return await self._delivered(request, caller, clock)
+        return await self._send_and_read(request, caller, clock)
 
-    async def _delivered(
+    async def _send_and_read(
         self, request: mcp_types.Request[Any, Any], caller: PendingCall | None, clock: Deadline
     ) -> JsonObject:
         """Send a request and return its result. Raises `HttpError` if an HTTP response explains its absence."""
@@ -294,7 +294,7 @@ class ServerSession:
         sent = well_formed_json(as_sent(result))
         return sent if self._is_modern else {key: value for key, value in sent.items() if key != "resultType"}
 
-    async def _checked_answer(self, tool: str, result: JsonObject) -> ToolResult:
+    async def _check_result(self, tool: str, result: JsonObject) -> ToolResult:
         if result.get("resultType", "complete") != "complete":
             problem = f"the server's result is of a kind that nobody asked for ({result['resultType']})"
             return ToolResult(error_result(problem), "invalid result")

@@ -71,7 +71,7 @@ class Traffic:
     Args:
         max_bytes: Maximum size of a message.
         probe_s: Time limit of the probe for newer protocols, in seconds; None leaves it to the SDK.
-        observer: Receives what happens.
+        observer: The callbacks for events of the connection.
     """
 
     def __init__(
@@ -184,8 +184,10 @@ class Traffic:
         match message:
             case JSONRPCRequest():
                 self._unanswered.add(coerce_request_id(message.id))
-            case JSONRPCNotification(method="notifications/cancelled", params={"requestId": str() | int() as given}):
-                self._settle(given)
+            case JSONRPCNotification(
+                method="notifications/cancelled", params={"requestId": str() | int() as request_id}
+            ):
+                self._settle(request_id)
             case JSONRPCNotification(method="notifications/progress") if self._highest:
                 self._note_progress(message.params or {})
             case JSONRPCResponse() | JSONRPCError():
@@ -211,7 +213,7 @@ class Traffic:
         if key == self._probe_id:
             self._stop_probe()
         if key is not None:
-            message.id = key  # the id as sent, where the server returned it as text
+            message.id = key  # the id as sent: the server may have returned it as text
             self._waiting.pop(key, None)
             if key in self._abandoned:
                 self._abandoned.remove(key)
@@ -306,11 +308,11 @@ class _Incoming(_Stream):
             self._next = asyncio.ensure_future(self._inner.__anext__())
             self._next.add_done_callback(retrieve)
         while True:
-            over = asyncio.ensure_future(self._traffic.wait_probe_ended())
+            probe_ended = asyncio.ensure_future(self._traffic.wait_probe_ended())
             try:
-                await asyncio.wait({self._next, over}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({self._next, probe_ended}, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                over.cancel()
+                probe_ended.cancel()
             if self._next.done():
                 taken, self._next = self._next, None
                 return taken.result()

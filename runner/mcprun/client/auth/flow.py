@@ -60,7 +60,7 @@ _SECRET_KEYS = ("access_token", "refresh_token", "id_token", "client_secret", "r
 _SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 
 
-class _Memory:
+class _MemoryStorage:
     """A token storage for the SDK's providers, in memory: their initial values, and then their results."""
 
     def __init__(self, tokens: OAuthToken | None = None, client: OAuthClientInformationFull | None = None) -> None:
@@ -113,7 +113,7 @@ async def get_machine_token(
     """
     url = server.url
     tokens = OAuthToken(access_token=before.access_token, scope=before.scope) if before else None
-    memory = _Memory(tokens)
+    memory = _MemoryStorage(tokens)
     client_id, secret = client.client_id or "", client.client_secret or ""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MCPDeprecationWarning)  # the issuer may be left out: the server then names it
@@ -125,7 +125,7 @@ async def get_machine_token(
                 client_id,
                 secret,
                 client.issuer or "",
-                _always(client.assertion),
+                _constant_assertion(client.assertion),
                 scope=client.scope,
             )
         elif client.private_key:
@@ -147,8 +147,8 @@ async def get_machine_token(
             provider = ClientCredentialsOAuthProvider(
                 url, memory, client_id, secret, scope=client.scope, issuer=client.issuer
             )
-    await _drive(provider, server, challenge_for(url, challenge, client.scope))
-    return _granted(provider, memory, tokens, requested=client.scope)
+    await _run_flow(provider, server, challenge_for(url, challenge, client.scope))
+    return _token_to_store(provider, memory, tokens, requested=client.scope)
 
 
 async def refresh_token(server: ProtectedServer, grant: StoredToken) -> StoredToken | None:
@@ -159,15 +159,15 @@ async def refresh_token(server: ProtectedServer, grant: StoredToken) -> StoredTo
     """
     client = OAuthClientInformationFull.model_validate(grant.client)
     tokens = OAuthToken(access_token=grant.access_token, refresh_token=grant.refresh_token, scope=grant.scope)
-    memory = _Memory(tokens, client)
+    memory = _MemoryStorage(tokens, client)
     provider = OAuthClientProvider(server.url, OAuthClientMetadata(redirect_uris=None), memory)
     context = provider.context
     context.token_expiry_time = 1.0  # in the past: the SDK refreshes only expired tokens
     context.oauth_metadata = OAuthMetadata.model_validate(grant.server) if grant.server else None
     if grant.resource:
         context.protected_resource_metadata = ProtectedResourceMetadata.model_validate(grant.resource)
-    await _drive(provider, server, None)
-    return _granted(provider, memory, tokens, requested=grant.asked) if context.current_tokens else None
+    await _run_flow(provider, server, None)
+    return _token_to_store(provider, memory, tokens, requested=grant.asked) if context.current_tokens else None
 
 
 async def log_in_interactively(
@@ -185,7 +185,7 @@ async def log_in_interactively(
     `OAuthFlowError`, `httpx2.HTTPError`, and what `login.ask` raises.
     """
     uris = [AnyUrl(login.uri)]
-    memory = _Memory(client=_registered(client, uris))
+    memory = _MemoryStorage(client=_registered_client(client, uris))
     sent_to = ""
 
     async def redirect(to: str) -> None:
@@ -193,32 +193,34 @@ async def log_in_interactively(
         sent_to = to
         metadata = provider.context.oauth_metadata
         if client.issuer and not (metadata and issuers_match(str(metadata.issuer), client.issuer)):
-            found = str(metadata.issuer) if metadata else "none"
-            raise OAuthFlowError(f"the server's authorization server is {found}, expected {client.issuer}")
+            issuer = str(metadata.issuer) if metadata else "none"
+            raise OAuthFlowError(f"the server's authorization server is {issuer}, expected {client.issuer}")
 
     async def answer() -> AuthorizationCodeResult:
         return await login.ask(sent_to)
 
-    asked = OAuthClientMetadata(redirect_uris=uris, client_name="mcprun")
-    provider = OAuthClientProvider(server.url, asked, memory, redirect, answer, client_metadata_url=metadata_url)
-    await _drive(provider, server, challenge_for(server.url, challenge, client.scope))
-    return _granted(provider, memory, None, requested=client.scope)
+    client_metadata = OAuthClientMetadata(redirect_uris=uris, client_name="mcprun")
+    provider = OAuthClientProvider(
+        server.url, client_metadata, memory, redirect, answer, client_metadata_url=metadata_url
+    )
+    await _run_flow(provider, server, challenge_for(server.url, challenge, client.scope))
+    return _token_to_store(provider, memory, None, requested=client.scope)
 
 
 def challenge_for(url: str, refusal: httpx2.Response | None, scope: str | None) -> httpx2.Response:
-    """Return a server's refusal as the SDK is to see it: with the requested scopes in place of the server's.
+    """Return the challenge to pass to the SDK: a server's refusal, with the requested scopes in place of its own.
 
     For a step-up (403), the server's scopes are added to them. If `refusal` is None, a 401 without a challenge is used.
     """
     request = httpx2.Request("POST", url)
     if refusal is None:
         refusal = httpx2.Response(401, request=request)
-    wanted = extract_field_from_www_auth(refusal, "scope")
+    scopes = extract_field_from_www_auth(refusal, "scope")
     if scope:
-        wanted = union_scopes(scope, wanted) if is_step_up(refusal) else scope
+        scopes = union_scopes(scope, scopes) if is_step_up(refusal) else scope
     metadata = extract_field_from_www_auth(refusal, "resource_metadata")
     error = extract_field_from_www_auth(refusal, "error")
-    fields = {"error": error, "scope": wanted, "resource_metadata": metadata}
+    fields = {"error": error, "scope": scopes, "resource_metadata": metadata}
     parameters = ", ".join(f'{name}="{value}"' for name, value in fields.items() if value)
     return httpx2.Response(refusal.status_code, headers={"www-authenticate": f"Bearer {parameters}"}, request=request)
 
@@ -228,7 +230,7 @@ def is_step_up(response: httpx2.Response) -> bool:
     return response.status_code == 403 and extract_field_from_www_auth(response, "error") == "insufficient_scope"
 
 
-async def _drive(
+async def _run_flow(
     provider: OAuthClientProvider | IdentityAssertionOAuthProvider,
     server: ProtectedServer,
     challenge: httpx2.Response | None,
@@ -249,7 +251,7 @@ async def _drive(
                 send = _send_token_request if _asks_for_token(outgoing) else httpx2.AsyncClient.send
                 answer = await send(client, outgoing)
                 server.learn(_secrets_of(answer))
-                _choose_method(provider, answer)
+                _choose_auth_method(provider, answer)
             try:
                 outgoing = await flow.asend(answer)
             except StopAsyncIteration:
@@ -298,21 +300,23 @@ def _secrets_of(answer: httpx2.Response) -> Iterator[str]:
         yield from (value for key in _SECRET_KEYS if isinstance(value := body.get(key), str))
 
 
-def _choose_method(provider: OAuthClientProvider | IdentityAssertionOAuthProvider, answer: httpx2.Response) -> None:
+def _choose_auth_method(
+    provider: OAuthClientProvider | IdentityAssertionOAuthProvider, answer: httpx2.Response
+) -> None:
     """Choose how a client that was registered by hand sends its secret, by what is supported (RFC 8414, section 2)."""
     client = provider.context.client_info if isinstance(provider, OAuthClientProvider) else None
     if client is None or not client.client_secret or client.client_id_issued_at is not None:
         return
     try:
-        known = OAuthMetadata.model_validate_json(answer.content).token_endpoint_auth_methods_supported
+        supported = OAuthMetadata.model_validate_json(answer.content).token_endpoint_auth_methods_supported
     except ValidationError:
         return
-    if known and client.token_endpoint_auth_method in _SECRET_METHODS:
-        fitting = [method for method in _SECRET_METHODS if method in known]
-        client.token_endpoint_auth_method = (fitting or [client.token_endpoint_auth_method])[0]
+    if supported and client.token_endpoint_auth_method in _SECRET_METHODS:
+        usable = [method for method in _SECRET_METHODS if method in supported]
+        client.token_endpoint_auth_method = (usable or [client.token_endpoint_auth_method])[0]
 
 
-def _registered(client: OAuthClient, uris: list[AnyUrl]) -> OAuthClientInformationFull | None:
+def _registered_client(client: OAuthClient, uris: list[AnyUrl]) -> OAuthClientInformationFull | None:
     if not client.client_id:
         return None
     return OAuthClientInformationFull(
@@ -323,9 +327,9 @@ def _registered(client: OAuthClient, uris: list[AnyUrl]) -> OAuthClientInformati
     )
 
 
-def _granted(
+def _token_to_store(
     provider: OAuthClientProvider | IdentityAssertionOAuthProvider,
-    memory: _Memory,
+    memory: _MemoryStorage,
     before: OAuthToken | None,
     *,
     requested: str | None,
@@ -338,24 +342,24 @@ def _granted(
     client = context.client_info if context else None
     server = context.oauth_metadata if context else None
     resource = context.protected_resource_metadata if context else None
-    is_person = isinstance(provider, OAuthClientProvider) and type(provider) is OAuthClientProvider
+    is_interactive = isinstance(provider, OAuthClientProvider) and type(provider) is OAuthClientProvider
     return StoredToken(
         access_token=tokens.access_token,
-        refresh_token=tokens.refresh_token if is_person else None,  # a machine gets a new token, and stores no secret
+        refresh_token=tokens.refresh_token if is_interactive else None,  # client credentials get a new token instead
         scope=tokens.scope,
         asked=requested,
         expires_at=renewal_time(tokens.expires_in),
-        client=_dumped(client) if is_person else None,
-        server=_dumped(server) if is_person else None,
-        resource=_dumped(resource) if is_person else None,
+        client=_dump(client) if is_interactive else None,
+        server=_dump(server) if is_interactive else None,
+        resource=_dump(resource) if is_interactive else None,
     )
 
 
-def _dumped(model: Any) -> dict[str, Any] | None:
+def _dump(model: Any) -> dict[str, Any] | None:
     return model.model_dump(mode="json", exclude_none=True) if model is not None else None
 
 
-def _always(assertion: str) -> Callable[[str, str], Awaitable[str]]:
+def _constant_assertion(assertion: str) -> Callable[[str, str], Awaitable[str]]:
     async def provide(_: str, __: str) -> str:
         return assertion
 

@@ -23,7 +23,7 @@ from mcprun.runs.events import Emit, WarningEvent
 from mcprun.runs.redaction import Redactor
 
 _ROUNDS = 2
-"""How often a request is sent again: once with a token, and once with one that has more scopes."""
+"""Times that a request is sent again: once with a token, and once with one that has more scopes."""
 
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
 
@@ -36,7 +36,7 @@ _PROTOCOL = "mcp-protocol-version"
 class OAuthAuth(httpx2.Auth):
     """The authorization of one target, shared by all of its connections.
 
-    `problem` says why a request stayed refused, and is empty if none did since the last new token.
+    `problem` is why the last refused request could not be authorized; empty if none failed since the last new token.
     """
 
     def __init__(self, target: HttpTarget, store: TokenStore, redactor: Redactor, emit: Emit) -> None:
@@ -56,13 +56,13 @@ class OAuthAuth(httpx2.Auth):
     async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
         """Send a request with the token, and again with a new one if the server refuses it."""
         grant = await self._current_token(request)
-        for left in reversed(range(_ROUNDS + 1)):
+        for resends_left in reversed(range(_ROUNDS + 1)):
             if grant:
                 request.headers["Authorization"] = f"Bearer {grant.access_token}"
             response = yield request
             if response.status_code not in (_UNAUTHORIZED, _FORBIDDEN):
                 return
-            if not left:
+            if not resends_left:
                 self._refuse(f"it refuses the token that it was given ({response.status_code})")
                 return
             grant = await self._renew_uncancelled(grant, request, response)
@@ -81,7 +81,7 @@ class OAuthAuth(httpx2.Auth):
         async with self._lock:
             if not self._is_read:
                 self._is_read = True
-                self._take(await asyncio.to_thread(self._stored_token))
+                self._use_token(await asyncio.to_thread(self._stored_token))
         grant = self._grant
         if grant is None or not grant.is_due:
             return grant
@@ -105,20 +105,20 @@ class OAuthAuth(httpx2.Auth):
         async with self._lock:
             if self._grant and self._grant is not refused and not self._grant.is_due:
                 return self._grant  # another request renewed it
-            renews = self._client or self._grant
-            async with self._store.locked(self._key) if renews else nullcontext():
-                kept = await asyncio.to_thread(self._stored_token)
-                if kept and not kept.is_due and not (refused and kept.access_token == refused.access_token):
-                    grant: StoredToken | None = kept  # another process renewed it
+            needs_lock = self._client or self._grant
+            async with self._store.locked(self._key) if needs_lock else nullcontext():
+                stored = await asyncio.to_thread(self._stored_token)
+                if stored and not stored.is_due and not (refused and stored.access_token == refused.access_token):
+                    grant: StoredToken | None = stored  # another process renewed it
                 else:
-                    grant = await self._obtained(kept or refused, protocol, response)
+                    grant = await self._obtain(stored or refused, protocol, response)
                     if grant:
-                        await asyncio.to_thread(self._keep, grant)
+                        await asyncio.to_thread(self._write_token, grant)
             if grant:
-                self._take(grant)
+                self._use_token(grant)
             return grant
 
-    async def _obtained(
+    async def _obtain(
         self, before: StoredToken | None, protocol: str | None, response: httpx2.Response | None
     ) -> StoredToken | None:
         from mcprun.client.auth.flow import (  # slow to import, and rarely needed
@@ -160,13 +160,13 @@ class OAuthAuth(httpx2.Auth):
         grant = self._store.read(self._key)
         return grant if grant is None or not self._client or grant.asked == self._client.scope else None
 
-    def _keep(self, grant: StoredToken) -> None:
+    def _write_token(self, grant: StoredToken) -> None:
         try:
             self._store.write(self._key, grant)
         except UsageError as error:
             self._emit(WarningEvent(message=f"{error}; they are used for this run only"))
 
-    def _take(self, grant: StoredToken | None) -> None:
+    def _use_token(self, grant: StoredToken | None) -> None:
         if grant:
             self._redactor.learn(grant.secrets)
             self.problem = ""
@@ -176,5 +176,5 @@ class OAuthAuth(httpx2.Auth):
 def _scopes(before: StoredToken | None, response: httpx2.Response) -> str:
     from mcp.client.auth.utils import extract_scope_from_www_auth, union_scopes
 
-    had = (before.scope or before.asked) if before else None
-    return (union_scopes(had, extract_scope_from_www_auth(response)) or "")[:_SHOWN]
+    granted = (before.scope or before.asked) if before else None
+    return (union_scopes(granted, extract_scope_from_www_auth(response)) or "")[:_SHOWN]

@@ -164,8 +164,8 @@ async def _browse(url: str, redirects: Redirects, print_line: Callable[[str], No
 async def _paste(redirects: Redirects, print_line: Callable[[str], None]) -> None:
     print_line("If the browser runs on another machine, paste here the URL that it was redirected to.")
     async for line in read_pasted_lines():
-        if wrong := redirects.take(line):
-            print_line(f"Try again: {wrong}.")
+        if problem := redirects.take(line):
+            print_line(f"Try again: {problem}.")
 
 
 def _settle(opened: asyncio.Future[bool], is_open: bool) -> None:

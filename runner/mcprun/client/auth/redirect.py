@@ -40,15 +40,15 @@ def answer_of(query: str, state: str) -> AuthorizationCodeResult | None:
 
     Raises `OAuthFlowError` if the authorization server refused the login (RFC 6749, section 4.1.2.1).
     """
-    found = {key: values[0] for key, values in parse_qs(query).items()}
-    if found.get("state") != state:
+    parameters = {key: values[0] for key, values in parse_qs(query).items()}
+    if parameters.get("state") != state:
         return None
-    if error := found.get("error"):
-        why = found.get("error_description")
-        raise OAuthFlowError(f"the authorization server returned {error}" + (f": {why}" if why else ""))
-    if not found.get("code"):
+    if error := parameters.get("error"):
+        description = parameters.get("error_description")
+        raise OAuthFlowError(f"the authorization server returned {error}" + (f": {description}" if description else ""))
+    if not parameters.get("code"):
         return None
-    return AuthorizationCodeResult(code=found["code"], state=state, iss=found.get("iss"))
+    return AuthorizationCodeResult(code=parameters["code"], state=state, iss=parameters.get("iss"))
 
 
 class Redirects:
@@ -127,14 +127,14 @@ async def listen_for_redirect(port: int | None, uri: str | None) -> AsyncIterato
         if host not in LOOPBACK or parts.scheme != "http":
             yield Redirects(uri)
             return
-    found: list[Redirects] = []
+    redirects: list[Redirects] = []
     try:
-        server = await asyncio.start_server(lambda *pair: found[0].serve(*pair), host, port or 0, limit=_MAX_BYTES)
+        server = await asyncio.start_server(lambda *pair: redirects[0].serve(*pair), host, port or 0, limit=_MAX_BYTES)
     except OSError as error:
         raise UsageError(f"can't listen on port {port}: {error.strerror or error}") from None
     async with server:
-        found.append(Redirects(uri or f"http://{host}:{server.sockets[0].getsockname()[1]}{path}"))
-        yield found[0]
+        redirects.append(Redirects(uri or f"http://{host}:{server.sockets[0].getsockname()[1]}{path}"))
+        yield redirects[0]
 
 
 async def read_pasted_lines() -> AsyncIterator[str]:

@@ -1,7 +1,7 @@
 """Store tokens: one file per server and client, in a folder that only the user can open.
 
 `MCPRUN_TOKEN_STORE` names the folder; the default is `mcprun/tokens` in `XDG_STATE_HOME` (`~/.local/state`). If the
-package keyring is installed (the extra `keyring`) and a keyring works, it holds the secrets, and the file says so.
+package keyring is installed (the extra `keyring`) and a keyring works, it holds the secrets, and the file names it.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ class TokenStore:
     @classmethod
     def find(cls, variables: Mapping[str, str] | None = None) -> Self:
         """Return the user's store. `variables` default to the environment."""
-        known = os.environ if variables is None else variables
-        if named := known.get(TOKEN_STORE, "").strip():
-            return cls(Path(named).expanduser())
-        state = known.get("XDG_STATE_HOME", "").strip()
+        environment = os.environ if variables is None else variables
+        if folder := environment.get(TOKEN_STORE, "").strip():
+            return cls(Path(folder).expanduser())
+        state = environment.get("XDG_STATE_HOME", "").strip()
         return cls((Path(state) if state else Path.home() / ".local" / "state") / "mcprun" / "tokens")
 
     def read(self, key: Key) -> StoredToken | None:
         """Return the stored tokens, or None if there are none or they cannot be read."""
         try:
-            kept = json.loads(self._file(key).read_bytes())
+            stored = json.loads(self._file(key).read_bytes())
         except (OSError, ValueError):
             return None
-        if not isinstance(kept, dict):
+        if not isinstance(stored, dict):
             return None
-        grant = _from_keyring(self._name(key)) if _HELD in kept else json.dumps(kept.get("grant"))
+        grant = _read_from_keyring(self._name(key)) if _HELD in stored else json.dumps(stored.get("grant"))
         try:
             return StoredToken.model_validate_json(grant) if grant else None
         except ValidationError:
@@ -62,7 +62,7 @@ class TokenStore:
         text = grant.model_dump_json(exclude_none=True)
         head = {"url": key.url, "client": key.client}
         try:
-            if held_by := _to_keyring(self._name(key), text):
+            if held_by := _write_to_keyring(self._name(key), text):
                 self._replace(key, {**head, _HELD: held_by})
                 return held_by
             self._replace(key, {**head, "grant": json.loads(text)})
@@ -74,7 +74,7 @@ class TokenStore:
         """Remove the stored tokens. Return whether there were any. Raises `UsageError` if that fails."""
         with suppress(OSError, ValueError):
             if _HELD in json.loads(self._file(key).read_bytes()):
-                _out_of_keyring(self._name(key))
+                _delete_from_keyring(self._name(key))
         try:
             self._file(key).unlink()
         except FileNotFoundError:
@@ -88,8 +88,8 @@ class TokenStore:
         found = []
         for file in self._folder.glob("*.json"):
             with suppress(OSError, ValueError, KeyError, TypeError):
-                kept = json.loads(file.read_bytes())
-                found.append(Key(str(kept["url"]), str(kept["client"])))
+                stored = json.loads(file.read_bytes())
+                found.append(Key(str(stored["url"]), str(stored["client"])))
         yield from sorted(found, key=lambda key: (key.url, key.client))
 
     @asynccontextmanager
@@ -129,12 +129,12 @@ class TokenStore:
         if self._folder.stat().st_mode & 0o077:
             self._folder.chmod(0o700)
 
-    def _replace(self, key: Key, kept: dict[str, Any]) -> None:
+    def _replace(self, key: Key, contents: dict[str, Any]) -> None:
         self._make_folder()
         descriptor, name = tempfile.mkstemp(dir=self._folder, prefix=".new-")  # mode 0600
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(kept, file)
+                json.dump(contents, file)
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).replace(self._file(key))
@@ -143,7 +143,7 @@ class TokenStore:
             raise
 
 
-def _to_keyring(name: str, text: str) -> str | None:
+def _write_to_keyring(name: str, text: str) -> str | None:
     """Store a secret in the user's keyring and return the keyring's name. None if no keyring returns what it stored."""
     try:
         import keyring
@@ -156,16 +156,16 @@ def _to_keyring(name: str, text: str) -> str | None:
     return None
 
 
-def _from_keyring(name: str) -> str | None:
+def _read_from_keyring(name: str) -> str | None:
     try:
         import keyring
 
         return keyring.get_password(_SERVICE, name)
-    except Exception:  # noqa: BLE001  as above; unreadable counts as absent
+    except Exception:  # noqa: BLE001  as above; an unreadable entry counts as absent
         return None
 
 
-def _out_of_keyring(name: str) -> None:
+def _delete_from_keyring(name: str) -> None:
     with suppress(Exception):
         import keyring
 

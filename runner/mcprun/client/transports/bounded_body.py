@@ -1,4 +1,4 @@
-"""Wrappers for the bodies of HTTP responses: one limits the size, the other repairs what UTF-8 cannot hold."""
+"""Wrappers for the bodies of HTTP responses: one limits the size, the other replaces what is not valid Unicode."""
 
 from __future__ import annotations
 

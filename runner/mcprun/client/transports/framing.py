@@ -118,7 +118,7 @@ def read_message(line: bytes | LongLine, max_bytes: int, replaced: Callable[[], 
     Raises `ValueError` if the line is not a message.
     """
     if isinstance(line, LongLine):
-        return _instead(
+        return _invalid_answer(
             line.head, line.tail, f"the answer has {line.length:,} bytes, and --max-result-bytes allows {max_bytes:,}"
         )
     try:
@@ -126,7 +126,7 @@ def read_message(line: bytes | LongLine, max_bytes: int, replaced: Callable[[], 
     except ValidationError as error:
         return _read_again(line, error, replaced)
     if isinstance(message, mcp_types.JSONRPCError):  # the pydantic model drops unknown members
-        message.error = _whole_error(from_json(line)["error"])
+        message.error = _full_error(from_json(line)["error"])
     return message
 
 
@@ -135,11 +135,11 @@ def read_value(value: Any) -> Message:
     if not isinstance(value, dict):
         raise ValueError("the message can't be read: it is not a JSON object")
     if "method" not in value:
-        return _answer(value)
+        return _read_response(value)
     try:
         return mcp_types.jsonrpc_message_adapter.validate_python(value, by_name=False)
     except ValidationError as error:
-        raise ValueError(f"the message can't be read: {_first(error)}") from None
+        raise ValueError(f"the message can't be read: {_first_problem(error)}") from None
 
 
 def flaw_of(value: JsonObject) -> str:
@@ -160,7 +160,7 @@ def _has_error(value: JsonObject) -> bool:
     return "error" in value and (sent is not None or value.get("result") is None) and levels(sent) <= MAX_DEPTH
 
 
-def _answer(value: JsonObject) -> Message:
+def _read_response(value: JsonObject) -> Message:
     """Parse a response. A malformed error keeps its members; any other malformed response becomes an error.
 
     Raises `ValueError` for an object that has neither an id nor a result nor an error.
@@ -171,7 +171,7 @@ def _answer(value: JsonObject) -> Message:
     if why := flaw_of(value):
         error = mcp_types.ErrorData(code=INVALID_ANSWER, message=f"the answer can't be read: {why}")
     elif _has_error(value):
-        error = _whole_error(value["error"])
+        error = _full_error(value["error"])
     else:
         return mcp_types.JSONRPCResponse.model_construct(None, jsonrpc="2.0", id=request_id, result=value["result"])  # type: ignore[arg-type]  # no id: see `read_message`
     return mcp_types.JSONRPCError(jsonrpc="2.0", id=request_id, error=error)
@@ -184,7 +184,7 @@ def _request_id(sent: Any) -> str | int | None:
     return sent if isinstance(sent, str | int) and not isinstance(sent, bool) else None
 
 
-def _whole_error(sent: Any) -> mcp_types.ErrorData:
+def _full_error(sent: Any) -> mcp_types.ErrorData:
     """Convert a server's `error` to a JSON-RPC error object: code and message if valid, anything else as `data`."""
     if not isinstance(sent, dict):
         message = sent if isinstance(sent, str) else "" if sent is None else _json(sent)
@@ -231,16 +231,18 @@ def _read_again(line: bytes, error: ValidationError, replaced: Callable[[], None
             replaced()
         value = parsed_leniently(repaired.decode("utf-8", "replace"))
     except ValueError:
-        return _instead(line[:KEPT_BYTES], line[-KEPT_BYTES:], f"the answer can't be read: {_first(error)}")
+        return _invalid_answer(
+            line[:KEPT_BYTES], line[-KEPT_BYTES:], f"the answer can't be read: {_first_problem(error)}"
+        )
     return read_value(value)
 
 
-def _first(error: ValidationError) -> str:
+def _first_problem(error: ValidationError) -> str:
     """Return the first error without its position, which depends on the digits of the `id` and differs between runs."""
     return _JSON_POSITION.sub("", str(error.errors(include_url=False, include_input=False)[0]["msg"]))
 
 
-def _instead(head: bytes, tail: bytes, why: str) -> Message:
+def _invalid_answer(head: bytes, tail: bytes, why: str) -> Message:
     """Return the error that replaces an invalid response. Its id is None if neither end of the line holds one.
 
     Raises `ValueError` if the line does not begin like a response.

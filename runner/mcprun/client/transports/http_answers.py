@@ -54,8 +54,8 @@ def _repaired(data: bytes, number: RequestId) -> tuple[bytes, Message]:
     if not isinstance(value, dict):
         raise ValueError("it is not a JSON-RPC message")
     if "method" not in value:
-        own = value.get("id")
-        if isinstance(own, int) and not isinstance(own, bool) and own != number:
+        response_id = value.get("id")
+        if isinstance(response_id, int) and not isinstance(response_id, bool) and response_id != number:
             raise ValueError("it has the id of another request")
         if flaw := flaw_of(value):
             raise ValueError(flaw)
@@ -111,5 +111,7 @@ def error_json(number: RequestId, code: int, message: str) -> bytes:
 
 def replied(request: httpx2.Request, data: bytes, headers: httpx2.Headers | None = None) -> httpx2.Response:
     """Build a response with a JSON-RPC message, and with the session's id from the server's `headers`."""
-    kept = {name: headers[name] for name in (SESSION,) if headers and name in headers}
-    return httpx2.Response(200, headers={**kept, "content-type": "application/json"}, content=data, request=request)
+    session_header = {name: headers[name] for name in (SESSION,) if headers and name in headers}
+    return httpx2.Response(
+        200, headers={**session_header, "content-type": "application/json"}, content=data, request=request
+    )

@@ -104,8 +104,8 @@ def media_type(response: httpx2.Response) -> str:
 
 def without_id(data: bytes, number: RequestId) -> bytes:
     """Replace the `id` of a request by `null` in a body that is shown: it differs between runs."""
-    own = re.escape(json.dumps(number).encode())
-    return re.sub(rb'("id"\s*:\s*)%s(?=[\s,}])' % own, rb"\1null", data)
+    escaped_id = re.escape(json.dumps(number).encode())
+    return re.sub(rb'("id"\s*:\s*)%s(?=[\s,}])' % escaped_id, rb"\1null", data)
 
 
 def rpc_error(data: bytes) -> mcp_types.ErrorData | None:

@@ -83,8 +83,8 @@ class HttpClient(httpx2.AsyncClient):
         """
         self._stamp(request)
         if request.method != "POST":
-            return self._bounded(request, await super().send(request, **options))
-        posted = _posted(request.content)
+            return self._bound(request, await super().send(request, **options))
+        posted = _parse_posted(request.content)
         if posted.method in _SESSION_METHODS:
             self._opening[str(posted.method)] = request.content
         if posted.number is None or posted.method is None:
@@ -101,7 +101,7 @@ class HttpClient(httpx2.AsyncClient):
             return await self._send_again(request, response, posted.number, sent)
         return await self._answer(response, posted.number, sent)
 
-    def _bounded(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+    def _bound(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
         """Bound the response to a DELETE, or to a GET, which may resume the event stream of a request."""
         number = _REQUEST.get() if "last-event-id" in request.headers else None
         if is_compressed(response):
@@ -136,25 +136,25 @@ class HttpClient(httpx2.AsyncClient):
             return answer_stream(response, number, sent, self._max_bytes)
         kind, status, headers = media_type(response), response.status_code, response.headers
         body = await read_body(response, self._max_bytes, ERROR_BODY_SECONDS if response.is_error else None)
-        found = replace(failure_from(response, body.data, number), cause=sent.cause)
+        failure = replace(failure_from(response, body.data, number), cause=sent.cause)
         if response.is_error:
             error = None if body.flaw or not _is_json(kind) else read_error(body.data, number)
             if error is None:
-                sent.failure = found
-                return failed(response.request, number, found)
+                sent.failure = failure
+                return failed(response.request, number, failure)
             is_modern = response.request.headers.get("mcp-protocol-version") in MODERN_PROTOCOL_VERSIONS
             if not (is_modern and is_prescribed(status, error[1].code)):
-                sent.failure = found
+                sent.failure = failure
             return replied(response.request, error[0], headers)
         if status == httpx2.codes.OK and _is_json(kind) and not body.flaw and body.data:
             try:
                 data, message = read_message(body.data, number)
                 if isinstance(message, mcp_types.JSONRPCResponse | mcp_types.JSONRPCError):
                     return replied(response.request, data, headers)
-                found = replace(found, flaw=f"the response holds {message.method}, which is not an answer")
+                failure = replace(failure, flaw=f"the response holds {message.method}, which is not an answer")
             except ValueError as error:
-                found = replace(found, flaw=f"the response cannot be read ({error})")
-        sent.failure = replace(found, flaw=body.flaw or found.flaw or _flaw(response, kind, body.data))
+                failure = replace(failure, flaw=f"the response cannot be read ({error})")
+        sent.failure = replace(failure, flaw=body.flaw or failure.flaw or _flaw(response, kind, body.data))
         return failed(response.request, number, sent.failure)
 
     # Sessions of the 2025 protocols. --------------------------------------------------------------------
@@ -180,7 +180,7 @@ class HttpClient(httpx2.AsyncClient):
 
     async def _ping(self, request: httpx2.Request) -> int | None:
         """Send a `ping` in the session of a request. Return its status, or None if it fails or times out."""
-        ping = self._like(request, PING, request.headers[SESSION])
+        ping = self._build_like(request, PING, request.headers[SESSION])
         with anyio.move_on_after(PING_SECONDS):
             try:
                 response = await super().send(ping, stream=True, follow_redirects=False)
@@ -228,23 +228,23 @@ class HttpClient(httpx2.AsyncClient):
 
     async def _open(self, request: httpx2.Request) -> str:
         """Repeat the messages that opened the lost session. Return the id of the new one, or "" if it has none."""
-        first = self._like(request, self._opening["initialize"])
-        posted = _posted(first.content)
+        first = self._build_like(request, self._opening["initialize"])
+        posted = _parse_posted(first.content)
         sent = Delivery()
         response = await super().send(first, stream=True, follow_redirects=False)
         session = response.headers.get(SESSION, "")
         result = await _result(await self._answer(response, posted.number or 0, sent))
         if sent.failure:
             raise LostSessionError(sent.failure.message())
-        protocol, was = result.get("protocolVersion"), request.headers.get("mcp-protocol-version")
-        if was and protocol != was:
-            raise LostSessionError(f"it now negotiates {protocol}, previously {was}")
+        protocol, previous = result.get("protocolVersion"), request.headers.get("mcp-protocol-version")
+        if previous and protocol != previous:
+            raise LostSessionError(f"it now negotiates {protocol}, previously {previous}")
         for method, content in self._opening.items():
             if method != "initialize":
-                await (await super().send(self._like(request, content, session, was), stream=True)).aclose()
+                await (await super().send(self._build_like(request, content, session, previous), stream=True)).aclose()
         return str(session)
 
-    def _like(
+    def _build_like(
         self, request: httpx2.Request, content: bytes, session: str = "", protocol: str | None = None
     ) -> httpx2.Request:
         """Build a POST to the URL of a request, with those of its headers that are not specific to it."""
@@ -254,7 +254,7 @@ class HttpClient(httpx2.AsyncClient):
         return self.build_request("POST", request.url, headers=headers, content=content)
 
 
-def _posted(content: bytes) -> _Posted:
+def _parse_posted(content: bytes) -> _Posted:
     message = json.loads(content)
     return _Posted(message.get("method"), message.get("id"))
 

@@ -30,7 +30,7 @@ class HttpFailure:
         flaw: What is wrong with the response; empty if its status says so.
         cause: What mcprun knows about the cause, such as the authorization that the server requires.
         body_text: Text from the body, on one line and bounded. For a JSON-RPC error, its message and its data.
-        is_json_rpc: Whether `body_text` come from a JSON-RPC error.
+        is_json_rpc: Whether `body_text` comes from a JSON-RPC error.
         retry_after: Seconds to wait before a retry, if the server names them.
         is_lost_session: Whether the server refused the session, and then its replacement too.
     """

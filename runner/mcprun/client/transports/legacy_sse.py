@@ -99,9 +99,9 @@ class _Outgoing:
         if getattr(posted, "method", "") not in _NEGOTIATION and await self._is_lost(failure.status):
             self._reports.on_lost(f"the server lost the session: {failure.message()}")
             raise anyio.BrokenResourceError
-        self._refused(posted, failure)
+        self._fail_refused(posted, failure)
 
-    def _refused(self, posted: mcp_types.JSONRPCMessage, failure: HttpFailure) -> None:
+    def _fail_refused(self, posted: mcp_types.JSONRPCMessage, failure: HttpFailure) -> None:
         """Fail a request that the server refused, since no event will answer it. Report any other message."""
         if not isinstance(posted, mcp_types.JSONRPCRequest):
             self._reports.refused(getattr(posted, "method", "a response to its request"), failure)
@@ -114,7 +114,7 @@ class _Outgoing:
         request = self._client.build_request(
             "POST", self._endpoint, content=content, headers={"content-type": "application/json"}
         )
-        return await _sent(self._client, request)
+        return await _send(self._client, request)
 
     async def _is_lost(self, status: int) -> bool:
         """Return whether a status means that the server has lost the session, whose id is in the endpoint's URL.
@@ -151,7 +151,7 @@ async def legacy_sse(
         auth=auth,
         event_hooks={"response": [well_formed_bodies(reports.replaced)]},
     ) as client:
-        response = await _sent(client, client.build_request("GET", url, headers={"accept": "text/event-stream"}))
+        response = await _send(client, client.build_request("GET", url, headers={"accept": "text/event-stream"}))
         try:
             if not response.is_success:
                 current_delivery().failure = await failure_of(response, _RESPONSE_BYTES)
@@ -182,7 +182,7 @@ async def _read(
             if name == b"endpoint" and not endpoint.done():
                 endpoint.set_result(_endpoint(response.request.url, data))
             elif name == b"message" and data:
-                _take(data, max_bytes, incoming)
+                _queue_message(data, max_bytes, incoming)
     except (httpx2.HTTPError, httpx2.StreamError, ValueError) as error:
         reason = reason_of_loss(error)
     finally:
@@ -192,7 +192,7 @@ async def _read(
             endpoint.set_exception(httpx2.SSEError(reason))
 
 
-def _take(data: bytes | LongLine, max_bytes: int, incoming: _Incoming) -> None:
+def _queue_message(data: bytes | LongLine, max_bytes: int, incoming: _Incoming) -> None:
     try:
         message = read_message(data, max_bytes)
     except ValueError as error:
@@ -259,7 +259,7 @@ def _endpoint(url: httpx2.URL, data: bytes | LongLine) -> str:
     return str(endpoint)
 
 
-async def _sent(client: httpx2.AsyncClient, request: httpx2.Request) -> httpx2.Response:
+async def _send(client: httpx2.AsyncClient, request: httpx2.Request) -> httpx2.Response:
     """Send a request, and follow up to five redirects that `is_followed` allows."""
     for _ in range(_MAX_REDIRECTS):
         response = await client.send(request, stream=True, follow_redirects=False)

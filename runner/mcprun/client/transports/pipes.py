@@ -115,13 +115,13 @@ class StdinWriter(_Stream):
     """The stream of messages to the server.
 
     Messages sent in the same iteration of the event loop are written together, so that the server wakes up once.
-    `deaf` is called if the server has closed its stdin; it must end the server. `send` raises no error then: responses
-    may still be in the pipe of stdout, whose end follows them and ends the connection.
+    `on_closed` is called if the server has closed its stdin; it must end the server. `send` raises no error then:
+    responses may still be in the pipe of stdout, whose end follows them and ends the connection.
     """
 
-    def __init__(self, stdin: asyncio.StreamWriter, deaf: Callable[[], None]) -> None:
+    def __init__(self, stdin: asyncio.StreamWriter, on_closed: Callable[[], None]) -> None:
         self._stdin = stdin
-        self._deaf = deaf
+        self._on_closed = on_closed
         self._loop = asyncio.get_running_loop()
         self._queued: list[bytes] = []
 
@@ -144,7 +144,7 @@ class StdinWriter(_Stream):
         try:
             await self._stdin.drain()
         except (ConnectionError, RuntimeError):
-            self._deaf()
+            self._on_closed()
 
     async def aclose(self) -> None:
         """Write the queued messages, and accept no more."""
@@ -158,7 +158,7 @@ class StdinWriter(_Stream):
         try:
             self._stdin.writelines(queued)
         except (ConnectionError, RuntimeError):
-            self._deaf()
+            self._on_closed()
         else:
             if self._stdin.is_closing():
-                self._deaf()
+                self._on_closed()

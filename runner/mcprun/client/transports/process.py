@@ -74,8 +74,8 @@ async def start(target: StdioTarget, stderr: int) -> Process:
 
 def bare_environment() -> dict[str, str]:
     """Return the environment variables that every server gets, without functions exported by a shell."""
-    known = {name: os.environ.get(name) for name in _INHERITED}
-    return {name: value for name, value in known.items() if value is not None and not value.startswith("()")}
+    values = {name: os.environ.get(name) for name in _INHERITED}
+    return {name: value for name, value in values.items() if value is not None and not value.startswith("()")}
 
 
 def send_signal(process: Process, number: signal.Signals) -> None:
@@ -105,9 +105,9 @@ async def shut_down(process: Process) -> None:
     for number in (None, TERMINATE, KILL):
         if number:
             send_signal(process, number)
-        is_asked = number is None and _hurried.is_set()
+        is_hurried = number is None and _hurried.is_set()
         cancelled = (
-            await wait_uninterrupted({exited}, _HURRIED_EXIT_SECONDS if is_asked else _EXIT_SECONDS) or cancelled
+            await wait_uninterrupted({exited}, _HURRIED_EXIT_SECONDS if is_hurried else _EXIT_SECONDS) or cancelled
         )
         if exited.done():
             break

@@ -53,7 +53,7 @@ class Stdio:
         target: The command and its environment.
         stderr: The server's stderr, whose context the caller has entered.
         max_bytes: The size limit of a message.
-        reports: Callbacks for what the server does wrong.
+        reports: Callbacks for invalid output of the server.
         prestarted: A server for this target that may have been started already.
     """
 
@@ -111,12 +111,12 @@ class Stdio:
             with anyio.CancelScope(shield=True):
                 await incoming.aclose()
                 await outgoing.aclose()
-                rest = asyncio.create_task(_drain(process.stdout))
+                draining = asyncio.create_task(_drain(process.stdout))
                 cancelled = await self._await_exit(process) if incoming.has_ended else None
                 for timer in timers:
                     timer.cancel()
                 await shut_down(process)
-                rest.cancel()
+                draining.cancel()
                 if cancelled:
                     raise cancelled
 
