@@ -61,8 +61,8 @@ def _script(transcript: Transcript) -> list[JsonObject]:
         for part, calls in answer:
             text = f"{text}{part}"
             if calls:
-                made = [{"tool": call.tool, "input": call.input} for call in calls]
-                script.append({"text": text, "calls": made} if text.strip() else {"calls": made})
+                script_calls = [{"tool": call.tool, "input": call.input} for call in calls]
+                script.append({"text": text, "calls": script_calls} if text.strip() else {"calls": script_calls})
                 text = ""
         script.append({"text": text if text.strip() else _NOTHING})
     return script

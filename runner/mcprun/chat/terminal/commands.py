@@ -50,7 +50,7 @@ def command_of(text: str) -> Command | None:
         hint = f"did you mean {close[0]}?" if close else "/help lists all commands"
         return Command(name, rest, f"unknown command {name}; {hint}")
     if (kind := _ARGUMENTS.get(name)) is None:
-        return Command(name, rest, _too_much(name) if rest and name != "/help" else "")
+        return Command(name, rest, _unexpected_argument(name) if rest and name != "/help" else "")
     argument = unquoted(rest)
     if argument is None:
         return Command(name, rest, f"{name} takes one {kind}: close the quotes, and type nothing after them")
@@ -77,7 +77,7 @@ def quoted(argument: str) -> str:
     return f"{mark}{argument}{mark}"
 
 
-def _too_much(name: str) -> str:
+def _unexpected_argument(name: str) -> str:
     if name in _QUIT:
         return f"{name} takes no argument; type quit to leave the chat"
     hint = {"/tools": "; /tool NAME shows one tool", "/new": "; type the first message on the next line"}

@@ -109,7 +109,7 @@ class Terminal:
         )
 
     async def line(self) -> str | None:
-        """Let the user type a line. Ctrl-C clears it; Ctrl-D on an empty line ends the input."""
+        """Read a line, with history and completion. Ctrl-C clears it; Ctrl-D on an empty line ends the input."""
         return await _read_line(self._session, _PROMPT)
 
     async def answer(self, question: str) -> str | None:
