@@ -156,7 +156,7 @@ class CallSpans(SpanProcessor):
         """Pass on the span of the last call in this context, marked as failed if `error` (its type) is given."""
         if span := self._held.pop(_current_call.get(), None):
             has_error = span.status.status_code is StatusCode.ERROR  # set by the SDK: the code of a JSON-RPC error
-            self._inner.on_end(_failed(span, error) if error and not has_error else span)
+            self._inner.on_end(_mark_failed(span, error) if error and not has_error else span)
 
     def release(self, trace_id: int | None = None) -> None:
         """Pass on all spans of a trace that are still held, or those of all traces."""
@@ -185,7 +185,7 @@ def _id_of(span: ReadableSpan) -> int:
     return span.context.span_id if span.context else 0
 
 
-def _failed(span: ReadableSpan, error: str) -> ReadableSpan:
+def _mark_failed(span: ReadableSpan, error: str) -> ReadableSpan:
     """Return a copy of a span, marked as failed with an error type."""
     return _copy(span, {**(span.attributes or {}), "error.type": error}, Status(StatusCode.ERROR, error))
 
