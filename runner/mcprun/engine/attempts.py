@@ -31,7 +31,7 @@ MAX_ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryExecutor:
-    """Runs queries. Holds what all attempts of a run share."""
+    """Runs queries. Holds the objects that all attempts of a run share."""
 
     loop: ToolLoop
     judge: Judge | None
@@ -116,7 +116,7 @@ class QueryExecutor:
         except asyncio.CancelledError:
             if not self.run_stop.reason:
                 raise
-            return _interrupted(self.run_stop.reason, conversation)
+            return _interruption_error(self.run_stop.reason, conversation)
         except Exception as error:  # noqa: BLE001  a fault in one query must not affect the others
             return self.fault("internal error in mcprun", error, attempt.where)
         return None
@@ -212,7 +212,7 @@ async def leased(attempt: Attempt, lease: AbstractAsyncContextManager[ServerSess
         yield server
 
 
-def _interrupted(reason: RunError, conversation: Conversation) -> RunError:
+def _interruption_error(reason: RunError, conversation: Conversation) -> RunError:
     """Return the error of a query that the end of the run interrupted. It names the pending operation."""
     kind = reason.kind if reason.kind is ErrorKind.RUN_TIMEOUT else ErrorKind.CANCELLED
     return RunError(kind, f"the run ended before the query finished: {reason}; waiting for {conversation.pending}")

@@ -134,8 +134,8 @@ async def open_judge(choice: SelectedModel | None, model: Model, context: ModelC
     elif choice.shares_client:
         yield _model_judge(choice, model, context)
     else:
-        async with choice.open(context, JUDGE_CLIENT) as own:
-            yield _model_judge(choice, own, context)
+        async with choice.open(context, JUDGE_CLIENT) as judge_model:
+            yield _model_judge(choice, judge_model, context)
 
 
 def _model_judge(choice: SelectedModel, model: Model, context: ModelContext) -> ModelJudge:

@@ -175,7 +175,7 @@ def make_plan(
     _check_types(prompts, options)
     _check_conflicts(options)
     if options.batch_api:
-        options = replace(options, limits=_batched(options))
+        options = replace(options, limits=_batch_limits(options))
     settings = model_settings(options)
     account = Credentials.find()
     spec, judge = options.model or account.model, options.judge_model or account.judge_model
@@ -383,7 +383,7 @@ def _root(folder: str) -> JsonObject:
     return {"uri": path.as_uri(), "name": path.name or str(path)}
 
 
-def _batched(options: Options) -> Limits:
+def _batch_limits(options: Options) -> Limits:
     """Return the limits of a run with `--batch-api`, where a turn can take up to a day.
 
     Sampling is not offered to servers, since a call can't wait that long. With `--fresh-server`, at most `concurrency`

@@ -32,7 +32,7 @@ _MAX_ERROR_CHARS = 500
 class ServerInputLoader:
     """Loads the opening messages of the attempt that `handler` belongs to.
 
-    The `handler` answers requests of the server, such as elicitation, until it returns the result. `clock` returns the
+    The `handler` answers requests of the server, such as elicitation, until the result arrives. `clock` returns the
     deadline of a request. `malformed` collects the problems of results that could be read only in part.
     """
 
@@ -54,11 +54,11 @@ class ServerInputLoader:
         """
         query = self.handler.attempt.query
         blocks = [block for uri in query.resources or () for block in await self._read(uri)]
-        given = await self._get(query.server_prompt) if query.server_prompt else []
+        server_messages = await self._get(query.server_prompt) if query.server_prompt else []
         try:
-            return opening(blocks, given, next(iter(query.user_messages), None))
+            return opening(blocks, server_messages, next(iter(query.user_messages), None))
         except ValueError as error:  # only the prompt can cause this
-            raise _refused(f"{_prompt(query.server_prompt)} can't be used: {error}") from None
+            raise _prompts_error(f"{_prompt(query.server_prompt)} can't be used: {error}") from None
 
     async def _get(self, requested: ServerPrompt) -> list[JsonObject]:
         """Request the server's prompt and return its messages."""
@@ -74,12 +74,12 @@ class ServerInputLoader:
             request = mcp_types.GetPromptRequest(params=params)
             reading = await self._ask(event, request, "prompts", _prompt(requested), read_prompt)
         except RequestFailed as error:
-            raise _refused(await self._explain_prompt_failure(requested, error)) from None
+            raise _prompts_error(await self._explain_prompt_failure(requested, error)) from None
         self._check(reading, "messages", f"{_prompt(requested)} could not be loaded")
         try:
             return prompt_messages(reading.result, self.warn)
         except ValueError as error:
-            raise _refused(f"{_prompt(requested)} can't be used: {error}") from None
+            raise _prompts_error(f"{_prompt(requested)} can't be used: {error}") from None
 
     async def _read(self, uri: str) -> list[JsonObject]:
         """Read a resource and return its content blocks."""
@@ -90,19 +90,19 @@ class ServerInputLoader:
         try:
             reading = await self._ask(event, request, "resources", _resource(uri), read_resource)
         except RequestFailed as error:
-            raise _refused(await self._explain_resource_failure(uri, error)) from None
+            raise _prompts_error(await self._explain_resource_failure(uri, error)) from None
         self._check(reading, "contents", f"{_resource(uri)} could not be read")
         try:
             return resource_blocks(reading.result, self.warn) + ([note(reading.problems)] if reading.problems else [])
         except ValueError as error:
-            raise _refused(f"{_resource(uri)} can't be sent: {error}") from None
+            raise _prompts_error(f"{_resource(uri)} can't be sent: {error}") from None
 
     def _check(self, reading: Reading, key: str, failed: str) -> None:
         """Add the problems of a result to `malformed`. Raises `QueryError` (`prompts`) if none of it could be read."""
         if reading.problems:
             problems = f"the server sent an invalid result: {'; '.join(reading.problems)}"
             if not reading.result[key]:
-                raise _refused(f"{failed}: {problems}")
+                raise _prompts_error(f"{failed}: {problems}")
             self.malformed.append(f"{failed} completely: {problems}")
 
     async def _ask(
@@ -118,7 +118,7 @@ class ServerInputLoader:
         Raises `RequestFailed` if the server returns no result, and `QueryError` as `load` does.
         """
         if not self.server.has(capability):
-            raise _refused(f"the query uses {what}, but the server does not support {capability}")
+            raise _prompts_error(f"the query uses {what}, but the server does not support {capability}")
         started, attempt = time.monotonic(), self.handler.attempt
         caller = PendingCall(self.handler, 0, None, self.clock(), attempt.deadline)
 
@@ -156,7 +156,7 @@ class ServerInputLoader:
             return why
         found = next((one for one in listed if one["name"] == requested.name), None)
         if found is None:
-            return f"{why}; {_not_listed(listed, 'prompts', 'name')}"
+            return f"{why}; {_describe_missing(listed, 'prompts', 'name')}"
         arguments = found.get("arguments") or []
         missing = [one for one in arguments if one.get("required") and one["name"] not in requested.arguments]
         return f"{why}; missing arguments: {names(missing, 'name')}" if missing else why
@@ -172,10 +172,10 @@ class ServerInputLoader:
         if any(one["uri"] == uri for one in listed):
             return why
         more = f"; templates: {names(templates, 'uriTemplate')}" if templates else ""
-        return f"{why}; {_not_listed(listed, 'resources', 'uri')}{more}"
+        return f"{why}; {_describe_missing(listed, 'resources', 'uri')}{more}"
 
 
-def _not_listed(listed: list[JsonObject], what: str, key: str) -> str:
+def _describe_missing(listed: list[JsonObject], what: str, key: str) -> str:
     """Return that an item is not in a list of the server, and what the list has."""
     return f"it is not among the server's {what}: {names(listed, key)}" if listed else f"the server lists no {what}"
 
@@ -193,6 +193,6 @@ def _error_text(error: RequestFailed) -> str:
     return " ".join(str(error).split())[:_MAX_ERROR_CHARS]
 
 
-def _refused(message: str) -> QueryError:
+def _prompts_error(message: str) -> QueryError:
     """Return the error of a query for a prompt or resource that can't be used. `prompts` is the closest error kind."""
     return QueryError(ErrorKind.PROMPTS, message)

@@ -39,13 +39,13 @@ class Answers:
             case ScriptModel():
                 return query.sampling is not None
             case ReplayModel():
-                return bool(_recorded(self.model, query, where))
+                return bool(_recorded_requests(self.model, query, where))
         return False
 
     def handler_for(self, attempt: Attempt) -> QueryRequestHandler:
         """Return a request handler for one attempt."""
         query = attempt.query
-        recorded = _recorded(self.model, query, attempt.where) if isinstance(self.model, ReplayModel) else []
+        recorded = _recorded_requests(self.model, query, attempt.where) if isinstance(self.model, ReplayModel) else []
         return QueryRequestHandler(
             answers=self,
             attempt=attempt,
@@ -89,7 +89,7 @@ class QueryRequestHandler:
         turn, position = max(len(self.attempt.conversation.turns) - 1, 0), len(self.asked)
         response = await (self._elicit(request) if kind == "elicitation" else self._sample(request))
         if is_sure or response.model:
-            asked = Asked.model_validate(
+            exchange = Asked.model_validate(
                 {
                     "kind": kind,
                     "turn": turn,
@@ -100,7 +100,7 @@ class QueryRequestHandler:
                     "usage": response.usage,
                 }
             )
-            self.asked.insert(position, asked)
+            self.asked.insert(position, exchange)
         return response
 
     def in_order(self) -> list[Asked]:
@@ -186,7 +186,7 @@ class QueryRequestHandler:
         return found
 
 
-def _recorded(model: ReplayModel, query: Query, where: AttemptRef) -> list[Asked]:
+def _recorded_requests(model: ReplayModel, query: Query, where: AttemptRef) -> list[Asked]:
     """Return the recorded requests of a query; none if it was not recorded, which its first turn reports."""
     try:
         return list(model.recorded(query, where).asked)

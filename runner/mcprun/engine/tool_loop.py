@@ -142,13 +142,13 @@ class ToolLoop:
             if not query.takes_from_server:
                 return Opening(query.user_messages)
             loader = ServerInputLoader(server, handler, self.emit, self.clock, self.warn)
-            given = await loader.load()
-        divergence = self.opening_divergence(query, where, given) if self.opening_divergence else ""
-        *history, first = given
+            messages = await loader.load()
+        divergence = self.opening_divergence(query, where, messages) if self.opening_divergence else ""
+        *history, first = messages
         return Opening(
             [first["content"], *query.user_messages[1:]],
             history,
-            Given(messages=len(given), diverged=bool(divergence)),
+            Given(messages=len(messages), diverged=bool(divergence)),
             divergence,
             loader.malformed,
         )

@@ -123,5 +123,5 @@ def _server(arguments: JsonObject) -> str:
 
 def _names(arguments: JsonObject) -> set[str]:
     """Return the names of the variables and headers given to the server. Their values are not stored."""
-    given = [str(one).partition("=")[0] for one in arguments.get("env", ())]
-    return {*given, *(f"{str(one).partition(':')[0].lower()}:" for one in arguments.get("header", ()))}
+    variables = [str(one).partition("=")[0] for one in arguments.get("env", ())]
+    return {*variables, *(f"{str(one).partition(':')[0].lower()}:" for one in arguments.get("header", ()))}

@@ -77,9 +77,9 @@ class EventBuffer:
         _ = self.log.offset  # reads what is left in the servers' pipes
         pending = tuple(self._pending)
         self._pending.clear()
-        return WorkerMessage(pending, self._redacted(transcript), pack_error(error) if error else None, access)
+        return WorkerMessage(pending, self._redact(transcript), pack_error(error) if error else None, access)
 
-    def _redacted(self, transcript: Transcript | None) -> Transcript | None:
+    def _redact(self, transcript: Transcript | None) -> Transcript | None:
         try:
             return self._redactor.value(transcript)
         except Exception as error:  # noqa: BLE001  a fault in one query must not affect the others

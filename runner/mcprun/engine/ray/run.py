@@ -79,7 +79,7 @@ class ActorPool:
                 part(config, number, of),
                 EventMerger(number, of, context.log, emit, seen_warnings),
                 emit,
-                self._throttled,
+                self._pause_others,
             )
             for number in range(1, of + 1)
         ]
@@ -227,7 +227,7 @@ class ActorPool:
         except RunError as error:
             self._run_stop.cancel(error)
 
-    def _throttled(self, by: ActorSlot, seconds: float) -> None:
+    def _pause_others(self, by: ActorSlot, seconds: float) -> None:
         """Pause the other actors when the API throttles one, for the same number of seconds."""
         for slot in self._slots:
             if slot is not by and slot.actor:
@@ -241,11 +241,13 @@ def part(config: WorkerConfig, number: int, of: int) -> WorkerConfig:
     environment, only the necessary values are sent.
     """
     limits = config.limits
-    own = replace(limits, concurrency=_share(limits.concurrency, number, of), budget_tokens=None, budget_usd=None)
+    part_limits = replace(
+        limits, concurrency=_share(limits.concurrency, number, of), budget_tokens=None, budget_usd=None
+    )
     values = {field.name: getattr(config, field.name) for field in fields(WorkerConfig)}  # a `RunPlan` has more
     return replace(
         WorkerConfig(**values),
-        limits=own,
+        limits=part_limits,
         servers=max(1, _share(config.servers, number, of)),
         model=_without_environment(config.model),
         judge=_without_environment(config.judge) if config.judge else None,
