@@ -101,7 +101,7 @@ class RunAccess:
         in_a_row.setdefault(where.query, []).append(where)
         if len(in_a_row) >= MAX_REFUSALS:
             self._is_ended = True
-            for one in (one for some in in_a_row.values() for one in some):
+            for one in (one for attempts in in_a_row.values() for one in attempts):
                 self._run_stop.mark_interrupted(one.query, one.repeat)
             message = f"the API refused {len(in_a_row)} queries in a row"
             self._run_stop.drain(RunError(ErrorKind.API_REFUSED, f"{message}; the last refusal: {refusal.message}"))

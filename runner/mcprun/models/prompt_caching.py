@@ -49,15 +49,15 @@ def cached(messages: Sequence[JsonObject], tools: Sequence[JsonObject], where: C
     The mark at the end of the conversation takes precedence over the one after the tools: the marks of a query that has
     its own already cache the tools.
     """
-    own = list(marks_in(list(messages)))
-    room = MAX_CACHE_MARKS - len(own)
+    query_marks = list(marks_in(list(messages)))
+    room = MAX_CACHE_MARKS - len(query_marks)
     parameters: JsonObject = {"messages": list(messages)}
     if where != "none" and room > 0 and not _ends_marked(messages):
         parameters |= _MARK if where == "request" else {"messages": _mark_last_block(messages)}
         room -= 1
     if tools:
         # Marks with a longer ttl must come first in a request, and tools come before messages.
-        is_free = where != "none" and room > 0 and not any(mark.get("ttl") == "1h" for mark in own)
+        is_free = where != "none" and room > 0 and not any(mark.get("ttl") == "1h" for mark in query_marks)
         parameters["tools"] = [*tools[:-1], {**tools[-1], **_MARK} if is_free else tools[-1]]
     return parameters
 

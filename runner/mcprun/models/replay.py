@@ -121,8 +121,8 @@ class ReplayModel:
 
 def _assistant_contents(recorded: Transcript) -> list[Any]:
     """Return the content of each of the model's turns."""
-    own = recorded.messages[recorded.begins :]
-    return [message.get("content") for message in own if message.get("role") == "assistant"]
+    messages = recorded.messages[recorded.begins :]
+    return [message.get("content") for message in messages if message.get("role") == "assistant"]
 
 
 def _damage(recorded: Transcript) -> str:
@@ -182,10 +182,10 @@ def _with_current_names(request: ModelRequest, content: list[JsonObject], record
     The recorded calls hold the server's own names and keys. The names that were sent to the API can't be used: what
     they stand for depends on the tools at that time.
     """
-    made = (call for call in recorded.calls if call.turn == request.turn)
+    calls = (call for call in recorded.calls if call.turn == request.turn)
     blocks = []
     for block in content:
-        call = next(made, None) if block.get("type") == "tool_use" else None
+        call = next(calls, None) if block.get("type") == "tool_use" else None
         if call:
             name, arguments = request.tools.to_api(call.tool, call.input)
             block = {**block, "name": name, "input": arguments}

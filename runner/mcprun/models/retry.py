@@ -70,8 +70,8 @@ class RetryingModel:
 
     def _wait(self, state: RetryCallState) -> float:
         """Return the seconds before the next request: what the API asks for, else a back-off with full jitter."""
-        if asked := _error(state).retry_after:
-            return min(asked, self.max_wait)
+        if retry_after := _error(state).retry_after:
+            return min(retry_after, self.max_wait)
         return float(wait_random_exponential(multiplier=_FIRST_SECONDS, max=self.max_wait)(state))
 
     def _before_sleep(self, request: ModelRequest, state: RetryCallState) -> None:

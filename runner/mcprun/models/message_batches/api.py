@@ -201,9 +201,9 @@ class BatchesClient:
         If the API asks for longer, wait as long as it asks, within the same bound.
         """
         error = _error(state)
-        asked = error.retry_after if error and error.retry_after else 0.0
+        retry_after = error.retry_after if error and error.retry_after else 0.0
         doubled = wait_exponential(multiplier=self._poll / 2**_DOUBLINGS, max=self._poll)(state)
-        return max(doubled, min(asked, self._poll))
+        return max(doubled, min(retry_after, self._poll))
 
     def _before_sleep(self, state: RetryCallState) -> None:
         if error := _error(state):

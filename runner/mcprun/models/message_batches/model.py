@@ -84,10 +84,10 @@ class BatchModel:
         self._queue.close()
         if self._sending:
             await asyncio.wait(self._sending, timeout=_CREATION_SECONDS)
-        left = [*self._sending, *self._work]
-        for task in left:
+        tasks = [*self._sending, *self._work]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._recovery.close()
         pending = self._recovery.pending | self._pending
         is_abandoned = bool(pending) and await self._run_stop.wait_for_abandonment()
@@ -132,8 +132,8 @@ class BatchModel:
         with self._telemetry.batch() as link:
             for one in queued:
                 link(one.where)
-            if sent := await self._create_or_split(queued):
-                await self._wait(*sent)
+            if created := await self._create_or_split(queued):
+                await self._wait(*created)
 
     async def _create_or_split(self, queued: list[QueuedRequest]) -> tuple[str, dict[str, QueuedRequest]] | None:
         """Send requests as one batch. Return its id and its requests by `custom_id`.
