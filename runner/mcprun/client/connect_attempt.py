@@ -83,8 +83,8 @@ class ConnectAttempt:
 
     def is_own_error(self, error: MCPError) -> bool:
         """Return whether the server itself sent an error as its last message, rather than the SDK raising it."""
-        sent = self.traffic.last_error if self.traffic else None
-        return sent is not None and (sent.code, sent.message) == (error.code, error.message)
+        last_error = self.traffic.last_error if self.traffic else None
+        return last_error is not None and (last_error.code, last_error.message) == (error.code, error.message)
 
     @property
     def refused(self) -> int | None:

@@ -27,8 +27,8 @@ class ScriptedAnswers:
 
         Raises `EvaluationError` if a `match`, or a pattern of the form, runs out of time.
         """
-        left = tuple(self._unused)
-        answer = await bounded.evaluated(lambda: next((one for one in left if one.fits(request["message"])), None))
+        unused = tuple(self._unused)
+        answer = await bounded.evaluated(lambda: next((one for one in unused if one.fits(request["message"])), None))
         if answer not in self._unused:  # no answer, or a concurrent request took it
             return (
                 (_DECLINED, "the query has no answer left for this request")
@@ -74,9 +74,9 @@ def form_defaults(schema: JsonObject) -> JsonObject | str:
     missing = [name for name in schema.get("required") or () if name not in content]
     if missing:
         return f"{', '.join(map(repr, missing))} {'is' if len(missing) == 1 else 'are'} required and without a default"
-    wrong = next((name for name, value in content.items() if not is_form_value(value)), None)
-    if wrong is not None:
-        return f"the default of {wrong!r} is not a value that a form can hold"
+    invalid = next((name for name, value in content.items() if not is_form_value(value)), None)
+    if invalid is not None:
+        return f"the default of {invalid!r} is not a value that a form can hold"
     problem = form_violation(content, schema)
     return f"the defaults do not match their own schema: {problem}" if problem else content
 

@@ -170,5 +170,5 @@ def _signing(client: OAuthClient, algorithm: str | None, file: str) -> OAuthClie
         except (ValueError, TypeError, jwt.PyJWTError):
             continue
         return replace(client, algorithm=name)
-    wrong = f"cannot sign with {algorithm}" if algorithm else "is not a PEM private key without a passphrase"
-    raise UsageError(f"{file} {wrong}")
+    problem = f"cannot sign with {algorithm}" if algorithm else "is not a PEM private key without a passphrase"
+    raise UsageError(f"{file} {problem}")

@@ -92,7 +92,7 @@ def _closing(text: str, start: int) -> int:
 
 
 def _value(body: str, surroundings: Surroundings, form: str = "${%s}") -> str:
-    named = form % _head(body)
+    shown = form % _head(body)
     folders = {
         "workspaceFolder": str(surroundings.folder),
         "workspaceRoot": str(surroundings.folder),
@@ -105,25 +105,25 @@ def _value(body: str, surroundings: Surroundings, form: str = "${%s}") -> str:
     if body in folders:
         return folders[body]
     if body in _EDITOR:
-        raise UsageError(f"{named} is available only in an editor; write the value or ${{env:NAME}}")
+        raise UsageError(f"{shown} is available only in an editor; write the value or ${{env:NAME}}")
     scope, colon, rest = body.partition(":")
     if colon and scope in folders and not rest.startswith("-"):
         if rest == surroundings.folder.name:
             return folders[scope]
         raise UsageError(
-            f"{named} names a workspace folder, but mcprun knows only {surroundings.folder}; write the path"
+            f"{shown} names a workspace folder, but mcprun knows only {surroundings.folder}; write the path"
         )
     if colon and scope in _HINTS and not rest.startswith("-"):
-        raise UsageError(f"{named} can't be resolved: {_HINTS[scope]}")
+        raise UsageError(f"{shown} can't be resolved: {_HINTS[scope]}")
     is_scoped = scope == "env" and bool(colon) and not rest.startswith("-")
     name, has_default, default = (rest if is_scoped else body).partition(":-")
     if not (name if is_scoped else _NAME.fullmatch(name)):
-        raise UsageError(f"{named} is an unknown placeholder; write the value or ${{env:NAME}}")
+        raise UsageError(f"{shown} is an unknown placeholder; write the value or ${{env:NAME}}")
     if name in surroundings.variables:
         return surroundings.variables[name]
     if has_default:
         return expand(default, surroundings)
-    raise UsageError(f"{named} needs the environment variable {name}, which is not set")
+    raise UsageError(f"{shown} needs the environment variable {name}, which is not set")
 
 
 def _head(body: str) -> str:

@@ -41,17 +41,17 @@ class _Carried(dict[str, Any]):
 
 def as_sent(result: JsonObject) -> JsonObject:
     """Return the server's own result that a result validated by the SDK carries, or the latter if it carries none."""
-    carried = _carried(result.get("_meta"))
+    carried = _find_carried(result.get("_meta"))
     return result if carried is None else carried.result
 
 
 def tools_page(meta: Any) -> Page | None:
     """Return the `Page` that the `_meta` of a validated page of tools carries; None if it carries none."""
-    carried = _carried(meta)
+    carried = _find_carried(meta)
     return None if carried is None else carried.page
 
 
-def _carried(meta: Any) -> _Carried | None:
+def _find_carried(meta: Any) -> _Carried | None:
     found = meta.get(_KEY) if isinstance(meta, dict) else None
     return found if isinstance(found, _Carried) else None
 

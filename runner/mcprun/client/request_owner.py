@@ -67,7 +67,7 @@ class ClientFeatures:
 
 
 class RequestHandler(Protocol):
-    """An attempt at a query, as its servers see it: it answers the requests attributed to it."""
+    """The handler of the server requests that are attributed to one attempt at a query."""
 
     @property
     def where(self) -> AttemptRef:

@@ -134,20 +134,20 @@ def _block(item: Any, at: str, problems: list[str]) -> JsonObject | None:
     block_type = item.get("type")
     if not isinstance(block_type, str):
         problem = mismatch(f"{at}.type", block_type, "text") if "type" in item else f"{at}.type is missing"
-        problems.append(problem + _quoted(item))
+        problems.append(problem + _quote(item))
         return None
     at = f"{at} ({block_type})"
     if block_type == "resource":
-        return _embedded(item, at, problems)
+        return _read_embedded(item, at, problems)
     if block_type not in _BLOCKS:
-        problems.append(f"{at}: unknown type{_quoted(item)}")
+        problems.append(f"{at}: unknown type{_quote(item)}")
         return None
-    return _checked(_BLOCKS[block_type], item, f"{at}: ", problems)
+    return _check_block(_BLOCKS[block_type], item, f"{at}: ", problems)
 
 
-def _embedded(item: JsonObject, at: str, problems: list[str]) -> JsonObject | None:
+def _read_embedded(item: JsonObject, at: str, problems: list[str]) -> JsonObject | None:
     if "resource" not in item:
-        problems.append(f"{at}: resource is missing{_quoted(item)}")
+        problems.append(f"{at}: resource is missing{_quote(item)}")
         return None
     if not isinstance(item["resource"], dict):
         problems.append(f"{at}: {mismatch('resource', item['resource'], 'an object')}")
@@ -157,7 +157,7 @@ def _embedded(item: JsonObject, at: str, problems: list[str]) -> JsonObject | No
         return None
     whole: JsonObject = {"type": "resource", "resource": {"uri": "", "text": ""}}  # valid contents, checked above
     rest = {key: value for key, value in item.items() if key not in whole}
-    found = _checked(mcp_types.EmbeddedResource, {**rest, **whole}, f"{at}: ", problems)
+    found = _check_block(mcp_types.EmbeddedResource, {**rest, **whole}, f"{at}: ", problems)
     return found and {**found, "resource": contents}
 
 
@@ -168,27 +168,27 @@ def _contents(item: Any, at: str, problems: list[str], joint: str = ": ") -> Jso
         return None
     if "text" not in item and "blob" not in item:
         missing = "text or blob" if "uri" in item else "uri"
-        problems.append(f"{at}{joint}{missing} is missing{_quoted(item)}")
+        problems.append(f"{at}{joint}{missing} is missing{_quote(item)}")
         return None
     model = mcp_types.TextResourceContents if isinstance(item.get("text"), str) else mcp_types.BlobResourceContents
     if "blob" not in item:
         model = mcp_types.TextResourceContents
-    return _checked(model, item, f"{at}{joint}", problems, frozenset({"_meta", "mimeType"}))
+    return _check_block(model, item, f"{at}{joint}", problems, frozenset({"_meta", "mimeType"}))
 
 
-def _checked(
+def _check_block(
     model: type[BaseModel], item: JsonObject, at: str, problems: list[str], optional: frozenset[str] = _OPTIONAL
 ) -> JsonObject | None:
     try:
         found, ignored = checked(model, item, optional)
     except ValueError as error:
-        problems.append(f"{at}{error}{_quoted(item)}")
+        problems.append(f"{at}{error}{_quote(item)}")
         return None
     problems += [f"{at}{one}" for one in ignored]
     return found
 
 
-def _quoted(item: JsonObject) -> str:
+def _quote(item: JsonObject) -> str:
     """Return a malformed block in JSON for a message; empty if it is longer than `_QUOTED`."""
     text = json.dumps(item, ensure_ascii=False)
     return f" in {text}" if len(text) <= _QUOTED else ""

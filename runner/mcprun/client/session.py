@@ -257,12 +257,12 @@ class ServerSession:
     ) -> JsonObject:
         """Send a request and return its result. Raises `HttpError` if an HTTP response explains its absence."""
         progress = self.callbacks.progress(caller, clock)
-        with delivery() as sent:
+        with delivery() as outcome:
             try:
                 return self._raw(await self._session.send_request(request, _WIRE, progress_callback=progress))
             except MCPError as error:
-                if sent.failure:
-                    raise HttpError(sent.failure, error.error) from None
+                if outcome.failure:
+                    raise HttpError(outcome.failure, error.error) from None
                 raise
 
     def _retry_after(self, tool: str, failure: HttpFailure, clock: Deadline) -> float | None:

@@ -55,7 +55,7 @@ async def list_tools(client: Client, warn: Callable[[str], None]) -> ListedTools
             page = await client.list_tools(cursor=cursor)
             listed = [tool.model_dump(by_alias=True, exclude_unset=True) for tool in page.tools]
             found.tools.extend(well_formed_json(listed))
-            found.malformed.extend(_malformed(tools_page(page.meta), {tool.name for tool in page.tools}))
+            found.malformed.extend(_malformed_items(tools_page(page.meta), {tool.name for tool in page.tools}))
             cursor = page.next_cursor
             if cursor in seen:
                 warn(repeated_cursor_message("tools/list", cursor))
@@ -67,7 +67,7 @@ async def list_tools(client: Client, warn: Callable[[str], None]) -> ListedTools
     raise RunError(ErrorKind.BAD_TOOLS, f"the server's tool list has more than {MAX_TOOL_PAGES} pages")
 
 
-def _malformed(page: Page | None, valid_names: set[str]) -> list[Malformed]:
+def _malformed_items(page: Page | None, valid_names: set[str]) -> list[Malformed]:
     """Return the malformed items of a page. `valid_names` holds the names of the tools that the SDK accepted."""
     if page is None:
         return []

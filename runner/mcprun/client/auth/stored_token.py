@@ -58,8 +58,8 @@ class StoredToken(BaseModel):
     @property
     def secrets(self) -> list[str]:
         """The values to redact."""
-        found = (self.access_token, self.refresh_token, (self.client or {}).get("client_secret"))
-        return [value for value in found if value]
+        values = (self.access_token, self.refresh_token, (self.client or {}).get("client_secret"))
+        return [value for value in values if value]
 
 
 def renewal_time(expires_in: int | None) -> float | None:

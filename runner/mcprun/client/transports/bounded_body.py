@@ -68,11 +68,11 @@ class WellFormed(httpx2.AsyncByteStream):
                 end = len(data)
             held = data[end:]
             if end:
-                yield self._repaired(data[:end])
+                yield self._repair(data[:end])
         if rest := held + self._decoder.decode(b"", final=True).encode():
-            yield self._repaired(rest)
+            yield self._repair(rest)
 
-    def _repaired(self, data: bytes) -> bytes:
+    def _repair(self, data: bytes) -> bytes:
         repaired = well_formed_bytes(data)
         if repaired != data:
             self._replaced()

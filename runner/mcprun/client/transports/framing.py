@@ -97,11 +97,11 @@ class LineSplitter:
     def _finish_line(self) -> bytes | LongLine:
         line = b"".join(self._parts)
         if self.pending > self._max_bytes:
-            taken: bytes | LongLine = LongLine(line, self._tail, self.pending)
+            finished: bytes | LongLine = LongLine(line, self._tail, self.pending)
         else:
-            taken = line
+            finished = line
         self._parts, self._tail, self.pending = [], b"", 0
-        return taken
+        return finished
 
 
 def read_message(line: bytes | LongLine, max_bytes: int, replaced: Callable[[], None] = lambda: None) -> Message:
@@ -156,8 +156,8 @@ def flaw_of(value: JsonObject) -> str:
 
 
 def _has_error(value: JsonObject) -> bool:
-    sent = value.get("error")
-    return "error" in value and (sent is not None or value.get("result") is None) and levels(sent) <= MAX_DEPTH
+    error = value.get("error")
+    return "error" in value and (error is not None or value.get("result") is None) and levels(error) <= MAX_DEPTH
 
 
 def _read_response(value: JsonObject) -> Message:
@@ -247,8 +247,8 @@ def _invalid_answer(head: bytes, tail: bytes, why: str) -> Message:
 
     Raises `ValueError` if the line does not begin like a response.
     """
-    found = _ID_FIRST.match(head) or (_ID_LAST.search(tail) if _RESULT_FIRST.match(head) else None)
-    if not found and not _NO_ID_FIRST.match(head):
+    id_match = _ID_FIRST.match(head) or (_ID_LAST.search(tail) if _RESULT_FIRST.match(head) else None)
+    if not id_match and not _NO_ID_FIRST.match(head):
         raise ValueError(why.replace("answer", "message"))
     error = mcp_types.ErrorData(code=INVALID_ANSWER, message=why)
-    return mcp_types.JSONRPCError(jsonrpc="2.0", id=json.loads(found[1]) if found else None, error=error)
+    return mcp_types.JSONRPCError(jsonrpc="2.0", id=json.loads(id_match[1]) if id_match else None, error=error)

@@ -36,14 +36,14 @@ def read_message(data: bytes, number: RequestId) -> tuple[bytes, Message]:
     try:
         message = mcp_types.jsonrpc_message_adapter.validate_json(data, by_name=False)
     except ValidationError:
-        return _repaired(data, number)
+        return _read_leniently(data, number)
     is_error = isinstance(message, mcp_types.JSONRPCError)  # the pydantic model drops unknown members
     if is_error or (isinstance(message, mcp_types.JSONRPCResponse) and message.id != number):
-        return _repaired(data, number)
+        return _read_leniently(data, number)
     return data, message
 
 
-def _repaired(data: bytes, number: RequestId) -> tuple[bytes, Message]:
+def _read_leniently(data: bytes, number: RequestId) -> tuple[bytes, Message]:
     """Parse a message leniently, and correct its `id` and the form of an error."""
     try:
         value = parsed_leniently(well_formed_bytes(data).decode(errors="replace"))

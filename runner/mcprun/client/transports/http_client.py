@@ -90,16 +90,16 @@ class HttpClient(httpx2.AsyncClient):
         if posted.number is None or posted.method is None:
             return await self._send_unanswered(request, posted)
         _REQUEST.set(posted.number)
-        sent = current_delivery()
-        sent.failure, sent.cause = None, ""
+        outcome = current_delivery()
+        outcome.failure, outcome.cause = None, ""
         response = await self._post(request)
         if is_followed(response):
             return response
         if posted.method == "initialize":
             self._session = response.headers.get(SESSION, "")
         elif await self._is_lost(request, response):
-            return await self._send_again(request, response, posted.number, sent)
-        return await self._answer(response, posted.number, sent)
+            return await self._send_again(request, response, posted.number, outcome)
+        return await self._answer(response, posted.number, outcome)
 
     def _bound(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
         """Bound the response to a DELETE, or to a GET, which may resume the event stream of a request."""
@@ -130,21 +130,21 @@ class HttpClient(httpx2.AsyncClient):
             self._reports.refused(posted.method or "a response to its request", failure)
         return response
 
-    async def _answer(self, response: httpx2.Response, number: RequestId, sent: Delivery) -> httpx2.Response:
+    async def _answer(self, response: httpx2.Response, number: RequestId, outcome: Delivery) -> httpx2.Response:
         """Convert the response to a request into one that the SDK can parse."""
         if has_events(response) and response.is_success and not is_compressed(response):
-            return answer_stream(response, number, sent, self._max_bytes)
+            return answer_stream(response, number, outcome, self._max_bytes)
         kind, status, headers = media_type(response), response.status_code, response.headers
         body = await read_body(response, self._max_bytes, ERROR_BODY_SECONDS if response.is_error else None)
-        failure = replace(failure_from(response, body.data, number), cause=sent.cause)
+        failure = replace(failure_from(response, body.data, number), cause=outcome.cause)
         if response.is_error:
             error = None if body.flaw or not _is_json(kind) else read_error(body.data, number)
             if error is None:
-                sent.failure = failure
+                outcome.failure = failure
                 return failed(response.request, number, failure)
             is_modern = response.request.headers.get("mcp-protocol-version") in MODERN_PROTOCOL_VERSIONS
             if not (is_modern and is_prescribed(status, error[1].code)):
-                sent.failure = failure
+                outcome.failure = failure
             return replied(response.request, error[0], headers)
         if status == httpx2.codes.OK and _is_json(kind) and not body.flaw and body.data:
             try:
@@ -154,8 +154,8 @@ class HttpClient(httpx2.AsyncClient):
                 failure = replace(failure, flaw=f"the response holds {message.method}, which is not an answer")
             except ValueError as error:
                 failure = replace(failure, flaw=f"the response cannot be read ({error})")
-        sent.failure = replace(failure, flaw=body.flaw or failure.flaw or _flaw(response, kind, body.data))
-        return failed(response.request, number, sent.failure)
+        outcome.failure = replace(failure, flaw=body.flaw or failure.flaw or _flaw(response, kind, body.data))
+        return failed(response.request, number, outcome.failure)
 
     # Sessions of the 2025 protocols. --------------------------------------------------------------------
 
@@ -191,23 +191,23 @@ class HttpClient(httpx2.AsyncClient):
         return None
 
     async def _send_again(
-        self, request: httpx2.Request, response: httpx2.Response, number: RequestId, sent: Delivery
+        self, request: httpx2.Request, response: httpx2.Response, number: RequestId, outcome: Delivery
     ) -> httpx2.Response:
         """Send a request again in a new session. The server never ran it, because its session was lost."""
         status = response.status_code
         lost = await failure_of(response, self._max_bytes)
         await self._renew(request, status)
-        if sent.has_ended:
-            sent.failure = lost
+        if outcome.has_ended:
+            outcome.failure = lost
             return failed(request, number, lost)
         again = self.build_request("POST", request.url, headers=request.headers, content=request.content)
         again.extensions = request.extensions
         self._stamp(again)
         response = await self._post(again)
         if await self._is_lost(again, response):
-            sent.failure = replace(await failure_of(response, self._max_bytes), is_lost_session=True)
-            return failed(request, number, sent.failure)
-        return await self._answer(response, number, sent)
+            outcome.failure = replace(await failure_of(response, self._max_bytes), is_lost_session=True)
+            return failed(request, number, outcome.failure)
+        return await self._answer(response, number, outcome)
 
     async def _renew(self, request: httpx2.Request, status: int) -> None:
         """Replace the session of a request, unless another request already has. Raises `LostSessionError`."""
@@ -230,12 +230,12 @@ class HttpClient(httpx2.AsyncClient):
         """Repeat the messages that opened the lost session. Return the id of the new one, or "" if it has none."""
         first = self._build_like(request, self._opening["initialize"])
         posted = _parse_posted(first.content)
-        sent = Delivery()
+        outcome = Delivery()
         response = await super().send(first, stream=True, follow_redirects=False)
         session = response.headers.get(SESSION, "")
-        result = await _result(await self._answer(response, posted.number or 0, sent))
-        if sent.failure:
-            raise LostSessionError(sent.failure.message())
+        result = await _result(await self._answer(response, posted.number or 0, outcome))
+        if outcome.failure:
+            raise LostSessionError(outcome.failure.message())
         protocol, previous = result.get("protocolVersion"), request.headers.get("mcp-protocol-version")
         if previous and protocol != previous:
             raise LostSessionError(f"it now negotiates {protocol}, previously {previous}")

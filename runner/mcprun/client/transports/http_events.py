@@ -14,15 +14,15 @@ from mcprun.client.transports.http_body import RequestId, body_text, without_id
 from mcprun.client.transports.http_failure import Delivery, HttpFailure, reason_of
 
 
-def answer_stream(response: httpx2.Response, number: RequestId, sent: Delivery, max_bytes: int) -> httpx2.Response:
+def answer_stream(response: httpx2.Response, number: RequestId, outcome: Delivery, max_bytes: int) -> httpx2.Response:
     """Return a response with the same events, in which the JSON-RPC response to request `number` can be parsed."""
     headers = {name: response.headers[name] for name in ("content-type", SESSION) if name in response.headers}
-    events = _Events(_events(response, number, sent, max_bytes), response)
+    events = _Events(_events(response, number, outcome, max_bytes), response)
     return httpx2.Response(response.status_code, headers=headers, stream=events, request=response.request)
 
 
 async def _events(
-    response: httpx2.Response, number: RequestId, sent: Delivery, max_bytes: int
+    response: httpx2.Response, number: RequestId, outcome: Delivery, max_bytes: int
 ) -> AsyncGenerator[bytes]:
     """Yield the server's events, up to and including the JSON-RPC response.
 
@@ -38,28 +38,28 @@ async def _events(
             try:
                 data, message = read_message(event.data.encode(), number)
             except ValueError as error:
-                sent.failure = replace(
+                outcome.failure = replace(
                     failure,
                     flaw=f"an event cannot be read ({error})",
                     body_text=body_text(without_id(event.data.encode(), number), "application/json"),
                 )
-                yield _failed_event(number, sent.failure)
+                yield _failed_event(number, outcome.failure)
                 return
             if is_answer := isinstance(message, mcp_types.JSONRPCResponse | mcp_types.JSONRPCError):
-                sent.failure = None
+                outcome.failure = None
             yield _event_bytes(event, data)
             if is_answer:
                 return
     except httpx2.SSEError:
         flaw = f"an event has more than the {max_bytes:,} bytes that --max-result-bytes allows"
-        sent.failure = replace(failure, flaw=flaw)
-        yield _failed_event(number, sent.failure)
+        outcome.failure = replace(failure, flaw=flaw)
+        yield _failed_event(number, outcome.failure)
     except (httpx2.HTTPError, httpx2.StreamError) as error:
         flaw = f"the stream was cut off before the answer ({error or type(error).__name__})"
-        sent.failure = replace(failure, flaw=flaw)
+        outcome.failure = replace(failure, flaw=flaw)
         raise
     else:
-        sent.failure = replace(failure, flaw="the stream ended without the answer")
+        outcome.failure = replace(failure, flaw="the stream ended without the answer")
 
 
 class _Events(httpx2.AsyncByteStream):

@@ -1,4 +1,4 @@
-"""Why an HTTP request has no result: the status and the text of the response, for the task that sent the request.
+"""Describe why an HTTP request has no result, for the task that sent the request.
 
 The SDK's transports pass on JSON-RPC messages, which cannot hold an HTTP status. A transport runs in the context of the
 task that sent the request, so a context variable leads back to that task.
@@ -80,20 +80,20 @@ _DELIVERY: ContextVar[Delivery | None] = ContextVar("delivery", default=None)
 @contextmanager
 def delivery() -> Iterator[Delivery]:
     """Collect the outcome of the request that is sent within the context."""
-    sent = Delivery()
-    token = _DELIVERY.set(sent)
+    outcome = Delivery()
+    token = _DELIVERY.set(outcome)
     try:
-        yield sent
+        yield outcome
     finally:
-        sent.has_ended = True
+        outcome.has_ended = True
         _DELIVERY.reset(token)
 
 
 def begin_delivery() -> Delivery:
     """Collect the outcome of each further request of this task. Each one replaces that of the request before."""
-    sent = Delivery()
-    _DELIVERY.set(sent)
-    return sent
+    outcome = Delivery()
+    _DELIVERY.set(outcome)
+    return outcome
 
 
 def current_delivery() -> Delivery:
@@ -103,8 +103,8 @@ def current_delivery() -> Delivery:
 
 def reason_of(status: int, phrase: str) -> str:
     """Return the server's reason phrase for a status, or the standard one if it is empty (RFC 9110, section 15)."""
-    own = " ".join(phrase.split())[:_MAX_REASON]
-    return own or _PHRASES.get(status, "")
+    shown = " ".join(phrase.split())[:_MAX_REASON]
+    return shown or _PHRASES.get(status, "")
 
 
 def retry_after_of(headers: Mapping[str, str]) -> float | None:

@@ -85,8 +85,8 @@ class _Outgoing:
         """Post a message. Raises `anyio.BrokenResourceError` if the connection is lost."""
         if self._is_closed:
             raise anyio.ClosedResourceError
-        posted, sent = message.message, current_delivery()
-        sent.cause = ""
+        posted, outcome = message.message, current_delivery()
+        outcome.cause = ""
         try:
             response = await self._post(posted.model_dump_json(by_alias=True, exclude_unset=True).encode())
         except httpx2.HTTPError as error:
@@ -95,7 +95,7 @@ class _Outgoing:
         if response.is_success:
             await read_body(response, _RESPONSE_BYTES, _RESPONSE_SECONDS)
             return
-        failure = replace(await failure_of(response, _RESPONSE_BYTES), cause=sent.cause)
+        failure = replace(await failure_of(response, _RESPONSE_BYTES), cause=outcome.cause)
         if getattr(posted, "method", "") not in _NEGOTIATION and await self._is_lost(failure.status):
             self._reports.on_lost(f"the server lost the session: {failure.message()}")
             raise anyio.BrokenResourceError

@@ -53,7 +53,7 @@ async def start(target: StdioTarget, stderr: int) -> Process:
     """
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(
-            *_supervised(target),
+            *_supervised_command(target),
             *target.args,
             stdin=PIPE,
             stdout=PIPE,
@@ -117,7 +117,7 @@ async def shut_down(process: Process) -> None:
         raise cancelled
 
 
-def _supervised(target: StdioTarget) -> list[str]:
+def _supervised_command(target: StdioTarget) -> list[str]:
     """Return the command line that runs a target's command under the supervisor.
 
     Raises `FileNotFoundError` or `PermissionError`, as starting the command directly would.
