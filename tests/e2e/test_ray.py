@@ -23,7 +23,7 @@ from mcprun.client.target import HttpTarget
 from mcprun.engine.ray.messages import WorkerMessage
 from mcprun.engine.ray.worker import RemoteWorker
 from mcprun.engine.run_context import RunContext
-from mcprun.engine.skipped import skipped_transcript
+from mcprun.engine.skipped_transcripts import skipped_transcript
 from mcprun.engine.worker_config import WorkerConfig
 from mcprun.errors import ErrorKind, RunError
 from mcprun.limits import Limits

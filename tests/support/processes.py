@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mcprun.evaluation import bounded
+from mcprun.evaluation import evaluator
 from tests.support.forks import Forks
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -59,7 +59,7 @@ def no_process_is_left() -> Iterator[None]:
     """Fail a test that leaves a process behind, including processes started by its servers."""
     before = children()
     yield
-    bounded.close()
+    evaluator.close()
     deadline = time.monotonic() + _GRACE_SECONDS
     while (
         left := {pid: line for pid, line in children().items() if pid not in before}

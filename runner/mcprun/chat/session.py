@@ -21,7 +21,7 @@ from mcprun._util.json_value import JsonObject
 from mcprun._util.run_stop import RunStop
 from mcprun._util.surrogates import well_formed
 from mcprun.chat.approval import Approval
-from mcprun.chat.repair import Checkpoint, close_interrupted_turn
+from mcprun.chat.interrupted_turn import Checkpoint, close_interrupted_turn
 from mcprun.chat.save import query_from_conversation
 from mcprun.client.session import server_record
 from mcprun.engine.attempts import QueryExecutor, leased

@@ -13,7 +13,7 @@ from mcprun.checks.assignment import assign
 from mcprun.checks.call_index import CallIndex
 from mcprun.checks.expect import ExpectedCall
 from mcprun.checks.matchers import fits
-from mcprun.evaluation.bounded import checkpoint
+from mcprun.evaluation.evaluator import checkpoint
 from mcprun.runs.transcript import Call
 from mcprun.tools.format import ValueFormatter
 from mcprun.tools.results import result_text

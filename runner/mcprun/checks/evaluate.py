@@ -13,7 +13,7 @@ from mcprun._util.json_value import JsonObject
 from mcprun._util.name_patterns import fits
 from mcprun.checks import calls as call_checks
 from mcprun.checks.expect import Expect, ExpectedText
-from mcprun.evaluation import bounded
+from mcprun.evaluation import evaluator
 from mcprun.runs.transcript import Call, Check
 from mcprun.tools.format import ValueFormatter
 
@@ -129,7 +129,7 @@ def check_text(expected: ExpectedText, text: str, formatter: ValueFormatter) -> 
         wanted, other = formatter.texts(expected.equals, text)
         yield _check("text.equals", text == expected.equals, f"expected text {wanted}, got {other}")
     for pattern in expected.regex or ():
-        fits = bounded.search(pattern, text) is not None
+        fits = evaluator.search(pattern, text) is not None
         wanted, other = (formatter.text(pattern), "") if fits else formatter.part(pattern, text)
         yield _check("text.regex", fits, f"expected text matching {wanted}, got {other}")
     if expected.json_schema is not None:
@@ -165,8 +165,8 @@ def _schema_problem(schema: JsonObject, text: str) -> str:
     except ValueError as error:
         return f"it is not JSON: {error}"
     try:
-        outcome = bounded.Schema(schema, "python").outcome(value)
-    except bounded.EvaluationError as error:
+        outcome = evaluator.Schema(schema, "python").outcome(value)
+    except evaluator.EvaluationError as error:
         if error.is_timeout:
             raise
         return str(error)

@@ -18,7 +18,7 @@ from fractions import Fraction
 from typing import Any
 
 from mcprun._util.json_value import json_equal
-from mcprun.evaluation import bounded
+from mcprun.evaluation import evaluator
 from mcprun.evaluation.patterns import compile_pattern
 
 APPROX_TOLERANCE = 1e-6
@@ -81,7 +81,7 @@ def problem(expected: Any) -> str | None:
 def _matches(matcher: dict[str, Any], got: Any, exact: bool) -> bool:
     match matcher:
         case {"$regex": pattern}:
-            return isinstance(got, str) and bounded.search(pattern, got) is not None
+            return isinstance(got, str) and evaluator.search(pattern, got) is not None
         case {"$oneof": values}:
             return any(fits(value, got, exact=exact) for value in values)
         case {"$type": names}:

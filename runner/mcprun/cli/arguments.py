@@ -15,7 +15,7 @@ from mcprun._util.command_line import path_exists
 from mcprun._util.json_value import JsonObject
 from mcprun._util.url_secrets import without_secrets
 from mcprun.cli.argument_sources import Arguments, Source
-from mcprun.cli.config_command import SERVER_ARGS, require
+from mcprun.cli.configurable_command import SERVER_ARGS, require
 from mcprun.cli.options.auth import SECRETS
 from mcprun.client.oauth_client import recorded_form
 from mcprun.client.server_argument import SERVER_FILES
@@ -28,8 +28,8 @@ from mcprun.errors import REDACTED, UsageError
 from mcprun.limits import Limits
 from mcprun.prompts.patterns import files_of
 from mcprun.runs.directory import PROMPTS
+from mcprun.runs.literal_patterns import shown_pattern
 from mcprun.runs.run import Run
-from mcprun.runs.spelt_patterns import shown_pattern
 
 _NOT_RECORDED = ("resume", "retry_errors", "force", "quiet", "github")
 """Parameters that control resuming and printing, which are not recorded as arguments of the run."""

@@ -13,7 +13,7 @@ from mcprun._util.operating_system import on_stop_signals
 from mcprun._util.run_stop import RunStop
 from mcprun.client.transports.process import hurry
 from mcprun.errors import ErrorKind, RunError
-from mcprun.evaluation import bounded
+from mcprun.evaluation import evaluator
 from mcprun.limits import BATCH_REGRET_SECONDS
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
             if task:
                 task.cancel()
 
-        on_stop_signals(take, lambda _: bounded.hurry())
+        on_stop_signals(take, lambda _: evaluator.hurry())
         return await work
 
     try:
@@ -72,7 +72,7 @@ class Signals:
         """Interrupt work that blocks the event loop, except at the first Ctrl-C, when queries in flight may finish."""
         self._interrupts += number == signal.SIGINT
         if number != signal.SIGINT or self._interrupts > 1:
-            bounded.hurry()
+            evaluator.hurry()
 
     def _take(self, number: int) -> None:
         is_first = not self.last

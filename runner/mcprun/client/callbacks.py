@@ -25,7 +25,7 @@ from mcprun._util.long_integers import approximate, holds_long_integer
 from mcprun._util.tasks import retrieve
 from mcprun.client.elicitation import answer_by_policy
 from mcprun.client.request_owner import ActiveQueries, ClientFeatures, ClientResponse, PendingCall, RequestOwner
-from mcprun.evaluation.bounded import EvaluationError, evaluated
+from mcprun.evaluation.evaluator import EvaluationError, evaluated
 from mcprun.limits import MAX_PROGRESS, MAX_SERVER_REQUESTS, MAX_TRACE_CHARS
 from mcprun.runs.events import CallRetry, Emit, ServerLogged, ServerRequest, ToolProgress, ToolsChanged, WarningEvent
 from mcprun.tools.results import result_text

@@ -27,7 +27,6 @@ from mcprun.client.connect_attempt import ConnectAttempt, candidates, reported
 from mcprun.client.connect_errors import connect_error
 from mcprun.client.connection_events import ConnectionEvents
 from mcprun.client.in_process import contain_exceptions, contain_tasks
-from mcprun.client.raw_results import RawResults
 from mcprun.client.request_owner import ClientFeatures
 from mcprun.client.server_log import ServerLog
 from mcprun.client.session import ConnectedServer, ServerSession
@@ -41,6 +40,7 @@ from mcprun.client.transports.legacy_sse import legacy_sse
 from mcprun.client.transports.process import PrestartedServer
 from mcprun.client.transports.stdio import Stdio
 from mcprun.client.transports.streamable_http import streamable_http
+from mcprun.client.unvalidated_results import RawResults
 from mcprun.errors import ErrorKind, RunError
 from mcprun.limits import AUTO, LEGACY, MAX_CALL_SECONDS, MAX_RESULT_BYTES, MODERN
 from mcprun.runs.events import Emit, ServerStart, WarningEvent

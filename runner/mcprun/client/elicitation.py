@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mcprun._util.json_value import JsonObject
-from mcprun.evaluation import bounded
+from mcprun.evaluation import evaluator
 from mcprun.evaluation.json_schema import InvalidSchemaError, check_schema
 from mcprun.prompts.elicitation import ElicitAnswer, is_form_value
 
@@ -28,7 +28,7 @@ class ScriptedAnswers:
         Raises `EvaluationError` if a `match`, or a pattern of the form, runs out of time.
         """
         unused = tuple(self._unused)
-        answer = await bounded.evaluated(lambda: next((one for one in unused if one.fits(request["message"])), None))
+        answer = await evaluator.evaluated(lambda: next((one for one in unused if one.fits(request["message"])), None))
         if answer not in self._unused:  # no answer, or a concurrent request took it
             return (
                 (_DECLINED, "the query has no answer left for this request")
@@ -36,7 +36,7 @@ class ScriptedAnswers:
                 else await self.answer(request)
             )
         self._unused.remove(answer)
-        return await bounded.evaluated(lambda: self._answer(answer, request))
+        return await evaluator.evaluated(lambda: self._answer(answer, request))
 
     @staticmethod
     def _answer(answer: ElicitAnswer, request: JsonObject) -> tuple[JsonObject, str | None]:
@@ -89,12 +89,12 @@ def form_violation(content: JsonObject, schema: JsonObject) -> str | None:
     """
     try:
         check_schema(schema)
-        outcome = bounded.Schema(schema, "ecma").outcome(content)
+        outcome = evaluator.Schema(schema, "ecma").outcome(content)
     except InvalidSchemaError as bad:
         return f"the schema is not valid: {bad.message}"
     except RecursionError:
         return "the schema is nested too deeply"
-    except bounded.EvaluationError as bad:
+    except evaluator.EvaluationError as bad:
         if bad.is_timeout:
             raise
         return str(bad)

@@ -15,7 +15,7 @@ import mcp_types
 from pydantic import BaseModel
 
 from mcprun._util.json_value import JsonObject
-from mcprun._util.shapes import checked, mismatch
+from mcprun._util.object_validation import checked, mismatch
 from mcprun.runs.run_record import Malformed
 
 _OPTIONAL = frozenset({"title", "icons", "annotations", "_meta", "execution", "size"})

@@ -15,7 +15,7 @@ import mcp_types
 from pydantic import BaseModel
 
 from mcprun._util.json_value import JsonObject
-from mcprun._util.shapes import checked, kind, mismatch
+from mcprun._util.object_validation import checked, kind, mismatch
 
 _BLOCKS: dict[str, type[BaseModel]] = {
     "text": mcp_types.TextContent,

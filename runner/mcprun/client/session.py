@@ -20,14 +20,14 @@ from mcprun._util.surrogates import well_formed_json
 from mcprun.client.callbacks import ClientCallbacks
 from mcprun.client.connection import Connection
 from mcprun.client.input_required import Resend, resolve_input_required
-from mcprun.client.raw_results import as_sent
 from mcprun.client.request_errors import FAILURES, TIMEOUT, HttpError, RequestFailed, is_closed, request_failure
 from mcprun.client.request_owner import PendingCall, RequestHandler
 from mcprun.client.results import read_call
 from mcprun.client.server_log import ServerStderr
 from mcprun.client.transports.http_failure import HttpFailure, delivery
+from mcprun.client.unvalidated_results import as_sent
 from mcprun.errors import ErrorKind, QueryError
-from mcprun.evaluation.bounded import EvaluationError
+from mcprun.evaluation.evaluator import EvaluationError
 from mcprun.limits import MAX_CALL_SECONDS
 from mcprun.runs.run_record import Malformed, ServerRecord
 from mcprun.tools.output_schemas import OutputSchemas

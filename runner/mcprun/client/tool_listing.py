@@ -12,13 +12,13 @@ from pydantic import ValidationError
 
 from mcprun._util.deadline import Deadline
 from mcprun._util.json_value import JsonObject
-from mcprun._util.shapes import problem
+from mcprun._util.object_validation import problem
 from mcprun._util.surrogates import well_formed_json
 from mcprun.client.callbacks import ClientCallbacks
 from mcprun.client.list_items import Page, repeated_cursor_message
-from mcprun.client.raw_results import tools_page
 from mcprun.client.session import ServerSession
 from mcprun.client.transports.framing import error_text
+from mcprun.client.unvalidated_results import tools_page
 from mcprun.errors import ErrorKind, RunError
 from mcprun.limits import MAX_TOOL_PAGES
 from mcprun.runs.events import Emit, ToolsChanged, WarningEvent

@@ -15,10 +15,10 @@ from mcprun.client.pool import ServerPool
 from mcprun.client.session import ServerSession, server_record
 from mcprun.engine.conversation import Attempt, Conversation
 from mcprun.engine.judge import Judge
-from mcprun.engine.skipped import stop_reason_for
+from mcprun.engine.skipped_transcripts import stop_reason_for
 from mcprun.engine.tool_loop import ToolLoop
 from mcprun.errors import ErrorKind, QueryError, RunError, describe
-from mcprun.evaluation.bounded import evaluated
+from mcprun.evaluation.evaluator import evaluated
 from mcprun.prompts.query import Query
 from mcprun.runs.events import AttemptEnd, AttemptRef, WarningEvent
 from mcprun.runs.run_record import ServerRecord

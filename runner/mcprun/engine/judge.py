@@ -13,7 +13,7 @@ from mcprun.engine.grading import INSTRUCTIONS, SCHEMA, case, verdict
 from mcprun.errors import ErrorKind, QueryError, RequestError, RunError
 from mcprun.models.access_policy import JUDGE_CLIENT
 from mcprun.models.base import Model, ModelReply, ModelRequest
-from mcprun.models.context import ModelContext
+from mcprun.models.model_context import ModelContext
 from mcprun.models.replay import ReplayModel
 from mcprun.models.select import SelectedModel
 from mcprun.runs.events import Emit, JudgeCall

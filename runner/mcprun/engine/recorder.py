@@ -14,7 +14,7 @@ from typing import IO
 from mcprun._util.json_value import JsonObject
 from mcprun._util.run_stop import RunStop
 from mcprun._version import __version__
-from mcprun.engine.skipped import unrecordable
+from mcprun.engine.skipped_transcripts import unrecordable
 from mcprun.engine.worker_config import WorkerConfig
 from mcprun.errors import ErrorKind, RunError, UsageError, describe
 from mcprun.prompts.file import PromptsFile

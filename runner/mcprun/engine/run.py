@@ -22,7 +22,7 @@ from mcprun.engine.resume import Resume
 from mcprun.engine.run_context import RunContext
 from mcprun.engine.worker_config import WorkerConfig
 from mcprun.errors import ErrorKind, McprunError, RunError, UsageError
-from mcprun.evaluation import bounded
+from mcprun.evaluation import evaluator
 from mcprun.limits import MAX_LOG_BYTES
 from mcprun.models.access_policy import RunAccess
 from mcprun.models.message_batches.queue import ActiveQueryCount, BatchContext
@@ -126,7 +126,7 @@ async def execute(
             recorder.emit(WarningEvent(message=warning))
         # Also when cancelled, so that finished queries are kept in order and the totals match them.
         recorder.finish(plan.prompts, plan.skipped, plan.pass_rate)
-        bounded.close()
+        evaluator.close()
         if is_refused and not plan.resume:
             recorder.discard()
     return RunResult(recorder.journal.path, recorder.record, recorder.reason if recorder.record.error else None)

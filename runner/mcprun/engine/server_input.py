@@ -16,7 +16,7 @@ from mcprun.client.request_errors import TIMEOUT, RequestFailed
 from mcprun.client.request_owner import PendingCall
 from mcprun.client.results import Reading, note, read_prompt, read_resource
 from mcprun.client.session import ServerSession
-from mcprun.engine.opening_blocks import opening, prompt_messages, resource_blocks
+from mcprun.engine.opening_messages import opening, prompt_messages, resource_blocks
 from mcprun.engine.server_requests import QueryRequestHandler
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.prompts.server_input import ServerPrompt

@@ -11,7 +11,7 @@ from mcprun.client.elicitation import ScriptedAnswers, answer_by_policy
 from mcprun.client.request_owner import ClientFeatures, ClientResponse, PendingCall
 from mcprun.engine.conversation import Attempt
 from mcprun.errors import DeniedError, ErrorKind, QueryError, RunError
-from mcprun.evaluation.bounded import EvaluationError, evaluated
+from mcprun.evaluation.evaluator import EvaluationError, evaluated
 from mcprun.limits import Limits
 from mcprun.models.base import Model, ModelRequest
 from mcprun.models.replay import ReplayModel

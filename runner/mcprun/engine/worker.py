@@ -21,7 +21,7 @@ from mcprun.engine.run_context import RunContext
 from mcprun.engine.tool_loop import Divergence, GivenDivergence, ToolLoop
 from mcprun.models.base import Model
 from mcprun.models.budget import Budget
-from mcprun.models.context import ModelContext
+from mcprun.models.model_context import ModelContext
 from mcprun.models.replay import ReplayModel
 from mcprun.prompts.query import Query
 from mcprun.runs.events import AttemptRef

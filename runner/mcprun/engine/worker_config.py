@@ -11,7 +11,7 @@ from mcprun._util.json_value import JsonObject
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.client.request_owner import ClientFeatures
 from mcprun.client.target import Target
-from mcprun.engine.skipped import emptied, skipped_transcript
+from mcprun.engine.skipped_transcripts import emptied, skipped_transcript
 from mcprun.errors import ErrorKind, RunError, UsageError, describe
 from mcprun.limits import AUTO, Limits
 from mcprun.models.select import SelectedModel

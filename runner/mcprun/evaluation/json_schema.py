@@ -2,7 +2,7 @@
 
 References are never fetched, numbers are exact, and the caller chooses the dialect of patterns. Only this module,
 `json_schema_keywords` and `schema_violations` use `jsonschema`. Validation has no time limit here;
-`evaluation/bounded.py` sets one.
+`evaluation/evaluator.py` sets one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Match regular expressions in two dialects: Python's `re` for users' patterns, ECMA-262 for servers' schemas.
 
-Matching has no time limit here; `evaluation/bounded.py` does it in a process that can be killed. Compiling is safe
+Matching has no time limit here; `evaluation/evaluator.py` does it in a process that can be killed. Compiling is safe
 anywhere.
 """
 

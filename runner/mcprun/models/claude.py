@@ -12,9 +12,9 @@ from mcprun.models.access import AccessModel
 from mcprun.models.base import Model, ModelSettings
 from mcprun.models.budget import BudgetedModel
 from mcprun.models.clients import open_client
-from mcprun.models.context import ModelContext
 from mcprun.models.message_batches.model import BatchModel
 from mcprun.models.messages_api import AnthropicModel
+from mcprun.models.model_context import ModelContext
 from mcprun.models.prompt_caching import caching
 from mcprun.models.providers import Endpoint
 from mcprun.models.rate_limit import AdaptiveLimiter

@@ -9,7 +9,7 @@ from typing import Any
 from mcprun._util.json_text import index_of
 from mcprun._util.json_value import JsonObject
 from mcprun.errors import ErrorKind, QueryError
-from mcprun.evaluation.bounded import evaluated, search
+from mcprun.evaluation.evaluator import evaluated, search
 from mcprun.models.base import ModelReply, ModelRequest
 from mcprun.runs.transcript import Call
 from mcprun.tools.results import result_text

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from mcprun.errors import NoJudgeError, UsageError
 from mcprun.models.access_policy import RUN_CLIENT
 from mcprun.models.base import Model, ModelSettings
-from mcprun.models.context import ModelContext
 from mcprun.models.credentials import Credentials
+from mcprun.models.model_context import ModelContext
 from mcprun.models.providers import KINDS, Endpoint, split
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import ModelRecord

@@ -8,7 +8,7 @@ from pydantic import model_validator
 
 from mcprun._util.json_value import JsonObject
 from mcprun.checks.expect import Part
-from mcprun.evaluation import bounded
+from mcprun.evaluation import evaluator
 from mcprun.evaluation.patterns import compile_pattern
 
 Action = Literal["accept", "decline", "cancel"]
@@ -51,7 +51,7 @@ class ElicitAnswer(Part):
 
     def fits(self, message: str) -> bool:
         """Return whether this answers a request with `message`. Raises `EvaluationError` if `match` times out."""
-        return self.match is None or bounded.search(self.match, message) is not None
+        return self.match is None or evaluator.search(self.match, message) is not None
 
 
 def is_form_value(value: Any) -> bool:

@@ -12,7 +12,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Any, NoReturn, Self
 
-from mcprun._util.compact import Digests, Numbers
+from mcprun._util.compact_index import Digests, Numbers
 from mcprun._util.json_lines import values
 from mcprun._util.name_patterns import fits, with_wildcards
 from mcprun.checks.misspelt_keywords import misspelt

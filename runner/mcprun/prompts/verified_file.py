@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import IO
 
-from mcprun._util.compact import Digests
+from mcprun._util.compact_index import Digests
 from mcprun._util.json_lines import lines
 from mcprun._util.json_text import loads
 from mcprun.prompts.query import Query, parse_query

@@ -13,7 +13,7 @@ from mcprun._util.run_stop import RunStop
 from mcprun.client.transports.process import hurry
 from mcprun.engine.run import RunPlan, RunResult, execute
 from mcprun.errors import ErrorKind, RunError
-from mcprun.evaluation import bounded
+from mcprun.evaluation import evaluator
 from mcprun.prompts.query import Query
 from mcprun.runs.events import Event, QueryEnd
 from mcprun.runs.transcript import Transcript
@@ -79,7 +79,7 @@ class BackgroundRun:
         """End the run early, without waiting for its end."""
         if self._thread.ident is not None and not self._finished.is_set():
             self._soon(lambda: self._run_stop.cancel(RunError(ErrorKind.CANCELLED, "pytest was interrupted")))
-            bounded.hurry()
+            evaluator.hurry()
 
     def interrupt(self) -> None:
         """End the run early, and wait until it has shut down."""

@@ -13,7 +13,7 @@ from rich.console import Console
 from mcprun.errors import RunError
 from mcprun.report.conversation import head, laid_out
 from mcprun.report.excerpt import causes
-from mcprun.report.isolated import render
+from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label
 from mcprun.report.text import one_line, plural, visible
 from mcprun.runs.directory import LOG

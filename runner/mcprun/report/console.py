@@ -20,7 +20,7 @@ from mcprun.report.chat import ChatPrinter
 from mcprun.report.conversation import head, laid_out, prompt_start
 from mcprun.report.diff import as_json, lines, summary, tool_lines
 from mcprun.report.diff_markdown import markdown
-from mcprun.report.isolated import render, render_diff
+from mcprun.report.fault_isolation import render, render_diff
 from mcprun.report.progress import STYLES, LiveReporter, PlainReporter, ProgressReporter, label
 from mcprun.report.text import duration, one_line, plural, visible
 from mcprun.runs.run import Run

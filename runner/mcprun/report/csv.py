@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from mcprun.report.data import RunData
 from mcprun.report.excerpt import causes
-from mcprun.report.isolated import render
+from mcprun.report.fault_isolation import render
 from mcprun.report.text import one_line, visible
 from mcprun.runs.transcript import Transcript, Usage
 

@@ -12,7 +12,7 @@ from functools import partial
 
 from mcprun.analysis.diff.runs import DiffSummary, QueryDiff
 from mcprun.report.diff import Line, lines, summary, tool_lines
-from mcprun.report.isolated import render_diff
+from mcprun.report.fault_isolation import render_diff
 from mcprun.report.markdown import COMMENT_BYTES
 from mcprun.report.text import plural
 from mcprun.tools.changes import ToolChange

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mcprun.report.data import RunData
 from mcprun.report.excerpt import causes
-from mcprun.report.isolated import render
+from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label
 from mcprun.report.text import one_line, plural
 from mcprun.runs.run import Run

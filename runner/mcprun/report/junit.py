@@ -15,7 +15,7 @@ from functools import partial
 
 from mcprun.report.data import RunData
 from mcprun.report.excerpt import causes, excerpt, kind
-from mcprun.report.isolated import render
+from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label
 from mcprun.report.text import one_line, plural, visible
 from mcprun.runs.transcript import Transcript, Verdict

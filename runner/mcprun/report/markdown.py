@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from mcprun.errors import ExitCode
 from mcprun.report.data import RunData
 from mcprun.report.excerpt import causes, excerpt
-from mcprun.report.isolated import render
+from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label
 from mcprun.report.text import duration, one_line, plural, visible
 from mcprun.runs.transcript import Transcript

@@ -8,7 +8,7 @@ from functools import partial
 
 from mcprun.report.data import RunData
 from mcprun.report.excerpt import causes, kind
-from mcprun.report.isolated import render
+from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label
 from mcprun.report.text import one_line
 from mcprun.runs.transcript import Transcript, Verdict

@@ -6,7 +6,7 @@ import os
 from collections.abc import Container, Iterable
 from pathlib import Path
 
-from mcprun._util.compact import Numbers
+from mcprun._util.compact_index import Numbers
 from mcprun.runs.run_record import Counts
 from mcprun.runs.transcript import TranscriptSummary, Verdict
 

@@ -8,11 +8,11 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from mcprun.errors import REDACTED, UsageError
-from mcprun.evaluation import bounded
-from mcprun.evaluation.bounded import EvaluationError
+from mcprun.evaluation import evaluator
+from mcprun.evaluation.evaluator import EvaluationError
 from mcprun.evaluation.patterns import compile_pattern
-from mcprun.runs.record import Record
-from mcprun.runs.spelt_patterns import shown_pattern
+from mcprun.runs.literal_patterns import shown_pattern
+from mcprun.runs.record_base import Record
 
 
 class RedactPatterns:
@@ -36,13 +36,13 @@ class RedactPatterns:
         if not self._patterns or text in self._clean:
             return text
         try:
-            if not bounded.any_match(self._patterns, [text]):
+            if not evaluator.any_match(self._patterns, [text]):
                 return text
         except EvaluationError:
             pass  # the loop below finds the pattern that times out
         for pattern in self._patterns:
             try:
-                text = bounded.replace(pattern, REDACTED, text)
+                text = evaluator.replace(pattern, REDACTED, text)
             except EvaluationError:
                 self._note(pattern)
                 return REDACTED
@@ -53,7 +53,7 @@ class RedactPatterns:
         found: list[list[tuple[int, int]]] = []
         for pattern in self._patterns:
             try:
-                found.append(bounded.spans(pattern, text))
+                found.append(evaluator.spans(pattern, text))
             except EvaluationError:
                 self._note(pattern)
         return found
@@ -62,7 +62,7 @@ class RedactPatterns:
         """Match all strings of a value in one job. If none matches, `redact` need not match them one by one."""
         texts = frozenset(_strings(value)) - self._clean if self._patterns else ()
         try:
-            if texts and not bounded.any_match(self._patterns, list(texts)):
+            if texts and not evaluator.any_match(self._patterns, list(texts)):
                 self._clean = frozenset(texts)
         except EvaluationError:
             pass  # `redact` finds the pattern that times out
@@ -80,7 +80,7 @@ class RedactPatterns:
         for other in self._patterns:
             if other not in self._late:
                 with suppress(EvaluationError):
-                    shown = bounded.replace(other, REDACTED, shown)
+                    shown = evaluator.replace(other, REDACTED, shown)
         place = f"{self._patterns.index(pattern) + 1} of {len(self._patterns)}"
         return shown if REDACTED not in shown else f"{shown} ({place})"
 
@@ -88,15 +88,15 @@ class RedactPatterns:
 def scrub(pattern: str, replacement: str, text: str) -> str:
     """Replace matches of a `--scrub` pattern. Return the text unchanged if that times out."""
     try:
-        return bounded.replace(pattern, replacement, text)
+        return evaluator.replace(pattern, replacement, text)
     except EvaluationError:
         return text
 
 
 def late_scrubs(patterns: Sequence[str]) -> list[str]:
     """Return a warning for each pattern of `--scrub` that has timed out in this process."""
-    late = bounded.timed_out()
-    how = f"took longer than {bounded.MATCH_SECONDS:g} s to match; the values concerned were left unchanged"
+    late = evaluator.timed_out()
+    how = f"took longer than {evaluator.MATCH_SECONDS:g} s to match; the values concerned were left unchanged"
     return [f"--scrub {pattern!r} {how}" for pattern in patterns if late[pattern]]
 
 
@@ -107,7 +107,7 @@ def checked_pattern(flag: str, pattern: str) -> str:
     """
     try:
         compile_pattern(pattern)
-        is_everywhere = bounded.search(pattern, "") is not None
+        is_everywhere = evaluator.search(pattern, "") is not None
     except ValueError as error:
         position = getattr(error.__context__, "pos", None)
         place = "" if position is None else f" at position {position}"

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 from mcprun.errors import REDACTED
 from mcprun.runs.option_patterns import RedactPatterns
-from mcprun.runs.record import Record
+from mcprun.runs.record_base import Record
 from mcprun.runs.secret_forms import Form, encode_text, forms
 
 LEAST = 6

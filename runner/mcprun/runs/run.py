@@ -16,17 +16,17 @@ from typing import IO, TypeVar
 
 from pydantic import ValidationError
 
-from mcprun._util.compact import Digests
+from mcprun._util.compact_index import Digests
 from mcprun._util.json_io import parse_line
 from mcprun._util.json_value import JsonObject
 from mcprun._util.long_integers import may_hold
+from mcprun._util.object_validation import problem
 from mcprun._util.operating_system import relative_path
-from mcprun._util.shapes import problem
 from mcprun._util.special_files import kind_of, refuse_special
 from mcprun.errors import UsageError
 from mcprun.runs.directory import FILES, LATEST, LOG, OUTPUTS, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS
 from mcprun.runs.integrity import damage, is_torn
-from mcprun.runs.record import SCHEMA
+from mcprun.runs.record_base import SCHEMA
 from mcprun.runs.run_record import Counts, RunRecord
 from mcprun.runs.totals import BilledReply, RunTotals
 from mcprun.runs.transcript import Key, Transcript, TranscriptSummary, Usage

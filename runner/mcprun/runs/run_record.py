@@ -12,7 +12,7 @@ from pydantic import Field
 
 from mcprun._util.json_value import JsonObject
 from mcprun.errors import ErrorKind, ExitCode
-from mcprun.runs.record import SCHEMA, Record, Schema, Shape
+from mcprun.runs.record_base import SCHEMA, Record, Schema, Shape
 from mcprun.runs.transcript import ErrorInfo, Usage
 
 

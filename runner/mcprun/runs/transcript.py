@@ -15,7 +15,7 @@ from pydantic import Field
 
 from mcprun._util.json_value import JsonObject
 from mcprun.errors import ErrorKind
-from mcprun.runs.record import SCHEMA, Record, Schema, Shape
+from mcprun.runs.record_base import SCHEMA, Record, Schema, Shape
 
 Key = tuple[str, int]
 """A query's id, and the number of the repeat."""

@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
-from mcprun._util.compact import Numbers
+from mcprun._util.compact_index import Numbers
 from mcprun._util.json_io import dump_indented, encode, sync, write_file, write_lines
 from mcprun._util.json_text import levels
 from mcprun._util.operating_system import lock

@@ -8,7 +8,7 @@ from typing import Any
 from mcprun._util.json_text import levels
 from mcprun._util.json_value import JsonObject
 from mcprun._util.long_integers import approximate
-from mcprun.evaluation.bounded import Schema, evaluated
+from mcprun.evaluation.evaluator import Schema, evaluated
 from mcprun.evaluation.json_schema import InvalidSchemaError, check_schema
 from mcprun.tools.api_schema import MAX_SCHEMA_DEPTH
 from mcprun.tools.toolset import ToolSet

@@ -19,7 +19,7 @@ from mcprun._util.json_value import JsonObject
 from mcprun._util.nesting import MAX_DEPTH
 from mcprun._util.surrogates import well_formed_bytes
 from mcprun.errors import UsageError
-from mcprun.runs.record import SCHEMA, Record, Schema, Shape
+from mcprun.runs.record_base import SCHEMA, Record, Schema, Shape
 from mcprun.runs.run import Run, unreadable
 from mcprun.runs.run_record import ServerRecord
 

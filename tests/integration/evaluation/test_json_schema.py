@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mcprun.evaluation.bounded import Schema
+from mcprun.evaluation.evaluator import Schema
 from mcprun.evaluation.json_schema import (
     SchemaValidator,
     check_users_schema,

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from mcprun.errors import ErrorKind
-from mcprun.evaluation import bounded
-from mcprun.evaluation.bounded import EvaluationError, Schema, evaluated, search
+from mcprun.evaluation import evaluator
+from mcprun.evaluation.evaluator import EvaluationError, Schema, evaluated, search
 from tests.support.cli import SECONDS, clean_environment
 from tests.support.processes import children
 
@@ -61,7 +61,7 @@ def test_a_worker_that_died_is_replaced() -> None:
 
 def test_a_worker_that_cannot_be_started_is_an_error_of_the_query(monkeypatch: pytest.MonkeyPatch) -> None:
     """If the worker cannot be started, the search raises an `EvaluationError` that gives the reason."""
-    bounded.close()
+    evaluator.close()
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(EvaluationError, match=r"process that evaluates patterns failed: .*No such file") as raised:
         search("a", "a")
@@ -70,7 +70,7 @@ def test_a_worker_that_cannot_be_started_is_an_error_of_the_query(monkeypatch: p
 
 def test_the_worker_inherits_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker gets only the environment variables that an interpreter needs to start."""
-    bounded.close()
+    evaluator.close()
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-secret")
     assert search("a", "a")
     assert "sk-secret" not in Path(f"/proc/{find_worker()}/environ").read_text(encoding="utf-8")
@@ -78,9 +78,7 @@ def test_the_worker_inherits_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_worker_exits_with_its_parent() -> None:
     """The worker exits even if its parent is killed during a match."""
-    code = (
-        f"from mcprun.evaluation.bounded import search; search('a', 'a'); print('ready', flush=True); search(*{SLOW!r})"
-    )
+    code = f"from mcprun.evaluation.evaluator import search; search('a', 'a'); print('ready', flush=True); search(*{SLOW!r})"
     command = [sys.executable, "-c", code]
     process = subprocess.Popen(command, env=clean_environment(), stdout=subprocess.PIPE, text=True)
     assert process.stdout
@@ -94,9 +92,9 @@ def test_a_pattern_that_timed_out_several_times_is_not_evaluated_again(monkeypat
 
     The message for a pattern in a schema names the schema as well.
     """
-    monkeypatch.setattr(bounded, "MATCH_SECONDS", 0.05)
+    monkeypatch.setattr(evaluator, "MATCH_SECONDS", 0.05)
     pattern, text = f"{SLOW[0]}(?#given up)", SLOW[1]
-    for _ in range(bounded.MAX_TIMEOUTS):
+    for _ in range(evaluator.MAX_TIMEOUTS):
         with pytest.raises(EvaluationError, match=r"the pattern '.*' took longer than 0\.05 s; avoid nested rep"):
             search(pattern, text)
     with pytest.raises(EvaluationError, match="timed out 3 times before and is not evaluated again") as raised:
@@ -131,7 +129,7 @@ async def test_the_event_loop_is_not_blocked_during_a_match() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert bounded.timed_out()[SLOW[0]] == 0
+    assert evaluator.timed_out()[SLOW[0]] == 0
     assert await evaluated(lambda: search("a", "a"))
 
 
@@ -145,10 +143,10 @@ async def test_a_long_evaluation_runs_in_a_thread_until_it_is_cancelled() -> Non
 
     def endless() -> None:
         threads.append(threading.current_thread().name)
-        bounded.checkpoint()
+        evaluator.checkpoint()
         loop.call_soon_threadsafe(is_running.set)
         while True:
-            bounded.checkpoint()
+            evaluator.checkpoint()
 
     task = asyncio.create_task(evaluated(endless))
     await is_running.wait()
@@ -156,7 +154,7 @@ async def test_a_long_evaluation_runs_in_a_thread_until_it_is_cancelled() -> Non
     await asyncio.wait([task])
     assert task.cancelled()
     assert [threading.main_thread().name, "evaluation_0"] == threads
-    await evaluated(bounded.checkpoint)
+    await evaluated(evaluator.checkpoint)
 
 
 async def test_a_cheap_schema_needs_no_worker() -> None:
@@ -192,7 +190,7 @@ def test_a_fork_starts_its_own_worker() -> None:
         code = 1
         try:
             code = 0 if search("a(b)", "ab") == ("ab", "b") else 1
-            bounded.close()
+            evaluator.close()
         finally:
             os._exit(code)
     assert os.waitpid(child, 0)[1] == 0

@@ -14,7 +14,7 @@ import pytest
 
 import mcprun
 from mcprun.analysis.diff.scrub import Scrubber
-from mcprun.evaluation import bounded
+from mcprun.evaluation import evaluator
 from mcprun.runs.redaction import Redactor
 from tests.support.bounded_evaluation import OBJECT, PLACES, SERVER, SLOW, bomb, offer, slow
 from tests.support.cli import SECONDS, clean_environment, commands, read_jsonl, run_mcprun, script, write_jsonl
@@ -24,7 +24,7 @@ async def test_an_evaluation_that_times_out_is_the_error_of_its_query(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An evaluation that times out is the error of its query, and its message names the pattern. Other queries pass."""
-    monkeypatch.setattr(bounded, "MATCH_SECONDS", 0.05)
+    monkeypatch.setattr(evaluator, "MATCH_SECONDS", 0.05)
     monkeypatch.chdir(tmp_path)
     numbers = range(1, len(PLACES) + 1)
     offer(tmp_path, *numbers)
@@ -130,7 +130,7 @@ def test_redaction_that_times_out_hides_the_whole_text(monkeypatch: pytest.Monke
 
     Once the pattern's total time is used up, all texts are.
     """
-    monkeypatch.setattr(bounded, "MATCH_SECONDS", 0.05)
+    monkeypatch.setattr(evaluator, "MATCH_SECONDS", 0.05)
     redactor = Redactor([], [r"sk-\w+", slow(1001)])
     secret = {"t": SLOW, "u": "sk-123 is mine", "v": ["fine"]}
     assert redactor.value(secret) == {"t": "[redacted]", "u": "[redacted] is mine", "v": ["fine"]}
@@ -159,11 +159,11 @@ def test_scrubbing_that_times_out_leaves_the_value_and_warns(tmp_path: Path) -> 
 
 def test_scrubbing_is_bounded_for_many_values(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pattern that times out repeatedly is given up, so that its cost does not grow with the number of values."""
-    monkeypatch.setattr(bounded, "MATCH_SECONDS", 0.05)
+    monkeypatch.setattr(evaluator, "MATCH_SECONDS", 0.05)
     scrubber = Scrubber.of([slow(1002), "uuid"])
     values = [f"{SLOW}{number}" for number in range(10_000)]
     assert values == scrubber.clean(values)
-    assert bounded.timed_out()[slow(1002)] == 11
+    assert evaluator.timed_out()[slow(1002)] == 11
 
 
 def test_explosive_patterns_in_options_are_usage_errors(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from mcprun.client.target import HttpTarget, secrets_of
 from mcprun.errors import REDACTED, UsageError
-from mcprun.evaluation import bounded
+from mcprun.evaluation import evaluator
 from mcprun.runs.events import AttemptRef, ToolCall
 from mcprun.runs.redaction import Redactor
 from mcprun.runs.stream_redaction import LineRedactor
@@ -446,7 +446,7 @@ def test_redact_patterns_with_values_are_not_saved(mcprun: Forks, tmp_path: Path
 
 def test_warning_about_a_slow_pattern_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """The warning shows the pattern even if the pattern matches itself, but redacts values in it."""
-    monkeypatch.setattr(bounded, "MATCH_SECONDS", 0.05)
+    monkeypatch.setattr(evaluator, "MATCH_SECONDS", 0.05)
     for pattern, shown in (
         ("^(a+)+$|takes.*", "^(a+)+$|takes.*"),
         ("^(a+)+$|.*hunter2-2", "^(a+)+$|.*[redacted]-2 (2 of 2)"),

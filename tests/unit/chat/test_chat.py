@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.chat.repair import Checkpoint, close_interrupted_turn
+from mcprun.chat.interrupted_turn import Checkpoint, close_interrupted_turn
 from mcprun.chat.save import query_from_conversation
 from mcprun.chat.terminal.commands import Command, command_of, completions, file_of, quoted
 from mcprun.checks.matchers import fits

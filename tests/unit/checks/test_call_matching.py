@@ -13,7 +13,7 @@ from mcprun.checks.assignment import assign
 from mcprun.checks.call_index import CallIndex
 from mcprun.checks.calls import any_order, result_forms, suits
 from mcprun.checks.expect import ExpectedCall
-from mcprun.evaluation.bounded import evaluated
+from mcprun.evaluation.evaluator import evaluated
 from mcprun.runs.transcript import Call
 from mcprun.tools.format import ValueFormatter
 from tests.support.call_strategies import calls, expectations, made

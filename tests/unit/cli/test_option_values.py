@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mcprun import limits
 from mcprun.cli.arguments import options_of
 from mcprun.cli.commands.batch import batch
-from mcprun.cli.config_command import ConfigurableCommand
+from mcprun.cli.configurable_command import ConfigurableCommand
 from mcprun.config.option_table import KEYS, KINDS, OPTIONS
 from mcprun.config.project import Config, variable_of
 from mcprun.engine.plan import Options

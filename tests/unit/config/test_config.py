@@ -12,7 +12,7 @@ import pytest
 from mcprun.cli import main
 from mcprun.cli.argument_sources import COMMAND_LINE, Arguments, Origin, Source, merge
 from mcprun.cli.arguments import options_of
-from mcprun.cli.config_command import ConfigurableCommand
+from mcprun.cli.configurable_command import ConfigurableCommand
 from mcprun.config.project import Config, Setting, environment, setting, variable_of
 from mcprun.errors import UsageError
 

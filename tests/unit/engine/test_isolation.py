@@ -27,7 +27,7 @@ from mcprun.errors import ErrorKind, QueryError, RunError
 from mcprun.models.credentials import Credentials
 from mcprun.models.select import SelectedModel
 from mcprun.prompts.query import Query, parse_query
-from mcprun.report.isolated import render
+from mcprun.report.fault_isolation import render
 from mcprun.runs.events import AttemptRef, Event, QueryEnd, ToolCall, WarningEvent
 from mcprun.runs.redaction import Redactor
 from mcprun.runs.run import Run

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.engine.opening_blocks import merge_messages, opening, prompt_messages
+from mcprun.engine.opening_messages import merge_messages, opening, prompt_messages
 from mcprun.tools.results import message_block, text_only
 from tests.support.content_strategies import blocks
 from tests.support.messages_rules import refusal

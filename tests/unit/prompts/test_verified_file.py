@@ -10,7 +10,7 @@ from typing import IO
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun._util.compact import Digests
+from mcprun._util.compact_index import Digests
 from mcprun.prompts.file import PromptsFile, read_prompts
 from mcprun.prompts.verified_file import VerifiedFile
 

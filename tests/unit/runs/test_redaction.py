@@ -17,8 +17,8 @@ from mcprun.client.server_log import ServerLog
 from mcprun.client.target import HttpTarget, secrets_of
 from mcprun.engine.ray.messages import EventBuffer
 from mcprun.errors import REDACTED
+from mcprun.runs.literal_patterns import shown_pattern, spells_out
 from mcprun.runs.redaction import LEAST, Redactor
-from mcprun.runs.spelt_patterns import shown_pattern, spells_out
 from mcprun.runs.stream_redaction import LineRedactor
 from tests.support.examples import examples
 

@@ -9,7 +9,7 @@ import click
 
 from mcprun._util.gc_tuning import gc_paused
 from mcprun.cli.completion import files
-from mcprun.cli.config_command import ServerCommand
+from mcprun.cli.configurable_command import ServerCommand
 from mcprun.cli.options import model as model_options
 from mcprun.cli.options import report as report_options
 from mcprun.cli.options import run as run_options
@@ -169,7 +169,7 @@ def _show_config(arguments: Arguments) -> None:
     import json
 
     from mcprun.cli.arguments import without_secret
-    from mcprun.cli.config_command import settings_with_sources
+    from mcprun.cli.configurable_command import settings_with_sources
 
     rows = [
         (key, json.dumps(without_secret(key, value)), source)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from mcprun.cli.config_command import ServerCommand, require
+from mcprun.cli.configurable_command import ServerCommand, require
 from mcprun.cli.options import model as model_options
 from mcprun.cli.options import run as run_options
 from mcprun.cli.options import server as server_options

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from mcprun.cli.completion import runs
-from mcprun.cli.config_command import ConfigurableCommand
+from mcprun.cli.configurable_command import ConfigurableCommand
 from mcprun.cli.options import report as report_options
 from mcprun.cli.options import run as run_options
 from mcprun.errors import ExitCode, UsageError

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mcprun.cli.config_command import ConfigurableCommand
+from mcprun.cli.configurable_command import ConfigurableCommand
 from mcprun.cli.options import auth as auth_options
 from mcprun.cli.options import run as run_options
 from mcprun.cli.options.types import type_of

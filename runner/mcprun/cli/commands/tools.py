@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mcprun.cli.config_command import ServerCommand, require
+from mcprun.cli.configurable_command import ServerCommand, require
 from mcprun.cli.options import auth as auth_options
 from mcprun.cli.options import run as run_options
 from mcprun.cli.options import server as server_options

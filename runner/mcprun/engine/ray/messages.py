@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mcprun.client.server_log import ServerLog
-from mcprun.engine.skipped import emptied, unrecordable
+from mcprun.engine.skipped_transcripts import emptied, unrecordable
 from mcprun.errors import ErrorKind, RunError, describe
 from mcprun.limits import MAX_LOG_BYTES, MAX_NOISE
 from mcprun.models.access_policy import Refusal, Source

@@ -19,10 +19,10 @@ from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.transcripts import Change
 from mcprun.errors import describe
 from mcprun.report.diff import chance, summary, title, tool_lines
+from mcprun.report.fault_isolation import render_diff
 from mcprun.report.html.page import MAX_BYTES, island, page, write_page
-from mcprun.report.html.pairs import pair_json
 from mcprun.report.html.side_by_side import side_by_side
-from mcprun.report.isolated import render_diff
+from mcprun.report.html.transcript_pairs import pair_json
 from mcprun.report.text import one_line, plural
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import RunRecord

@@ -14,11 +14,11 @@ from itertools import chain
 from markupsafe import Markup
 
 from mcprun._util.json_value import JsonObject
+from mcprun.report.fault_isolation import render
 from mcprun.report.html.conversation import conversation_json
 from mcprun.report.html.overview import overview
 from mcprun.report.html.page import MAX_BYTES, island, page
 from mcprun.report.html.rows import Rows
-from mcprun.report.isolated import render
 from mcprun.report.timings import QueryTimes, Timings
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Transcript, Verdict

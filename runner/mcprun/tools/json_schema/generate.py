@@ -14,7 +14,7 @@ from typing import Any
 
 from mcprun._util.json_text import levels
 from mcprun._util.json_value import JsonObject
-from mcprun.evaluation import bounded
+from mcprun.evaluation import evaluator
 from mcprun.evaluation.json_schema import InvalidSchemaError, check_schema
 from mcprun.tools.api_schema import MAX_SCHEMA_DEPTH
 from mcprun.tools.json_schema.generate_scalars import numbers, strings
@@ -71,7 +71,7 @@ class _Generator:
         self._reads_only = reads_only
         self._steps = 0
         self._views = SchemaVariants(root)
-        self._schema = bounded.Schema(root, "either")
+        self._schema = evaluator.Schema(root, "either")
         self._failures = 0
         self.reason = ""
         """Why the first candidate could not be validated; empty if all could."""
@@ -93,7 +93,7 @@ class _Generator:
             return False
         try:
             outcome = self._schema.outcome(value, schema)
-        except bounded.EvaluationError as error:  # timed out, or circular references
+        except evaluator.EvaluationError as error:  # timed out, or circular references
             self._failures += 1
             self.reason = self.reason or (str(error) if error.is_timeout else "")
             return False

@@ -10,7 +10,7 @@ import click
 
 from mcprun._util.operating_system import relative_path
 from mcprun.cli.argument_sources import Source
-from mcprun.cli.config_command import ServerCommand, require
+from mcprun.cli.configurable_command import ServerCommand, require
 from mcprun.cli.options import run as run_options
 from mcprun.errors import ExitCode, UsageError
 

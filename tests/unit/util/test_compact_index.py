@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun._util.compact import Digests, Numbers
+from mcprun._util.compact_index import Digests, Numbers
 
 names = st.text(st.characters() | st.sampled_from("\ud800\0 "), max_size=5)
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from mcprun._util.json_value import JsonObject
 from mcprun._util.long_integers import carrier
-from mcprun._util.shapes import problem
+from mcprun._util.object_validation import problem
 from mcprun.client.list_items import LISTS, TOOLS, Page, read_page
 
 _KEY = "mcprun/result"
