@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,4 +22,4 @@ def http_server(request: pytest.FixtureRequest) -> Iterator[int]:
     ) as process:
         assert process.stdout
         yield int(process.stdout.readline())
-        process.send_signal(signal.SIGKILL)
+        process.kill()

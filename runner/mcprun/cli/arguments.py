@@ -15,7 +15,7 @@ from mcprun._util.command_line import path_exists
 from mcprun._util.json_value import JsonObject
 from mcprun._util.url_secrets import without_secrets
 from mcprun.cli.argument_sources import Arguments, Source
-from mcprun.cli.configurable_command import SERVER_ARGS, require
+from mcprun.cli.configurable_command import require
 from mcprun.cli.options.auth import SECRETS
 from mcprun.client.oauth_client import recorded_form
 from mcprun.client.server_argument import SERVER_FILES
@@ -31,6 +31,7 @@ from mcprun.runs.directory import PROMPTS
 from mcprun.runs.literal_patterns import shown_pattern
 from mcprun.runs.run import Run
 
+_SERVER_ARGS = "server_args"
 _NOT_RECORDED = ("resume", "retry_errors", "force", "quiet", "github")
 """Parameters that control resuming and printing, which are not recorded as arguments of the run."""
 
@@ -171,7 +172,7 @@ def without_secret(name: str, value: Any) -> Any:
         return [f"{one}: {REDACTED}" for one in value]
     if name in SECRETS:
         return recorded_form(name, value, environment())
-    if name == SERVER_ARGS.name:
+    if name == _SERVER_ARGS:
         return [without_secrets(one) if "://" in one else one for one in value]
     return without_secrets(value) if isinstance(value, str) and "://" in value else value
 
@@ -183,8 +184,8 @@ def as_recorded(arguments: Arguments) -> JsonObject:
         for name, value in arguments.values.items()
         if name in arguments.origins and name not in _NOT_RECORDED
     }
-    if not written.get(SERVER_ARGS.name, True):
-        del written[SERVER_ARGS.name]
+    if not written.get(_SERVER_ARGS, True):
+        del written[_SERVER_ARGS]
     if "env" in written:  # a value that is in the environment can be read again on resume
         written["env"] = [
             name if os.environ.get(name) == value else f"{name}={REDACTED}" for name, value in written["env"].items()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import resource
 import sys
 import tempfile
 import threading
@@ -87,6 +86,8 @@ def test_the_hash_covers_the_whole_file(tmp_path: Path) -> None:
 
 def test_a_pipe_is_stored_for_the_second_reading(tmp_path: Path) -> None:
     """Input that cannot be reopened, such as a shell's `<(…)`, is stored for the second reading."""
+    if sys.platform == "win32":
+        pytest.skip("named pipes of POSIX")
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_text, args=('"a"\n"b"\n',))
@@ -116,6 +117,7 @@ def test_a_line_of_100_megabytes_is_rejected_without_loading_it(tmp_path: Path) 
         for _ in range(100):
             stream.write(b"x" * 1_000_000)
         stream.write(b'"\n{"promt": "x"}\n')
+    resource = pytest.importorskip("resource", reason="getrusage is POSIX")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(PromptsError) as raised:
         read_prompts(str(file))
