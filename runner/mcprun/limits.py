@@ -83,7 +83,7 @@ BATCH_RESULT_TRIES = 12
 BATCH_TRIES = 3
 """The most batches that a request is sent in, if the API cancels it or does not process it in time."""
 
-BATCH_REGRET_SECONDS = 3.0
+BATCH_CANCEL_SECONDS = 3.0
 """The wait of an interrupted run for a second Ctrl-C, which cancels its pending batches; else they stay pending."""
 
 BATCH_SHARE = 0.5

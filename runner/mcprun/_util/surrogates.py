@@ -59,7 +59,7 @@ def well_formed_bytes(data: bytes) -> bytes:
     return _ESCAPES.sub(lambda match: match["even"] + rb"\ufffd" if match["half"] else match[0], data)
 
 
-def halves_in(value: Any) -> Iterator[tuple[str | int, ...]]:
+def surrogate_paths(value: Any) -> Iterator[tuple[str | int, ...]]:
     """Yield the paths of all strings and keys with surrogates in a JSON value."""
     if isinstance(value, str):
         if _HALF.search(value):
@@ -68,10 +68,10 @@ def halves_in(value: Any) -> Iterator[tuple[str | int, ...]]:
         for key, item in value.items():
             if _HALF.search(key):
                 yield (key,)
-            yield from ((key, *place) for place in halves_in(item))
+            yield from ((key, *place) for place in surrogate_paths(item))
     elif isinstance(value, list):
         for number, item in enumerate(value):
-            yield from ((number, *place) for place in halves_in(item))
+            yield from ((number, *place) for place in surrogate_paths(item))
 
 
 def _is_well_formed(value: Any) -> bool:

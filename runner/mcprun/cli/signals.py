@@ -14,7 +14,7 @@ from mcprun._util.run_stop import RunStop
 from mcprun.client.transports.process import hurry
 from mcprun.errors import ErrorKind, RunError
 from mcprun.evaluation import evaluator
-from mcprun.limits import BATCH_REGRET_SECONDS
+from mcprun.limits import BATCH_CANCEL_SECONDS
 
 if TYPE_CHECKING:
     from mcprun.engine.run import RunResult
@@ -90,10 +90,10 @@ class Signals:
 
     def _take_of_batches(self, reason: RunError, *, is_first: bool) -> None:
         if is_first:
-            self._run_stop.batch_grace_seconds = BATCH_REGRET_SECONDS
+            self._run_stop.batch_grace_seconds = BATCH_CANCEL_SECONDS
             self._note(
                 "Stopping: pending batches continue at the API."
-                f" Press Ctrl-C again within {BATCH_REGRET_SECONDS:g} s to cancel them."
+                f" Press Ctrl-C again within {BATCH_CANCEL_SECONDS:g} s to cancel them."
             )
         else:
             self._run_stop.abandon_batches()

@@ -37,7 +37,7 @@ from mcprun.runs.writer import RunWriter
 from mcprun.telemetry import NoTelemetry, Telemetry, open_telemetry
 from mcprun.tools.toolset import ToolSet, unmatched
 
-Take = Callable[[], Awaitable[tuple[Query, int] | None]]
+NextQuery = Callable[[], Awaitable[tuple[Query, int] | None]]
 """Wait for the next query to run and return it with its repeat number, or `None` if there are no more."""
 
 
@@ -94,7 +94,7 @@ async def execute(
     plan: RunPlan,
     watch: Callable[[Event], None] = lambda _: None,
     run_stop: RunStop | None = None,
-    take: Take | None = None,
+    take: NextQuery | None = None,
 ) -> RunResult:
     """Run every selected query, write the run directory, and pass each event to `watch`.
 
@@ -141,7 +141,7 @@ class _Execution:
     run_stop: RunStop
     telemetry: Telemetry
 
-    async def run(self, take: Take | None) -> None:
+    async def run(self, take: NextQuery | None) -> None:
         """Run the queries within `--run-timeout`. Raises `RunError` if the run can't continue, or lost a query."""
         plan, recorder, run_stop, seconds = self.plan, self.recorder, self.run_stop, self.plan.limits.run_seconds
         model = plan.model.record
@@ -161,7 +161,7 @@ class _Execution:
             missing = plan.prompts.runs - len(recorder.journal)
             raise RunError(ErrorKind.FAULT, f"internal error in mcprun: queries lost: {missing}")
 
-    async def _run_queries(self, take: Take | None) -> None:
+    async def _run_queries(self, take: NextQuery | None) -> None:
         """Start the servers and run the queries in concurrent workers. Raises `RunError` if the run can't continue."""
         plan, journal = self.plan, self.recorder.journal
         if len(journal) == plan.prompts.runs:
@@ -224,7 +224,7 @@ class _Execution:
         for message in unmatched(plan.permit, plan.prompts.patterns, server.tools):
             emit(WarningEvent(message=message))
 
-    async def _work(self, runner: QueryRunner, take: Take) -> None:
+    async def _work(self, runner: QueryRunner, take: NextQuery) -> None:
         """Run queries, one at a time, until there are no more or the run ends."""
         plan, recorder, run_stop = self.plan, self.recorder, self.run_stop
         run_stop.has_started = True
@@ -251,8 +251,8 @@ async def _isolated(config: WorkerConfig, runner: QueryRunner, query: Query, rep
         return config.faulted(query, repeat, error)
 
 
-def _pending_queries(prompts: PromptsFile, journal: RunWriter, run_stop: RunStop) -> Take:
-    """Return a `Take` of the queries not yet done, in file order. It stops the run if the file has changed."""
+def _pending_queries(prompts: PromptsFile, journal: RunWriter, run_stop: RunStop) -> NextQuery:
+    """Return a `NextQuery` of the queries not yet done, in file order. It stops the run if the file has changed."""
     remaining = prompts.left(journal)
 
     async def take() -> tuple[Query, int] | None:

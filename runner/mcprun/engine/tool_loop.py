@@ -98,7 +98,7 @@ class ToolLoop:
         """Return a new deadline for one request to a server."""
         return Deadline(self.limits.call_seconds, self.limits.max_total_call_seconds)
 
-    def passed(self, deadline: Deadline) -> AbstractAsyncContextManager[None]:
+    def hold_gate(self, deadline: Deadline) -> AbstractAsyncContextManager[None]:
         """Return a context that waits at the `gate`, if there is one, with `deadline` paused."""
         return self.gate.hold(deadline) if self.gate else nullcontext()
 
@@ -138,7 +138,7 @@ class ToolLoop:
         """Return how the conversation begins, with the prompt and resources that the query takes from the server."""
         attempt = handler.attempt
         query, where = attempt.query, attempt.where
-        async with self.passed(attempt.deadline):
+        async with self.hold_gate(attempt.deadline):
             if not query.takes_from_server:
                 return Opening(query.user_messages)
             loader = ServerInputLoader(server, handler, self.emit, self.clock, self.warn)
@@ -236,7 +236,7 @@ class _Exchange:
 
     async def _call_when_admitted(self, uses: Sequence[JsonObject]) -> list[JsonObject]:
         """Wait at the gate, then run a turn's calls. Return what `_run_calls` does."""
-        async with self.loop.passed(self.attempt.deadline):
+        async with self.loop.hold_gate(self.attempt.deadline):
             return await self._run_calls(uses)
 
     async def _run_calls(self, uses: Sequence[JsonObject]) -> list[JsonObject]:

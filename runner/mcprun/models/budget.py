@@ -25,7 +25,7 @@ _IMAGE_CHARACTERS = 4800
 """Characters that an image or a document counts as: the API scales an image to at most about 1,600 tokens."""
 
 
-Parked = Callable[[], AbstractContextManager[None]]
+WaitingElsewhere = Callable[[], AbstractContextManager[None]]
 """Returns the context in which a request waits for the budget."""
 
 
@@ -117,20 +117,20 @@ class Budget:
             raise BudgetSpentError(self)
 
     @asynccontextmanager
-    async def reserved(self, expense: Expense, parked: Parked) -> AsyncIterator[None]:
+    async def reserved(self, expense: Expense, waiting_elsewhere: WaitingElsewhere) -> AsyncIterator[None]:
         """Reserve the estimated cost of a request while the context lasts.
 
         If the reservations of requests in flight leave no room for it, wait until one of them finishes, with the
-        query's deadline paused and within `parked`. The last request is sent as long as anything is left at all. A run
-        therefore exceeds its limit by at most one request, and by what requests in flight cost above their estimates.
-        Raises `BudgetSpentError` if nothing is left.
+        query's deadline paused and within `waiting_elsewhere`. The last request is sent as long as anything is left at
+        all. A run therefore exceeds its limit by at most one request, and by what requests in flight cost above their
+        estimates. Raises `BudgetSpentError` if nothing is left.
         """
         self.check()
         if not self.is_limited:
             yield
             return
         while self._reserved and not self._fits(self._estimate(expense)):
-            with expense.request.deadline.pause(), parked():
+            with expense.request.deadline.pause(), waiting_elsewhere():
                 await self._settled.wait()
             self.check()
         self._reserved[expense] = self._estimate(expense)
@@ -216,14 +216,14 @@ class BudgetedModel:
     """A model that replies until the budget is spent.
 
     `kind` is the provider, as in `ModelRecord`. With `is_batched`, a reply costs half. A request waits for the budget
-    within `parked`, so that a batch can be sent without it.
+    within `waiting_elsewhere`, so that a batch can be sent without it.
     """
 
     model: Model
     budget: Budget
     kind: str
     is_batched: bool = False
-    parked: Parked = nullcontext
+    waiting_elsewhere: WaitingElsewhere = nullcontext
 
     @property
     def name(self) -> str:
@@ -234,7 +234,7 @@ class BudgetedModel:
         """Return the next turn. Raises `BudgetSpentError` if the budget is spent."""
         name = request.model or self.model.name
         share = BATCH_SHARE if self.is_batched else 1.0
-        async with self.budget.reserved(Expense(name, request, self.kind, share), self.parked):
+        async with self.budget.reserved(Expense(name, request, self.kind, share), self.waiting_elsewhere):
             reply = await self.model.reply(request)
             if not reply.is_counted:
                 self.budget.settle(reply.model, request, reply, self.kind)

@@ -53,7 +53,9 @@ async def open_claude(
         if context.batch_context and isinstance(client, anthropic.AsyncAnthropic):
             max_requests = limits.batch_queries or BATCH_QUERIES
             batched = await stack.enter_async_context(BatchModel(model, client, context.batch_context, limits, emit))
-            budgeted = BudgetedModel(batched, budget, kind, is_batched=True, parked=batched.parked)
+            budgeted = BudgetedModel(
+                batched, budget, kind, is_batched=True, waiting_elsewhere=batched.waiting_elsewhere
+            )
             # Never lowered: a lower limit would split the same requests into more batches.
             limiter = AdaptiveLimiter(max_requests, least=max_requests)
         retrying = RetryingModel(budgeted, limiter, limits.retries, limits.retry_wait_seconds, emit)

@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from mcprun._util.json_value import JsonObject
-from mcprun._util.surrogates import halves_in, is_well_formed
+from mcprun._util.surrogates import is_well_formed, surrogate_paths
 from mcprun.checks.expect import Expect, ExpectedCall, ExpectedText, Part
 from mcprun.evaluation.patterns import compile_pattern
 from mcprun.limits import MAX_REPEATS, MAX_SECONDS, PROVIDERS
@@ -214,7 +214,7 @@ def parse_query(value: Any) -> Query:
         raise InvalidQuery([("line", f"must be an object or a string, not {_kind(value)}")])
     if not is_well_formed(value):
         problem = "has a lone surrogate, which UTF-8 cannot encode"
-        raise InvalidQuery([(_path(place, {}) or "line", problem) for place in halves_in(value)])
+        raise InvalidQuery([(_path(place, {}) or "line", problem) for place in surrogate_paths(value)])
     line = aliases.Canonical(value)
     problems = list(line.problems)
     query = None

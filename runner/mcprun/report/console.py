@@ -70,7 +70,7 @@ class Console:
             return ProgressReporter(self._err)
         return (LiveReporter if self._err.is_terminal else PlainReporter)(self._err)
 
-    def talk(self) -> ChatPrinter:
+    def chat_printer(self) -> ChatPrinter:
         """Return the printer that shows a chat."""
 
         def write(text: str) -> None:

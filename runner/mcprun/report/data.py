@@ -76,13 +76,13 @@ class RunData:
         code = self.record.exit_code
         return ExitCode.FAILED if self.regressions and code is not ExitCode.INTERRUPTED else code
 
-    def excuses(self, transcript: Transcript) -> bool:
+    def is_excused(self, transcript: Transcript) -> bool:
         """Return whether a failed repeat does not fail the run, because its query reaches its required pass rate."""
         return transcript.verdict is Verdict.FAILED and transcript.id in self._met
 
     def is_red(self, transcript: Transcript) -> bool:
         """Return whether a query makes the run fail or end in an error."""
-        return transcript.verdict in (Verdict.FAILED, Verdict.ERROR) and not self.excuses(transcript)
+        return transcript.verdict in (Verdict.FAILED, Verdict.ERROR) and not self.is_excused(transcript)
 
     @cached_property
     def _met(self) -> frozenset[str]:

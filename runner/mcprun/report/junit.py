@@ -80,7 +80,7 @@ def _query(transcript: Transcript, facts: RunData, *, with_calls: bool) -> ET.El
     case = _case(label(transcript), facts.stem, seconds)
     messages = causes(transcript)
     first = one_line(messages[0], _MESSAGE) if messages else str(transcript.verdict)
-    if facts.excuses(transcript):
+    if facts.is_excused(transcript):
         _skip(case, f"failed, but the query reached its required pass rate: {first}")
     elif transcript.verdict is Verdict.SKIPPED:
         _skip(case, first)

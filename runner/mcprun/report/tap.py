@@ -43,7 +43,7 @@ def _query(transcript: Transcript, facts: RunData) -> _Point:
         return True, label(transcript), "", {}
     if transcript.verdict is Verdict.SKIPPED:
         return True, label(transcript), f" # SKIP {_escaped(one_line('; '.join(reasons), _REASON))}", {}
-    directive = " # TODO the query reached its required pass rate" if facts.excuses(transcript) else ""
+    directive = " # TODO the query reached its required pass rate" if facts.is_excused(transcript) else ""
     details = {"verdict": str(transcript.verdict), "kind": kind(transcript), "message": reasons[0] if reasons else ""}
     return False, label(transcript), directive, {**details, "causes": reasons} if len(reasons) > 1 else {**details}
 

@@ -19,7 +19,7 @@ from mcprun.report.junit import junit
 from mcprun.report.markdown import LEAST_BYTES, SUMMARY_BYTES, markdown
 from mcprun.report.output import STDOUT, to_nowhere
 from mcprun.report.tap import tap
-from mcprun.runs.directory import refuse_own
+from mcprun.runs.directory import check_report_path
 from mcprun.runs.run import Run
 
 HTML = "html"
@@ -45,7 +45,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
     Raises `UsageError` if it can't be written.
     """
-    refuse_own(path)
+    check_report_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if stream := open_device(path):

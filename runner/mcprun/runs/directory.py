@@ -84,7 +84,7 @@ def refuse_links(path: Path) -> None:
             raise UsageError(f"{file} is {kind}, and mcprun writes a run only to regular files of its own: {remedy}")
 
 
-def refuse_own(path: Path) -> None:
+def check_report_path(path: Path) -> None:
     """Raise `UsageError` if a report would overwrite a file of a run, or a link in a run's folder."""
     if not (path.parent / RUN).exists():
         return

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun._util.json_io import dump_indented, encode, parse_line
-from mcprun._util.surrogates import halves_in, is_well_formed, well_formed, well_formed_bytes, well_formed_json
+from mcprun._util.surrogates import is_well_formed, surrogate_paths, well_formed, well_formed_bytes, well_formed_json
 from mcprun.client.transports.bounded_body import WellFormed
 from mcprun.client.transports.framing import read_message
 from mcprun.prompts.query import InvalidQuery, parse_query
@@ -69,7 +69,7 @@ def test_values_become_well_formed(value: Any) -> None:
     repaired = well_formed_json(value)
     assert is_well_formed(repaired)
     json.dumps(repaired, ensure_ascii=False).encode()
-    assert (repaired is value) == is_well_formed(value) == (list(halves_in(value)) == [])
+    assert (repaired is value) == is_well_formed(value) == (list(surrogate_paths(value)) == [])
 
 
 @given(values)

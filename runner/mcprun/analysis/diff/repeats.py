@@ -34,7 +34,7 @@ class Rate:
     unjudged: int = 0
 
     @property
-    def of_tried(self) -> Rate:
+    def of_judged(self) -> Rate:
         """The rate among the runs that were judged."""
         return Rate(self.passed, self.runs - self.unjudged)
 
@@ -55,7 +55,7 @@ class Variant:
 
 
 @dataclass(slots=True)
-class _Way:
+class _Observed:
     transcript: ComparableTranscript
     repeat: int
     runs: int = 0
@@ -73,7 +73,7 @@ class Sample:
     passed: int = 0
     unjudged: int = 0
     runs: int = 0
-    ways: dict[str, _Way] = field(default_factory=dict)
+    observed: dict[str, _Observed] = field(default_factory=dict)
     fault: Exception | None = None
     _first: dict[bool, int] = field(default_factory=dict)
     _spent: dict[str, int] = field(default_factory=dict)
@@ -92,10 +92,10 @@ class Sample:
         except Exception as error:  # noqa: BLE001  it is reported for this query
             self.fault = self.fault or error
             return
-        way = self.ways.setdefault(key, _Way(seen, transcript["repeat"]))
-        way.runs += 1
-        way.unjudged += unjudged
-        way.repeat = min(way.repeat, transcript["repeat"])
+        variant = self.observed.setdefault(key, _Observed(seen, transcript["repeat"]))
+        variant.runs += 1
+        variant.unjudged += unjudged
+        variant.repeat = min(variant.repeat, transcript["repeat"])
         for name, count in total_usage(transcript).items():
             self._spent[name] = self._spent.get(name, 0) + count
 
@@ -116,14 +116,15 @@ class Sample:
 
 def new_variants(base: Sample, head: Sample) -> Iterator[Variant]:
     """Yield the variants of HEAD that never occur in BASE, the most frequent first."""
-    frequent = sorted(base.ways.values(), key=lambda way: -way.runs)[:_NEAREST]
-    for key, way in sorted(head.ways.items(), key=lambda item: (-item[1].runs, item[1].repeat)):
-        if key not in base.ways:
+    frequent = sorted(base.observed.values(), key=lambda variant: -variant.runs)[:_NEAREST]
+    for key, variant in sorted(head.observed.items(), key=lambda item: (-item[1].runs, item[1].repeat)):
+        if key not in base.observed:
             compared = (
-                (one.repeat, tuple(head.options.comparable_changes(one.transcript, way.transcript))) for one in frequent
+                (one.repeat, tuple(head.options.comparable_changes(one.transcript, variant.transcript)))
+                for one in frequent
             )
             nearest = min(compared, key=lambda item: _distance(item[1]))
-            yield Variant(way.runs, way.repeat, *nearest, is_unjudged=way.unjudged == way.runs)
+            yield Variant(variant.runs, variant.repeat, *nearest, is_unjudged=variant.unjudged == variant.runs)
 
 
 def p_value(one: Rate, other: Rate) -> float:

@@ -203,7 +203,7 @@ class RunDiff:
         p = p_value(base.rate, head.rate)
         gain = head.passed / head.runs - base.passed / base.runs if counts else 0.0
         is_significant = counts and is_sure(base.rate, head.rate, self.alpha)
-        is_judged_significant = counts and is_sure(base.rate.of_tried, head.rate.of_tried, self.alpha)
+        is_judged_significant = counts and is_sure(base.rate.of_judged, head.rate.of_judged, self.alpha)
         variants = tuple(new_variants(base, head))
         usage = "usage" in self.options.aspects and base.means != head.means
         changes = (Change("usage", base.means, head.means),) if usage else ()

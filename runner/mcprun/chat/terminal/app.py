@@ -33,7 +33,7 @@ class ChatApp:
         self._plan = plan
         self._ask: Ask = ask
         self._console = console
-        self._printer: ChatPrinter = console.talk()
+        self._printer: ChatPrinter = console.chat_printer()
         self._stream_redactor = StreamRedactor(plan.redactor)
         self._chat: ChatSession | None = None
         self._is_silent = True
@@ -41,7 +41,7 @@ class ChatApp:
             lambda: self._chat.tools.names.values() if self._chat else (), plan.redactor.text, self._echo
         )
 
-    async def talk(self) -> tuple[ChatSession | None, int, RunError | None]:
+    async def run(self) -> tuple[ChatSession | None, int, RunError | None]:
         """Run the chat until it ends.
 
         Return the session (None if it did not open), the number of the signal that ended it (0 for none), and the error

@@ -14,7 +14,7 @@ from mcprun.report.chat import ChatPrinter
 from mcprun.report.console import Console
 from mcprun.report.text import cut, plural, visible
 from mcprun.report.tools import tool_rows
-from mcprun.runs.directory import refuse_own
+from mcprun.runs.directory import check_report_path
 from mcprun.tools.toolset import ToolSet
 
 _SHOWN = 10_000
@@ -83,7 +83,7 @@ def _save(chat: ChatSession, path: Path, *, is_replaced: bool) -> str:
             return f"can't write {path}: it is {'a folder' if path.is_dir() else 'not a file'}"
         if path.exists() and not is_replaced:
             return f"{path} exists: use /save! {quoted(str(path))} to overwrite it"
-        refuse_own(path)
+        check_report_path(path)
         write_file(path, "".join(f"{dumps(query)}\n" for query in queries).encode())
     except UsageError as error:
         return str(error)

@@ -91,7 +91,7 @@ def chat(ctx: click.Context, /, **parameters: Any) -> None:
     console = Console()
     plan = make_chat_plan(parameters["server"], options_of(parameters), as_recorded(ctx.obj))
     app = ChatApp(plan, parameters["ask"], console)
-    chat, last, error = asyncio.run(app.talk())
+    chat, last, error = asyncio.run(app.run())
     if error:
         console.run_error(error)
     if chat:

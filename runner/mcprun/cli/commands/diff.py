@@ -110,7 +110,7 @@ def _compare(parameters: _Parameters) -> bool:
             from mcprun.report.html.diff_page import Differing, write_diff
 
             differing = Differing(tools)
-            diffs = differing.noting(diffs)
+            diffs = differing.collect_rows(diffs)
         console.differences(diffs, tools, comparison.summary, parameters.form)
         if parameters.html:
             runs = (parameters.base, before.run), (parameters.head, after.run)

@@ -39,7 +39,7 @@ _DOUBLINGS = 6
 _PAGE = 100
 """Batches listed by one request."""
 
-Take = Callable[[str, JsonObject], None]
+TakeResult = Callable[[str, JsonObject], None]
 """A callback for a result: its `custom_id` and its `result`."""
 
 
@@ -108,7 +108,7 @@ class BatchesClient:
             message = f"{BATCH_LOOK_TRIES} polls of batch {batch} in a row failed"
             raise _permanent_error(error, f"{message}; it may be pending or have ended") from None
 
-    async def results(self, batch: str, take: Take) -> None:
+    async def results(self, batch: str, take: TakeResult) -> None:
         """Call `take` with each result of a batch that has ended, in any order.
 
         If a result can't be read, or the response breaks off, all are read again: `take` is called more than once for
@@ -145,7 +145,7 @@ class BatchesClient:
             self._ended[batch] = _describe_counts(found)
         return has_ended
 
-    async def _read(self, batch: str, take: Take) -> None:
+    async def _read(self, batch: str, take: TakeResult) -> None:
         with translate_api_errors(None, self._model, self._timeout_s):
             try:
                 async with self._client.messages.batches.with_streaming_response.results(batch) as response:
@@ -254,7 +254,7 @@ def _describe_counts(batch: MessageBatch) -> str:
     return ", ".join(f"{counts[kind]:,} {kind}" for kind in kinds if isinstance(counts.get(kind), int) and counts[kind])
 
 
-def _take_results(lines: Iterable[bytes], take: Take) -> list[Exception]:
+def _take_results(lines: Iterable[bytes], take: TakeResult) -> list[Exception]:
     """Call `take` with the result of each line that can be read. Return the errors of the others."""
     unread: list[Exception] = []
     for line in lines:

@@ -115,7 +115,7 @@ class BatchModel:
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=False)
 
     @contextmanager
-    def parked(self) -> Iterator[None]:
+    def waiting_elsewhere(self) -> Iterator[None]:
         """Let batches be sent without a query while the context lasts, since it waits for something else."""
         one = object()
         self._queue.add_waiting(one)

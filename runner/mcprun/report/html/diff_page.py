@@ -71,7 +71,7 @@ class Differing:
     tools: Sequence[ToolChange] = ()
     rows: list[_Row] = field(default_factory=list)
 
-    def noting(self, diffs: Iterable[QueryDiff]) -> Iterator[QueryDiff]:
+    def collect_rows(self, diffs: Iterable[QueryDiff]) -> Iterator[QueryDiff]:
         """Yield the query differences of a comparison unchanged, and record a row for each."""
         for diff in diffs:
             keys = [None if repeat is None else (diff.id, repeat) for repeat in diff.examples]

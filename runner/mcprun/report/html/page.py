@@ -23,7 +23,7 @@ from mcprun._util.json_io import dumps
 from mcprun._util.special_files import open_device, refuse_to_replace
 from mcprun.errors import UsageError
 from mcprun.report.text import duration, moment, plural, visible
-from mcprun.runs.directory import refuse_own
+from mcprun.runs.directory import check_report_path
 
 _ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})
 """Characters that could end a script or start a comment in HTML, and their JSON escapes."""
@@ -62,7 +62,7 @@ def write_page(path: Path, chunks: Iterable[str]) -> int:
 
     A device or a pipe is written in place, and counts as 0 bytes.
     """
-    refuse_own(path)
+    check_report_path(path)
     try:
         if device := open_device(path):
             with device:
