@@ -39,6 +39,22 @@ def json_same(one: Any, other: Any) -> bool:
     return bool(one == other and repr(one) == repr(other)) or json_equal(one, other)
 
 
+def json_type(value: Any) -> str:
+    """Return the JSON type of a value: `null`, `true`, `false`, `a number`, `text`, `a list` or `an object`."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list():
+            return "a list"
+    return "an object"
+
+
 def plain(value: Any) -> Any:
     """Return a copy of a value with whole floats as integers (1.0 as 1), so that equal numbers have one type."""
     copy = [value]

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from mcprun._util.json_value import JsonObject
+from mcprun._util.json_value import JsonObject, json_type
 from mcprun._util.nesting import MAX_DEPTH, TOO_DEEP
 
 _EXPECTED = {
@@ -35,27 +35,11 @@ _SHOWN = 60
 """Characters of an invalid value that are shown in a problem."""
 
 
-def kind(value: Any) -> str:
-    """Return the JSON type of a value: `null`, `true`, `false`, `a number`, `text`, `a list` or `an object`."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return str(value).lower()
-        case int() | float():
-            return "a number"
-        case str():
-            return "text"
-        case list():
-            return "a list"
-    return "an object"
-
-
 def mismatch(where: str, value: Any, expected: str) -> str:
     """Describe a value of the wrong JSON type: `title is a number, not text`."""
     if value == TOO_DEEP:
         return f"{where} is nested more than {MAX_DEPTH} deep"
-    return f"{where} is {kind(value)}, not {expected}"
+    return f"{where} is {json_type(value)}, not {expected}"
 
 
 def problem(error: ValidationError, skip: int = 0) -> str:

@@ -14,8 +14,8 @@ from typing import Any
 import mcp_types
 from pydantic import BaseModel
 
-from mcprun._util.json_value import JsonObject
-from mcprun._util.object_validation import checked, kind, mismatch
+from mcprun._util.json_value import JsonObject, json_type
+from mcprun._util.object_validation import checked, mismatch
 
 _BLOCKS: dict[str, type[BaseModel]] = {
     "text": mcp_types.TextContent,
@@ -81,7 +81,9 @@ def read_prompt(result: JsonObject) -> Reading:
             problems.append(mismatch(at, item, "an object"))
         elif item.get("role") not in _ROLES:
             role = item.get("role")
-            violation = f"is {json.dumps(role)}, not user or assistant" if isinstance(role, str) else f"is {kind(role)}"
+            violation = (
+                f"is {json.dumps(role)}, not user or assistant" if isinstance(role, str) else f"is {json_type(role)}"
+            )
             problems.append(f"{at}.role {violation if 'role' in item else 'is missing'}")
         else:
             if "content" not in item:

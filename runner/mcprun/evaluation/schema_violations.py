@@ -11,6 +11,8 @@ from typing import Any
 
 from jsonschema.exceptions import ValidationError
 
+from mcprun._util.json_value import json_type
+
 _MAX_REASON, _MAX_QUOTED, _MAX_PATH, _MAX_STEP, _MAX_ENDS = 300, 100, 200, 40, 2
 """Maximum characters of a reason, a quoted keyword, a path and a key in it; steps kept at each end of a path."""
 
@@ -44,17 +46,13 @@ def _step(step: str | int) -> str:
 def _size(value: Any) -> str:
     """Return the JSON type of a value, with its size if it has one."""
     match value:
-        case None:
-            return "null"
-        case bool():
-            return str(value).lower()
-        case int() | float():
-            return "a number"
         case str():
             return f"a string of {_many(len(value), 'character')}"
         case list():
             return f"a list of {_many(len(value), 'item')}"
-    return f"an object of {_many(len(value), 'key')}"
+        case dict():
+            return f"an object of {_many(len(value), 'key')}"
+    return json_type(value)
 
 
 def _many(count: int, what: str) -> str:
