@@ -1,4 +1,4 @@
-"""Matching in any order agrees with trying all orders."""
+"""Properties of matching calls. Patterns in expected calls are evaluated in a process of their own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 from hypothesis import given, settings
 
-from mcprun.checks.calls import any_order, suits
+from mcprun.checks.call_index import CallIndex
+from mcprun.checks.calls import any_order, result_forms, suits
 from mcprun.checks.expect import ExpectedCall
 from mcprun.runs.transcript import Call
 from mcprun.tools.format import ValueFormatter
@@ -41,3 +42,15 @@ def test_any_order_agrees_with_trying_all_orders(call_specs: list[dict[str, Any]
     else:
         assert len({*found.values()}) == len(expected)
         assert all(suits(one, actual_calls[found[number]]) for number, one in enumerate(expected))
+
+
+@given(expectations, calls)
+def test_the_index_returns_every_matching_call_as_a_candidate(
+    lines: list[dict[str, Any]], actual_calls: list[Call]
+) -> None:
+    """The candidates of an expected call include every call that matches it."""
+    expected = [expect_call(**line) for line in lines]
+    forms = [[*result_forms(call)] for call in actual_calls]
+    index = CallIndex(expected, [(call.tool, call.input, form) for call, form in zip(actual_calls, forms, strict=True)])
+    for one in expected:
+        assert {at for at, call in enumerate(actual_calls) if suits(one, call)} <= {*index.candidates(one)}

@@ -6,8 +6,11 @@ import math
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mcprun.checks.matchers import fits, problem
+from tests.support.json_strategies import JSON
 
 
 @pytest.mark.parametrize(
@@ -41,3 +44,15 @@ def test_matchers_accept_only_what_they_describe(matcher: Any, good: list[Any], 
     assert problem(matcher) is None
     assert [value for value in good if not fits(matcher, value)] == []
     assert [value for value in bad if fits(matcher, value)] == []
+
+
+@given(
+    JSON
+    | st.dictionaries(st.sampled_from(["$any", "$regex", "$oneof", "$type", "$approx", "within", "$optional"]), JSON)
+)
+def test_any_value_is_rejected_or_can_be_matched(value: Any) -> None:
+    """Any expected value either has a problem or can be compared with any value."""
+    if problem(value) is None:
+        actual_values: list[Any] = [None, 1, "x", [], {}, value]
+        for actual in actual_values:
+            assert fits(value, actual) in (True, False)
