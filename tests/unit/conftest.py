@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from mcprun.evaluation import evaluator
+
 _FORBIDDEN = frozenset(
     {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "socket.bind", "socket.connect",
      "socket.getaddrinfo", "subprocess.Popen", "time.sleep"}
@@ -27,6 +29,7 @@ sys.addaudithook(_audit)
 def only_this_process() -> Iterator[None]:
     """Record forbidden audit events during the test, and fail if there are any."""
     global _recorded
+    evaluator.close()  # a test that needs its process then starts one, whichever test ran before
     recorded: list[str] = []
     _recorded = recorded
     yield
