@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,8 @@ import pytest
 
 import mcprun
 from mcprun.runs.events import Event, ModelCall, RunStart, ServerStart
-from tests.support.cli import QUICKSTART, RAW, ROOT, clean_environment, read_jsonl, run_mcprun, script
+from tests.support.cli import QUICKSTART, RAW, clean_environment, read_jsonl, run_mcprun, script
+from tests.support.documents import code_blocks, page
 
 ADD = script(("add", {"a": 2, "b": 3}), id="add", text="5", expect={"calls": [{"tool": "add", "result": 5}]})
 
@@ -85,8 +85,8 @@ async def test_a_run_that_is_cancelled_repeatedly_shuts_down(folder: Path, momen
 
 
 def test_the_readme_example(folder: Path) -> None:
-    """The README's Python code runs unchanged."""
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    """The program in docs/python.md runs unchanged."""
+    (code,) = code_blocks(page("python"), "python")
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, env=clean_environment(), capture_output=True, text=True, timeout=60
     )

@@ -1,4 +1,4 @@
-"""`action.yml`, run as GitHub runs it, and the workflows in the README."""
+"""`action.yml`, run as GitHub runs it, and the workflows in the documents."""
 
 from __future__ import annotations
 
@@ -17,15 +17,13 @@ import yaml
 from mcprun.cli import main
 from tests.support.actions import outputs_of
 from tests.support.cli import QUICKSTART, RAW, ROOT, clean_environment, script, write_jsonl
+from tests.support.documents import code_blocks, page
 
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 
 STEPS = {step.get("id", step.get("name", step.get("uses"))): step for step in ACTION["runs"]["steps"]}
 
-WORKFLOWS = [
-    yaml.safe_load(block)
-    for block in re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-]
+WORKFLOWS = [yaml.safe_load(block) for name in ("ci", "scaling") for block in code_blocks(page(name), "yaml")]
 
 SECONDS = 60.0
 
@@ -180,8 +178,8 @@ def parse_command(words: list[str]) -> None:
     command.make_context(name, rest).close()
 
 
-def test_the_readme_workflows_use_valid_commands_and_inputs() -> None:
-    """Each mcprun command line parses, each use of the action has valid inputs, and the README has both."""
+def test_the_documented_workflows_use_valid_commands_and_inputs() -> None:
+    """Each mcprun command line parses, each use of the action has valid inputs, and the pages have both."""
     uses = commands = 0
     for step in (step for workflow in WORKFLOWS for step in steps_of(workflow)):
         for line in step.get("run", "").splitlines():

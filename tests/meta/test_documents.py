@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import PROMPTS, ROOT, run_mcprun
+from tests.support.documents import PAGES, README
 from tests.support.example_folders import FOLDERS
 
 DOCUMENTS = sorted(
@@ -54,8 +55,8 @@ def commands(document: Path) -> list[str]:
 def is_run(document: Path, command: str) -> bool:
     """Return whether a test or the gate runs the command of a document."""
     if command.startswith("mcprun "):
-        # test_readme, test_real_servers and test_the_regression_example_runs read these from the documents.
-        return document == ROOT / "README.md" or document.parent.name in (*FOLDERS, "regression")
+        # test_pages, test_real_servers and test_the_regression_example_runs read these from the documents.
+        return document in (README, *PAGES) or document.parent.name in (*FOLDERS, "regression")
     return command in GATE.splitlines()
 
 
@@ -85,7 +86,7 @@ def test_the_regression_example_runs(tmp_path: Path) -> None:
     assert (done.code, set(done.verdicts.values()), done.run.name) == (0, {"passed"}, "good")
 
 
-@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "CHANGELOG.md", "docs/conformance.md", "docs/performance.md"])
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "CHANGELOG.md", "docs/conformance.md", "docs/benchmarks.md"])
 def test_names_in_documents_exist(name: str) -> None:
     """The files, tests and mcprun commands that a document names exist."""
     text = (ROOT / name).read_text(encoding="utf-8")

@@ -1,1 +1,1 @@
-"""Test third-party servers from npm and PyPI, and write the README's table of results."""
+"""Test third-party servers from npm and PyPI, and write the table of results in docs/servers-tried.md."""

@@ -2,7 +2,7 @@
 
 Each server is installed from npm or PyPI, which takes minutes and about 2 GB the first time, and then run with mcprun in a
 network namespace that has only loopback. That needs Linux and `unshare` (util-linux). `--write` updates the record
-beside this file and the README's table.
+beside this file and the table in docs/servers-tried.md.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.servers_table.installing import install
 from tests.servers_table.table import RECORD, Record, Row, replace_table
 from tests.servers_table.trying import select
 
-README = Path(__file__).parents[2] / "README.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "servers-tried.md"
 
 _WITHOUT_NETWORK = ("unshare", "--map-root-user", "--net")
 
@@ -33,7 +33,7 @@ def main() -> int:
     )
     parser.add_argument("--starts", type=int, default=5, metavar="N", help="starts of each server (default: 5)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the record to FILE")
-    parser.add_argument("--write", action="store_true", help="replace the record and the README's table")
+    parser.add_argument("--write", action="store_true", help="replace the record and the table in the documentation")
     parser.add_argument(
         "--machine", metavar="WORDS", default=machine(), help="description of the machine (default: %(default)s)"
     )
@@ -53,7 +53,7 @@ def main() -> int:
     if options.write and all_installed and all_tried:
         merged = Record.read().updated(record) if options.parts else record
         RECORD.write_text(merged.text)
-        README.write_text(replace_table(README.read_text(encoding="utf-8"), merged.markdown), encoding="utf-8")
+        DOCUMENT.write_text(replace_table(DOCUMENT.read_text(encoding="utf-8"), merged.markdown), encoding="utf-8")
     return 0 if all_installed and all_tried else 1
 
 

@@ -1,4 +1,4 @@
-"""The README's table of third-party servers, its record, and the program that writes both."""
+"""The documented table of third-party servers, its record, and the program that writes both."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ from tests.servers_table.candidates import CANDIDATES
 from tests.servers_table.table import BEGIN, END, HEAD, Record, Row, replace_table
 from tests.support import npm
 from tests.support.cli import ROOT
-
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+from tests.support.documents import page
 
 PLAIN = Row("p", "npm", "1.0", "stdio", "2026-07-28", "1.0", 3, 500, 0.44)
 
 
-def test_the_readme_has_the_table_of_the_record() -> None:
-    """The README has the table of the record once, with at least 15 packages, both registries and every transport."""
+def test_the_page_has_the_table_of_the_record() -> None:
+    """docs/servers-tried.md has the table of the record once, with at least 15 packages, both registries and every transport."""
     record = Record.read()
-    assert record.markdown in README
-    assert README.count(BEGIN) == README.count(END) == 1
+    assert record.markdown in page("servers-tried")
+    assert page("servers-tried").count(BEGIN) == page("servers-tried").count(END) == 1
     head, _, *rows = [line for line in record.markdown.splitlines() if line.startswith("|")]
     assert head == "| server | transport | protocol | tools | time | oddities |"
     assert len(rows) == len(record.rows)

@@ -1,4 +1,4 @@
-"""The format of a query: one line of a prompts file. The README describes it under "Queries".
+"""The format of a query: one line of a prompts file. docs/prompts-file.md describes it.
 
 `parse_query` turns a line's JSON value into a `Query`, or raises `InvalidQuery` with every problem, named by the field
 as the user wrote it. Unknown keys are refused, never ignored.

@@ -17,7 +17,6 @@ from tests.support.cli import (
     PROMPTS,
     QUICKSTART,
     RAW,
-    ROOT,
     SERVERS,
     Result,
     normalised,
@@ -26,6 +25,7 @@ from tests.support.cli import (
     script,
     write_jsonl,
 )
+from tests.support.documents import code_blocks, page
 from tests.support.messages_api import Answer, HttpReply, MessagesApi, calls, error, message, text
 from tests.support.messages_stream import Streamed
 
@@ -468,10 +468,9 @@ def test_elicitations_of_a_chat_are_repeated_by_scripts_and_replays(tmp_path: Pa
     assert rerun.bytes == done.bytes
 
 
-def test_the_readme_example(tmp_path: Path) -> None:
-    """The output of a chat is the one in the README, and the README's commands succeed."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8").partition("## By hand")[2]
-    (shown, commands) = (re.findall(rf"```{kind}\n(.*?)```", readme, re.DOTALL)[0] for kind in ("text", "sh"))
+def test_the_documented_example(tmp_path: Path) -> None:
+    """The output of a chat is the one in docs/chat.md, and the commands of that page succeed."""
+    (shown, commands) = (code_blocks(page("chat"), kind)[0] for kind in ("text", "sh"))
     typed = "".join(f"{line[2:]}\n" for line in shown.splitlines() if line.startswith("> "))
     shutil.copy(PROMPTS / "quickstart.py", tmp_path / "server.py")
     begin, rerun = (shlex.split(line)[1:] for line in commands.splitlines())

@@ -1,0 +1,148 @@
+"""The README and the pages in docs/: their commands run verbatim, their links lead somewhere, and their tables match the code."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+import pytest
+
+from mcprun.checks.expect import Expect
+from mcprun.cli import main
+from mcprun.engine.grading import INSTRUCTIONS
+from mcprun.errors import ExitCode
+from mcprun.limits import Limits
+from mcprun.prompts.aliases import ALIASES
+from mcprun.prompts.query import Query
+from tests.support.cli import ROOT, normalised, run_mcprun
+from tests.support.cli_reference import BEGIN, END, reference
+from tests.support.documents import PAGES, README, anchors, code_blocks, links, page, without_code
+
+DOCUMENTS = (README, *PAGES)
+
+
+def shown_commands(document: Path) -> list[tuple[str, str]]:
+    """Return the mcprun commands after `$ ` in a document's console blocks, each with the output below it."""
+    blocks = code_blocks(document.read_text(encoding="utf-8"), "console")
+    parts = [part for block in blocks for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
+    shown = [(command, output) for command, _, output in (part.partition("\n") for part in parts)]
+    return [(command, output) for command, output in shown if command.startswith("mcprun ")]
+
+
+SHOWN = [document for document in DOCUMENTS if shown_commands(document)]
+
+
+def test_the_readme_is_short() -> None:
+    """The README has at most 250 lines."""
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 250
+
+
+def test_the_first_two_commands_need_no_other_setup() -> None:
+    """The first command runs the example and the second the tests. Each creates its own virtual environment."""
+    example, tests, *_ = code_blocks(README.read_text(encoding="utf-8"), "console")
+    begin = "python3 -m venv .venv && . .venv/bin/activate && pip install -q "
+    assert example == f"{begin}. && mcprun batch prompts/quickstart.jsonl prompts/quickstart.py\n"
+    assert tests == f"{begin}-e '.[test]' && pytest\n"
+
+
+@pytest.mark.parametrize("document", SHOWN, ids=lambda document: document.stem)
+def test_shown_output_is_the_actual_output(document: Path, tmp_path: Path) -> None:
+    """Each `$ mcprun …` of a document prints the output below it, in which `...` stands for omitted lines.
+
+    The commands of a document run in one folder, in order.
+    """
+    (tmp_path / "prompts").symlink_to(ROOT / "prompts")
+    for command, expected in shown_commands(document):
+        done = run_mcprun(*shlex.split(command)[1:], cwd=tmp_path)
+        printed = normalised(done.stderr + done.stdout)
+        parts = re.split(r"^\.\.\.$", normalised(expected), flags=re.MULTILINE)
+        assert re.fullmatch(".*".join(map(re.escape, parts)), printed, re.DOTALL), f"{command} printed:\n{printed}"
+
+
+def test_output_is_shown_in_several_documents() -> None:
+    """The README, the tutorial and the page about replays show commands with their output."""
+    assert {"README", "replay", "tutorial"} <= {document.stem for document in SHOWN}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
+def test_links_point_to_existing_headings_and_files(document: Path) -> None:
+    """Each relative link of a document names an existing file, and each fragment a heading of that file."""
+    for link in links(document):
+        if link.startswith("https://"):  # tests do not use the network
+            continue
+        path, _, fragment = link.partition("#")
+        target = document.parent / path if path else document
+        assert target.exists(), link
+        assert not fragment or fragment in anchors(target.read_text(encoding="utf-8")), link
+
+
+def test_every_page_is_listed() -> None:
+    """docs/README.md and the README link to every page."""
+    names = {f"{one.stem}.md" for one in PAGES if one.stem != "README"}
+    assert {link for link in links(ROOT / "docs" / "README.md") if "#" not in link} >= names
+    assert {link.removeprefix("docs/").partition("#")[0] for link in links(README)} >= names
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
+def test_every_mcprun_command_is_valid(document: Path) -> None:
+    """Each `mcprun …` line in a code block has a command and options that exist."""
+    for block in code_blocks(document.read_text(encoding="utf-8"), "sh", "console", "text"):
+        for line in block.splitlines():
+            if re.match(r"(\$ )?mcprun (?!.*\[OPTIONS\])", line):
+                name, *rest = shlex.split(line.removeprefix("$ "), comments=True)[1:]
+                command = main.commands.get(name)
+                assert command, line
+                parser = command.make_parser(click.Context(command))
+                parser.parse_args(rest)
+
+
+def test_the_tables_hold_every_key() -> None:
+    """The pages document every key of a query and of `expect`, every alias and every exit code."""
+    for key in (*Query.model_fields, *ALIASES):
+        assert re.search(rf'`{key}\b|"{key}"', page("prompts-file")), key
+    for key in Expect.model_fields:
+        assert re.search(rf'`{key}\b|"{key}"', page("expectations")), key
+    for code in ExitCode:
+        assert re.search(rf"^\| [\d, ]*\b{code.value}\b", page("cli"), re.MULTILINE), code
+
+
+def test_the_table_of_deadlines_has_the_defaults() -> None:
+    """The table lists each deadline with its flag and its default from the code."""
+    documented = dict(re.findall(r"^\| `--([\w-]+)-timeout` \| (\d+) \|", page("limits"), re.MULTILINE))
+    limits = {**asdict(Limits()), "max_call_seconds": Limits().max_total_call_seconds}
+    assert documented == {
+        name.removesuffix("_seconds").replace("_", "-"): f"{value:.0f}"
+        for name, value in limits.items()
+        if name.endswith("_seconds") and name != "retry_wait_seconds"
+    }
+
+
+def test_the_reference_of_commands_is_generated() -> None:
+    """docs/cli.md contains what `python -m tests.support.cli_reference --write` writes, once."""
+    assert reference() in page("cli")
+    assert page("cli").count(BEGIN) == page("cli").count(END) == 1
+
+
+def test_the_judge_instructions_are_quoted() -> None:
+    """The page about expectations contains the instructions to the judge word for word."""
+    assert INSTRUCTIONS in page("expectations")
+
+
+OTHER_PROGRAMS = {"--extra", "--rounds", "--write", "--only"}
+"""Flags in the documents that belong to other programs."""
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
+def test_every_flag_exists(document: Path) -> None:
+    """Each flag that a document names outside its code blocks is an option of a command."""
+    known = {
+        name
+        for command in main.commands.values()
+        for param in command.params
+        for name in (*param.opts, *param.secondary_opts)
+    }
+    flags = set(re.findall(r"`(--[a-z-]+)", without_code(document.read_text(encoding="utf-8"))))
+    assert flags - known - OTHER_PROGRAMS == set()

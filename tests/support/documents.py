@@ -1,0 +1,43 @@
+"""Read the README and the pages in docs/: their code blocks, headings and links."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.support.cli import ROOT
+
+README = ROOT / "README.md"
+PAGES = tuple(sorted((ROOT / "docs").glob("*.md")))
+"""The pages in docs/."""
+
+
+def page(name: str) -> str:
+    """Return the text of docs/NAME.md."""
+    return (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+
+
+def code_blocks(text: str, *languages: str) -> list[str]:
+    """Return the contents of the code blocks in these languages, in order."""
+    return [
+        body
+        for language, body in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+        if language in languages
+    ]
+
+
+def without_code(text: str) -> str:
+    """Return a document without its code blocks."""
+    return re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(text: str) -> set[str]:
+    """Return the fragments that link to a document's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.*)$", without_code(text), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def links(document: Path) -> list[str]:
+    """Return the targets of a document's links and images, outside code."""
+    text = re.sub(r"`[^`\n]*`", "", without_code(document.read_text(encoding="utf-8")))
+    return re.findall(r"\]\(([^)\s]+)\)", text)
