@@ -6,10 +6,8 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console as RichConsole
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from mcprun._util.json_io import dump_indented
@@ -22,15 +20,12 @@ from mcprun.report.diff import as_json, lines, summary, tool_lines
 from mcprun.report.diff_markdown import markdown
 from mcprun.report.fault_isolation import render, render_diff
 from mcprun.report.progress import STYLES, LiveReporter, PlainReporter, ProgressReporter, label
-from mcprun.report.text import duration, one_line, plural, visible
+from mcprun.report.text import one_line, plural, visible
+from mcprun.report.totals import totals
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import RunRecord
-from mcprun.runs.totals import cached_share
-from mcprun.runs.transcript import Transcript, Verdict
+from mcprun.runs.transcript import Transcript
 from mcprun.tools.changes import ToolChange
-
-_ENDLESS = 1_000
-"""Width in columns for measuring a table that may be wider than the terminal."""
 
 _REPEATS = 20
 """Maximum number of repeated queries listed in the terminal."""
@@ -212,38 +207,3 @@ def repeats(record: RunRecord) -> Iterator[Text]:
         yield Text(f"{visible(one.id)}  {', '.join([rate, chances, *notes])}", style)
     if len(ordered) > _REPEATS:
         yield Text(f"… and {plural(len(ordered) - _REPEATS, 'more query')} in run.json", "dim")
-
-
-def totals(run: Run, console: RichConsole) -> Table:
-    """Lay out a run's counts in one row, or in a column if the console is too narrow for a row."""
-    cells = list(_cells(run))
-    row = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for name, _, style in cells:
-        row.add_column(name, justify="right", style=style)
-    row.add_row(*(value for _, value, _ in cells))
-    if console.measure(row, options=console.options.update(max_width=_ENDLESS)).maximum <= console.width:
-        return row
-    column = Table.grid(padding=(0, 2))
-    for name, value, style in cells:
-        column.add_row(name, Text(value, style))
-    return column
-
-
-def _cells(run: Run) -> Iterator[tuple[str, str, str]]:
-    """Yield the name, value and style of each total."""
-    record, counts = run.record, run.counts
-    for verdict in Verdict:
-        count = getattr(counts, verdict)
-        yield str(verdict), f"{count:,}", STYLES[verdict] if count else "dim"
-    yield "calls", f"{counts.calls:,}", ""
-    yield "tool errors", f"{counts.tool_errors:,}", "red" if counts.tool_errors else "dim"
-    if record.model.kind == "replay":
-        yield "diverged", f"{counts.diverged:,}", "yellow" if counts.diverged else "dim"
-    yield "turns", f"{counts.turns:,}", ""
-    if usage := counts.usage:
-        recorded = "recorded " if record.model.kind == "replay" else ""
-        yield f"{recorded}tokens in/out", f"{usage.read:,} / {usage.output_tokens:,}", ""
-        yield "cached input", f"{cached_share(usage):.0%}", ""
-    else:
-        yield "tokens", "none", "dim"
-    yield "duration", duration(record.seconds), ""

@@ -10,12 +10,19 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
+from rich.theme import Theme
 
 from mcprun.report.text import one_line, plural, visible
 from mcprun.runs.events import BatchSent, Event, Noise, QueryEnd, RunStart, SdkLog, ServerRestart, WarningEvent
 from mcprun.runs.transcript import Transcript, Verdict
 
 STYLES = {Verdict.PASSED: "green", Verdict.FAILED: "red", Verdict.ERROR: "yellow", Verdict.SKIPPED: "dim"}
+
+_WAITING = "cyan"
+"""The style of the progress bar until the first query has ended."""
+
+_NEUTRAL = Theme({"progress.download": "none", "progress.elapsed": "dim"})
+"""Styles of the count and the time beside the bar: rich's green and yellow would look like verdicts."""
 
 _QUIET = (Verdict.PASSED, Verdict.SKIPPED)
 
@@ -110,7 +117,17 @@ class ProgressReporter:
 
     def format_verdicts(self) -> str:
         """Return the verdicts so far: `118 passed, 2 failed`."""
-        return ", ".join(f"{self.verdicts[verdict]} {verdict}" for verdict in Verdict if self.verdicts[verdict])
+        return ", ".join(f"{count} {verdict}" for verdict, count in self.counts())
+
+    def counts(self) -> list[tuple[Verdict, int]]:
+        """Return the verdicts so far, each with its count."""
+        return [(verdict, self.verdicts[verdict]) for verdict in Verdict if self.verdicts[verdict]]
+
+    @property
+    def worst_style(self) -> str:
+        """The style of the worst verdict so far: a failure outweighs an error."""
+        worst = next((one for one in (Verdict.FAILED, Verdict.ERROR) if self.verdicts[one]), Verdict.PASSED)
+        return STYLES[worst]
 
 
 class _AnnouncingReporter(ProgressReporter):
@@ -144,12 +161,18 @@ class PlainReporter(_AnnouncingReporter):
 
 
 class LiveReporter(_AnnouncingReporter):
-    """Shows a live progress line, with failures above it."""
+    """Shows a live progress line, with failures above it.
+
+    The bar has the colour of the worst verdict so far: green, yellow after an error, red after a failure.
+    """
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
+        console.push_theme(_NEUTRAL)
+        style = STYLES[Verdict.PASSED]
+        self._bar = BarColumn(30, complete_style=style, finished_style=style, pulse_style=_WAITING)
         self._progress = Progress(
-            BarColumn(bar_width=30),
+            self._bar,
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.description}"),
@@ -175,7 +198,9 @@ class LiveReporter(_AnnouncingReporter):
     def report_query(self, transcript: Transcript, seconds: float) -> None:
         """Advance the progress bar, and print a failure above it."""
         super().report_query(transcript, seconds)
-        self._progress.update(self._task, advance=1, description=self.format_verdicts())
+        self._bar.complete_style = self._bar.finished_style = self.worst_style
+        counts = (f"[{STYLES[verdict]}]{count:,} {verdict}[/]" for verdict, count in self.counts())
+        self._progress.update(self._task, advance=1, description=", ".join(counts))
 
 
 def _warning(event: Noise | SdkLog) -> str:

@@ -67,6 +67,30 @@ def test_progress_is_live_on_a_terminal(tmp_path: Path) -> None:
     assert "duration" in output[erased:]
 
 
+@pytest.mark.parametrize(
+    ("second", "colour"),
+    [
+        ({}, "32"),
+        ({"script": [{"calls": [{"tool": "die", "input": {}}]}, {"text": "hi"}]}, "33"),
+        ({"expect": {"text": {"contains": "ho"}}}, "31"),
+    ],
+    ids=["passed", "error", "failed"],
+)
+def test_the_progress_bar_has_the_colour_of_the_worst_verdict(
+    tmp_path: Path, second: dict[str, object], colour: str
+) -> None:
+    """The bar is green if all queries passed, yellow after an error, and red after a failure.
+
+    The count and the time beside it have no colour.
+    """
+    query = {"id": "first", "prompt": "x", "script": [{"text": "hi"}]}
+    prompts = write_jsonl(tmp_path / "p.jsonl", query, {**query, "id": "second", **second})
+    _, output = run_on_terminal("batch", prompts, SERVERS / "raw.py", cwd=tmp_path)
+    last = output[: output.rindex("━")].rpartition("\x1b[2K")[2]
+    assert last.startswith(f"\x1b[{colour}m━")
+    assert re.search(r"━\x1b\[0m 2/2 \x1b\[2m\d:\d\d:\d\d\x1b\[0m ", output)
+
+
 def test_output_to_a_pipe_with_no_color_is_plain(tmp_path: Path) -> None:
     """With `NO_COLOR` and output to a pipe, there are no escape sequences."""
     done = run_mcprun("batch", *QUICKSTART, cwd=tmp_path)
