@@ -68,7 +68,7 @@ class SelectedModel:
         if self.record.kind == "script":
             from mcprun.models.script import ScriptModel
 
-            yield ScriptModel()
+            yield ScriptModel(context.formatter)
         elif self.recording:
             from mcprun.models.replay import ReplayModel
 

@@ -36,6 +36,9 @@ from mcprun.prompts.server_input import ServerPrompt, Uri, from_server
 _MAX_LEVELS = 400
 """Maximum nesting of a script's input, in levels: not far above, Python's recursion limit is reached."""
 
+REFERENCE_TYPES = ("string", "number", "integer", "boolean", "json")
+"""The types to which a reference's `as` converts its value."""
+
 
 class InvalidQuery(ValueError):  # noqa: N818  it is a finding, listed with others, not an error of the program
     """A line that is not a valid query. `problems` holds a pair of a field and a message for each problem."""
@@ -326,14 +329,17 @@ def _objects(value: Any, levels: int = _MAX_LEVELS) -> Iterator[JsonObject]:
 
 
 def _reference_problem(reference: JsonObject, earlier: int) -> str | None:
-    """Return what is wrong with a `{"$from": N, "path": …, "match": …}` after `earlier` calls; None if valid."""
-    if unknown := set(reference) - {"$from", "path", "match"}:
-        return f"$from accepts only path and match, not {', '.join(sorted(unknown))}"
+    """Return what is wrong with a `{"$from": N, "path": …, "match": …, "as": …}` after `earlier` calls, else None."""
+    if unknown := set(reference) - {"$from", "path", "match", "as"}:
+        return f"$from accepts only path, match and as, not {', '.join(sorted(unknown))}"
     number, path, match = reference["$from"], reference.get("path", ""), reference.get("match", "")
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < earlier:
-        return f"$from must be the number of a call in an earlier turn (there are {earlier}), not {_kind(number)}"
+        numbers = {0: "no call is made in an earlier turn", 1: "the only one is 0"}.get(earlier, f"0 to {earlier - 1}")
+        return f"$from must be the number of a call in an earlier turn ({numbers}), not {_kind(number)}"
     if not isinstance(path, str) or (path and not path.startswith("/")):
-        return "path must be a JSON Pointer such as /structuredContent/id"
+        return f"path must be a JSON Pointer such as /structuredContent/id, not {_kind(path)}"
+    if "as" in reference and reference["as"] not in REFERENCE_TYPES:
+        return f"as must be one of {', '.join(REFERENCE_TYPES)}, not {_kind(reference['as'])}"
     if not isinstance(match, str):
         return "match must be a regular expression"
     try:

@@ -162,7 +162,7 @@ def test_run_json_describes_a_finished_run(tmp_path: Path) -> None:
                 {"calls": [{"tool": "echo", "input": {"text": {"$from": 0, "path": "/structuredContent/nope"}}}]},
             ]},
             3,
-            "script_error: script, turn 1, call of echo: $from 0 /structuredContent/nope: there is no 'nope' in"
+            "script_error: script, turn 1, call of echo: text: $from 0 /structuredContent/nope: there is no 'nope' in"
             " an object with 'result'",
         ),
     ],

@@ -173,11 +173,12 @@ def test_problems_name_the_field_and_the_reason(value: Any, expected: list[tuple
 @pytest.mark.parametrize(
     ("reference", "problem"),
     [
-        ({"$from": 1, "path": "/a"}, "$from must be the number of a call in an earlier turn (there are 1), not the number 1"),
-        ({"$from": "0"}, "$from must be the number of a call in an earlier turn (there are 1), not the string '0'"),
-        ({"$from": 0, "path": "a"}, "path must be a JSON Pointer such as /structuredContent/id"),
+        ({"$from": 1, "path": "/a"}, "$from must be the number of a call in an earlier turn (the only one is 0), not the number 1"),
+        ({"$from": "0"}, "$from must be the number of a call in an earlier turn (the only one is 0), not the string '0'"),
+        ({"$from": 0, "path": "a"}, "path must be a JSON Pointer such as /structuredContent/id, not the string 'a'"),
         ({"$from": 0, "match": "("}, "match is not a valid regular expression: missing ), unterminated subpattern at position 0"),
-        ({"$from": 0, "paht": "/a"}, "$from accepts only path and match, not paht"),
+        ({"$from": 0, "as": "int"}, "as must be one of string, number, integer, boolean, json, not the string 'int'"),
+        ({"$from": 0, "paht": "/a"}, "$from accepts only path, match and as, not paht"),
     ],
 )  # fmt: skip
 def test_invalid_references_are_rejected_when_parsed(reference: dict[str, Any], problem: str) -> None:

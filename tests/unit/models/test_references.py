@@ -1,8 +1,8 @@
-"""JSON Pointers of scripts."""
+"""JSON Pointers in the references of a script."""
 
 from __future__ import annotations
 
-from mcprun.models.script import resolve_pointer
+from mcprun.models.references import resolve_pointer
 
 
 def test_json_pointers_resolve_as_in_the_rfc() -> None:
@@ -21,4 +21,4 @@ def test_json_pointers_resolve_as_in_the_rfc() -> None:
     }
     pointers = ["", "/foo", "/foo/0", "/", "/a~1b", "/c%d", "/e^f", "/g|h", "/i\\j", '/k"l', "/ ", "/m~0n"]
     expected = [document, ["bar", "baz"], "bar", 0, 1, 2, 3, 4, 5, 6, 7, 8]
-    assert [resolve_pointer(document, pointer, "x") for pointer in pointers] == expected
+    assert [resolve_pointer(document, pointer) for pointer in pointers] == expected

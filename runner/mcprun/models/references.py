@@ -1,0 +1,198 @@
+"""Resolve the references of a script, `{"$from": N, …}`, to parts of earlier calls' results."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+from mcprun._util.json_text import index_of, loads
+from mcprun._util.json_value import JsonObject, json_type
+from mcprun.evaluation.evaluator import search
+from mcprun.runs.transcript import Call
+from mcprun.tools.format import ValueFormatter
+from mcprun.tools.results import result_text
+
+_STRUCTURED = "structuredContent"
+
+_SHOWN_KEYS = 10
+"""Maximum number of an object's keys in a message."""
+
+_MAX_REASON = 300
+"""Maximum length of a reason in a message, in characters."""
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,4000}")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+"""Numbers in text. Unlike in JSON, they may have a plus sign and leading zeros."""
+
+
+class UnresolvedReferenceError(LookupError):
+    """A reference that can't be resolved. `depth` is the number of steps of its path that were found."""
+
+    def __init__(self, message: str, depth: int = 0) -> None:
+        super().__init__(message)
+        self.depth = depth
+
+
+def resolve(value: Any, calls: Sequence[Call], formatter: ValueFormatter | None = None, place: str = "") -> Any:
+    """Replace every `{"$from": N, "path": …, "match": …, "as": …}` in a JSON value by a part of call N's result.
+
+    - `path` is a JSON Pointer (RFC 6901) into the MCP result. If it finds nothing there, it points into the structured
+      content, else into the JSON of the text. It also continues into a text of the result that is JSON.
+    - Without a `path`, the value is the result's text.
+    - `match` is a regular expression on the value: its first group, or else the whole match, is used.
+    - `as` is the type to convert to: `string`, `number`, `integer`, `boolean`, or `json` to parse the text.
+
+    `place` is the path of `value` in the call's input, for messages. Raises `UnresolvedReferenceError`,
+    `EvaluationError`.
+    """
+    if isinstance(value, list):
+        return [resolve(item, calls, formatter, f"{place}[{at}]") for at, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    if "$from" in value:
+        return _resolve_reference(value, calls, formatter or ValueFormatter(), place)
+    return {key: resolve(item, calls, formatter, f"{place}.{key}" if place else key) for key, item in value.items()}
+
+
+def resolve_pointer(value: Any, pointer: str) -> Any:
+    """Return the value at a JSON Pointer (RFC 6901). Raises `UnresolvedReferenceError`."""
+    return _find(value, _steps(pointer))
+
+
+def _resolve_reference(reference: JsonObject, calls: Sequence[Call], formatter: ValueFormatter, place: str) -> Any:
+    number = reference["$from"]
+    where = f"{place}: $from {number}" if place else f"$from {number}"
+    if number >= len(calls):
+        raise UnresolvedReferenceError(f"{where}: call {number} was not made")
+    call = calls[number]
+    try:
+        return _value(reference, call)
+    except UnresolvedReferenceError as error:
+        path = f" {reference['path']}" if reference.get("path") else ""
+        outcome = f"call {number} ({call.tool}) {_outcome(call, formatter)}"
+        reason = formatter.clean(str(error))
+        reason = reason if len(reason) <= _MAX_REASON else f"{reason[:_MAX_REASON]}…"
+        raise UnresolvedReferenceError(f"{where}{path}: {reason}; {outcome}") from None
+
+
+def _value(reference: JsonObject, call: Call) -> Any:
+    found = _at_path(call, reference["path"]) if "path" in reference else result_text(call.content)
+    if "match" in reference:
+        found = _matched(reference["match"], found)
+    return _converted(found, reference["as"]) if "as" in reference else found
+
+
+def _at_path(call: Call, path: str) -> Any:
+    """Return the value at a path in the result, else in its structured content, else in the JSON of its text."""
+    result: JsonObject = {"content": call.content, _STRUCTURED: call.structured, "isError": call.is_error}
+    steps = _steps(path)
+    if not steps:
+        return result
+    if call.structured is None:
+        del result[_STRUCTURED]
+    in_text = list(_json_texts(call.content))
+    if call.structured is None and not in_text and steps[0] not in result:
+        raise UnresolvedReferenceError(
+            f"there is no {steps[0]!r}: the result has no structured content, and its text is not JSON"
+        )
+    places: list[tuple[Any, list[str]]] = [(result, steps)]
+    if call.structured is not None:
+        places.append((call.structured, steps))
+    elif steps[0] == _STRUCTURED:  # servers send structured content as text too (MCP, "Structured Content")
+        places += [(document, steps[1:]) for document in in_text]
+    places += [(document, steps) for document in in_text]
+    missing: list[UnresolvedReferenceError] = []
+    for document, inner in places:
+        try:
+            return _find(document, inner)
+        except UnresolvedReferenceError as error:
+            missing.append(error)
+    raise max(reversed(missing), key=lambda error: error.depth)
+
+
+def _steps(pointer: str) -> list[str]:
+    return [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
+
+
+def _find(value: Any, steps: Sequence[str]) -> Any:
+    """Return the value at a path. A text on the way to it is read as JSON."""
+    for depth, step in enumerate(steps):
+        document = _as_json(value) if isinstance(value, str) else value
+        if isinstance(document, dict) and step in document:
+            value = document[step]
+        elif isinstance(document, list) and (index := index_of(step, document)) is not None:
+            value = document[index]
+        else:
+            raise UnresolvedReferenceError(f"there is no {step!r} in {_shape(document)}", depth)
+    return value
+
+
+def _json_texts(content: Sequence[JsonObject]) -> Iterator[Any]:
+    """Yield the JSON objects and lists that the text of a result holds: all of the text, or single blocks of it."""
+    texts = [block["text"] for block in content if block.get("type") == "text"]
+    for text in dict.fromkeys(["\n".join(texts), *texts]):
+        if isinstance(found := _as_json(text), dict | list):
+            yield found
+
+
+def _as_json(text: str) -> Any:
+    """Parse text as JSON. Return the text itself if it is not."""
+    try:
+        return loads(text)
+    except ValueError:
+        return text
+
+
+def _matched(pattern: str, value: Any) -> str:
+    """Return the first group of a pattern's match in a text or a number, or else the whole match."""
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        raise UnresolvedReferenceError(f"match needs text or a number, not {json_type(value)}")
+    text = value if isinstance(value, str) else json.dumps(value)
+    match = search(pattern, text)
+    if match is None:
+        raise UnresolvedReferenceError(f"{pattern!r} does not match" + ("" if isinstance(value, str) else f" {text}"))
+    if match[1] is None:
+        raise UnresolvedReferenceError(f"{pattern!r} matches, but not its first group")
+    return match[1]
+
+
+def _converted(value: Any, kind: str) -> Any:
+    """Convert a value to the type that `as` names."""
+    text = value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    match kind:
+        case "string":
+            return value if isinstance(value, str) else text
+        case "integer" | "number" if _INTEGER.fullmatch(text):
+            return int(text)
+        case "integer" | "number" if _NUMBER.fullmatch(text):
+            number = float(text)
+            if math.isfinite(number) and (kind == "number" or number.is_integer()):
+                return number if kind == "number" else int(number)
+        case "boolean" if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        case "json" if not isinstance(value, str):
+            return value
+        case "json":
+            with suppress(ValueError):
+                return loads(text)
+    wanted = {"json": "valid JSON", "integer": "an integer"}.get(kind, f"a {kind}")
+    raise UnresolvedReferenceError(f"{text!r} is not {wanted}")
+
+
+def _shape(value: Any) -> str:
+    """Describe a JSON value by its keys, length or type, without its values."""
+    if isinstance(value, dict):
+        keys = [*map(repr, list(value)[:_SHOWN_KEYS]), *(["…"] if len(value) > _SHOWN_KEYS else [])]
+        return f"an object with {', '.join(keys) or 'no keys'}"
+    if isinstance(value, list):
+        return f"a list of length {len(value)}"
+    return "text that is not JSON" if isinstance(value, str) else json_type(value)
+
+
+def _outcome(call: Call, formatter: ValueFormatter) -> str:
+    """Describe the result of a call: that it failed, and its text or structured content."""
+    return f"{'failed with' if call.is_error else 'returned'} {formatter.result(call)}"
