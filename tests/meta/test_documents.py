@@ -28,6 +28,9 @@ NOT_RUN = {
     "pytest tests/unit": "the gate runs the whole suite",
     "pytest tests": "the gate runs all tests in two steps",
     "python -m tests.conformance": "takes minutes: test_conformance runs two scenarios and checks the table",
+    "pip install ./mcprun": "tests.release installs the package",
+    "uv tool install ./mcprun": "tests.release runs mcprun with uv",
+    "uvx --from ./mcprun mcprun --version": "tests.release runs mcprun with uv",
     "pip install mcp-server-fetch": "the extra `test` brings it",
     "pip install mcp-server-git": "the extra `test` brings it",
     "pip install mcp-server-time": "the extra `test` brings it",
@@ -43,12 +46,15 @@ NOT_RUN = {
 
 
 def commands(document: Path) -> list[str]:
-    """Return the commands in a document's code blocks. In a block with `$` prompts, the other lines are output."""
+    """Return the commands in a document's code blocks, without comments.
+
+    In a block with `$` prompts, the other lines are output.
+    """
     found: list[str] = []
     for block in re.findall(r"```(?:console|sh|bash|shell)\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL):
         lines = block.splitlines()
         prompted = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
-        found += prompted or lines
+        found += prompted or [line for line in lines if line and not line.startswith("#")]
     return found
 
 

@@ -17,7 +17,7 @@ from mcprun.errors import ExitCode
 from mcprun.limits import Limits
 from mcprun.prompts.aliases import ALIASES
 from mcprun.prompts.query import Query
-from tests.support.cli import ROOT, normalised, run_mcprun
+from tests.support.cli import PROMPTS, ROOT, normalised, run_mcprun
 from tests.support.cli_reference import BEGIN, END, reference
 from tests.support.documents import PAGES, README, anchors, code_blocks, links, page, without_code
 
@@ -60,6 +60,22 @@ def test_shown_output_is_the_actual_output(document: Path, tmp_path: Path) -> No
         printed = normalised(done.stderr + done.stdout)
         parts = re.split(r"^\.\.\.$", normalised(expected), flags=re.MULTILINE)
         assert re.fullmatch(".*".join(map(re.escape, parts)), printed, re.DOTALL), f"{command} printed:\n{printed}"
+
+
+def test_the_five_minutes_of_the_readme(tmp_path: Path) -> None:
+    """The commands turn a server into a baseline, and the last one is green until the server changes."""
+    source = (PROMPTS / "quickstart.py").read_text(encoding="utf-8")
+    (tmp_path / "server.py").write_text(source, encoding="utf-8")
+    (block,) = (one for one in code_blocks(README.read_text(encoding="utf-8"), "sh") if "mcprun init" in one)
+    commands = [shlex.split(line, comments=True)[1:] for line in block.splitlines() if line.startswith("mcprun ")]
+    for command in commands:
+        done = run_mcprun(*command, cwd=tmp_path)
+        assert done.code == 0, f"{command} printed:\n{done.stderr}{done.stdout}"
+    assert [command[0] for command in commands] == ["init", "batch", "bless", "batch"]
+    changed = source.replace("return a + b", "return a - b")
+    assert changed != source
+    (tmp_path / "server.py").write_text(changed, encoding="utf-8")
+    assert run_mcprun(*commands[-1], cwd=tmp_path).code == 1
 
 
 def test_output_is_shown_in_several_documents() -> None:
