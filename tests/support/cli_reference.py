@@ -13,6 +13,8 @@ from collections.abc import Iterator
 import click
 
 from mcprun.cli import main
+from mcprun.cli.help import HeadedCommand
+from mcprun.cli.options.option import HeadedOption
 from tests.support.cli import ROOT
 
 DOCUMENT = ROOT / "docs" / "cli.md"
@@ -32,12 +34,14 @@ def replace_reference(document: str, text: str) -> str:
 
 
 def _section(command: click.Command, parent: click.Context) -> str:
+    assert isinstance(command, HeadedCommand)
     context = click.Context(command, parent, info_name=command.name)
     usage = " ".join(command.get_usage(context).removeprefix("Usage: ").split())
-    options = [param for param in command.params if isinstance(param, click.Option) and not param.hidden]
     lines = [f"## mcprun {command.name}", "", f"```text\n{usage}\n```", "", *_paragraphs(command.help or "")]
-    if options:
-        lines += ["| option | default | |", "|---|---|---|", *(_row(one, context) for one in options), ""]
+    for heading, options in command.sections(context).items():
+        rows = [_row(one, context) for one in options if isinstance(one, HeadedOption)]
+        if rows:
+            lines += [f"| {heading} | default | |", "|---|---|---|", *rows, ""]
     return "\n".join(lines)
 
 
@@ -50,23 +54,12 @@ def _paragraphs(help_text: str) -> Iterator[str]:
             yield f"{_escaped(' '.join(paragraph.split()))}\n"
 
 
-def _row(option: click.Option, context: click.Context) -> str:
-    names = sorted(option.opts, key=lambda name: name.startswith("--"))
-    flag = ", ".join(f"`{name}`" for name in (*names, *option.secondary_opts))
+def _row(option: HeadedOption, context: click.Context) -> str:
+    flag = ", ".join(f"`{name}`" for name in (*sorted(option.opts, key=len), *option.secondary_opts))
     if not option.is_flag:
         flag = f"{flag[:-1]} {option.make_metavar(context)}`"
-    summary = re.sub(r"\s*\[default: [^\]]*\]$", "", option.help or "").removesuffix(".")
-    cells = (flag, _escaped(_default(option)), _escaped(summary))
+    cells = (flag, _escaped(option.default_text), _escaped(option.details.removesuffix(".")))
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-
-
-def _default(option: click.Option) -> str:
-    """Return the default as `--help` shows it, and "" for none."""
-    if default := re.search(r"\[default: ([^\]]*)\]$", option.help or ""):
-        return default[1]
-    if option.is_flag or option.multiple or not isinstance(option.default, int | float | str):
-        return ""
-    return option.default if isinstance(option.default, str) else f"{option.default:,.10g}"
 
 
 def _escaped(text: str) -> str:

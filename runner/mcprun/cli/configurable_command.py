@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from mcprun._util.command_line import split_command_line
 from mcprun.cli.argument_sources import COMBINED, COMMAND_LINE, Arguments, Origin, Source, merge
-from mcprun.cli.options import run as run_options
+from mcprun.cli.server_arguments import WithServerArgs
 from mcprun.cli.usage_errors import DiscreetCommand
 from mcprun.config.option_table import KINDS
 from mcprun.errors import UsageError
@@ -102,7 +102,7 @@ class ConfigurableCommand(DiscreetCommand):
         return Arguments(values, origins)
 
 
-class ServerCommand(ConfigurableCommand, run_options.WithServerArgs):
+class ServerCommand(ConfigurableCommand, WithServerArgs):
     """A command that starts a server, whose arguments may be set as well: `server-args`."""
 
     def settable(self) -> dict[str, click.Parameter]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from mcprun.cli.help import HeadedCommand
 
-class DiscreetCommand(click.Command):
+
+class DiscreetCommand(HeadedCommand):
     """A command whose errors name options and count arguments, but never repeat a value."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -10,10 +10,12 @@ import click
 from mcprun._util.gc_tuning import gc_paused
 from mcprun.cli.completion import files
 from mcprun.cli.configurable_command import ServerCommand
+from mcprun.cli.options import limits as limit_options
 from mcprun.cli.options import model as model_options
 from mcprun.cli.options import report as report_options
 from mcprun.cli.options import run as run_options
 from mcprun.cli.options import server as server_options
+from mcprun.cli.options.option import Heading, option
 from mcprun.cli.options.types import option_type
 
 if TYPE_CHECKING:
@@ -25,7 +27,14 @@ if TYPE_CHECKING:
     from mcprun.runs.run import Run
 
 
-@click.command(cls=ServerCommand, short_help="Run the queries of a prompts file against a server.")
+_FIRST = (
+    "model", "filters", "concurrency", "out", "max_failures", "repeat", "env", "fresh_server", "baseline", "resume",
+    "html", "junit", "quiet",
+)  # fmt: skip
+"""The options that help lists first."""
+
+
+@click.command(cls=ServerCommand, first=_FIRST, short_help="Run the queries of a prompts file against a server.")
 @click.argument("prompts", type=option_type("prompts"), metavar="PROMPTS", required=False, shell_complete=files)
 @click.argument("server", type=option_type("server"), metavar="SERVER", required=False, shell_complete=files)
 @server_options.reaching
@@ -51,39 +60,49 @@ if TYPE_CHECKING:
 @run_options.LIMIT
 @run_options.SHARD
 @run_options.OUT
-@click.option(
+@option(
     "--allow-tool-errors/--no-allow-tool-errors",
+    heading=Heading.COMPARISON,
     default=False,
-    help="Do not fail queries because a tool call returned an error.",
+    help="Do not fail a query because of a tool error",
+    details="Do not fail queries because a tool call returned an error.",
 )
 @run_options.CONCURRENCY
-@click.option(
-    "--servers", type=option_type("servers"), default=1, show_default=True, metavar="N",
-    help="Number of server processes, or sessions, to distribute the queries over.",
-)  # fmt: skip
-@click.option(
-    "--fresh-server/--no-fresh-server",
-    default=False,
-    help="Start a new server for each query, so that queries share no state.",
+@option(
+    "--servers",
+    heading=Heading.SCALE,
+    type=option_type("servers"),
+    default=1,
+    metavar="N",
+    help="Server processes, or sessions, to use",
+    details="Number of server processes, or sessions, to distribute the queries over.",
+    default_text="1",
 )
-@run_options.MAX_TURNS
-@run_options.MAX_CALLS
-@run_options.MAX_SAMPLING
-@run_options.MAX_TOKENS
-@run_options.MAX_RESULT_BYTES
-@run_options.CONNECT_TIMEOUT
-@run_options.REQUEST_TIMEOUT
-@run_options.CALL_TIMEOUT
-@run_options.MAX_CALL_TIMEOUT
-@run_options.QUERY_TIMEOUT
-@run_options.RUN_TIMEOUT
-@run_options.RESTARTS
-@run_options.RETRIES
-@run_options.NO_RETRY
-@run_options.MAX_RETRY_WAIT
-@run_options.MAX_FAILURES
-@run_options.BUDGET_TOKENS
-@run_options.BUDGET_USD
+@option(
+    "--fresh-server/--no-fresh-server",
+    heading=Heading.SERVER,
+    default=False,
+    help="Start a new server for each query",
+    details="Start a new server for each query, so that queries share no state.",
+)
+@limit_options.MAX_TURNS
+@limit_options.MAX_CALLS
+@limit_options.MAX_SAMPLING
+@limit_options.MAX_TOKENS
+@limit_options.MAX_RESULT_BYTES
+@limit_options.CONNECT_TIMEOUT
+@limit_options.REQUEST_TIMEOUT
+@limit_options.CALL_TIMEOUT
+@limit_options.MAX_CALL_TIMEOUT
+@limit_options.QUERY_TIMEOUT
+@limit_options.RUN_TIMEOUT
+@limit_options.RESTARTS
+@limit_options.RETRIES
+@limit_options.NO_RETRY
+@limit_options.MAX_RETRY_WAIT
+@limit_options.MAX_FAILURES
+@limit_options.BUDGET_TOKENS
+@limit_options.BUDGET_USD
 @run_options.REDACT
 @run_options.REPEAT
 @run_options.PASS_RATE
@@ -92,11 +111,13 @@ if TYPE_CHECKING:
 @run_options.ON_DIVERGENCE
 @run_options.SCRUB
 @run_options.IGNORE
-@click.option(
+@option(
     "--otel/--no-otel",
+    heading=Heading.REPORTS,
     default=False,
-    help="Export OpenTelemetry spans over OTLP/HTTP, as configured by OTEL_* variables."
-    "  [requires: pip install 'mcprun[otel]']",
+    help="Export OpenTelemetry spans over OTLP/HTTP",
+    details="Export OpenTelemetry spans over OTLP/HTTP, as configured by OTEL_* variables."
+    " Requires: pip install 'mcprun[otel]'.",
 )
 @run_options.RAY
 @run_options.RAY_ACTORS
@@ -104,8 +125,20 @@ if TYPE_CHECKING:
 @run_options.RETRY_ERRORS
 @run_options.FORCE
 @report_options.reports
-@click.option("--quiet/--no-quiet", "-q", default=False, help="Print only what did not pass.")
-@click.option("--show-config", is_flag=True, help="Print the value and the source of each option, and run nothing.")
+@option(
+    "--quiet/--no-quiet",
+    "-q",
+    heading=Heading.OPTIONS,
+    default=False,
+    help="Print only what did not pass",
+)
+@option(
+    "--show-config",
+    heading=Heading.OPTIONS,
+    is_flag=True,
+    help="Print options with their sources; run nothing",
+    details="Print the value and the source of each option, and run nothing.",
+)
 @click.pass_context
 def batch(ctx: click.Context, /, **parameters: Any) -> None:
     """Run the queries of PROMPTS against SERVER, and write a run directory.
@@ -116,10 +149,10 @@ def batch(ctx: click.Context, /, **parameters: Any) -> None:
 
     \b
       mcprun batch prompts.jsonl server.py
-      mcprun batch prompts.jsonl "npx -y @modelcontextprotocol/server-everything"
+      mcprun batch prompts.jsonl "npx -y some-server"
       mcprun batch prompts.jsonl server.py --model replay:outputs/latest
       mcprun batch prompts.jsonl server.py --filter 'add-*' -- --verbose
-      mcprun batch prompts.jsonl server.py --model replay:baseline --baseline baseline
+      mcprun batch prompts.jsonl server.py -m replay:baseline --baseline baseline
       mcprun batch --resume latest
 
     Options are also read from MCPRUN_<OPTION> in the environment or .env (an empty variable is not set), and then from

@@ -7,14 +7,26 @@ from pathlib import Path
 import click
 
 from mcprun.cli.completion import files, runs
+from mcprun.cli.options.option import Heading, option
+from mcprun.cli.usage_errors import DiscreetCommand
 
 
-@click.command(short_help="Make a run the baseline.")
+@click.command(cls=DiscreetCommand, short_help="Make a run the baseline.")
 @click.argument("run", metavar="RUN", shell_complete=runs)
 @click.argument("baseline", metavar="BASELINE", shell_complete=files)
-@click.option("--slim", is_flag=True, help="Keep only what comparisons need; a slim baseline can't be replayed.")
-@click.option(
-    "--force", is_flag=True, help="Accept a run that has errors, is unfinished, or lacks queries of the baseline."
+@option(
+    "--slim",
+    heading=Heading.OPTIONS,
+    is_flag=True,
+    help="Keep only what comparisons need",
+    details="Keep only what comparisons need; a slim baseline can't be replayed.",
+)
+@option(
+    "--force",
+    heading=Heading.OPTIONS,
+    is_flag=True,
+    help="Accept errors and missing queries",
+    details="Accept a run that has errors, is unfinished, or lacks queries of the baseline.",
 )
 def bless(run: str, baseline: str, slim: bool, force: bool) -> None:
     """Make RUN the BASELINE: a folder with its transcripts, small enough to commit.
@@ -24,7 +36,7 @@ def bless(run: str, baseline: str, slim: bool, force: bool) -> None:
 
     \b
       mcprun bless latest baseline
-      mcprun batch prompts.jsonl server.py --model replay:baseline --baseline baseline
+      mcprun batch prompts.jsonl server.py -m replay:baseline --baseline baseline
     """
     from mcprun.runs.baseline import bless as bless_run
     from mcprun.runs.run import Run

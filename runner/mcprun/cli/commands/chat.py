@@ -7,9 +7,11 @@ from typing import Any
 import click
 
 from mcprun.cli.configurable_command import ServerCommand, require
+from mcprun.cli.options import limits as limit_options
 from mcprun.cli.options import model as model_options
 from mcprun.cli.options import run as run_options
 from mcprun.cli.options import server as server_options
+from mcprun.cli.options.option import Heading, option
 from mcprun.errors import ExitCode
 
 _SET = (
@@ -22,7 +24,12 @@ _SET = (
 """Options that a project may set."""
 
 
-@click.command(cls=ServerCommand, only=_SET, short_help="Chat with a model that uses a server's tools.")
+@click.command(
+    cls=ServerCommand,
+    only=_SET,
+    first=("model", "system", "ask", "env", "out"),
+    short_help="Chat with a model that uses a server's tools.",
+)
 @run_options.SERVER
 @server_options.reaching
 @run_options.ELICIT
@@ -37,30 +44,33 @@ _SET = (
 @run_options.ALLOW_TOOL
 @run_options.DENY_TOOL
 @run_options.READ_ONLY
-@click.option(
+@option(
     "--ask",
+    heading=Heading.OPTIONS,
     type=click.Choice(["all", "marked", "none"]),
     default="marked",
-    show_default=True,
-    help="Confirm before calling: all tools, those annotated as destructive (destructiveHint), or none.",
+    metavar="TOOLS",
+    help="Ask before calling: all, marked or none",
+    details="Confirm before calling: all tools, those annotated as destructive (marked: destructiveHint), or none.",
+    default_text="marked",
 )
 @run_options.OUT
-@run_options.MAX_TURNS
-@run_options.MAX_CALLS
-@run_options.MAX_SAMPLING
-@run_options.MAX_TOKENS
-@run_options.MAX_RESULT_BYTES
-@run_options.CONNECT_TIMEOUT
-@run_options.REQUEST_TIMEOUT
-@run_options.CALL_TIMEOUT
-@run_options.MAX_CALL_TIMEOUT
-@run_options.QUERY_TIMEOUT
-@run_options.RESTARTS
-@run_options.RETRIES
-@run_options.NO_RETRY
-@run_options.MAX_RETRY_WAIT
-@run_options.BUDGET_TOKENS
-@run_options.BUDGET_USD
+@limit_options.MAX_TURNS
+@limit_options.MAX_CALLS
+@limit_options.MAX_SAMPLING
+@limit_options.MAX_TOKENS
+@limit_options.MAX_RESULT_BYTES
+@limit_options.CONNECT_TIMEOUT
+@limit_options.REQUEST_TIMEOUT
+@limit_options.CALL_TIMEOUT
+@limit_options.MAX_CALL_TIMEOUT
+@limit_options.QUERY_TIMEOUT
+@limit_options.RESTARTS
+@limit_options.RETRIES
+@limit_options.NO_RETRY
+@limit_options.MAX_RETRY_WAIT
+@limit_options.BUDGET_TOKENS
+@limit_options.BUDGET_USD
 @run_options.REDACT
 @click.pass_context
 def chat(ctx: click.Context, /, **parameters: Any) -> None:

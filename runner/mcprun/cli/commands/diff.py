@@ -12,6 +12,7 @@ from mcprun.cli.completion import runs
 from mcprun.cli.configurable_command import ConfigurableCommand
 from mcprun.cli.options import report as report_options
 from mcprun.cli.options import run as run_options
+from mcprun.cli.options.option import Heading, option
 from mcprun.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -52,19 +53,46 @@ class _Parameters:
 @click.command(cls=ConfigurableCommand, only=("scrub", "ignore", "alpha"), short_help="Compare two runs.")
 @click.argument("base", metavar="BASE", shell_complete=runs)
 @click.argument("head", metavar="HEAD", default="latest", shell_complete=runs)
-@click.option("--text", is_flag=True, help="Also compare the model's final text.")
-@click.option("--usage", is_flag=True, help="Also compare tokens and turns.")
+@option(
+    "--text",
+    heading=Heading.OPTIONS,
+    is_flag=True,
+    help="Also compare the model's final text",
+)
+@option(
+    "--usage",
+    heading=Heading.OPTIONS,
+    is_flag=True,
+    help="Also compare tokens and turns",
+)
 @run_options.IGNORE
 @run_options.SCRUB
 @run_options.ALPHA
-@click.option(
+@option(
     "--only",
+    heading=Heading.OPTIONS,
     multiple=True,
     type=click.Choice(["verdict", "calls", "results", "tools", "text", "usage"]),
-    help="Compare only this aspect. Repeatable.",
+    metavar="ASPECT",
+    help="Compare only this aspect; repeatable",
+    details="Compare only this aspect: verdict, calls, results, tools, text or usage. Repeatable.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines: each query that differs, then the totals.")
-@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, for a CI job's summary or a comment.")
+@option(
+    "--json",
+    "as_json",
+    heading=Heading.REPORTS,
+    is_flag=True,
+    help="Print JSON Lines: differing queries, totals",
+    details="Print JSON Lines: each query that differs, then the totals.",
+)
+@option(
+    "--markdown",
+    "as_markdown",
+    heading=Heading.REPORTS,
+    is_flag=True,
+    help="Print Markdown, for a CI job or a comment",
+    details="Print Markdown, for a CI job's summary or a comment.",
+)
 @report_options.HTML
 @click.pass_context
 def diff(ctx: click.Context, /, **parameters: Any) -> None:

@@ -8,8 +8,11 @@ import click
 
 from mcprun.cli.configurable_command import ConfigurableCommand
 from mcprun.cli.options import auth as auth_options
+from mcprun.cli.options import limits as limit_options
 from mcprun.cli.options import run as run_options
+from mcprun.cli.options.option import Heading, option
 from mcprun.cli.options.types import type_of
+from mcprun.cli.usage_errors import DiscreetCommand
 from mcprun.errors import ExitCode, UsageError
 from mcprun.option_kinds import Amount, Whole
 
@@ -31,31 +34,54 @@ _LOGIN_TIMEOUT_SECONDS = 300.0
 @auth_options.CLIENT_SECRET
 @auth_options.SCOPE
 @auth_options.ISSUER
-@click.option(
+@option(
     "--client-metadata-url",
+    heading=Heading.AUTHENTICATION,
     metavar="URL",
-    help="URL of the client metadata document, for authorization servers that support one.",
+    help="URL of the client metadata document",
+    details="URL of the client metadata document, for authorization servers that support one.",
 )
-@click.option(
+@option(
     "--no-browser",
+    heading=Heading.OPTIONS,
     is_flag=True,
-    help="Print the login URL instead of opening a browser; paste the URL it redirects to.",
+    help="Print the login URL; open no browser",
+    details="Print the login URL instead of opening a browser; paste the URL it redirects to.",
 )
-@click.option(
-    "--port", type=type_of(Whole(1, 65_535)), metavar="N",
-    help="Port of 127.0.0.1 to listen on for the redirect.  [default: a free one]",
-)  # fmt: skip
-@click.option(
+@option(
+    "--port",
+    heading=Heading.OPTIONS,
+    type=type_of(Whole(1, 65_535)),
+    metavar="N",
+    help="Local port for the redirect",
+    details="Port of 127.0.0.1 to listen on for the redirect.",
+    default_text="a free one",
+)
+@option(
     "--redirect-uri",
+    heading=Heading.OPTIONS,
     metavar="URI",
-    help="Redirect URI that is registered for the client.  [default: http://127.0.0.1:PORT/callback]",
+    help="Redirect URI that is registered for the client",
+    default_text="http://127.0.0.1:PORT/callback",
 )
-@click.option(
-    "--timeout", type=type_of(Amount(86_400, "seconds")), default=_LOGIN_TIMEOUT_SECONDS, metavar="SECONDS",
-    help="Time limit for the login.  [default: 5 min]",
-)  # fmt: skip
-@click.option("--list", "wants_list", is_flag=True, help="List the servers with stored tokens, and exit.")
-@run_options.CONNECT_TIMEOUT
+@option(
+    "--timeout",
+    heading=Heading.OPTIONS,
+    type=type_of(Amount(86_400, "seconds")),
+    default=_LOGIN_TIMEOUT_SECONDS,
+    metavar="SECONDS",
+    help="Time for the login",
+    details="Time limit for the login.",
+    default_text="5 min",
+)
+@option(
+    "--list",
+    "wants_list",
+    heading=Heading.OPTIONS,
+    is_flag=True,
+    help="List the servers with stored tokens, and exit",
+)
+@limit_options.CONNECT_TIMEOUT
 @click.pass_context
 def login(ctx: click.Context, /, **parameters: Any) -> None:
     """Log in to SERVER, an http(s) URL or FILE.json#name, in a browser, and store the tokens for later runs.
@@ -126,9 +152,15 @@ def login(ctx: click.Context, /, **parameters: Any) -> None:
     click.echo(f"{name} has {count} {'tool' if count == 1 else 'tools'}")
 
 
-@click.command(short_help="Delete the tokens of a server.")
+@click.command(cls=DiscreetCommand, short_help="Delete the tokens of a server.")
 @click.argument("server", metavar="[SERVER]", required=False)
-@click.option("--all", "wants_all", is_flag=True, help="Delete the tokens of all servers.")
+@option(
+    "--all",
+    "wants_all",
+    heading=Heading.OPTIONS,
+    is_flag=True,
+    help="Delete the tokens of all servers",
+)
 def logout(server: str | None, wants_all: bool) -> None:
     """Delete the stored tokens of SERVER, for all clients. They are not revoked, but expire by themselves.
 

@@ -9,12 +9,19 @@ import click
 from mcprun.cli.completion import runs
 from mcprun.cli.options import report as report_options
 from mcprun.cli.options import run as run_options
+from mcprun.cli.options.option import Heading, option
+from mcprun.cli.usage_errors import DiscreetCommand
 
 
-@click.command(short_help="Merge the shards of a run into one run.")
+@click.command(cls=DiscreetCommand, first=("out",), short_help="Merge the shards of a run into one run.")
 @click.argument("shards", metavar="SHARD...", nargs=-1, required=True, shell_complete=runs)
 @run_options.OUT
-@click.option("--partial", is_flag=True, help="Accept missing and unfinished shards.")
+@option(
+    "--partial",
+    heading=Heading.OPTIONS,
+    is_flag=True,
+    help="Accept missing and unfinished shards",
+)
 @report_options.reports
 @click.pass_context
 def merge(ctx: click.Context, /, shards: tuple[str, ...], out: str | None, partial: bool, **parameters: Any) -> None:

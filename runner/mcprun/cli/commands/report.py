@@ -8,9 +8,12 @@ import click
 
 from mcprun.cli.completion import runs
 from mcprun.cli.options import report as report_options
+from mcprun.cli.usage_errors import DiscreetCommand
 
 
-@click.command(short_help="Write reports of a run.")
+@click.command(
+    cls=DiscreetCommand, first=(*report_options.REPORT_FORMS, "github"), short_help="Write reports of a run."
+)
 @click.argument("run", metavar="[RUN]", default="latest", shell_complete=runs)
 @report_options.reports
 def report(run: str, **parameters: Any) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from mcprun.cli.completion import queries, runs
+from mcprun.cli.usage_errors import DiscreetCommand
 from mcprun.errors import UsageError
 
 
-@click.command(short_help="Show a run, or one conversation.")
+@click.command(cls=DiscreetCommand, short_help="Show a run, or one conversation.")
 @click.argument("run", metavar="[RUN]", default="latest", shell_complete=runs)
 @click.argument("query", metavar="[QUERY]", required=False, shell_complete=queries)
 def show(run: str, query: str | None) -> None:

@@ -11,8 +11,10 @@ import click
 
 from mcprun.cli.configurable_command import ServerCommand, require
 from mcprun.cli.options import auth as auth_options
+from mcprun.cli.options import limits as limit_options
 from mcprun.cli.options import run as run_options
 from mcprun.cli.options import server as server_options
+from mcprun.cli.options.option import Heading, option
 from mcprun.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -64,27 +66,55 @@ _SET = (
 @click.command(cls=ServerCommand, only=_SET, short_help="List, lint and compare a server's tools.")
 @run_options.SERVER
 @server_options.reaching
-@click.option("--all", "wants_all", is_flag=True, help="Also list prompts, resources and resource templates.")
+@option(
+    "--all",
+    "wants_all",
+    heading=Heading.OPTIONS,
+    is_flag=True,
+    help="Also list prompts, resources and templates",
+    details="Also list prompts, resources and resource templates.",
+)
 @run_options.ROOT
-@run_options.MAX_SAMPLING
-@click.option(
-    "--snapshot", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the tools to FILE, to be committed; it changes only if the tools do.",
-)  # fmt: skip
-@click.option("--against", metavar="FILE|RUN", help="Report changes since a snapshot, or since a run such as latest.")
-@click.option(
-    "--lint", "wants_lint", is_flag=True, help="Report what the API would reject, or a model would misunderstand."
+@limit_options.MAX_SAMPLING
+@option(
+    "--snapshot",
+    heading=Heading.OPTIONS,
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the tools to FILE, to be committed",
+    details="Write the tools to FILE, to be committed; it changes only if the tools do.",
 )
-@click.option(
-    "--strict", is_flag=True, help="Exit with 1 on any change or finding, not only on breaking changes and errors."
+@option(
+    "--against",
+    heading=Heading.OPTIONS,
+    metavar="FILE|RUN",
+    help="Report changes since a snapshot or a run",
+    details="Report changes since a snapshot, or since a run such as latest.",
 )
-@click.option(
+@option(
+    "--lint",
+    "wants_lint",
+    heading=Heading.OPTIONS,
+    is_flag=True,
+    help="Report what APIs reject or models misunderstand",
+    details="Report what the API would reject, or a model would misunderstand.",
+)
+@option(
+    "--strict",
+    heading=Heading.OPTIONS,
+    is_flag=True,
+    help="Exit with 1 on any change or finding",
+    details="Exit with 1 on any change or finding, not only on breaking changes and errors.",
+)
+@option(
     "--json",
     "as_json",
+    heading=Heading.OPTIONS,
     is_flag=True,
-    help="Print one JSON object: server, tools, other lists, changes, findings.",
+    help="Print one JSON object",
+    details="Print one JSON object: server, tools, other lists, changes, findings.",
 )
-@run_options.CONNECT_TIMEOUT
+@limit_options.CONNECT_TIMEOUT
 @run_options.REDACT
 @click.pass_context
 def tools(ctx: click.Context, /, **parameters: Any) -> None:
@@ -99,7 +129,7 @@ def tools(ctx: click.Context, /, **parameters: Any) -> None:
       mcprun tools server.py --snapshot tools.json
       mcprun tools server.py --against tools.json
       mcprun tools server.py --against latest --strict
-      mcprun tools "npx -y @modelcontextprotocol/server-everything" --lint
+      mcprun tools "npx -y some-server" --lint
 
     A change is breaking if it may break callers: a removed tool or argument, a new required argument, an input that
     accepts less, an output that guarantees less, an annotation that calls for more care, or a change that can't be

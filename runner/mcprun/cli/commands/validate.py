@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from mcprun.cli.options import run as run_options
+from mcprun.cli.usage_errors import DiscreetCommand
 
 
-@click.command(short_help="Check a prompts file.")
+@click.command(cls=DiscreetCommand, short_help="Check a prompts file.")
 @run_options.PROMPTS
 def validate(prompts: str) -> None:
     """Check PROMPTS without running it, and print each error as FILE:LINE: field: message.

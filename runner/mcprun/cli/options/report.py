@@ -8,26 +8,28 @@ from typing import Any, TypeVar
 
 import click
 
+from mcprun.cli.options.option import Heading, option
 from mcprun.cli.options.types import option_type
 from mcprun.report.output import STDOUT
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-HTML = click.option(
+HTML = option(
     "--html",
+    heading=Heading.REPORTS,
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write an HTML report: one self-contained file.",
+    help="Write an HTML report: one self-contained file",
 )
 
 REPORT_FORMS = {
-    "html": "an HTML report: one self-contained file",
-    "junit": "JUnit XML, for CI systems",
-    "markdown": "a Markdown summary, for a CI job or a comment",
-    "csv": "CSV, one row per query and repeat",
-    "tap": "TAP version 14",
+    "html": "Write an HTML report: one self-contained file",
+    "junit": "Write JUnit XML, for CI systems",
+    "markdown": "Write a Markdown summary, for a CI job",
+    "csv": "Write CSV, one row per query and repeat",
+    "tap": "Write TAP version 14",
 }
-"""Report formats: the name of each option, and the output for its help."""
+"""Report formats: the name of each option, and its help."""
 
 
 def _one_stdout(ctx: click.Context, param: click.Parameter, file: str | None) -> str | None:
@@ -41,17 +43,22 @@ def _one_stdout(ctx: click.Context, param: click.Parameter, file: str | None) ->
 
 def reports(command: _Command) -> _Command:
     """Add the report options to a command: one FILE per format, and the switch for GitHub Actions."""
-    command = click.option(
+    command = option(
         "--github/--no-github",
+        heading=Heading.REPORTS,
         default=None,
-        help="Write annotations and a step summary for GitHub Actions.  [default: on in GitHub Actions]",
+        help="Write GitHub annotations",
+        details="Write annotations and a step summary for GitHub Actions.",
+        default_text="on in GitHub Actions",
     )(command)
-    for form, what in reversed(REPORT_FORMS.items()):
-        command = click.option(
+    for form, text in reversed(REPORT_FORMS.items()):
+        command = option(
             f"--{form}",
+            heading=Heading.REPORTS,
             type=click.Path(dir_okay=False, allow_dash=True),
             callback=_one_stdout,
             metavar="FILE",
-            help=f"Write {what}; - is stdout.",
+            help=text,
+            details=f"{text}; - is stdout.",
         )(command)
     return command

@@ -11,7 +11,9 @@ import click
 from mcprun._util.operating_system import relative_path
 from mcprun.cli.argument_sources import Source
 from mcprun.cli.configurable_command import ServerCommand, require
+from mcprun.cli.options import limits as limit_options
 from mcprun.cli.options import run as run_options
+from mcprun.cli.options.option import Heading, option
 from mcprun.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -35,29 +37,63 @@ if TYPE_CHECKING:
 @run_options.SERVER
 @run_options.ENV
 @run_options.HEADER
-@click.option(
-    "--prompts", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), default="prompts.jsonl",
-    show_default=True, help="File to write the queries to.",
-)  # fmt: skip
-@click.option(
-    "--workflow", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
-    help="File to write a GitHub Actions workflow to, which runs the queries on each push."
-    "  [default: .github/workflows/mcprun.yml at the root of the repository]",
-)  # fmt: skip
-@click.option("--no-workflow", is_flag=True, help="Write no workflow.")
-@click.option(
-    "--tool", "patterns", multiple=True, metavar="PATTERN",
-    help="Write queries only for tools whose names match, such as 'read_*'. Repeatable.",
-)  # fmt: skip
-@click.option("--destructive", is_flag=True, help="Also write queries for tools that are annotated as destructive.")
-@click.option(
-    "--try", "wants_trial", is_flag=True,
-    help="Call each tool twice, and allow the errors it returns, so that the first run passes.",
-)  # fmt: skip
-@click.option("--force", is_flag=True, help="Replace existing files.")
-@run_options.CONNECT_TIMEOUT
-@run_options.CALL_TIMEOUT
-@run_options.MAX_CALL_TIMEOUT
+@option(
+    "--try",
+    "wants_trial",
+    heading=Heading.OPTIONS,
+    is_flag=True,
+    help="Call each tool, so that the first run passes",
+    details="Call each tool twice, and allow the errors it returns, so that the first run passes.",
+)
+@option(
+    "--prompts",
+    heading=Heading.OPTIONS,
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="prompts.jsonl",
+    help="File to write the queries to",
+    default_text="prompts.jsonl",
+)
+@option(
+    "--tool",
+    "patterns",
+    heading=Heading.OPTIONS,
+    multiple=True,
+    metavar="PATTERN",
+    help="Write queries only for these tools; repeatable",
+    details="Write queries only for tools whose names match, such as 'read_*'. Repeatable.",
+)
+@option(
+    "--destructive",
+    heading=Heading.OPTIONS,
+    is_flag=True,
+    help="Also write queries for destructive tools",
+    details="Also write queries for tools that are annotated as destructive.",
+)
+@option(
+    "--workflow",
+    heading=Heading.OPTIONS,
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write a GitHub Actions workflow to",
+    details="File to write a GitHub Actions workflow to, which runs the queries on each push.",
+    default_text=".github/workflows/mcprun.yml at the root of the repository",
+)
+@option(
+    "--no-workflow",
+    heading=Heading.OPTIONS,
+    is_flag=True,
+    help="Write no workflow",
+)
+@option(
+    "--force",
+    heading=Heading.OPTIONS,
+    is_flag=True,
+    help="Replace existing files",
+)
+@limit_options.CONNECT_TIMEOUT
+@limit_options.CALL_TIMEOUT
+@limit_options.MAX_CALL_TIMEOUT
 @run_options.REDACT
 @click.pass_context
 def init(ctx: click.Context, /, **parameters: Any) -> None:
@@ -70,7 +106,7 @@ def init(ctx: click.Context, /, **parameters: Any) -> None:
       mcprun init server.py
       mcprun init server.py --try
       mcprun init server.py --prompts tests/prompts.jsonl --no-workflow
-      mcprun init "npx -y @modelcontextprotocol/server-everything" --tool 'get-*' --force
+      mcprun init "npx -y some-server" --tool 'get-*' --force
 
     Tools that are annotated as destructive (destructiveHint) are left out, unless --destructive is given. Tools
     without annotations are included, because most have none: review the calls before you run them.
