@@ -6,7 +6,7 @@ Its message contains the expected and the actual value, and where they differ.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mcprun._util.json_text import AmbiguousError, loads
 from mcprun._util.json_value import JsonObject
@@ -29,7 +29,8 @@ class Outcome:
 
     `elapsed` does not include waiting for a rate limit or a server. `output_tokens` is `None` if they were not counted.
     `unlisted` are the numbers of the calls of tools that the server does not list, `denied` those of tools that may not
-    be used.
+    be used. `unknown_tools` maps the name of each unlisted tool that was called or is expected to the most similar name
+    of a tool, or to an empty string.
     """
 
     stop_reason: str
@@ -40,6 +41,7 @@ class Outcome:
     output_tokens: int | None = None
     unlisted: Set[int] = frozenset()
     denied: Set[int] = frozenset()
+    unknown_tools: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_all(
@@ -62,10 +64,12 @@ def _checks(expect: Expect, outcome: Outcome, formatter: ValueFormatter, allow_t
         matches, problem = align(expect.calls, calls, formatter)
     wanted = {matches[number] for number, call in enumerate(expect.calls or ()) if call.is_error and number in matches}
     if not allow_tool_errors:
-        yield check_tool_errors(calls, wanted, formatter)
+        yield check_tool_errors(outcome, wanted, formatter)
     elif unusable := _unusable(outcome, wanted):
-        yield check_usable(calls, unusable, formatter)
+        yield check_usable(outcome, unusable, formatter)
     if expect.calls is not None:
+        unknown = dict.fromkeys(call.tool for call in expect.calls if call.tool in outcome.unknown_tools)
+        problem += "".join(_unknown_tool(tool, outcome, formatter) for tool in unknown) if problem else ""
         yield _check("calls", not problem, problem)
     if expect.never is not None:
         yield check_never(expect.never, calls, formatter)
@@ -81,11 +85,13 @@ def check_stop_reason(stop_reason: str) -> Check:
     )
 
 
-def check_tool_errors(calls: Sequence[Call], wanted: set[int], formatter: ValueFormatter) -> Check:
+def check_tool_errors(outcome: Outcome, wanted: set[int], formatter: ValueFormatter) -> Check:
     """Check that no call returned an error, except those whose numbers are in `wanted`."""
-    wrong = [(number, call) for number, call in enumerate(calls) if call.is_error and number not in wanted]
+    wrong = [(number, call) for number, call in enumerate(outcome.calls) if call.is_error and number not in wanted]
     message = "; ".join(
-        f"call {number}: {formatter.call(call)} returned an error: {formatter.result(call)}" for number, call in wrong
+        f"call {number}: {formatter.call(call)} returned an error: {formatter.result(call)}"
+        f"{_unknown_tool(call.tool, outcome, formatter)}"
+        for number, call in wrong
     )
     return _check("tool_errors", not wrong, message)
 
@@ -96,17 +102,27 @@ def _unusable(outcome: Outcome, wanted: Set[int]) -> Mapping[int, str]:
     return dict.fromkeys(denied, "may be used") | dict.fromkeys(unlisted, "the server lists")
 
 
-def check_usable(calls: Sequence[Call], unusable: Mapping[int, str], formatter: ValueFormatter) -> Check:
+def check_usable(outcome: Outcome, unusable: Mapping[int, str], formatter: ValueFormatter) -> Check:
     """Check that no call failed because its tool can't be used: `tool_errors: allow` covers only errors of tools.
 
     `unusable` maps the number of a call to what its tool should have been: `may be used`, `the server lists`.
     """
-    wrong = [(number, call) for number, call in enumerate(calls) if call.is_error and number in unusable]
+    wrong = [(number, call) for number, call in enumerate(outcome.calls) if call.is_error and number in unusable]
     message = "; ".join(
         f"call {number}: expected a tool that {unusable[number]}, got {formatter.call(call)}: {formatter.result(call)}"
+        f"{_unknown_tool(call.tool, outcome, formatter)}"
         for number, call in wrong
     )
     return _check("tool_errors", not wrong, message)
+
+
+def _unknown_tool(name: str, outcome: Outcome, formatter: ValueFormatter) -> str:
+    """Return that the server has no tool of this name, with the most similar one; empty if it lists the tool."""
+    if name not in outcome.unknown_tools:
+        return ""
+    similar = outcome.unknown_tools[name]
+    suggestion = f"; did you mean {formatter.text(similar)}?" if similar else ""
+    return f" (the server has no tool {formatter.text(name)}{suggestion})"
 
 
 def check_never(patterns: Sequence[str], calls: Sequence[Call], formatter: ValueFormatter) -> Check:

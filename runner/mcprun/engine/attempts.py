@@ -159,6 +159,7 @@ class QueryExecutor:
             output_tokens=usage.output_tokens if usage else None,
             unlisted=conversation.unlisted,
             denied=conversation.denied,
+            unknown_tools=conversation.unknown_tools,
         )
         return check_all(query.expect, outcome, self.formatter, allow_tool_errors=self.allow_tool_errors)
 

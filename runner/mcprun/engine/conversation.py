@@ -57,6 +57,8 @@ class Conversation:
         divergences: How calls differ from the recording, by the number of the call.
         unlisted: The numbers of calls of tools that the server does not list.
         denied: The numbers of calls of tools that may not be used.
+        unknown_tools: The tools that were called or are expected but that the server does not list, each with the most
+            similar name of a tool, or an empty string.
         given: How many messages came from the server's prompt or resources.
         opening_divergence: How these differ from the recording; empty if they do not.
         checks: The checks of the query's `expect`.
@@ -75,6 +77,7 @@ class Conversation:
     divergences: dict[int, str] = field(default_factory=dict)
     unlisted: set[int] = field(default_factory=set)
     denied: set[int] = field(default_factory=set)
+    unknown_tools: dict[str, str] = field(default_factory=dict)
     given: Given | None = None
     opening_divergence: str = ""
     checks: list[Check] = field(default_factory=list)

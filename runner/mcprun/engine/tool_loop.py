@@ -117,6 +117,7 @@ class ToolLoop:
         tools = server.tools.only(self.permit).only(ToolFilter(allow=tuple(attempt.query.tools or ())))
         handler, conversation = self.answers.handler_for(attempt), attempt.conversation
         exchange = _Exchange(self, attempt, server, tools, handler)
+        conversation.unknown_tools.update(tools.unknown(call.tool for call in attempt.query.expect.calls or ()))
         before, unmet = conversation.asked, conversation.unmet
         try:
             with server.register(handler):
@@ -254,7 +255,9 @@ class _Exchange:
             )
             for number, (tool, arguments) in enumerate(requested, len(self.conversation.calls))
         ]
-        self.conversation.unlisted |= {event.call for event in events if not self.tools.lists(event.tool)}
+        unknown = self.tools.unknown(event.tool for event in events)
+        self.conversation.unlisted |= {event.call for event in events if event.tool in unknown}
+        self.conversation.unknown_tools.update(unknown)
         self.conversation.denied |= {event.call for event in events if not self._permits(event.tool)}
         self.conversation.under_way = PendingTurn(tuple(events))
         answers = self.conversation.under_way.answers

@@ -14,6 +14,7 @@ from typing import Literal, Self
 
 from mcprun._util.json_value import JsonObject, json_equal
 from mcprun._util.name_patterns import fits
+from mcprun._util.similar_names import similar_name
 from mcprun.runs.run_record import Malformed
 from mcprun.tools.api_schema import InputSchema, check_output, fit_to_api, replacement_name
 
@@ -120,6 +121,10 @@ class ToolSet:
     def lists(self, name: str) -> bool:
         """Return whether the server lists a tool of this name, even one that may not be used or can't be sent."""
         return name in self.schemas or any(tool["name"] == name for tool in self.listed)
+
+    def unknown(self, names: Iterable[str]) -> dict[str, str]:
+        """Map each name that the server does not list to the most similar usable tool, or to an empty string."""
+        return {name: similar_name(name, self.names.values()) for name in names if not self.lists(name)}
 
     def only(self, permit: ToolFilter) -> Self:
         """Return the tool set restricted to the tools that may be used."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.support.cli import RAW, run_mcprun, script, write_jsonl
+from tests.support.cli import RAW, SERVERS, run_mcprun, script, write_jsonl
 
 
 def test_commands_warn_once_about_each_unknown_name(tmp_path: Path) -> None:
@@ -33,3 +33,13 @@ def test_commands_warn_once_about_each_unknown_name(tmp_path: Path) -> None:
     traced = [event["message"] for event in ran.trace if event["event"] == "warning"]
     assert [f"Warning: {message}" for message in traced] == lines
     assert json.loads(prompts.read_bytes().splitlines()[0])["id"] == "a"
+
+
+def test_a_misspelt_tool_of_a_script_fails_with_a_suggestion(tmp_path: Path) -> None:
+    """The failed check names the tool that was probably meant, besides the server's own message."""
+    write_jsonl(tmp_path / "p.jsonl", script(("ecko", {"text": "a"}), expect={"calls": [{"tool": "ekho"}]}))
+    ran = run_mcprun("batch", "p.jsonl", SERVERS / "kinds.py", cwd=tmp_path)
+    assert ran.code == 1
+    messages = {check["check"]: check["message"] for check in ran.transcripts[0]["checks"]}
+    assert messages["tool_errors"].endswith(" (the server has no tool 'ecko'; did you mean 'echo'?)")
+    assert messages["calls"].endswith(" (the server has no tool 'ekho'; did you mean 'echo'?)")

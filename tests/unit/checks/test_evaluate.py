@@ -66,6 +66,24 @@ def test_errors_of_unlisted_tools_pass_only_if_expected(allow: bool) -> None:
     assert all(check.passed for check in check_all(expect, outcome, ValueFormatter(), allow_tool_errors=True))
 
 
+@pytest.mark.parametrize("allow", [True, False])
+def test_an_unknown_tool_comes_with_the_most_similar_one(allow: bool) -> None:
+    """The messages of failed calls and of expected calls name the tool that was probably meant."""
+    calls = [call("statz", is_error=True, text="no such tool")]
+    outcome = Outcome(
+        stop_reason="end_turn", calls=calls, text="", unlisted={0}, unknown_tools={"statz": "stats", "zzz": ""}
+    )
+    expect = Expect.model_validate({"calls": [{"tool": "zzz"}]})
+    messages = [
+        check.message
+        for check in check_all(expect, outcome, ValueFormatter(), allow_tool_errors=allow)
+        if check.message
+    ]
+    assert len(messages) == 2
+    assert messages[0].endswith("(the server has no tool 'statz'; did you mean 'stats'?)")
+    assert messages[1].endswith("(the server has no tool 'zzz')")
+
+
 def test_text_blocks_are_joined_by_line_breaks() -> None:
     """The text blocks of a result are joined by line breaks, and escaped into one line."""
     texts = [{"type": "text", "text": text} for text in ("two\nwords", "a  note")]
