@@ -61,8 +61,21 @@ def _bad_line(error: jsonlines.InvalidLineError) -> str:
         case UnicodeDecodeError() as cause:
             return f"line: not UTF-8: byte {cause.object[cause.start]:#04x} at position {cause.start + 1}"
         case json.JSONDecodeError() as cause:
-            return f"line: not JSON: {cause.msg}, at column {cause.colno}"
+            return f"line: not JSON: {_syntax_error(cause)}"
         case AmbiguousError() as cause:
             return f"{cause.path or 'line'}: {cause.problem}"
         case cause:
             return f"line: not JSON: {cause}"
+
+
+def _syntax_error(error: json.JSONDecodeError) -> str:
+    """Describe a syntax error with its column. If the line is cut off, it is the one after the last character."""
+    text = error.doc.rstrip()
+    is_cut_off = error.pos >= len(text)
+    if error.msg.startswith("Unterminated string") or (
+        is_cut_off and error.msg.startswith("Invalid control character")
+    ):
+        return f"Unterminated string, at column {len(text) + 1}, where the line ends"
+    if is_cut_off:
+        return f"{error.msg}, at column {len(text) + 1}, where the line ends"
+    return f"{error.msg.removesuffix(' at')}, at column {error.pos + 1}"

@@ -18,6 +18,7 @@ from mcprun._util.name_patterns import fits, with_wildcards
 from mcprun.checks.misspelt_keywords import misspelt
 from mcprun.errors import PromptsError, UsageError
 from mcprun.prompts.aliases import Problem
+from mcprun.prompts.formats import format_problem
 from mcprun.prompts.query import InvalidQuery, Query, parse_query
 from mcprun.prompts.shard import Shard
 from mcprun.prompts.source import open_source, sha256_of
@@ -290,6 +291,8 @@ def _checked(
     if names:  # a pattern may turn out to be a name on a later line, so the selection has to be redone
         spelt_out = select.spelt_out | names
         return _checked(name, source, replace(select, spelt_out=spelt_out), demands, need_script=need_script)
+    if problems and (problem := format_problem(name, source, has_queries=total > 0)):
+        problems = [problem]
     if problems:
         raise PromptsError(problems)
     if not total:
