@@ -133,7 +133,7 @@ def _bad_regex(matcher: dict[str, Any]) -> str | None:
     except TypeError:
         return "$regex must be text"
     except ValueError as error:
-        return f"$regex is not a valid regular expression: {error}"
+        return f"$regex: {error}"
     return None
 
 

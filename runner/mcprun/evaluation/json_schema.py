@@ -105,7 +105,7 @@ def check_users_schema(schema: Any) -> None:
             try:
                 compile_pattern(pattern)
             except ValueError as error:
-                raise ValueError(f"pattern {pattern!r} is not a valid regular expression: {error}") from None
+                raise ValueError(f"pattern {error}") from None
 
 
 @dataclass(slots=True)

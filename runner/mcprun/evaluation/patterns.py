@@ -14,6 +14,9 @@ from typing import Any, Literal
 
 from mcprun._util.surrogates import well_formed
 
+_SHOWN = 100
+"""Maximum characters of a pattern in a message."""
+
 Dialect = Literal["python", "ecma", "either"]
 """The dialect of a pattern. `either` is ECMA-262 with a fallback to Python's, and only for sample values."""
 
@@ -26,15 +29,23 @@ _ECMA_ESCAPE = re.compile(r"\\(?:[dDwWsSbBtnvfrcxuk]|[^A-Za-z]|(?P<other>.))", r
 
 @lru_cache(maxsize=512)
 def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """Compile a user's regular expression. Raises `ValueError` if it is invalid, too large or nested too deeply."""
+    """Compile a user's regular expression. Raises `ValueError` if it is invalid, too large or nested too deeply.
+
+    The message has the pattern and the reason of the engine, which names the position.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # FutureWarning about syntax that may change
             return re.compile(pattern)
     except (re.error, OverflowError) as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(_invalid(pattern, str(error))) from None
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise ValueError(_invalid(pattern, "it is nested too deeply")) from None
+
+
+def _invalid(pattern: str, reason: str) -> str:
+    shown = pattern if len(pattern) <= _SHOWN else f"{pattern[:_SHOWN]}…"
+    return f"{shown!r} is not a valid regular expression: {reason}"
 
 
 def python_search(pattern: str, text: str) -> bool | None:

@@ -154,10 +154,12 @@ class Canonical:
         prompt, resources = self.value.get("server_prompt"), self.value.get("resources")
         if isinstance(prompt, str):
             self.value["server_prompt"] = {"name": prompt}
+            self.written["server_prompt.name"] = "server_prompt"
         elif isinstance(prompt, dict) and "arguments" not in prompt:
             self.value["server_prompt"] = {"arguments" if key == "args" else key: prompt[key] for key in prompt}
         if isinstance(resources, str):
             self.value["resources"] = [resources]
+            self.written["resources[0]"] = "resources"
         elif isinstance(resources, list):
             self.value["resources"] = [_uri(one) for one in resources]
 

@@ -46,7 +46,7 @@ class ElicitAnswer(Part):
             try:
                 compile_pattern(self.match)
             except ValueError as error:
-                raise ValueError(f"match is not a valid regular expression: {error}") from None
+                raise ValueError(f"match: {error}") from None
         return self
 
     def fits(self, message: str) -> bool:

@@ -224,7 +224,7 @@ def parse_query(value: Any) -> Query:
     try:
         query = Query.model_validate(line.value)
     except ValidationError as error:
-        problems += [_problem(dict(detail), line.written) for detail in error.errors(include_url=False)]
+        problems += [_problem(dict(detail), line) for detail in error.errors(include_url=False)]
     if problems or query is None:
         raise InvalidQuery(problems)
     return query if query.id else query.model_copy(update={"id": _derived_id(query)})
@@ -249,11 +249,11 @@ _PARTS: dict[tuple[str, ...], type[Part]] = {
 }
 
 
-def _problem(detail: dict[str, Any], written: dict[str, str]) -> Problem:
+def _problem(detail: dict[str, Any], line: aliases.Canonical) -> Problem:
     """Convert a pydantic error to a field and a message."""
-    location = detail["loc"]
+    location, written = detail["loc"], line.written
     kind, message = detail["type"], detail["msg"]
-    field = _path(location, written)
+    field = _path(_as_written(location, line.value), written)
     if kind == "extra_forbidden":
         return field, _unknown_key(location)
     if kind == "missing":
@@ -284,6 +284,22 @@ def _unknown_key(location: tuple[str | int, ...]) -> str:
     return "unknown key; " + (
         "put keys of your own under 'metadata'" if part is Query else f"the known keys are {', '.join(known)}"
     )
+
+
+def _as_written(location: tuple[str | int, ...], value: Any) -> tuple[str | int, ...]:
+    """Leave out the steps of a location that a short form lacks, such as the index of a text in place of a list."""
+    steps: list[str | int] = []
+    for step in location:
+        if isinstance(step, int) and not isinstance(value, list):
+            continue
+        if isinstance(step, str) and not isinstance(value, dict):
+            continue
+        steps.append(step)
+        if isinstance(value, dict):
+            value = value.get(str(step))
+        elif isinstance(step, int):
+            value = value[step] if step < len(value) else None
+    return tuple(steps)
 
 
 def _path(location: tuple[str | int, ...], written: dict[str, str]) -> str:
@@ -345,5 +361,5 @@ def _reference_problem(reference: JsonObject, earlier: int) -> str | None:
     try:
         compile_pattern(match)
     except ValueError as error:
-        return f"match is not a valid regular expression: {error}"
+        return f"match: {error}"
     return None

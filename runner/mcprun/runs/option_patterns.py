@@ -103,13 +103,15 @@ def late_scrubs(patterns: Sequence[str]) -> list[str]:
 def checked_pattern(flag: str, pattern: str) -> str:
     """Return the pattern of an option. Raises `UsageError` if it is invalid or matches the empty text.
 
-    The message does not repeat the pattern, which may itself be a secret.
+    The message does not repeat a pattern of `--redact`, which may itself be a secret.
     """
     try:
         compile_pattern(pattern)
         is_everywhere = evaluator.search(pattern, "") is not None
     except ValueError as error:
         position = getattr(error.__context__, "pos", None)
+        if flag != "--redact":
+            raise UsageError(f"{flag}: {error}") from None
         place = "" if position is None else f" at position {position}"
         raise UsageError(f"{flag}: invalid regular expression{place}") from None
     except EvaluationError:

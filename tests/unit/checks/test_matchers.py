@@ -96,7 +96,10 @@ def test_deeply_nested_values_are_compared() -> None:
     ("matcher", "message"),
     [
         ({"$any": False}, "$any must be true"),
-        ({"$regex": "("}, "$regex is not a valid regular expression: missing ), unterminated subpattern at position 0"),
+        (
+            {"$regex": "("},
+            "$regex: '(' is not a valid regular expression: missing ), unterminated subpattern at position 0",
+        ),
         ({"$regex": 5}, "$regex must be text"),
         ({"$oneof": []}, "$oneof must be a non-empty list"),
         ({"$oneof": "C"}, "$oneof must be a non-empty list"),
