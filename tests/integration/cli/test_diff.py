@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcprun.analysis.diff.scrub import SCRUBS, Scrubber
+from mcprun.analysis.diff.forms import SCRUBS
+from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.transcripts import ASPECTS
 from mcprun.errors import UsageError
 from mcprun.report.diff import leaves

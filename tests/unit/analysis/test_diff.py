@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from mcprun._util.alignment import Alignment
 from mcprun._util.json_io import dumps
 from mcprun._util.json_value import json_equal, json_same
+from mcprun.analysis.diff.forms import SCRUBS
 from mcprun.analysis.diff.repeats import Rate
 from mcprun.analysis.diff.runs import DiffSummary, QueryDiff, RunDiff
-from mcprun.analysis.diff.scrub import SCRUBS, Scrubber, parse_path
+from mcprun.analysis.diff.scrub import Scrubber, format_path, parse_path
 from mcprun.analysis.diff.transcripts import ASPECTS, Change, CompareOptions, align, result_of
 from mcprun.errors import UsageError
 from mcprun.report.diff import ABSENT, as_json, leaves, tool_lines, value_pairs
@@ -247,10 +248,12 @@ def test_scrubbed_values_do_not_differ(name: str) -> None:
         assert f"<{name}>" in Scrubber.of([name]).clean(f"of_{example}_")
 
 
-@pytest.mark.parametrize("text", EXAMPLES["timestamp"])
-def test_a_timestamp_is_scrubbed_completely(text: str) -> None:
-    """The placeholder replaces the whole timestamp."""
-    assert Scrubber.of(["timestamp"]).clean(f"(at_{text})") == "(at_<timestamp>)"
+@pytest.mark.parametrize(
+    ("name", "text"), [(name, text) for name in EXAMPLES if name != "port" for text in EXAMPLES[name]]
+)
+def test_a_value_is_scrubbed_completely(name: str, text: str) -> None:
+    """The placeholder replaces the whole value. Of an address, it replaces the port."""
+    assert Scrubber.of([name]).clean(f"(at_{text})") == f"(at_<{name}>)"
 
 
 def test_object_keys_are_scrubbed() -> None:
@@ -285,11 +288,75 @@ def test_object_keys_are_scrubbed() -> None:
         "deadbeef",
         "/home/tmp",
         "x" * 32,
+        "5551234567",
+        "+1732960000",
+        "4111111111111111",
+        "10.0.0.1",
+        "version 1.10.2026",
+        "section 4.2.2019",
+        "2026-11",
+        "May 5",
+        "00:1B:44:11:3A:B7",
+        "00:11:22:33:44:55",
+        "5 minutes",
+        "12 items",
+        "as 5 students",
+        "port 80",
+        "passport 54321",
+        "HELLOWORLDHELLOWORLDHELLOW",
+        "012345678901234567890123",
+        "sha256-abc",
+        r"C:\Windows\System32",
     ],
 )
 def test_scrubbing_leaves_similar_text_unchanged(text: str) -> None:
     """All scrubs together leave text unchanged that only resembles an id, a timestamp or a path."""
     assert Scrubber.of(list(SCRUBS)).clean(text) == text
+
+
+@pytest.mark.parametrize("number", [1_732_960_000, 1_732_960_000.25, 1_732_960_000_123, 1_732_960_000_123_456_789])
+def test_numbers_that_are_times_are_scrubbed_as_epoch(number: float) -> None:
+    """`epoch` replaces a number that is a time since 1970, in any unit. Other scrubs, and other numbers, do not."""
+    scrubber = Scrubber.of(["epoch"])
+    assert scrubber.clean({"at": [number], "n": 5, "ok": True}) == {"at": ["<epoch>"], "n": 5, "ok": True}
+    assert scrubber.clean([0, -number, 10_000_000, 4_111_111_111_111_111]) == [
+        0,
+        -number,
+        10_000_000,
+        4_111_111_111_111_111,
+    ]
+    assert Scrubber.of(["timestamp"]).clean(number) == number
+
+
+def test_text_with_an_escaped_newline_after_a_temporary_path_is_kept() -> None:
+    """A temporary path of a POSIX system ends at a backslash, as that of a newline in JSON."""
+    assert Scrubber.of(["tmp"]).clean(r"/tmp/x\nNext") == r"<tmp>\nNext"
+
+
+@given(JSON, st.randoms())
+def test_the_order_of_a_list_can_be_ignored(value: Any, random: Any) -> None:
+    """With `ignore_order`, a list equals any permutation of it, and no list with other items."""
+    items = [value, 1, "b"]
+    shuffled = random.sample(items, len(items))
+    base, head, other = (
+        transcript(calls=[call("a", structured={"list": side, "kept": [1, 2]})])
+        for side in (items, shuffled, [*shuffled[:-1], "c"])
+    )
+    unordered = Scrubber.of(ignore_order=["calls[*].result.structured.list"])
+    assert changes(base, head, scrubber=unordered) == []
+    assert bool(changes(base, other, scrubber=unordered)) == (not json_equal(shuffled[-1], "c"))
+
+
+def test_the_order_of_lines_can_be_ignored() -> None:
+    """With `ignore_order` at a text, its lines may come in any order. Ignored and scrubbed items do not affect it."""
+    base, head = (transcript(calls=[call("a", text)]) for text in ("x 2026-01-01\ny", "y\nx 2026-01-02"))
+    assert changes(base, head, scrubber=Scrubber.of(["timestamp"], ignore_order=["calls[*].result"])) == []
+    assert changes(base, head, scrubber=Scrubber.of(["timestamp"]))
+    base, head = (
+        transcript(calls=[call("a", json.dumps(text))])
+        for text in ([{"n": 1, "at": 1}, {"n": 2, "at": 1}], [{"n": 2, "at": 0}, {"n": 1, "at": 5}])
+    )
+    assert changes(base, head, scrubber=Scrubber.of([], ["calls[*].result[*].at"], ["calls[*].result"])) == []
 
 
 def test_ignore_paths_accept_wildcards_and_indices() -> None:
@@ -329,6 +396,12 @@ def test_an_ignored_field_does_not_affect_the_diff(one: Any, other: Any, seed: i
 def test_paths_are_parsed_into_steps(path: str, steps: tuple[Any, ...]) -> None:
     """A path is parsed into its keys, indices and wildcards."""
     assert parse_path(path) == steps
+
+
+@given(st.lists(st.text(min_size=1) | st.integers(0, 99) | st.none(), min_size=1))
+def test_a_formatted_path_is_parsed_into_its_steps(steps: list[Any]) -> None:
+    """The text of a path is parsed into the steps that it was made of, whatever their characters."""
+    assert parse_path(format_path(["calls", *steps])) == ("calls", *steps)
 
 
 @pytest.mark.parametrize("path", ["", "$", "a[", "a[x]", "a]b", 'a["b]'])

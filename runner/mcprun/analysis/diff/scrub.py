@@ -8,43 +8,15 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mcprun._util.json_value import key_of
+from mcprun.analysis.diff.forms import SCRUBS, is_epoch
 from mcprun.errors import UsageError
 from mcprun.option_kinds import Listed, validate_option
 from mcprun.runs.option_patterns import checked_pattern, late_scrubs, scrub
-
-_BEGIN, _END = r"(?<![^\W_])", r"(?![^\W_])"
-"""Word boundaries that allow an adjacent underscore."""
-
-_ZONE = rf"(?:\s?(?:Z|z|(?:GMT|UTC?|[ECMP][SD]T){_END}|[+-]\d\d(?::?\d\d)?(?!\d)))?"
-_CLOCK = r"\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?"
-_DAY = rf"{_BEGIN}(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)(?:day|sday|nesday|rsday|urday)?"
-_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
-_TIMESTAMP = "|".join(
-    (
-        # ISO 8601, extended and basic format (https://www.rfc-editor.org/rfc/rfc3339), and the format of Go's `log`
-        rf"{_BEGIN}\d{{4}}-\d\d-\d\d(?:[Tt ]{_CLOCK}{_ZONE})?",
-        rf"{_BEGIN}\d{{8}}T\d{{4}}(?:\d\d(?:[.,]\d+)?)?{_ZONE}{_END}",
-        rf"{_BEGIN}\d{{4}}/\d\d/\d\d {_CLOCK}{_ZONE}",
-        # RFC 1123 and 5322, RFC 850, and C's `asctime`: the three of HTTP (RFC 9110, section 5.6.7)
-        rf"(?:{_DAY}, |{_BEGIN})\d\d? {_MONTH} \d{{4}} {_CLOCK}{_ZONE}",
-        rf"{_DAY}, \d\d-{_MONTH}-\d\d {_CLOCK}{_ZONE}",
-        rf"{_DAY} {_MONTH} [ \d]\d {_CLOCK} \d{{4}}{_END}",
-    )
-)
-
-SCRUBS: Mapping[str, str] = {
-    "uuid": rf"{_BEGIN}[0-9a-fA-F]{{8}}(?:-[0-9a-fA-F]{{4}}){{3}}-[0-9a-fA-F]{{12}}{_END}",
-    "timestamp": _TIMESTAMP,
-    "tmp": r"(?:/private)?(?:/tmp|/var/tmp|/var/folders)(?:/[\w.+@~-]+)+",
-    "port": rf"(?<=[\w\]]):\d{{4,5}}{_END}",
-    "hash": rf"{_BEGIN}(?:[0-9a-f]{{64}}|[0-9a-f]{{40}}|[0-9a-f]{{32}}){_END}",
-}
-"""The built-in scrubs by name, with their regular expressions."""
 
 _WORD = re.compile(r"\w+")
 """Text that is more likely a misspelt name than a pattern."""
@@ -54,9 +26,15 @@ _ALIKE = 0.75
 
 _STEP = re.compile(r"""\*\*|\*|\[\*\]|\[(\d+)\]|\["((?:[^"\\]|\\.)*)"\]|([^.\[\]*"]+)""")
 _IGNORED = "<ignored>"
+_EPOCH = "<epoch>"
+
+_PLAIN_KEY = re.compile(r"[\w$@/-]+")
+"""A key that a path need not quote."""
 
 Step = str | int | None
 """A key, an index, or `None` for any single key or index. The key `**` stands for any number of steps."""
+
+Path = tuple[Step, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +43,27 @@ class Scrubber:
 
     A path looks like `calls[*].result.updated_at`: `*` and `[*]` match any key or index, `**` any number of them, and
     `["odd key"]` is a quoted key. `patterns` are pairs of a pattern and its replacement: built-in patterns are
-    compiled, users' patterns are text and are matched within a time limit.
+    compiled, users' patterns are text and are matched within a time limit. `paths` are ignored. Lists at the paths
+    `unordered` are sorted, and so are the lines of a text there.
     """
 
     patterns: tuple[tuple[re.Pattern[str] | str, str], ...] = ()
-    paths: tuple[tuple[Step, ...], ...] = ()
+    paths: tuple[Path, ...] = ()
+    unordered: tuple[Path, ...] = ()
 
     @classmethod
-    def of(cls, scrubs: Iterable[str] = (), ignore: Iterable[str] = ()) -> Scrubber:
-        """Parse names or patterns, and paths to ignore. Raises `UsageError` if one is invalid."""
-        scrubs, ignore = validate_option("scrub", Listed(), scrubs), validate_option("ignore", Listed(), ignore)
-        return cls(tuple(map(_pattern, scrubs)), tuple(map(parse_path, ignore)))
+    def of(cls, scrubs: Iterable[str] = (), ignore: Iterable[str] = (), ignore_order: Iterable[str] = ()) -> Scrubber:
+        """Parse names or patterns, and paths to ignore or to sort. Raises `UsageError` if one is invalid."""
+        return cls(
+            tuple(map(_pattern, validate_option("scrub", Listed(), scrubs))),
+            tuple(map(parse_path, validate_option("ignore", Listed(), ignore))),
+            tuple(
+                parse_path(path, "--ignore-order") for path in validate_option("ignore_order", Listed(), ignore_order)
+            ),
+        )
 
     def __bool__(self) -> bool:
-        return bool(self.patterns or self.paths)
+        return bool(self.patterns or self.paths or self.unordered)
 
     def warnings(self) -> list[str]:
         """Return a warning for each pattern that ran out of time and left values unchanged."""
@@ -87,23 +72,36 @@ class Scrubber:
     def clean(self, value: Any, frame: int = 0) -> Any:
         """Return a JSON value without the ignored parts, and with matches of the patterns replaced in strings and keys.
 
-        The keys of the outer `frame` levels are kept: those are mcprun's own.
+        Numbers that may be times since 1970 are replaced by `epoch`. The keys of the outer `frame` levels are kept:
+        those are mcprun's own.
         """
-        return self._clean(value, self.paths, frame)
+        return self._clean(value, self.paths, self.unordered, frame)
 
-    def _clean(self, value: Any, paths: Sequence[tuple[Step, ...]], frame: int) -> Any:
+    def _clean(self, value: Any, paths: Sequence[Path], unordered: Sequence[Path], frame: int) -> Any:
         if isinstance(value, str):
-            return self._text(value)
-        if not isinstance(value, dict | list) or not (paths or self.patterns):
+            text = self._text(value)
+            return "\n".join(sorted(text.split("\n"))) if () in unordered else text
+        if isinstance(value, int | float):
+            return self._number(value)
+        if not isinstance(value, dict | list) or not (paths or self.patterns or unordered):
             return value
         if isinstance(value, dict):
-            within = ((key, item, _remainders(paths, key)) for key, item in value.items())
-            cleaned = {key: self._clean(item, rest, frame - 1) for key, item, rest in within if () not in rest}
+            cleaned = {
+                key: self._clean(item, rest, remainders(unordered, key), frame - 1)
+                for key, item, rest in ((key, item, remainders(paths, key)) for key, item in value.items())
+                if () not in rest
+            }
             return cleaned if frame > 0 or not self.patterns else self._with_clean_keys(cleaned)
-        return [
-            _IGNORED if () in rest else self._clean(item, rest, frame - 1)
-            for item, rest in ((item, _remainders(paths, at)) for at, item in enumerate(value))
+        items = [
+            _IGNORED if () in rest else self._clean(item, rest, remainders(unordered, at), frame - 1)
+            for at, item, rest in ((at, item, remainders(paths, at)) for at, item in enumerate(value))
         ]
+        return sorted(items, key=key_of) if () in unordered else items
+
+    def _number(self, number: float) -> Any:
+        """Replace a number that may be a time since 1970, if `epoch` is scrubbed."""
+        is_time = any(name == _EPOCH for _, name in self.patterns) and not isinstance(number, bool)
+        return _EPOCH if is_time and is_epoch(number) else number
 
     def _with_clean_keys(self, value: dict[str, Any]) -> dict[str, Any]:
         """Replace matches in keys. Keys that become equal are numbered in the order of their values: none is lost."""
@@ -130,14 +128,14 @@ class Scrubber:
         return text
 
 
-def parse_path(text: str) -> tuple[Step, ...]:
-    """Parse a path to ignore. Raises `UsageError` if it is not one."""
+def parse_path(text: str, flag: str = "--ignore") -> Path:
+    """Parse the path of an option. Raises `UsageError` if it is not one."""
     path, at = text.removeprefix("$").removeprefix("."), 0
     steps: list[Step] = []
     while at < len(path):
         found = _STEP.match(path, at)
         if not found:
-            raise UsageError(f"--ignore {text!r} is not a path: write it like calls[*].result.updated_at")
+            raise UsageError(f"{flag} {text!r} is not a path: write it like calls[*].result.updated_at")
         index, quoted, name = found.groups()
         if index is not None:
             steps.append(int(index))
@@ -149,18 +147,35 @@ def parse_path(text: str) -> tuple[Step, ...]:
         if path[at : at + 1] == "." and at + 1 < len(path):
             at += 1
     if not steps:
-        raise UsageError("--ignore must be a path such as calls[*].result.updated_at")
+        raise UsageError(f"{flag} must be a path such as calls[*].result.updated_at")
     return tuple(steps)
 
 
-def _remainders(paths: Sequence[tuple[Step, ...]], step: str | int) -> list[tuple[Step, ...]]:
-    """Return the remainders of the paths that match a step; `()` if a path ends there."""
-    left: list[tuple[Step, ...]] = []
-    for path in paths:
+def format_path(steps: Iterable[Step]) -> str:
+    """Return the text of a path, which `parse_path` parses into the same steps. None becomes `[*]`."""
+    text = ""
+    for step in steps:
+        if step is None:
+            text += "[*]"
+        elif isinstance(step, int):
+            text += f"[{step}]"
+        elif step == "**" or _PLAIN_KEY.fullmatch(step):
+            text += f".{step}" if text else step
+        else:
+            text += '["' + re.sub(r'(["\\])', r"\\\1", step) + '"]'
+    return text
+
+
+def remainders(paths: Sequence[Path], step: str | int) -> Sequence[Path]:
+    """Return the remainders of the paths that match a step; `()` if a path ends there. Empty paths match none."""
+    if not paths:
+        return ()
+    left: list[Path] = []
+    for path in filter(None, paths):
         first, rest = path[0], path[1:]
         if first == "**":
             left.append(path)
-            left += _remainders([rest], step) if rest else [()]
+            left += remainders([rest], step) if rest else [()]
         elif first is None or first == step:
             left.append(rest)
     return left
