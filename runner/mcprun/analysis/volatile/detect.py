@@ -1,0 +1,76 @@
+"""Find what is volatile in the results of a query, from several tries of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from mcprun._util.json_value import JsonObject
+from mcprun.analysis.diff.forms import is_epoch
+from mcprun.analysis.diff.scrub import Path, format_path
+from mcprun.analysis.diff.transcripts import Change, CompareOptions
+from mcprun.analysis.volatile.likelihood import COMPILED, is_measured_key, likely_alone
+from mcprun.analysis.volatile.places import Place, places_of_tries, unique_places
+from mcprun.analysis.volatile.rules import Rule
+from mcprun.errors import describe
+
+RESULT_PATH: Path = ("calls", None, "result")
+
+_MAX_CHARS = 100_000
+"""The most characters of one text that are searched for volatile parts."""
+
+
+def find_volatile(tries: Sequence[JsonObject], options: CompareOptions, now: datetime) -> list[Place]:
+    """Return the volatile places of a query that `options` does not cover yet, each once.
+
+    Args:
+        tries: Two or more transcripts of the query, as parsed from their lines, on a server that did not change.
+        options: What is compared, with the rules in force.
+        now: When the tries were made, in UTC. Times near it are volatile although the tries agree on them.
+    """
+    first, *others = tries
+    found: list[Place] = []
+    for other in others:
+        try:
+            found += places_of_tries(options.changes(first, other))
+        except Exception as error:  # noqa: BLE001  one query must not affect the others
+            found += places_of_tries([Change("fault", after=describe(error))])
+    return unique_places([*found, *_places_alone(first, options, now)])
+
+
+def _places_alone(transcript: JsonObject, options: CompareOptions, now: datetime) -> Iterator[Place]:
+    """Yield the places of one transcript that look volatile."""
+    for call in options.comparable(transcript).calls:
+        for path, value in _leaves(RESULT_PATH, call.get("result")):
+            for rule in _rules_alone(path, value, now):
+                kind = rule.value if rule.option == "scrub" else "number"
+                yield Place(format_path(path), kind, rule, value, value, call.get("tool"))
+
+
+def _rules_alone(path: Path, value: Any, now: datetime) -> Iterator[Rule]:
+    if isinstance(value, str):
+        text = value[:_MAX_CHARS]
+        for name, pattern in COMPILED.items():
+            matches = pattern.finditer(text)
+            if any(likely_alone(name, one[0], text[max(0, one.start() - 20) : one.start()], now) for one in matches):
+                yield Rule("scrub", name)
+            text = pattern.sub(f"<{name}>", text)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        if is_epoch(value) and likely_alone("epoch", str(value), "", now):
+            yield Rule("scrub", "epoch")
+        elif is_measured_key(path[-1]):
+            yield Rule("ignore", format_path(path))
+
+
+def _leaves(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
+    """Yield the strings and numbers of a value, with their paths. Indices are generalised."""
+    todo = [(path, value)]
+    while todo:
+        at, part = todo.pop()
+        if isinstance(part, dict):
+            todo += [((*at, key), item) for key, item in part.items()]
+        elif isinstance(part, list):
+            todo += [((*at, None), item) for item in part]
+        else:
+            yield at, part

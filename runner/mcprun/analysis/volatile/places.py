@@ -1,0 +1,243 @@
+"""Find the places at which results differ, and the rule that covers each: the smallest part that is volatile. Pure.
+
+Differences between two tries of an unchanged server are volatile whatever their form (`places_of_tries`). Those
+between two versions of a server are only if both values are volatile by their nature (`likely_places`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mcprun._util.json_value import json_same, key_of
+from mcprun.analysis.diff.forms import SCRUBS, is_epoch
+from mcprun.analysis.diff.scrub import Path, Scrubber, format_path
+from mcprun.analysis.diff.transcripts import Change
+from mcprun.analysis.volatile.likelihood import Interval, is_measured_key, is_random_id
+from mcprun.analysis.volatile.rules import Rule
+from mcprun.analysis.volatile.texts import are_likely, covering_scrubs, patterns_between, scrubbed, sorted_lines
+
+_ALL = Scrubber.of(list(SCRUBS))
+
+_MAX_KEYS = 5
+"""The most keys of one object that are ignored one by one. With more, the object is ignored."""
+
+_ROOTS: dict[str, Path] = {
+    "result": ("calls", None, "result"), "input": ("calls", None, "input"), "prompt": ("messages",), "text": ("text",),
+}  # fmt: skip
+"""Where the values of a change are, by what has changed."""
+
+_OWN_LEVELS = {"calls": 3, "messages": 5, "text": 1}
+"""Levels of keys that all queries share: a path that ends there would ignore the results of all queries."""
+
+RESULT = format_path(_ROOTS["result"])
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A volatile place: its path, with `[*]` for each index, and what it holds in two tries, `before` and `after`.
+
+    `kind` is the name of a scrub, `random id`, `number`, `text`, `value`, `order`, `length`, `keys`, or, for what no
+    rule covers, `error`, `verdict`, `stop`, `calls` or `fault`. `rule` is None if nothing smaller than a whole result
+    covers the place: its query needs fixing. `tool` is the tool whose result it is in, if any.
+    """
+
+    path: str
+    kind: str
+    rule: Rule | None
+    before: Any = None
+    after: Any = None
+    tool: str | None = None
+
+
+def places_of_tries(changes: Iterable[Change]) -> list[Place]:
+    """Return the volatile places of two tries of one query, given the changes between them."""
+    return _places(changes, None)
+
+
+def likely_places(changes: Iterable[Change], interval: Interval) -> list[Place]:
+    """Return the places of a comparison that look volatile. Each has a rule; what may be a regression is left out."""
+    return [place for place in _places(changes, interval) if place.rule]
+
+
+def _places(changes: Iterable[Change], interval: Interval | None) -> list[Place]:
+    found: list[Place] = []
+    for change in changes:
+        search = _Search(interval, change.tool)
+        if change.what in ("call_added", "call_removed"):
+            search.add(("calls",), "calls", None, change.before, change.after)
+        elif change.are_errors[0] is not change.are_errors[1]:
+            search.add(("calls", None, "is_error"), "error", None, change.before, change.after)
+        elif change.what in _ROOTS:
+            search.walk(_ROOTS[change.what], change.before, change.after)
+        elif change.what != "usage":
+            search.add((change.what,), change.what, None, change.before, change.after)
+        found += search.found
+    return unique_places(found)
+
+
+def unique_places(places: Iterable[Place]) -> list[Place]:
+    """Return the first place of each path, kind and rule."""
+    found: dict[tuple[str, str, Rule | None], Place] = {}
+    for place in places:
+        found.setdefault((place.path, place.kind, place.rule), place)
+    return list(found.values())
+
+
+@dataclass(slots=True)
+class _Search:
+    """A walk through two values. Without an `interval`, every difference is volatile."""
+
+    interval: Interval | None
+    tool: str | None
+    found: list[Place] = field(default_factory=list)
+
+    def add(self, path: Path, kind: str, rule: Rule | None, before: Any, after: Any) -> None:
+        """Add a place."""
+        self.found.append(Place(format_path(path), kind, rule, before, after, self.tool))
+
+    def ignore(self, path: Path, kind: str, before: Any, after: Any) -> None:
+        """Add a place that only ignoring it covers."""
+        self.add(path, kind, _ignoring(path), before, after)
+
+    def walk(self, path: Path, one: Any, other: Any) -> None:
+        """Add the places at which two values differ."""
+        if json_same(one, other):
+            return
+        if isinstance(one, dict) and isinstance(other, dict):
+            self._objects(path, one, other)
+        elif isinstance(one, list) and isinstance(other, list):
+            self._lists(path, one, other)
+        elif isinstance(one, str) and isinstance(other, str):
+            self._texts(path, one, other)
+        elif _is_number(one) and _is_number(other):
+            self._numbers(path, one, other)
+        elif self.interval is None:
+            self.ignore(path, "value", one, other)
+
+    def _numbers(self, path: Path, one: float, other: float) -> None:
+        is_time = is_epoch(one) and is_epoch(other)
+        if is_time and (self.interval is None or self.interval.is_measured(one, other)):
+            self.add(path, "epoch", Rule("scrub", "epoch"), one, other)
+        elif self.interval is None or is_measured_key(path[-1]) or _are_ports(path[-1], one, other):
+            self.ignore(path, "number", one, other)
+
+    def _texts(self, path: Path, one: str, other: str) -> None:
+        names = covering_scrubs(one, other)
+        if names:
+            if self.interval is None or are_likely(one, other, names, self.interval):
+                self._scrub(path, names, one, other)
+            return
+        if "\n" in one and sorted_lines(scrubbed(one, list(SCRUBS))) == sorted_lines(scrubbed(other, list(SCRUBS))):
+            self.add(path, "order", Rule("ignore_order", format_path(path)), one, other)
+            self._scrub(path, covering_scrubs(one, other, sorted_lines), one, other)
+            return
+        is_random = is_random_id(one, other)
+        if is_random and _ignoring(path):
+            self.ignore(path, "random id", one, other)
+        elif patterns := patterns_between(one, other, only_random=self.interval is not None):
+            for pattern in patterns:
+                self.add(path, "text", Rule("scrub", pattern), one, other)
+        elif self.interval is None:
+            self.ignore(path, "text", one, other)
+
+    def _scrub(self, path: Path, names: Sequence[str], one: Any, other: Any) -> None:
+        for name in names:
+            self.add(path, name, Rule("scrub", name), one, other)
+
+    def _lists(self, path: Path, one: list[Any], other: list[Any]) -> None:
+        if len(one) != len(other):
+            if self.interval is None:
+                self.ignore(path, "length", one, other)
+            return
+        keys = [[key_of(_ALL.clean(item)) for item in side] for side in (one, other)]
+        order = _permutation(*keys) if keys[0] != keys[1] else None
+        if order is None and self.interval is None and keys[0] != keys[1]:
+            order = _permutation_by_field(one, other)
+        if order is not None:
+            self.add(path, "order", Rule("ignore_order", format_path(path)), one, other)
+        for at, item in enumerate(one):
+            self.walk((*path, None), item, other[order[at] if order else at])
+
+    def _objects(self, path: Path, one: dict[str, Any], other: dict[str, Any]) -> None:
+        if one.keys() != other.keys():
+            names = covering_scrubs("\n".join(one), "\n".join(other), sorted_lines)
+            if names and (self.interval is None or self._are_keys_likely(one, other, names)):
+                self._scrub((*path, None), names, sorted(one), sorted(other))
+                self._renamed(path, one, other, names)
+                return
+            if self.interval is None:
+                self._missing(path, one, other)
+        for key in (key for key in one if key in other):
+            self.walk((*path, _step(key)), one[key], other[key])
+
+    def _are_keys_likely(self, one: dict[str, Any], other: dict[str, Any], names: Sequence[str]) -> bool:
+        """Return whether the keys that only one object has are volatile by their nature."""
+        sides = ["\n".join(sorted(a.keys() - b.keys())) for a, b in ((one, other), (other, one))]
+        return self.interval is not None and are_likely(sides[0], sides[1], names, self.interval)
+
+    def _renamed(self, path: Path, one: dict[str, Any], other: dict[str, Any], names: Sequence[str]) -> None:
+        """Walk the values of two objects whose keys are equal once they are scrubbed."""
+        sides: list[dict[str, list[Any]]] = []
+        for side in (one, other):
+            groups: dict[str, list[Any]] = defaultdict(list)
+            for key in sorted(side, key=lambda key: key_of(_ALL.clean(side[key]))):
+                groups[scrubbed(key, names)].append(side[key])
+            sides.append(groups)
+        for key, values in sides[0].items():
+            for before, after in zip(values, sides[1].get(key, ()), strict=False):
+                self.walk((*path, _step(key)), before, after)
+
+    def _missing(self, path: Path, one: dict[str, Any], other: dict[str, Any]) -> None:
+        """Add the keys that only one of two objects has."""
+        missing = [key for key in (*one, *other) if key not in one or key not in other]
+        if len(missing) > _MAX_KEYS or any(_step(key) is None for key in missing):
+            self.ignore(path, "keys", sorted(one), sorted(other))
+            return
+        for key in missing:
+            self.ignore((*path, key), "keys", one.get(key), other.get(key))
+
+
+def _ignoring(path: Path) -> Rule | None:
+    """Return the rule that ignores a path; None if that would ignore whole results, of all queries."""
+    own = _OWN_LEVELS.get(str(path[0]), 0)
+    return Rule("ignore", format_path(path)) if any(isinstance(step, str) for step in path[own:]) else None
+
+
+def _step(key: str) -> str | None:
+    """Return the step to a key, or the one to any key if the key is volatile itself."""
+    return None if scrubbed(key, list(SCRUBS)) != key or key.startswith("<") else key
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _are_ports(key: object, one: float, other: float) -> bool:
+    """Return whether two numbers are ports of which at least one was chosen by the operating system."""
+    low, high = sorted((one, other))
+    return key == "port" and 1024 <= low <= high < 65_536 and high >= 10_000
+
+
+def _permutation(one: Sequence[str], other: Sequence[str]) -> list[int] | None:
+    """Return the index in the second list of each item of the first; None if these are no permutation."""
+    orders = [sorted(range(len(side)), key=side.__getitem__) for side in (one, other)]
+    if any(one[a] != other[b] for a, b in zip(*orders, strict=True)):
+        return None
+    found = [0] * len(one)
+    for a, b in zip(*orders, strict=True):
+        found[a] = b
+    return found
+
+
+def _permutation_by_field(one: Sequence[Any], other: Sequence[Any]) -> list[int] | None:
+    """Return the permutation of two lists of objects by a field that identifies each, such as its name, if any."""
+    if not one or not all(isinstance(item, dict) for item in (*one, *other)):
+        return None
+    for name in one[0]:
+        sides = [[key_of(item.get(name)) for item in side] for side in (one, other)]
+        if sides[0] != sides[1] and len(set(sides[0])) == len(one) and (found := _permutation(*sides)):
+            return found
+    return None
