@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from mcprun._util.code_points import reveal
-from mcprun._util.json_text import AmbiguousError, loads
 from mcprun._util.json_value import key_of
 from mcprun.checks.assignment import assign
 from mcprun.checks.call_index import CallIndex
 from mcprun.checks.expect import ExpectedCall
-from mcprun.checks.matchers import fits
+from mcprun.checks.one_call import closest, mismatch, result_forms, suits
 from mcprun.evaluation.evaluator import checkpoint
 from mcprun.runs.transcript import Call
 from mcprun.tools.format import ValueFormatter
-from mcprun.tools.results import result_text
 
 _MAX_BRIEF = 10_000
 """Comparisons of an expected call with a call that may block the event loop: about 0.1 s."""
@@ -28,12 +25,13 @@ Matches = dict[int, int]
 def exact(expected: Sequence[ExpectedCall], calls: Sequence[Call], formatter: ValueFormatter) -> tuple[Matches, str]:
     """Match exactly these calls in this order. Return the matches and an empty message, or none and the problem."""
     for number, (wanted, call) in enumerate(zip(expected, calls, strict=False)):
-        if why := mismatch(wanted, call, formatter):
-            return {}, f"call {number}: {why}"
+        if not suits(wanted, call):
+            return {}, _unmet(number, wanted, number, call, formatter)
     if len(calls) > len(expected):
-        return {}, f"call {len(expected)}: expected no more calls, got {formatter.call(calls[len(expected)])}"
+        more = f"call {len(expected)}, {formatter.call(calls[len(expected)])}"
+        return {}, f"expected {f'only {len(expected):,}' if expected else 'no'} calls, got {more}"
     if len(calls) < len(expected):
-        return {}, _missing(len(calls), expected[len(calls)], calls, len(calls), formatter)
+        return {}, _missing(len(calls), expected[len(calls)], calls, range(len(calls), len(calls)), formatter)
     return {number: number for number in range(len(calls))}, ""
 
 
@@ -44,7 +42,7 @@ def in_order(expected: Sequence[ExpectedCall], calls: Sequence[Call], formatter:
     for number, wanted in enumerate(expected):
         place = next((n for n in range(at, len(calls)) if suits(wanted, calls[n])), None)
         if place is None:
-            return {}, _missing(number, wanted, calls, at, formatter)
+            return {}, _missing(number, wanted, calls, range(at, len(calls)), formatter)
         matches[number] = place
         at = place + 1
     return matches, ""
@@ -71,8 +69,10 @@ def any_order(
         return matches, ""
     missing = bisect_left(range(len(expected)), True, key=lambda at: len(matching.of_first(at + 1)) <= at)
     used = set(matching.of_first(missing).values())
-    left = [call for at, call in enumerate(calls) if at not in used]
-    return {}, _missing(missing, expected[missing], left, 0, formatter)
+    left = [at for at in range(len(calls)) if at not in used]
+    if calls and not left:
+        return {}, f"{_absent(missing, expected[missing], formatter)}; got no other calls"
+    return {}, _missing(missing, expected[missing], calls, left, formatter)
 
 
 class _Matching:
@@ -120,74 +120,31 @@ def _fitting(expected: Sequence[ExpectedCall], calls: Sequence[Call]) -> list[li
     return fitting
 
 
-def suits(expected: ExpectedCall, call: Call, results: Sequence[Any] | None = None) -> bool:
-    """Return whether a call matches an expected one. `results` are the forms of its result, None if not yet known."""
-    return (
-        _call_matches(expected, call)
-        and (expected.is_error is None or expected.is_error is call.is_error)
-        and (not expected.expects_result or _result_matches(expected, call, results))
-    )
+def _missing(
+    number: int, wanted: ExpectedCall, calls: Sequence[Call], among: Sequence[int], formatter: ValueFormatter
+) -> str:
+    """Describe an expected call that no call matches, with the closest of the calls `among` which it may be."""
+    at = closest(wanted, calls, among)
+    if at is not None:
+        return _unmet(number, wanted, at, calls[at], formatter)
+    if among:
+        return _unmet(number, wanted, among[0], calls[among[0]], formatter)
+    if calls:
+        last = len(calls) - 1
+        return (
+            f"{_absent(number, wanted, formatter)}; got no more calls after call {last}, {formatter.call(calls[last])}"
+        )
+    return f"{_absent(number, wanted, formatter)}; got no calls"
 
 
-def mismatch(wanted: ExpectedCall, call: Call, formatter: ValueFormatter) -> str:
-    """Return how a call differs from the expected one; empty if it matches."""
-    if not _call_matches(wanted, call):
-        exactly = " exactly" if wanted.exact_input else ""
+def _unmet(number: int, wanted: ExpectedCall, at: int, call: Call, formatter: ValueFormatter) -> str:
+    """Describe how the call with the number `at` differs from the expected one."""
+    if wanted.tool != call.tool:
         expected, got = reveal(formatter.call(wanted), formatter.call(call))
-        return f"expected {expected}{exactly}, got {got}"
-    if wanted.is_error is not None and wanted.is_error is not call.is_error:
-        ends = {True: "an error", False: "no error"}
-        return f"expected {ends[wanted.is_error]} from {formatter.call(call)}, got {formatter.result(call)}"
-    if wanted.expects_result and not _result_matches(wanted, call):
-        why = _ambiguity(result_text(call.content))
-        expected, got = formatter.expected_result(wanted.result, call)
-        return f"expected {expected} as the result of {formatter.call(call)}, got {got}{why}"
-    return ""
+        return f"expected call {number} is missing: {expected}; got call {at}, {got}"
+    differing = mismatch(wanted, call, formatter)
+    return f"expected call {number} differs from call {at}, {formatter.short_call(call)}: {differing}"
 
 
-def _call_matches(expected: ExpectedCall, call: Call) -> bool:
-    return expected.tool == call.tool and fits(expected.input, call.input, exact=expected.exact_input)
-
-
-def _result_matches(expected: ExpectedCall, call: Call, results: Sequence[Any] | None = None) -> bool:
-    return any(fits(expected.result, form) for form in (result_forms(call) if results is None else results))
-
-
-def result_forms(call: Call) -> Iterator[Any]:
-    """Yield the forms in which a result may be expected: structured, as text, and as the JSON in the text.
-
-    Structured content must be an object (MCP, "Structured Content"), so many servers wrap other results as
-    `{"result": …}`. The wrapped value is another form.
-    """
-    if call.structured is not None:
-        yield call.structured
-        if isinstance(call.structured, dict) and call.structured.keys() == {"result"}:
-            yield call.structured["result"]
-    text = result_text(call.content)
-    yield text
-    try:
-        yield loads(text)
-    except ValueError:
-        return
-
-
-def _ambiguity(text: str) -> str:
-    """Return why text that looks like JSON is compared as text; empty if it is compared as JSON."""
-    try:
-        loads(text)
-    except AmbiguousError as error:
-        return f", which is compared as text: {error}"
-    except ValueError:
-        pass
-    return ""
-
-
-def _missing(number: int, expected: ExpectedCall, calls: Sequence[Call], at: int, formatter: ValueFormatter) -> str:
-    """Describe a missing call and the call in its place: the same tool with other input, the next call, or none."""
-    left = calls[at:]
-    instead = next((call for call in left if call.tool == expected.tool), left[0] if left else None)
-    if instead:
-        problem = mismatch(expected, instead, formatter) or f"expected one more {formatter.call(expected)}"
-        return f"call {number}: {problem}"
-    got = f"no more calls after {formatter.call(calls[-1])}" if calls else "no calls"
-    return f"call {number}: expected {formatter.call(expected)}, got {got}"
+def _absent(number: int, wanted: ExpectedCall, formatter: ValueFormatter) -> str:
+    return f"expected call {number} is missing: {formatter.call(wanted)}"

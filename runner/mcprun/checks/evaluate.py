@@ -15,10 +15,13 @@ from mcprun.checks import calls as call_checks
 from mcprun.checks.expect import Expect, ExpectedText
 from mcprun.evaluation import evaluator
 from mcprun.runs.transcript import Call, Check
-from mcprun.tools.format import ValueFormatter
+from mcprun.tools.format import ValueFormatter, line_of_difference
 
 COMPLETE_STOP_REASONS = frozenset({"end_turn", "stop_sequence"})
 """Stop reasons with which a model ends its turn by itself."""
+
+_MAX_PROBLEM_CHARS = 500
+"""Characters of a message after which no further violation of a schema is added."""
 
 _ALIGN = {"exact": call_checks.exact, "in_order": call_checks.in_order, "any_order": call_checks.any_order}
 
@@ -143,14 +146,16 @@ def check_text(expected: ExpectedText, text: str, formatter: ValueFormatter) -> 
         yield _check("text.not_contains", part not in text, f"expected text without {formatter.text(part)}, {got}")
     if expected.equals is not None:
         wanted, other = formatter.texts(expected.equals, text)
-        yield _check("text.equals", text == expected.equals, f"expected text {wanted}, got {other}")
+        line = line_of_difference(expected.equals, text)
+        message = f"{f'line {line:,}: ' if line else ''}expected text {wanted}, got {other}"
+        yield _check("text.equals", text == expected.equals, message)
     for pattern in expected.regex or ():
         fits = evaluator.search(pattern, text) is not None
         wanted, other = (formatter.text(pattern), "") if fits else formatter.part(pattern, text)
         yield _check("text.regex", fits, f"expected text matching {wanted}, got {other}")
     if expected.json_schema is not None:
-        problem = _schema_problem(expected.json_schema, text)
-        yield _check("text.json_schema", not problem, f"expected JSON that matches the schema, {got}: {problem}")
+        problem = _schema_problem(expected.json_schema, text, got)
+        yield _check("text.json_schema", not problem, f"expected JSON that matches the schema{problem}")
 
 
 def check_limits(expect: Expect, outcome: Outcome) -> Iterator[Check]:
@@ -172,21 +177,28 @@ def _within_limit(name: str, limit: float | None, got: float, what: str) -> Iter
         yield _check(name, got <= limit, f"expected at most {limit:,} {what}, got {got:,}")
 
 
-def _schema_problem(schema: JsonObject, text: str) -> str:
-    """Return why text is not JSON that a schema allows; empty if it is."""
+def _schema_problem(schema: JsonObject, text: str, got: str) -> str:
+    """Return why text is not JSON that a schema allows; empty if it is. `got` describes the text."""
     try:
         value = loads(text)
     except AmbiguousError as error:
-        return str(error)
+        return f", {got}: {error}"
     except ValueError as error:
-        return f"it is not JSON: {error}"
+        return f", {got}: it is not JSON: {error}"
     try:
         outcome = evaluator.Schema(schema, "python").outcome(value)
     except evaluator.EvaluationError as error:
         if error.is_timeout:
             raise
-        return str(error)
-    return str(outcome.problem or "; ".join(outcome.notes))
+        return f", {got}: {error}"
+    if outcome.problem:
+        problems: list[str] = []
+        for problem in outcome.first:
+            if sum(map(len, problems)) < _MAX_PROBLEM_CHARS:
+                problems.append(str(problem))
+        left = outcome.count - len(problems)
+        return f": {'; '.join(problems)}{f'; and {left:,} more' if left > 0 else ''}"
+    return f", {got}: {'; '.join(outcome.notes)}" if outcome.notes else ""
 
 
 def _check(name: str, passed: bool, message: str = "") -> Check:

@@ -127,8 +127,10 @@ class Schema:
                 pass  # the worker process has a larger stack
         if not self._data:
             self._data = marshal.dumps(self._schema)
-        problem, unread, unresolved = _evaluate("validate", (self._data, self._dialect, value, part), self._data)
-        return Outcome(Problem(*problem) if problem else None, unread, unresolved)
+        arguments = self._data, self._dialect, value, part
+        problem, unread, unresolved, first, count = _evaluate("validate", arguments, self._data)
+        problems = tuple(Problem(*one) for one in first)
+        return Outcome(Problem(*problem) if problem else None, unread, unresolved, problems, count)
 
 
 async def evaluated(function: Callable[[], T]) -> T:

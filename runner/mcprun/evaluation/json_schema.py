@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jsonschema import Draft202012Validator, validators
-from jsonschema.exceptions import best_match
+from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.protocols import Validator
 from jsonschema_specifications import REGISTRY as SPECIFICATIONS
 from referencing import Registry
@@ -23,6 +23,9 @@ from mcprun.evaluation.json_schema_keywords import keywords, unique_items
 from mcprun.evaluation.patterns import Search, compile_pattern
 from mcprun.evaluation.schema_references import VALUES, is_local, referred
 from mcprun.evaluation.schema_violations import path_of, reason_of
+
+_MAX_FIRST = 4
+"""Maximum violations that are described in order of the schema."""
 
 _MAX_NOTES = 10
 """Maximum skipped patterns, and maximum skipped references, that one validation reports."""
@@ -55,6 +58,7 @@ class Problem:
 class Outcome:
     """The result of a validation.
 
+    `problem` is the most relevant violation, `first` are the first few, and `count` is the number of all.
     `unread` names the skipped patterns. `unresolved` names the references and other parts that could not be followed.
     Each entry includes the reason.
     """
@@ -62,6 +66,8 @@ class Outcome:
     problem: Problem | None = None
     unread: tuple[str, ...] = ()
     unresolved: tuple[str, ...] = ()
+    first: tuple[Problem, ...] = ()
+    count: int = 0
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -130,16 +136,18 @@ class SchemaValidator:
             implementations = keywords(self._find, self._unresolvable)
             self._validator = _validator(_in_one_dialect(self.schema), implementations)
         validator = self._validator if part is None else self._validator.evolve(schema=_in_one_dialect(part))
-        problem = None
+        problem: Problem | None = None
+        first: tuple[Problem, ...] = ()
+        found = _Violations(validator.iter_errors(value))
         try:
-            error = best_match(validator.iter_errors(value))
-            if error is not None:
-                problem = Problem(path_of(error), reason_of(error))
+            best = best_match(found)
+            if best is not None:
+                problem, first = _problem(best), tuple(map(_problem, found.with_best(best)))
         except RecursionError:
             raise
         except Exception as error:  # noqa: BLE001  a reference to a value that is not a schema raises any exception
             self._unresolvable(f"the schema can't be evaluated: {type(error).__name__}: {error}")
-        return Outcome(problem, tuple(self._unread), tuple(self._unresolved))
+        return Outcome(problem, tuple(self._unread), tuple(self._unresolved), first, found.count)
 
     def _find(self, pattern: str, text: str) -> bool | None:
         found = self.search(pattern, text)
@@ -150,6 +158,44 @@ class SchemaValidator:
     def _unresolvable(self, note: str) -> None:
         if len(self._unresolved) < _MAX_NOTES:
             self._unresolved[shortened(note)] = None
+
+
+class _Violations:
+    """Iterates over violations, counts them, and keeps the `first` few."""
+
+    def __init__(self, errors: Iterator[ValidationError]) -> None:
+        self.count = 0
+        self.first: list[ValidationError] = []
+        self._errors = errors
+
+    def __iter__(self) -> Iterator[ValidationError]:
+        for error in self._errors:
+            self.count += 1
+            if len(self.first) < _MAX_FIRST:
+                self.first.append(error)
+            yield error
+
+    def with_best(self, best: ValidationError) -> list[ValidationError]:
+        """Return the first violations, with the most relevant one in place of the one that contains it.
+
+        If none does, it comes first if it is of an outer value.
+        """
+        outermost = _outermost(best)
+        if any(error is outermost for error in self.first):
+            return [best if error is outermost else error for error in self.first]
+        is_outer = len(outermost.path) < min(len(error.path) for error in self.first)
+        return [best, *self.first[:-1]] if is_outer else self.first
+
+
+def _problem(error: ValidationError) -> Problem:
+    return Problem(path_of(error), reason_of(error))
+
+
+def _outermost(error: ValidationError) -> ValidationError:
+    """Return the violation of the whole schema that a violation of one of its alternatives belongs to."""
+    while isinstance(error.parent, ValidationError):
+        error = error.parent
+    return error
 
 
 def bound_work(schema: Any) -> float:

@@ -136,7 +136,8 @@ class _Validation:
         self._announcer.reset()
         outcome = self._validator(schema, dialect).outcome(value, part)
         problem = outcome.problem
-        return [problem and (problem.path, problem.message), outcome.unread, outcome.unresolved]
+        first = [(one.path, one.message) for one in outcome.first]
+        return [problem and (problem.path, problem.message), outcome.unread, outcome.unresolved, first, outcome.count]
 
     @lru_cache(maxsize=64)  # noqa: B019  the one instance lives as long as the process
     def _validator(self, schema: bytes, dialect: str) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from mcprun._util.alignment import common_ends
 from mcprun._util.code_points import reveal, reveal_part, spell_out_spaces
 from mcprun._util.json_value import JsonObject
 from mcprun.runs.transcript import Call
@@ -17,6 +18,9 @@ _SHOWN = 200
 
 _LEAD = 20
 """Characters of a common prefix to show before the first difference of two texts."""
+
+_SHORT = 80
+"""Maximum length of a value in a message that lists several differences, in characters."""
 
 
 class NamedCall(Protocol):
@@ -42,12 +46,31 @@ class ValueFormatter:
         return repr(self._cut(" ".join(text.split())))
 
     def texts(self, before: str, after: str) -> tuple[str, str]:
-        """Format two different texts like `text`, such that the first difference is visible."""
+        """Format two different texts like `text`; of long ones, the part that differs."""
         one, other = (self.clean(" ".join(text.split())) for text in (before, after))
         if one == other:  # they differ only in whitespace
             one, other = self.clean(before), self.clean(after)
-        one, other = reveal(*shorten_to_difference(one, other, _SHOWN))
+        one, other = reveal(*excerpts_of_difference(one, other, _SHORT))
         return repr(_cut(one)), repr(_cut(other))
+
+    def differing_texts(self, before: str, after: str) -> tuple[str, str]:
+        """Format two different texts as JSON; of long ones, the part that differs."""
+        one, other = reveal(*excerpts_of_difference(self.clean(before), self.clean(after), _SHORT))
+        return self.value(one), self.value(other)
+
+    def short(self, value: Any) -> str:
+        """Format a JSON value in few characters."""
+        return _cut(self.clean(json.dumps(value, ensure_ascii=False)), _SHORT)
+
+    def path(self, path: str) -> str:
+        """Format the path of a value; of a long one, both ends."""
+        path = self.clean(path)
+        return path if len(path) <= _SHORT else f"{path[: _SHORT // 2]}…{path[-_SHORT // 2 :]}"
+
+    def short_call(self, call: NamedCall) -> str:
+        """Format a call in few characters."""
+        inner = self.input(call.input)
+        return f"{_cut(self.clean(call.tool), _SHORT)}{inner if len(inner) <= _SHORT else inner[:_SHORT] + '…}'}"
 
     def part(self, part: str, text: str) -> tuple[str, str]:
         """Format a part that a text lacks, and the text: only its passage that resembles the part, if there is one."""
@@ -117,6 +140,27 @@ def shorten_to_difference(before: str, after: str, length: int) -> tuple[str, st
     return f"…{before[start:]}", f"…{after[start:]}"
 
 
+def excerpts_of_difference(before: str, after: str, length: int) -> tuple[str, str]:
+    """Shorten two texts, if one is longer than `length` characters, to the part that differs and a few around it."""
+    if max(len(before), len(after)) <= length:
+        return before, after
+    shared = common_ends(before, after)
+    start, end = (max(0, count - _LEAD) for count in shared)
+
+    def excerpt(text: str) -> str:
+        middle = text[start : len(text) - end]
+        return f"{'…' if start else ''}{middle[:length]}{'…' if end or len(middle) > length else ''}"
+
+    return excerpt(before), excerpt(after)
+
+
+def line_of_difference(before: str, after: str) -> int:
+    """Return the number of the line in which two texts first differ. 0 if both are short, or have a single line."""
+    if max(len(before), len(after)) <= _SHORT or not any("\n" in text.rstrip("\n") for text in (before, after)):
+        return 0
+    return before.count("\n", 0, common_ends(before, after)[0]) + 1
+
+
 def _result(call: Call) -> str:
     if text := result_text(call.content):
         return text
@@ -125,5 +169,5 @@ def _result(call: Call) -> str:
     return f"({', '.join(str(block.get('type')) for block in call.content) or 'no content'})"
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+def _cut(text: str, length: int = _SHOWN) -> str:
+    return text if len(text) <= length else text[:length] + "…"

@@ -8,8 +8,9 @@ from typing import Any
 from hypothesis import given, settings
 
 from mcprun.checks.call_index import CallIndex
-from mcprun.checks.calls import any_order, result_forms, suits
+from mcprun.checks.calls import any_order
 from mcprun.checks.expect import ExpectedCall
+from mcprun.checks.one_call import result_forms, suits
 from mcprun.runs.transcript import Call
 from mcprun.tools.format import ValueFormatter
 from tests.support.call_strategies import calls, expectations
@@ -38,7 +39,7 @@ def test_any_order_agrees_with_trying_all_orders(call_specs: list[dict[str, Any]
     possible = next((count for count in range(len(expected), 0, -1) if fits(count)), 0)
     assert (problem == "") == (possible == len(expected))
     if problem:
-        assert problem.startswith(f"call {possible}: ")
+        assert problem.startswith(f"expected call {possible} ")
     else:
         assert len({*found.values()}) == len(expected)
         assert all(suits(one, actual_calls[found[number]]) for number, one in enumerate(expected))

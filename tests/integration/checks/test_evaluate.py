@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from mcprun.checks import calls as call_checks
 from mcprun.checks.evaluate import Outcome, check_all
 from mcprun.checks.expect import Expect, ExpectedCall
+from mcprun.checks.one_call import mismatch
 from mcprun.runs.transcript import Call
 from mcprun.tools.format import ValueFormatter
 from tests.support.expectations import call
@@ -72,7 +72,7 @@ from tests.support.expectations import call
         ),
         ({"never": ["x", "y"]}, "end_turn", [call("xy")], False, []),
         ({"calls": []}, "end_turn", [], False, []),
-        ({"calls": []}, "end_turn", [call("a")], False, ["call 0: expected no more calls, got a{}"]),
+        ({"calls": []}, "end_turn", [call("a")], False, ["expected no calls, got call 0, a{}"]),
         ({"max_calls": 1}, "end_turn", [call("a"), call("b")], False, ["expected at most 1 calls, got 2"]),
         ({"max_turns": 2}, "end_turn", [], False, ["expected at most 2 turns, got 3"]),
         ({"max_seconds": 1}, "end_turn", [], False, ["expected at most 1.0 seconds, got 1.5"]),
@@ -97,7 +97,7 @@ from tests.support.expectations import call
             "end_turn",
             [call("a", is_error=True, text="no")],
             True,
-            ["call 0: expected no error from a{}, got 'no'"],
+            ["expected call 0 differs from call 0, a{}: expected no error, got 'no'"],
         ),
     ],
 )
@@ -117,17 +117,17 @@ def test_failed_checks_are_reported(
         (
             {"tool": "a", "input": {"x": 1}, "exact_input": True},
             call("a", x=1, y=2),
-            "expected a{x: 1} exactly, got a{x: 1, y: 2}",
+            "input.y: not expected, got 2",
         ),
         ({"tool": "a", "result": "5"}, call("a", text="5"), ""),
         ({"tool": "a", "result": 5}, call("a", text="5"), ""),  # JSON within the text
         ({"tool": "a", "result": {"n": {"$type": "integer"}}}, call("a", text='{"n": 5, "m": 6}'), ""),
         ({"tool": "a", "result": {"$regex": "^5"}}, call("a", text="5 apples"), ""),
         ({"tool": "a", "result": None}, call("a", text="null"), ""),
-        ({"tool": "a", "result": 6}, call("a", text="5"), "expected 6 as the result of a{}, got '5'"),
-        ({"tool": "a", "is_error": True}, call("a", text="fine"), "expected an error from a{}, got 'fine'"),
+        ({"tool": "a", "result": 6}, call("a", text="5"), "result: expected 6, got 5"),
+        ({"tool": "a", "is_error": True}, call("a", text="fine"), "expected an error, got 'fine'"),
     ],
 )
 def test_a_call_is_compared_with_its_expectation(expected: dict[str, Any], actual: Call, message: str) -> None:
     """A call is compared by its input, its result, and whether it is an error."""
-    assert call_checks.mismatch(ExpectedCall.model_validate(expected), actual, ValueFormatter()) == message
+    assert mismatch(ExpectedCall.model_validate(expected), actual, ValueFormatter()) == message

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from mcprun.checks.assignment import assign
 from mcprun.checks.call_index import CallIndex
-from mcprun.checks.calls import any_order, result_forms
+from mcprun.checks.calls import any_order
 from mcprun.checks.expect import ExpectedCall
+from mcprun.checks.one_call import result_forms
 from mcprun.evaluation.evaluator import evaluated
 from mcprun.runs.transcript import Call
 from mcprun.tools.format import ValueFormatter
@@ -86,7 +87,7 @@ def test_long_chains_of_reassignments_are_matched(steps: int) -> None:
     assert (len(found), problem) == (steps, "")
     assert found == {**{number: number + 1 for number in range(steps - 1)}, steps - 1: 0}
     assert any_order([*expected, expected_call(input={"x": 0})], actual_calls, ValueFormatter())[1].startswith(
-        f"call {steps}: "
+        f"expected call {steps} "
     )
 
 
@@ -121,4 +122,4 @@ def test_many_equal_calls_are_matched(missing: int) -> None:
     actual_calls = [made(x=1, n=number) for number in range(len(expected) - missing)]
     found, problem = any_order(expected, actual_calls, ValueFormatter())
     assert len({*found.values()}) == (0 if missing else len(expected))
-    assert problem[:11] == ("call 9998: " if missing else "")
+    assert problem[:19] == ("expected call 9998 " if missing else "")

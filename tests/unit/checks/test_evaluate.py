@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mcprun.checks import calls as call_checks
 from mcprun.checks.evaluate import Outcome, check_all, check_text
 from mcprun.checks.expect import Expect, ExpectedCall, ExpectedText
+from mcprun.checks.one_call import mismatch
 from mcprun.runs.transcript import Call
 from mcprun.tools.format import ValueFormatter
 from tests.support.expectations import call, expected
@@ -24,14 +25,26 @@ from tests.support.matcher_tables import PLAIN, distinguish_booleans
         ([], [], None),
         ([expected("a")], [call("a", x=1)], None),
         ([expected("a"), expected("b")], [call("a"), call("x"), call("b")], None),
-        ([expected("a")], [], "call 0: expected a{}, got no calls"),
-        ([expected("add", a=2, b=3)], [call("add", a=2, b=4)], "call 0: expected add{a: 2, b: 3}, got add{a: 2, b: 4}"),
-        ([expected("a"), expected("b")], [call("b"), call("a")], "call 1: expected b{}, got no more calls after a{}"),
-        ([expected("a"), expected("b")], [call("a"), call("c", x="é")], 'call 1: expected b{}, got c{x: "é"}'),
+        ([expected("a")], [], "expected call 0 is missing: a{}; got no calls"),
+        (
+            [expected("add", a=2, b=3)],
+            [call("add", a=2, b=4)],
+            "expected call 0 differs from call 0, add{a: 2, b: 4}: input.b: expected 3, got 4",
+        ),
+        (
+            [expected("a"), expected("b")],
+            [call("b"), call("a")],
+            "expected call 1 is missing: b{}; got no more calls after call 1, a{}",
+        ),
+        (
+            [expected("a"), expected("b")],
+            [call("a"), call("c", x="é")],
+            'expected call 1 is missing: b{}; got call 1, c{x: "é"}',
+        ),
         (
             [expected("a", x=1)],
             [call("b"), call("a", x=2)],
-            "call 0: expected a{x: 1}, got a{x: 2}",  # the same tool with another input is more informative than another tool
+            "expected call 0 differs from call 1, a{x: 2}: input.x: expected 1, got 2",  # the same tool with another input is more informative than another tool
         ),
     ],
 )
@@ -111,8 +124,8 @@ def test_structured_results_match_with_and_without_their_wrapper() -> None:
     """An expected result matches the structured content, or the value of the `result` key that SDKs wrap it in."""
     recorded = Call(turn=0, tool="a", input={}, is_error=False, content=[], structured={"result": [1, 2]})
     for result in ({"result": [1, 2]}, [1, 2], {"result": {"$type": "array"}}):
-        assert call_checks.mismatch(ExpectedCall(tool="a", result=result), recorded, ValueFormatter()) == ""
-    assert call_checks.mismatch(ExpectedCall(tool="a", result=[1]), recorded, ValueFormatter())
+        assert mismatch(ExpectedCall(tool="a", result=result), recorded, ValueFormatter()) == ""
+    assert mismatch(ExpectedCall(tool="a", result=[1]), recorded, ValueFormatter())
 
 
 tool_names = st.lists(st.sampled_from("abc"), max_size=6)
@@ -143,7 +156,7 @@ def test_any_order_reassigns_calls_if_needed() -> None:
     calls = [call("a", x=1), call("a", x=2)]
     assert call_checks.any_order(expected_calls, calls, ValueFormatter()) == ({0: 1, 1: 0}, "")
     assert call_checks.any_order([*expected_calls, expected("a", x=2)], calls, ValueFormatter())[1] == (
-        "call 2: expected a{x: 2}, got no calls"
+        "expected call 2 is missing: a{x: 2}; got no other calls"
     )
 
 
@@ -159,10 +172,10 @@ def test_every_equality_check_agrees_with_python_except_for_booleans(one: Any, o
         ExpectedCall(tool="a", input={"x": one}, exact_input=True),
         ExpectedCall(tool="a", input={"x": {"$equals": one}}),
     ):
-        assert (call_checks.mismatch(expected_call, recorded, ValueFormatter()) == "") == same
+        assert (mismatch(expected_call, recorded, ValueFormatter()) == "") == same
     if other is not None and not (isinstance(other, dict) and other.keys() == {"result"}) and other != "":
         expected_result = ExpectedCall(tool="a", result={"$equals": one})
-        assert (call_checks.mismatch(expected_result, recorded, ValueFormatter()) == "") == (
+        assert (mismatch(expected_result, recorded, ValueFormatter()) == "") == (
             same or one == ""
         )  # without content, the text is empty
     texts = [value for value in (one, other) if isinstance(value, str) and value]

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from mcprun._util.code_points import look_alike, reveal, reveal_name
 from mcprun.analysis.diff.transcripts import Change
-from mcprun.checks.calls import mismatch
+from mcprun.checks.calls import exact
 from mcprun.checks.expect import ExpectedCall
+from mcprun.checks.one_call import mismatch
 from mcprun.report.diff import value_pairs
 from mcprun.report.html.side_by_side import side_by_side
 from mcprun.tools.format import ValueFormatter
@@ -74,14 +75,13 @@ def test_call_mismatch_shows_code_points() -> None:
     """The message shows code points in inputs, results and tool names."""
     actual = call("get", "cafe\u0301", input={"k": "a\u200bb"})
     for expected, message in (
-        ({"tool": "get", "input": {"k": "ab"}}, 'expected get{k: "ab"}, got get{k: "a<U+200B>b"}'),
-        (
-            {"tool": "get", "result": "caf\u00e9"},
-            """expected "caf<U+00E9>" as the result of get{k: "a\u200bb"}, got 'cafe<U+0301>'""",
-        ),
-        ({"tool": "g\u0435t"}, 'expected g<U+0435>t{}, got get{k: "a<U+200B>b"}'),
+        ({"input": {"k": "ab"}}, 'input.k: expected "ab", got "a<U+200B>b"'),
+        ({"input": {"k\u200b": 1}}, "input.k<U+200B>: missing, expected 1, got input.k"),
+        ({"result": "caf\u00e9"}, 'result: expected "caf<U+00E9>", got "cafe<U+0301>"'),
     ):
-        assert mismatch(ExpectedCall.model_validate(expected), actual, ValueFormatter()) == message
+        assert mismatch(ExpectedCall.model_validate({"tool": "get", **expected}), actual, ValueFormatter()) == message
+    _, problem = exact([ExpectedCall(tool="g\u0435t")], [actual], ValueFormatter())
+    assert problem == 'expected call 0 is missing: g<U+0435>t{}; got call 0, get{k: "a<U+200B>b"}'
 
 
 @pytest.mark.parametrize(("one", "other", "shown", "other_shown"), LOOK_ALIKE)

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from mcprun._util.json_io import dump_indented, dumps
 from mcprun._util.json_text import AmbiguousError, TooDeepError, finite, holds_odd_number, levels, loads
 from mcprun.analysis.diff.transcripts import result_of
-from mcprun.checks.calls import mismatch
 from mcprun.checks.evaluate import check_text
 from mcprun.checks.expect import ExpectedCall, ExpectedText
 from mcprun.checks.matchers import fits
+from mcprun.checks.one_call import mismatch
 from mcprun.engine.grading import verdict
 from mcprun.models.base import ModelReply
 from mcprun.tools.format import ValueFormatter
@@ -93,7 +93,7 @@ def test_ambiguous_text_matches_only_as_text(text: str) -> None:
     assert (check.passed, "(at a)" in str(check.message)) == (False, True)
     actual = call("t", text)
     reported = mismatch(ExpectedCall(tool="t", result={"a": {"$any": True}}), actual, ValueFormatter())
-    assert f"got {ValueFormatter().text(text)}, which is compared as text: " in reported
+    assert f"got {ValueFormatter().short(text)}, which is compared as text: " in reported
     assert mismatch(ExpectedCall(tool="t", result=text), actual, ValueFormatter()) == ""
 
 
