@@ -19,6 +19,7 @@ from mcprun.analysis.diff.repeats import ALPHA
 from mcprun.analysis.diff.runs import DiffSummary, QueryDiff, RunDiff
 from mcprun.analysis.diff.transcripts import CompareOptions
 from mcprun.config.option_table import ALPHA as ALPHA_KIND
+from mcprun.engine.comparison import compare_with_baseline
 from mcprun.engine.plan import Options, make_plan
 from mcprun.engine.resume import Resume
 from mcprun.engine.run import execute
@@ -69,6 +70,7 @@ async def run_batch(
     plan = make_plan(prompts, server, Options() if options is None else options, resume=earlier)
     with plan.prompts:
         result = await execute(plan, watch, run_stop)
+        result = compare_with_baseline(result, plan)
     return Run(result.path, result.record)
 
 

@@ -7,9 +7,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from mcprun.errors import ErrorKind
-from mcprun.report.data import BaselineData, RunData
+from mcprun.report.baseline import BaselineData, QueryChange, Status
+from mcprun.report.data import RunData
 from mcprun.runs.repeats import summarize_repeats
-from mcprun.runs.run_record import ModelRecord, PromptsRecord, RunRecord
+from mcprun.runs.run_record import BaselineRecord, ComparedCounts, ModelRecord, PromptsRecord, RunRecord
 from mcprun.runs.totals import RunTotals
 from mcprun.runs.transcript import Call, Check, ErrorInfo, Transcript, Verdict
 
@@ -59,8 +60,35 @@ def facts(
             if sum(counted.values()) > 1 or required is not None
         ],
     }  # fmt: skip
+    if against:
+        defaults["baseline"] = BaselineRecord(path=against.name, compared=against.counts)
     record = RunRecord(**(defaults | more))
     return RunData(record, lambda: iter(transcripts), "outputs/run", tally.counts(), log=log, against=against)
+
+
+def comparison(
+    *changes: QueryChange, name: str = "base", breaking: tuple[str, ...] = (), totals: str = "1 changed"
+) -> BaselineData:
+    """Return the comparison of a run with a baseline that has these differences."""
+    counts = dict.fromkeys(("same", "added", "chance", "fewer"), 0)
+    regressions = sum(change.is_regression for change in changes) + len(breaking)
+    removed = tuple(change for change in changes if change.status == "removed")
+    compared = ComparedCounts(
+        **counts,
+        changed=len(changes) - len(removed),
+        removed=len(removed),
+        regressions=regressions,
+        breaking=len(breaking),
+    )
+    return BaselineData(
+        name=name,
+        counts=compared,
+        totals=totals,
+        changes={(change.id, change.repeat): change for change in changes if change.status != "removed"},
+        removed=removed,
+        breaking=breaking,
+        lines=tuple(line for change in changes for line in change.lines),
+    )
 
 
 EXCUSED = facts(transcript("q"), transcript("q", Verdict.FAILED, repeat=2), required=0.5)
@@ -80,7 +108,11 @@ def runs(draw: st.DrawFn) -> RunData:
         for name in names
         for repeat in range(1, repeats + 1)
     ]
-    against = draw(st.none() | st.builds(BaselineData, st.just("base"), st.integers(0, 2), st.just("1 changed")))
+    statuses: st.SearchStrategy[Status] = st.sampled_from(["regressed", "changed", "added"])
+    changes = [QueryChange(one.id, one.repeat, draw(statuses), "why") for one in lines if draw(st.booleans())]
+    changes += [QueryChange("gone", 1, "removed", "why")] if draw(st.booleans()) else []
+    breaking = draw(st.sampled_from([(), ("add: gone",)]))
+    against = draw(st.none() | st.just(comparison(*changes, breaking=breaking)))
     return facts(
         *lines,
         required=draw(st.none() | st.sampled_from([0.3, 0.5, 1.0])),

@@ -13,7 +13,7 @@ import click
 from mcprun.cli.options.report import REPORT_FORMS
 from mcprun.errors import UsageError, describe
 from mcprun.report import output
-from mcprun.report.data import BaselineData, gather
+from mcprun.report.data import gather
 from mcprun.report.github import commands
 from mcprun.report.output import STDOUT
 from mcprun.report.workflow_commands import is_on
@@ -39,11 +39,11 @@ class Reports:
         """Whether a report goes to stdout, which then can't be used for anything else."""
         return not STDOUT.isdisjoint(self.files.values())
 
-    def write(self, run: Run, against: BaselineData | None = None) -> None:
+    def write(self, run: Run) -> None:
         """Write all reports. Raises one `UsageError` that names all failures; the other reports are still written."""
         if not self.files and not self.github:
             return
-        facts = gather(run, against)
+        facts = gather(run)
         writes = [
             partial(write_page_of, run, name) if form == HTML else partial(write_report, facts, form, name)
             for form, name in self.files.items()
@@ -64,13 +64,13 @@ class Reports:
         if problems:
             raise UsageError("; ".join(problems))
 
-    def written(self, run: Run, against: BaselineData | None = None) -> bool:
+    def written(self, run: Run) -> bool:
         """Write all reports and the step outputs at the end of a run; return whether all were written.
 
         Problems are printed and do not affect the run. `--no-github` does not suppress the outputs: they print nothing,
         and later steps may depend on them.
         """
-        writes = [partial(self.write, run, against)]
+        writes = [partial(self.write, run)]
         if (self.github or is_on()) and (outputs := os.environ.get("GITHUB_OUTPUT")):
             writes.append(partial(add_outputs, run, outputs))
         problems = [problem for write in writes if (problem := _problem(write))]

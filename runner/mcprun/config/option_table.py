@@ -13,6 +13,8 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 
 _FILE, _SWITCH, _TEXTS = Text("file"), Switch(), Listed()
 
+ALPHA = Amount(1)
+
 SERVER = Text("server", may_be_empty=True)  # parse_target rejects an empty one
 
 OPTIONS: Mapping[str, Kind] = {
@@ -58,6 +60,8 @@ OPTIONS: Mapping[str, Kind] = {
     "on_divergence": OneOf(("continue", "fail", "stop")),
     "scrub": _TEXTS,
     "ignore": _TEXTS,
+    "baseline": Text("run"),
+    "alpha": ALPHA,
     "out": _FILE,
     "otel": _SWITCH,
     "ray": Text(),
@@ -65,14 +69,10 @@ OPTIONS: Mapping[str, Kind] = {
 }
 """The fields of `engine.plan.Options`, except for its limits."""
 
-ALPHA = Amount(1)
-
 COMMANDS: Mapping[str, Kind] = {
     "prompts": _FILE,
     "server": SERVER,
     "no_retry": _SWITCH,
-    "baseline": Text("run"),
-    "alpha": ALPHA,
     "html": _FILE,
     "junit": _FILE,
     "markdown": _FILE,

@@ -14,6 +14,7 @@ from mcprun._util.json_value import JsonObject
 from mcprun._util.name_patterns import fits
 from mcprun._util.network import check_network
 from mcprun._util.url_secrets import url_secrets, without_secrets
+from mcprun.analysis.diff.repeats import ALPHA
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.client.oauth_client import client_from_options, resolve_secret
 from mcprun.client.request_owner import ClientFeatures, LogLevel
@@ -30,6 +31,7 @@ from mcprun.client.target import (
 )
 from mcprun.config.option_table import OPTIONS, SERVER
 from mcprun.config.project import environment
+from mcprun.engine.baseline import Baseline
 from mcprun.engine.resume import Resume
 from mcprun.engine.run import RunPlan
 from mcprun.engine.verdict_rules import as_arguments
@@ -84,6 +86,8 @@ class Options:
         log_level: The lowest level of log messages to request from servers.
         out: The directory of the run.
         scrub, ignore: The differences to ignore in a replay.
+        baseline: The run to compare with at the end.
+        alpha: The significance level of a change in the pass rate of a repeated query.
         otel: Whether to export OpenTelemetry spans.
         ray: The address of a Ray cluster to spread the queries over: `HOST:PORT`, `auto` or `local`.
         ray_actors: The number of actors on it.
@@ -132,6 +136,8 @@ class Options:
     on_divergence: Literal["continue", "fail", "stop"] = "continue"
     scrub: Sequence[str] = ()
     ignore: Sequence[str] = ()
+    baseline: str | None = None
+    alpha: float = ALPHA
     out: str | None = None
     otel: bool = False
     ray: str | None = None
@@ -198,6 +204,7 @@ def make_plan(
     )
     if resume:
         resume = replace(resume, arguments=as_arguments(asdict(options)))
+    baseline = None if options.baseline is None else Baseline.open(options.baseline, options.alpha)
     with ExitStack() as stack:
         stack.enter_context(prompts_file)
         account = account.at_clouds(spec, judge if prompts_file.judged else None, options.base_url)
@@ -232,6 +239,7 @@ def make_plan(
             otel=options.otel,
             ray=options.ray,
             ray_actors=options.ray_actors,
+            baseline=baseline,
             arguments=_arguments(prompts_file.name, target, options),
         )
         stack.pop_all()  # leaves the prompts open for `execute`

@@ -17,6 +17,7 @@ from mcprun.client.sdk_logging import sdk_logs
 from mcprun.client.server_log import ServerLog
 from mcprun.client.target import InProcessTarget, warnings_of
 from mcprun.client.transports.process import PrestartedServer
+from mcprun.engine.baseline import Baseline
 from mcprun.engine.recorder import Recorder, initial_record
 from mcprun.engine.resume import Resume
 from mcprun.engine.run_context import RunContext
@@ -30,7 +31,7 @@ from mcprun.prompts.file import PromptsFile
 from mcprun.prompts.query import Query
 from mcprun.runs.directory import new_directory
 from mcprun.runs.events import AttemptRef, Event, QueryEnd, RunStart, WarningEvent
-from mcprun.runs.run_record import RunRecord, ServerRecord
+from mcprun.runs.run_record import BaselineRecord, RunRecord, ServerRecord
 from mcprun.runs.totals import BilledReply
 from mcprun.runs.transcript import Transcript
 from mcprun.runs.writer import RunWriter
@@ -67,6 +68,7 @@ class RunPlan(WorkerConfig):
         otel: Whether to export OpenTelemetry spans.
         ray: The address of the Ray cluster to run the queries on. If `None`, they run in this process.
         ray_actors: The number of actors on that cluster.
+        baseline: The run to compare with at the end (`engine/comparison.py`).
         arguments: The user's arguments, stored unchanged in `run.json`.
     """
 
@@ -78,6 +80,7 @@ class RunPlan(WorkerConfig):
     otel: bool = False
     ray: str | None = None
     ray_actors: int | None = None
+    baseline: Baseline | None = None
     arguments: JsonObject = field(default_factory=dict)
 
 
@@ -108,6 +111,8 @@ async def execute(
     """
     run_stop = run_stop or RunStop()
     record = initial_record(plan.prompts, plan, plan.arguments, plan.resume.run.record if plan.resume else None)
+    if plan.baseline:
+        record = record.model_copy(update={"baseline": BaselineRecord(path=plan.baseline.name)})
     telemetry = open_telemetry(plan.model.record, plan.redactor.text) if plan.otel else NoTelemetry()
     recorder = Recorder(
         _journal(plan), record, plan.redactor, watch, run_stop, is_latest=plan.is_latest, telemetry=telemetry

@@ -12,16 +12,19 @@ from rich.text import Text
 
 from mcprun._util.json_io import dump_indented
 from mcprun._util.json_value import JsonObject
+from mcprun.analysis.diff.json_lines import as_json, read_differences
 from mcprun.analysis.diff.runs import DiffSummary, QueryDiff
 from mcprun.errors import ErrorKind, RunError
 from mcprun.report.chat import ChatPrinter
 from mcprun.report.conversation import head, laid_out, prompt_start
-from mcprun.report.diff import as_json, lines, summary, tool_lines
+from mcprun.report.diff import lines, summary, tool_lines
 from mcprun.report.diff_markdown import markdown
 from mcprun.report.fault_isolation import render, render_diff
+from mcprun.report.outcome import outcome
 from mcprun.report.progress import STYLES, LiveReporter, PlainReporter, ProgressReporter, label
 from mcprun.report.text import one_line, plural, visible
 from mcprun.report.totals import totals
+from mcprun.runs.directory import DIFFERENCES
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import RunRecord
 from mcprun.runs.transcript import Transcript
@@ -169,6 +172,33 @@ class Console:
         for line in tool_lines(tools):
             self._out.put(*line)
         self._out.print(Text(summary(diff_summary), "bold" if diff_summary.differ else "green"), soft_wrap=True)
+
+    def baseline(self, run: Run) -> None:
+        """Print how a run differs from its baseline, if it was compared with one."""
+        record = run.record.baseline
+        if record is None or record.compared is None:
+            return
+        tools: list[ToolChange] = []
+
+        def queries() -> Iterator[QueryDiff]:
+            for difference in read_differences(run.path / DIFFERENCES):
+                if isinstance(difference, QueryDiff):
+                    yield difference
+                else:
+                    tools.extend(difference)
+
+        self.differences(queries(), tools, DiffSummary(**record.compared.model_dump()), "text")
+
+    def outcome(self, run: Run, *, is_reported: bool = True) -> None:
+        """Print why a run did not pass, as the last line, even if quiet. Print nothing if it passed.
+
+        `is_reported` is whether all its reports were written.
+        """
+        reasons = outcome(run.record, run.counts)
+        if not is_reported:
+            reasons = f"{reasons or 'ERROR: the run passed'}, a report was not written"
+        if reasons:
+            self._out.print(Text(reasons, "bold red"), soft_wrap=True)
 
     def conversation(self, transcript: Transcript) -> None:
         """Print one transcript as a conversation, with speakers in the margin."""

@@ -7,16 +7,18 @@ import io
 from collections.abc import Iterator
 
 from mcprun.report.data import RunData
-from mcprun.report.excerpt import causes
 from mcprun.report.fault_isolation import render
 from mcprun.report.text import one_line, visible
 from mcprun.runs.transcript import Transcript, Usage
 
 COLUMNS = (
     "id", "repeat", "verdict", "stop", "seconds", "attempts", "turns", "calls", "tool_errors", "diverged",
-    "tokens_in", "tokens_out", "model", "cause",
+    "tokens_in", "tokens_out", "model", "cause", "baseline",
 )  # fmt: skip
-"""The columns. `seconds` and the tokens are empty if unknown; `tokens_in` includes cached tokens."""
+"""The columns. `seconds` and the tokens are empty if unknown; `tokens_in` includes cached tokens.
+
+`baseline` is `same`, `changed`, `regressed`, `added` or `removed`, and empty without a baseline.
+"""
 
 _CAUSE = 1000
 """Maximum number of characters of a cause."""
@@ -26,13 +28,30 @@ _FORMULA = ("=", "+", "-", "@", "\t")
 
 
 def table(facts: RunData) -> str:
-    """Return a run as CSV with a header row. Text that could be read as a formula is prefixed with an apostrophe."""
+    """Return a run as CSV with a header row. Text that could be read as a formula is prefixed with an apostrophe.
+
+    A query that only the baseline has is a row without a verdict. A row without an id concerns the whole run: its
+    verdict is `error` if the run is incomplete, and its `baseline` is `regressed` for a breaking change of a tool.
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(COLUMNS)
     for transcript in facts.transcripts():
         writer.writerow(render(transcript, lambda one: [_cell(value) for value in _row(one, facts)]))
+    for cells in _other_rows(facts):
+        writer.writerow([_cell(cells.get(name)) for name in COLUMNS])
     return buffer.getvalue()
+
+
+def _other_rows(facts: RunData) -> Iterator[dict[str, object]]:
+    """Yield the cells of rows that are not transcripts of the run."""
+    if why := facts.trouble:
+        yield {"verdict": "error", "cause": one_line(why, _CAUSE)}
+    if against := facts.against:
+        for one in against.removed:
+            yield {"id": one.id, "repeat": one.repeat, "cause": one.cause, "baseline": one.status}
+        for message in against.breaking:
+            yield {"cause": one_line(message, _CAUSE), "baseline": "regressed"}
 
 
 def _row(transcript: Transcript, facts: RunData) -> Iterator[object]:
@@ -45,7 +64,9 @@ def _row(transcript: Transcript, facts: RunData) -> Iterator[object]:
     yield transcript.diverged
     yield from (usage.read, usage.output_tokens) if usage else (None, None)
     yield transcript.model
-    yield one_line("; ".join(causes(transcript)), _CAUSE)
+    yield one_line("; ".join(facts.causes(transcript)), _CAUSE)
+    change = facts.change(transcript)
+    yield change.status if change else "same" if facts.against else None
 
 
 def _cell(value: object) -> object:

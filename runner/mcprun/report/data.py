@@ -10,6 +10,9 @@ from pathlib import Path
 
 from mcprun.errors import ExitCode
 from mcprun.prompts.file import lines_of, stem_of
+from mcprun.report.baseline import BaselineData, QueryChange, read_baseline
+from mcprun.report.excerpt import causes
+from mcprun.report.text import plural
 from mcprun.runs.directory import LOG
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import Counts, RunRecord
@@ -17,19 +20,6 @@ from mcprun.runs.transcript import Key, Transcript, Verdict
 
 _LOG_BYTES = 4096
 """Bytes from the end of `server.log` that a report shows, where the cause usually is."""
-
-AGAINST_LINES = 200
-"""Maximum number of lines of a comparison with a baseline that reports keep."""
-
-
-@dataclass(frozen=True, slots=True)
-class BaselineData:
-    """The result of comparing with the baseline `name`: `totals` as text, and the first `lines` of the diff."""
-
-    name: str
-    regressions: int
-    totals: str
-    lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,37 +49,47 @@ class RunData:
     @property
     def trouble(self) -> str:
         """Why the run is incomplete; empty if it is complete."""
-        if error := self.record.error:
-            return f"{error.kind}: {error.message}"
-        if self.record.state == "finished":
-            return ""
-        return f"the run has not finished (state: {self.record.state})"
-
-    @property
-    def regressions(self) -> int:
-        """Number of regressions against the baseline, breaking tool changes included; 0 without a baseline."""
-        return self.against.regressions if self.against else 0
+        return trouble(self.record)
 
     @property
     def code(self) -> ExitCode:
-        """The exit code for CI, with regressions counted as failures."""
-        code = self.record.exit_code
-        return ExitCode.FAILED if self.regressions and code is not ExitCode.INTERRUPTED else code
+        """The exit code for CI."""
+        return self.record.exit_code
+
+    def change(self, transcript: Transcript) -> QueryChange | None:
+        """Return how a query differs from the baseline; None if it does not, or if there is no baseline."""
+        return self.against.changes.get((transcript.id, transcript.repeat)) if self.against else None
+
+    def regression(self, transcript: Transcript) -> QueryChange | None:
+        """Return how a query regressed from the baseline; None if it did not."""
+        change = self.change(transcript)
+        return change if change and change.is_regression else None
+
+    def outcome(self, transcript: Transcript) -> str:
+        """Return a query's verdict, or `regressed` if nothing but the comparison with the baseline fails it."""
+        is_failing = transcript.verdict in (Verdict.FAILED, Verdict.ERROR) and not self.is_excused(transcript)
+        return "regressed" if self.regression(transcript) and not is_failing else str(transcript.verdict)
+
+    def causes(self, transcript: Transcript) -> list[str]:
+        """Return why a query is red, one line per cause: its error, checks that failed, and how it regressed."""
+        regression = self.regression(transcript)
+        return [*causes(transcript), *([regression.cause] if regression else [])]
 
     def is_excused(self, transcript: Transcript) -> bool:
         """Return whether a failed repeat does not fail the run, because its query reaches its required pass rate."""
         return transcript.verdict is Verdict.FAILED and transcript.id in self._met
 
     def is_red(self, transcript: Transcript) -> bool:
-        """Return whether a query makes the run fail or end in an error."""
-        return transcript.verdict in (Verdict.FAILED, Verdict.ERROR) and not self.is_excused(transcript)
+        """Return whether a query makes the run fail or end in an error, by its verdict or by a regression."""
+        is_failing = transcript.verdict in (Verdict.FAILED, Verdict.ERROR) and not self.is_excused(transcript)
+        return is_failing or self.regression(transcript) is not None
 
     @cached_property
     def _met(self) -> frozenset[str]:
         return frozenset(one.id for one in self.record.repeats if one.is_met)
 
 
-def gather(run: Run, against: BaselineData | None = None) -> RunData:
+def gather(run: Run) -> RunData:
     """Read a run for reports, finished or not. Raises `UsageError` if one of its files is damaged.
 
     Memory holds numbers for each query, and no transcript.
@@ -108,8 +108,21 @@ def gather(run: Run, against: BaselineData | None = None) -> RunData:
         },
         lines=lines_of(Path(record.folder or ".", record.prompts.file), record.prompts.sha256),
         log=_log_tail(run.path / LOG) if has_error else "",
-        against=against,
+        against=read_baseline(run),
     )
+
+
+def trouble(record: RunRecord) -> str:
+    """Return why a run is incomplete; empty if it is complete."""
+    if error := record.error:
+        return f"{error.kind}: {error.message}"
+    if record.state != "finished":
+        return f"the run has not finished (state: {record.state})"
+    if record.lacks_comparison and record.baseline:
+        return f"the run was not compared with its baseline {record.baseline.path}"
+    if record.counts and record.counts.skipped and not record.counts.error:
+        return f"{plural(record.counts.skipped, 'query')} did not run"
+    return ""
 
 
 def _log_tail(path: Path) -> str:

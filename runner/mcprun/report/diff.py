@@ -1,20 +1,19 @@
-"""Differences between two runs, as text for a terminal and as JSON."""
+"""Differences between two runs, as text for a terminal."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
 from itertools import islice
 from typing import Any
 
 from mcprun._util.alignment import Alignment, common_ends
 from mcprun._util.code_points import look_alike, reveal, reveal_name
-from mcprun._util.json_text import finite
-from mcprun._util.json_value import JsonObject, json_equal
+from mcprun._util.json_value import json_equal
 from mcprun.analysis.diff.runs import DiffSummary, QueryDiff
 from mcprun.analysis.diff.transcripts import Change
 from mcprun.report.text import cut, one_line, plural, visible
+from mcprun.runs.run_record import ComparedCounts
 from mcprun.tools.changes import ToolChange
 from mcprun.tools.format import ValueFormatter, shorten_to_difference
 
@@ -179,15 +178,7 @@ def leaves(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, 
         yield path, before, after
 
 
-def as_json(value: QueryDiff | JsonObject) -> str:
-    """Return one query's differences, or an object that contains such values, as a JSON object on one line."""
-    text = json.dumps(value, ensure_ascii=False, default=_shallow)
-    if "NaN" not in text and "Infinity" not in text:
-        return text
-    return json.dumps(finite(value), ensure_ascii=False, default=lambda one: finite(_shallow(one)))
-
-
-def summary(diff_summary: DiffSummary) -> str:
+def summary(diff_summary: DiffSummary | ComparedCounts) -> str:
     """Return the totals as text: `2 changed, 1 added, 117 unchanged`."""
     counts = {
         "changed": diff_summary.changed,
@@ -213,11 +204,6 @@ def tool_lines(tools: Sequence[ToolChange]) -> Iterator[Line]:
         mark, style = ("✗", "red") if change.breaking else ("~", "dim")
         text = f"{one_line(reveal_name(change.tool), _NAME)}  {one_line(change.message, _SHOWN)}"
         yield (f"    {mark} ", style), (text, style)
-
-
-def _shallow(value: Any) -> JsonObject:
-    """Return a dataclass as a JSON object. `asdict` would copy every result that differs."""
-    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def _text_lines(before: str, after: str) -> Iterator[Pair]:

@@ -13,9 +13,8 @@ from itertools import islice
 from pathlib import Path
 
 from mcprun.report.data import RunData
-from mcprun.report.excerpt import causes
 from mcprun.report.fault_isolation import render
-from mcprun.report.progress import label
+from mcprun.report.progress import label, repeat_label
 from mcprun.report.text import one_line, plural
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Verdict
@@ -28,7 +27,7 @@ _LINE = 1000
 
 
 def commands(facts: RunData, workspace: str = "") -> Iterator[str]:
-    """Yield a run's annotations, one command per line: errors for queries that fail or err, warnings for flaky ones.
+    """Yield a run's annotations, one command per line: errors for red queries, and warnings for flaky ones.
 
     At most `SHOWN` of each kind are yielded, and the last one counts the rest. A query's annotation holds its line in
     the prompts file, with the path relative to the folder `workspace` if the file is in there.
@@ -56,20 +55,27 @@ _Note = tuple[dict[str, str], str]
 def _errors(facts: RunData, workspace: str) -> Iterator[_Note]:
     if facts.trouble:
         yield {"title": "mcprun"}, facts.trouble
-    if facts.against and facts.regressions:
-        message = (
-            f"{plural(facts.regressions, 'regression')} compared with {facts.against.name}: {facts.against.totals}"
-        )
-        yield {"title": "mcprun"}, message
     file = _file(facts, workspace)
+    yield from _of_baseline(facts, file)
     for transcript in facts.transcripts():
         if facts.is_red(transcript):
             line = facts.lines.get(transcript.id)
             place = {"file": file, **({"line": str(line)} if line else {})} if file else {}
             yield (
-                {"title": f"{transcript.verdict}: {label(transcript)}", **place},
-                "\n".join(render(transcript, causes)),
+                {"title": f"{facts.outcome(transcript)}: {label(transcript)}", **place},
+                "\n".join(render(transcript, facts.causes)),
             )
+
+
+def _of_baseline(facts: RunData, file: str) -> Iterator[_Note]:
+    """Yield the regressions that are not of a query of this run: breaking changes of tools, and removed queries."""
+    if against := facts.against:
+        if against.breaking:
+            count = plural(len(against.breaking), "breaking tool change")
+            yield {"title": "mcprun"}, "\n".join([f"{count} compared with {against.name}", *against.breaking])
+        for one in against.removed:
+            place = {"file": file} if file else {}
+            yield {"title": f"removed: {repeat_label(one.id, one.repeat)}", **place}, one.cause
 
 
 def _file(facts: RunData, workspace: str) -> str:

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from functools import partial
 
 from mcprun.report.data import RunData
-from mcprun.report.excerpt import causes, excerpt, kind
+from mcprun.report.excerpt import excerpt, kind
 from mcprun.report.fault_isolation import render
-from mcprun.report.progress import label
+from mcprun.report.progress import label, repeat_label
 from mcprun.report.text import one_line, plural, visible
 from mcprun.runs.transcript import Transcript, Verdict
 
@@ -38,7 +38,7 @@ def junit(facts: RunData) -> str:
 
     It contains a `failure` or an `error` if and only if the run's exit code is not 0. A failed repeat of a query that
     reaches its required pass rate is `skipped`, with the reason, and so is a query that the run skipped. An incomplete
-    run, and a comparison with a baseline, are testcases of their own.
+    run, a comparison with a baseline, and each query that only the baseline has, are testcases of their own.
     """
     cases = [*_run(facts), *_queries(facts)]
     marks = Counter(child.tag for case in cases for child in case)
@@ -78,22 +78,25 @@ def _queries(facts: RunData) -> Iterator[ET.Element]:
 def _query(transcript: Transcript, facts: RunData, *, with_calls: bool) -> ET.Element:
     seconds = facts.durations.get((transcript.id, transcript.repeat), 0.0)
     case = _case(label(transcript), facts.stem, seconds)
-    messages = causes(transcript)
+    messages = facts.causes(transcript)
     first = one_line(messages[0], _MESSAGE) if messages else str(transcript.verdict)
-    if facts.is_excused(transcript):
+    if facts.is_red(transcript):
+        tag = "error" if transcript.verdict is Verdict.ERROR else "failure"
+        outcome = facts.outcome(transcript)
+        form = "regression" if outcome == "regressed" else kind(transcript)
+        mark = ET.SubElement(case, tag, message=_text(first), type=_text(form))
+        regression = facts.regression(transcript)
+        calls = excerpt(transcript) if with_calls else ["(run mcprun show to see the conversation)"]
+        mark.text = _text("\n".join([*messages, "", *(regression.lines if regression else []), *calls]))
+    elif facts.is_excused(transcript):
         _skip(case, f"failed, but the query reached its required pass rate: {first}")
     elif transcript.verdict is Verdict.SKIPPED:
         _skip(case, first)
-    elif transcript.verdict is not Verdict.PASSED:
-        tag = "failure" if transcript.verdict is Verdict.FAILED else "error"
-        mark = ET.SubElement(case, tag, message=_text(first), type=_text(kind(transcript)))
-        calls = excerpt(transcript) if with_calls else ["(run mcprun show to see the conversation)"]
-        mark.text = _text("\n".join([*messages, "", *calls]))
     return case
 
 
 def _run(facts: RunData) -> Iterator[ET.Element]:
-    """Yield the testcases that are not queries. The run itself has one only if it is incomplete."""
+    """Yield the testcases that are not queries of the run. The run itself has one only if it is incomplete."""
     if why := facts.trouble:
         case = _case("run", _OWN, 0.0)
         error = facts.record.error
@@ -105,11 +108,17 @@ def _run(facts: RunData) -> Iterator[ET.Element]:
         yield case
     if against := facts.against:
         case = _case("baseline", _OWN, 0.0)
-        if against.regressions:
-            message = f"{plural(against.regressions, 'regression')} compared with {against.name}: {against.totals}"
-            mark = ET.SubElement(case, "failure", message=_text(message), type="regression")
-            mark.text = _text("\n".join(against.lines))
+        if against.breaking:
+            changes = plural(len(against.breaking), "breaking tool change")
+            message = f"{changes} compared with {against.name}: {against.breaking[0]}"
+            mark = ET.SubElement(case, "failure", message=_text(one_line(message, _MESSAGE)), type="regression")
+            mark.text = _text("\n".join(against.breaking))
         yield case
+        for removed in against.removed:
+            case = _case(repeat_label(removed.id, removed.repeat), facts.stem, 0.0)
+            mark = ET.SubElement(case, "failure", message=_text(removed.cause), type="regression")
+            mark.text = _text(f"baseline: {against.name}")
+            yield case
 
 
 def _case(name: str, group: str, elapsed: float) -> ET.Element:

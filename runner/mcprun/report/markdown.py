@@ -12,12 +12,13 @@ import re
 import shlex
 import string
 from collections.abc import Iterator
+from functools import partial
 
 from mcprun.errors import ExitCode
 from mcprun.report.data import RunData
-from mcprun.report.excerpt import causes, excerpt
+from mcprun.report.excerpt import excerpt
 from mcprun.report.fault_isolation import render
-from mcprun.report.progress import label
+from mcprun.report.progress import label, repeat_label
 from mcprun.report.text import duration, one_line, plural, visible
 from mcprun.runs.transcript import Transcript
 
@@ -60,10 +61,17 @@ def markdown(facts: RunData, max_bytes: int = COMMENT_BYTES) -> str:
         if facts.is_red(transcript):
             count += 1
             if count <= _ROWS:
-                red.append(render(transcript, _row))
+                red.append(render(transcript, partial(_row, facts=facts)))
             if count <= _FOLDED:
-                folded.append(render(transcript, _details))
+                folded.append(render(transcript, partial(_details, facts=facts)))
                 ids.append(transcript.id)
+    count_with_details = count
+    for removed in facts.against.removed if facts.against else ():
+        count += 1
+        if count <= _ROWS:
+            red.append(
+                _cells((_code(repeat_label(removed.id, removed.repeat), 100), "removed", _code(removed.cause, _CAUSE)))
+            )
     page = _Page(max_bytes)
     page.add(*_head(facts))
     if facts.against:
@@ -74,7 +82,7 @@ def markdown(facts: RunData, max_bytes: int = COMMENT_BYTES) -> str:
         names = ("Query", "Passed", "Pass rate", "95% CI", "Required", "")
         page.table(names, repeated, len(facts.record.repeats), "repeated queries")
     page.add(*_foot(facts, ids))
-    page.blocks(folded, count)
+    page.blocks(folded, count_with_details)
     return page.text
 
 
@@ -136,7 +144,8 @@ def _head(facts: RunData) -> Iterator[str]:
 
 def _against(facts: RunData) -> Iterator[str]:
     if against := facts.against:
-        regressions = f"**{plural(against.regressions, 'regression')}**" if against.regressions else "No regressions"
+        count = against.counts.regressions
+        regressions = f"**{plural(count, 'regression')}**" if count else "No regressions"
         yield ""
         yield f"{regressions} compared with baseline {_code(against.name, 200)}: {against.totals}."
         if against.lines:
@@ -167,14 +176,15 @@ def _command(facts: RunData, name: str) -> str:
     arguments = facts.record.arguments
     words = ["mcprun", "batch", arguments["prompts"], arguments.get("server", "SERVER")]
     words += ["--model", arguments["model"]] if arguments.get("model") else []
+    words += ["--baseline", arguments["baseline"]] if arguments.get("baseline") else []
     words += ["--filter", glob.escape(name)]
     words += ["--", *arguments["server_args"]] if arguments.get("server_args") else []
     return shlex.join(map(str, words))
 
 
-def _row(transcript: Transcript) -> str:
-    cause = "; ".join(causes(transcript))
-    return _cells((_code(label(transcript), 100), str(transcript.verdict), _code(cause, _CAUSE)))
+def _row(transcript: Transcript, facts: RunData) -> str:
+    cause = "; ".join(facts.causes(transcript))
+    return _cells((_code(label(transcript), 100), facts.outcome(transcript), _code(cause, _CAUSE)))
 
 
 def _repeats(facts: RunData, at: int) -> str:
@@ -184,11 +194,11 @@ def _repeats(facts: RunData, at: int) -> str:
     return _cells((_code(one.id, 100), *rates, "flaky" if one.flaky else ""))
 
 
-def _details(transcript: Transcript) -> str:
+def _details(transcript: Transcript, facts: RunData) -> str:
     """Return a folded block with one query's causes and calls."""
-    head = f"<details><summary>{transcript.verdict} {_code(label(transcript), 100)}</summary>"
+    head = f"<details><summary>{facts.outcome(transcript)} {_code(label(transcript), 100)}</summary>"
     return "\n".join(
-        ["", head, "", *_fenced([*causes(transcript), "", *excerpt(transcript)], "text"), "", "</details>"]
+        ["", head, "", *_fenced([*facts.causes(transcript), "", *excerpt(transcript)], "text"), "", "</details>"]
     )
 
 

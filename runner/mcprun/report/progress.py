@@ -38,7 +38,12 @@ _STEPS = 20
 
 def label(transcript: Transcript) -> str:
     """Return a query's id, and the repeat if it is not the first: `add (3)`."""
-    return visible(transcript.id) + (f" ({transcript.repeat})" if transcript.repeat > 1 else "")
+    return repeat_label(transcript.id, transcript.repeat)
+
+
+def repeat_label(name: str, repeat: int) -> str:
+    """Return the label of a query's repeat, as `label` does for a transcript."""
+    return visible(name) + (f" ({repeat})" if repeat > 1 else "")
 
 
 class ProgressReporter:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from functools import partial
 
 from mcprun.report.data import RunData
-from mcprun.report.excerpt import causes, kind
+from mcprun.report.excerpt import kind
 from mcprun.report.fault_isolation import render
-from mcprun.report.progress import label
+from mcprun.report.progress import label, repeat_label
 from mcprun.report.text import one_line
 from mcprun.runs.transcript import Transcript, Verdict
 
@@ -21,8 +21,8 @@ def tap(facts: RunData) -> str:
     """Return a run as TAP, with one test point per repeat of a query and causes as YAML diagnostics.
 
     Only points that are `not ok` without a directive count as failures. A failed repeat of a query that reaches its
-    required pass rate is marked TODO, a skipped query SKIP. An incomplete run, and a comparison with a baseline, have a
-    test point of their own, before all others.
+    required pass rate is marked TODO, a skipped query SKIP. An incomplete run, a comparison with a baseline, and each
+    query that only the baseline has, have a test point of their own, before all others.
     """
     points = [*_run(facts), *(render(one, partial(_query, facts=facts)) for one in facts.transcripts())]
     lines = ["TAP version 14", f"1..{len(points)}"]
@@ -38,7 +38,10 @@ _Point = tuple[bool, str, str, dict[str, object]]
 
 
 def _query(transcript: Transcript, facts: RunData) -> _Point:
-    reasons = causes(transcript)
+    reasons = facts.causes(transcript)
+    if regression := facts.regression(transcript):
+        details = {"verdict": facts.outcome(transcript), "kind": "regression", "message": reasons[0]}
+        return False, label(transcript), "", {**details, "causes": reasons, "differences": regression.lines}
     if transcript.verdict is Verdict.PASSED:
         return True, label(transcript), "", {}
     if transcript.verdict is Verdict.SKIPPED:
@@ -52,8 +55,11 @@ def _run(facts: RunData) -> Iterator[_Point]:
     if why := facts.trouble:
         yield False, "run", "", {"message": why}
     if against := facts.against:
-        diagnostics = {"baseline": against.name, "message": against.totals}
-        yield not against.regressions, "baseline", "", {**diagnostics} if against.regressions else {}
+        breaking = against.breaking
+        causes = {"baseline": against.name, "kind": "regression", "message": "; ".join(breaking)}
+        yield not breaking, "baseline", "", {**causes} if breaking else {}
+        for removed in against.removed:
+            yield False, repeat_label(removed.id, removed.repeat), "", {"kind": "regression", "message": removed.cause}
 
 
 def _escaped(text: str) -> str:

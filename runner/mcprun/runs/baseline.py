@@ -131,5 +131,11 @@ def _without_messages(transcript: Transcript) -> Transcript:
 def _record(record: RunRecord, *, slim: bool) -> RunRecord:
     arguments = {"server": record.arguments["server"]} if "server" in record.arguments else {}
     return record.model_copy(
-        update={**_MACHINE_FIELDS, "arguments": arguments, "folder": None, "slim": slim or record.slim}
+        update={
+            **_MACHINE_FIELDS,
+            "arguments": arguments,
+            "folder": None,
+            "baseline": None,
+            "slim": slim or record.slim,
+        }
     )

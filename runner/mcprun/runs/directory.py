@@ -6,6 +6,7 @@ trace.jsonl         one line per event, in order of occurrence; locked while a p
 server.log          the servers' stderr
 queries.jsonl       one line per query: its id and digest, to check that the prompts of a resumed run are unchanged
 prompts.jsonl       only if the prompts came from stdin, which can't be read again, or from a chat
+differences.jsonl   only with a baseline: each query that differs from it, as `mcprun diff --json` prints them
 retried.jsonl       only during a retry of queries: their earlier transcripts, until those are replaced
 """
 
@@ -24,11 +25,12 @@ OUTPUTS = Path("outputs")
 
 LATEST = "latest"
 
-RUN, TRANSCRIPTS, TRACE, LOG, QUERIES, PROMPTS, RETRIED = (
-    "run.json", "transcripts.jsonl", "trace.jsonl", "server.log", "queries.jsonl", "prompts.jsonl", "retried.jsonl"
+RUN, TRANSCRIPTS, TRACE, LOG, QUERIES, PROMPTS, RETRIED, DIFFERENCES = (
+    "run.json", "transcripts.jsonl", "trace.jsonl", "server.log", "queries.jsonl", "prompts.jsonl", "retried.jsonl",
+    "differences.jsonl",
 )  # fmt: skip
 
-FILES = frozenset({RUN, TRANSCRIPTS, TRACE, LOG, QUERIES, PROMPTS, RETRIED})
+FILES = frozenset({RUN, TRANSCRIPTS, TRACE, LOG, QUERIES, PROMPTS, RETRIED, DIFFERENCES})
 """The names of all files of a run."""
 
 

@@ -129,6 +129,34 @@ class ModelRecord(Record):
         return self.kind not in ("script", "replay")
 
 
+class ComparedCounts(Record):
+    """Totals of a comparison with a baseline; `analysis.diff.runs.DiffSummary` describes each."""
+
+    same: int
+    changed: int
+    added: int
+    removed: int
+    regressions: int
+    chance: int
+    fewer: int
+    breaking: int
+
+
+class BaselineRecord(Record):
+    """The run that a run is compared with (`path`, as the user named it), and the outcome.
+
+    `compared` is None until the run has been compared, at its end. `differences.jsonl` then lists the differences.
+    """
+
+    path: str
+    compared: ComparedCounts | None = None
+
+    @property
+    def regressions(self) -> int:
+        """The number of regressions, breaking changes of tools included."""
+        return self.compared.regressions if self.compared else 0
+
+
 class RunRecord(Record):
     """`run.json`: the inputs of a run, its model and server, and its outcome once `state` is no longer `started`.
 
@@ -157,6 +185,7 @@ class RunRecord(Record):
     counts: Counts | None = None
     repeats: list[RepeatsRecord] = Field(default_factory=list)
     error: ErrorInfo | None = None
+    baseline: BaselineRecord | None = None
     again: list[tuple[str, int]] = Field(default=[], exclude_if=lambda value: not value)
 
     @property
@@ -166,12 +195,31 @@ class RunRecord(Record):
         return failed - sum(one.failed for one in self.repeats if one.is_met)
 
     @property
+    def regressions(self) -> int:
+        """The number of regressions against the baseline, breaking changes of tools included; 0 without a baseline."""
+        return self.baseline.regressions if self.baseline else 0
+
+    @property
+    def lacks_comparison(self) -> bool:
+        """Whether the run was to be compared with a baseline and was not."""
+        return self.baseline is not None and self.baseline.compared is None
+
+    @property
     def exit_code(self) -> ExitCode:
-        """The exit code of the run. An interrupt outweighs a failure, which outweighs errors and skipped queries."""
+        """The exit code of the run. An interrupt outweighs a failure, which outweighs errors and skipped queries.
+
+        A regression is a failure. A run that was to be compared with a baseline, and was not, is an error.
+        """
         counts = self.counts or Counts()
         if self.state == "started" or (self.error and self.error.kind is ErrorKind.CANCELLED):
             return ExitCode.INTERRUPTED
-        if self.failures or any(one.required and not one.is_met for one in self.repeats):
+        if self.failures or any(one.required and not one.is_met for one in self.repeats) or self.regressions:
             return ExitCode.FAILED
-        is_complete = self.state == "finished" and not self.error and not counts.error and not counts.skipped
+        is_complete = (
+            self.state == "finished"
+            and not self.error
+            and not counts.error
+            and not counts.skipped
+            and not self.lacks_comparison
+        )
         return ExitCode.PASSED if is_complete else ExitCode.ERROR

@@ -112,8 +112,8 @@ def test_killed_run_is_an_error(mcprun: Forks, tmp_path: Path) -> None:
     assert "the run has not finished (state: started)" in text
 
 
-def test_baseline_comparison_is_a_testcase(tmp_path: Path) -> None:
-    """The comparison with the baseline is a testcase, which fails with the differences if a query regressed."""
+def test_each_regressed_query_is_a_failure_of_its_own(tmp_path: Path) -> None:
+    """A query that regressed is a failure with its differences, although its verdict is passed."""
     prompts, server = QUICKSTART
     query = json.loads(prompts.read_text().splitlines()[0])
     write_jsonl(tmp_path / "p.jsonl", query)
@@ -126,7 +126,7 @@ def test_baseline_comparison_is_a_testcase(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "base" / "transcripts.jsonl", base)
     assert run_mcprun(*args, cwd=tmp_path).code == 1
     text = (tmp_path / "j.xml").read_text()
-    assert cases(text) == {"baseline": "failure", "add": "passed"}
+    assert cases(text) == {"baseline": "passed", "add": "failure"}
     assert "~ add  passed" in text
 
 

@@ -17,12 +17,13 @@ from mcprun._util.alignment import Alignment
 from mcprun._util.json_io import dumps
 from mcprun._util.json_value import json_equal, json_same
 from mcprun.analysis.diff.forms import SCRUBS
+from mcprun.analysis.diff.json_lines import as_json
 from mcprun.analysis.diff.repeats import Rate
 from mcprun.analysis.diff.runs import DiffSummary, QueryDiff, RunDiff
 from mcprun.analysis.diff.scrub import Scrubber, format_path, parse_path
 from mcprun.analysis.diff.transcripts import ASPECTS, Change, CompareOptions, align, result_of
 from mcprun.errors import UsageError
-from mcprun.report.diff import ABSENT, as_json, leaves, tool_lines, value_pairs
+from mcprun.report.diff import ABSENT, leaves, tool_lines, value_pairs
 from mcprun.report.diff import lines as lines_of
 from mcprun.report.diff_markdown import markdown
 from mcprun.report.markdown import COMMENT_BYTES

@@ -7,10 +7,11 @@ import xml.etree.ElementTree as ET
 from hypothesis import example, given, settings
 
 from mcprun.errors import ExitCode
-from mcprun.report.data import BaselineData, RunData
+from mcprun.report.baseline import QueryChange
+from mcprun.report.data import RunData
 from mcprun.report.junit import junit
 from mcprun.runs.transcript import Verdict
-from tests.support.facts import EVIL, EXCUSED, facts, runs, transcript
+from tests.support.facts import EVIL, EXCUSED, comparison, facts, runs, transcript
 
 
 @given(runs())
@@ -27,7 +28,8 @@ def test_junit_fails_exactly_if_the_exit_code_does(run: RunData) -> None:
     )
     assert int(suite.attrib.get("skipped", 0)) == marks.count("skipped")
     own = [case for case in suite.iter("testcase") if case.attrib["classname"] == "mcprun"]
-    assert int(suite.attrib["tests"]) == len(list(run.transcripts())) + len(own)
+    removed = len(run.against.removed) if run.against else 0
+    assert int(suite.attrib["tests"]) == len(list(run.transcripts())) + len(own) + removed
     if not own:
         assert marks.count("failure") == run.record.failures
 
@@ -35,7 +37,11 @@ def test_junit_fails_exactly_if_the_exit_code_does(run: RunData) -> None:
 def test_hostile_text_stays_text() -> None:
     """Tags are escaped. Control characters, and characters that XML forbids, are made visible."""
     text = junit(
-        facts(transcript("q", Verdict.FAILED, text=EVIL), log=EVIL, against=BaselineData(EVIL, 1, "", (EVIL,)))
+        facts(
+            transcript("q", Verdict.FAILED, text=EVIL),
+            log=EVIL,
+            against=comparison(QueryChange("q", 1, "regressed", EVIL, (EVIL,)), name=EVIL, breaking=(EVIL,)),
+        )
     )
     assert not set("\x1b\r\u202e\ufffe") & set(text)
     failure = ET.fromstring(text).find(".//failure[@type='calls']")

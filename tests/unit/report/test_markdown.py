@@ -9,11 +9,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mcprun.errors import ErrorKind
-from mcprun.report.data import BaselineData, RunData
+from mcprun.report.baseline import QueryChange
+from mcprun.report.data import RunData
 from mcprun.report.markdown import COMMENT_BYTES, LEAST_BYTES, markdown
 from mcprun.runs.transcript import ErrorInfo, Verdict
 from tests.support.examples import examples
-from tests.support.facts import EVIL, facts, runs, transcript
+from tests.support.facts import EVIL, comparison, facts, runs, transcript
 from tests.support.markdown_text import tokens
 
 REPORT_HTML = re.compile(r"<(/?(code|summary)|/?details)>|<details><summary>|<!-- mcprun:[\w.-]+ -->\n?")
@@ -30,7 +31,8 @@ def test_report_of_a_passed_run_is_brief() -> None:
 def test_incomplete_run_shows_its_error_and_regressions() -> None:
     """The report starts with the reason, and shows the differences from the baseline."""
     error = ErrorInfo(kind=ErrorKind.BUDGET, message="the budget is *spent*")
-    against = BaselineData("base", 1, "1 changed, 2 unchanged", ("~ add  passed", "      - 5", "      + 6"))
+    change = QueryChange("add", 1, "regressed", "regressed: why", ("~ add  passed", "      - 5", "      + 6"))
+    against = comparison(change, totals="1 changed, 2 unchanged")
     text = markdown(facts(transcript("q", Verdict.SKIPPED), error=error, state="interrupted", against=against))
     assert "### ✗ Failed: p, 1 skipped" in text
     assert "**Incomplete run:** <code>budget&#58; the budget is &#42;spent&#42;</code>" in text
@@ -58,7 +60,7 @@ def test_report_is_bounded(count: int, limit: int, letter: str) -> None:
 
 @given(runs() | st.builds(lambda text: facts(
     transcript(text or "q", Verdict.FAILED, text=text), transcript("e", Verdict.ERROR, text=text),
-    against=BaselineData(text, 1, "1 changed", (text,)), arguments={"prompts": text, "server": text},
+    against=comparison(QueryChange("g", 1, "removed", text, (text,)), name=text), arguments={"prompts": text, "server": text},
 ), st.text() | st.sampled_from([EVIL, "```\n# x", "x\n```\n<b>y</b>"]) | st.text(alphabet="`|<>@[]()*_~#-:/\\!&\n.wh")))  # fmt: skip
 @settings(deadline=None)
 def test_hostile_text_stays_text(run: RunData) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,12 +18,7 @@ from mcprun.cli.options.option import Heading, option
 from mcprun.cli.options.types import option_type
 
 if TYPE_CHECKING:
-    from mcprun.analysis.diff.runs import QueryDiff
     from mcprun.cli.argument_sources import Arguments
-    from mcprun.engine.run import RunPlan
-    from mcprun.report.console import Console
-    from mcprun.report.data import BaselineData
-    from mcprun.runs.run import Run
 
 
 _FIRST = (
@@ -168,19 +162,21 @@ def batch(ctx: click.Context, /, **parameters: Any) -> None:
         from mcprun.cli.arguments import plan_from_arguments
         from mcprun.cli.reports import Reports
         from mcprun.cli.signals import Signals
+        from mcprun.engine.comparison import compare_with_baseline
         from mcprun.engine.run import execute
         from mcprun.errors import NOT_STARTED, ErrorKind, ExitCode
         from mcprun.report.console import Console
         from mcprun.runs.run import Run
 
         plan = plan_from_arguments(ctx.obj)
-        baseline = _baseline(parameters["baseline"]) if parameters["baseline"] else None
         reports = Reports.of(parameters)
         console = Console(quiet=parameters["quiet"], is_stdout_taken=reports.take_stdout)
     with plan.prompts, console.progress() as progress:
         run_stop = RunStop()
         signals = Signals(run_stop, progress.note, is_batched=plan.model.is_batched)
         result = asyncio.run(signals.run(execute(plan, progress.handle, run_stop)))
+        warned = plan.scrubber.warnings()
+        result = compare_with_baseline(result, plan)
     run, error = Run(result.path, result.record), result.error
     if error:
         console.run_error(error)
@@ -190,10 +186,13 @@ def batch(ctx: click.Context, /, **parameters: Any) -> None:
     if error and (done or error.kind not in NOT_STARTED):
         console.print_resume_command(run)
     code = 128 + signals.last if signals.last and is_cancelled else result.record.exit_code
-    against = _compared(baseline, run, plan, parameters["alpha"], console) if baseline and not is_cancelled else None
-    if against and against.regressions:
-        code = ExitCode.FAILED  # errors and skipped queries are not regressions, and do not change the code
-    if not reports.written(run, against) and code == ExitCode.PASSED:
+    console.baseline(run)
+    for warning in plan.scrubber.warnings():
+        if warning not in warned:  # the run has already printed the others
+            console.warning(warning)
+    is_reported = reports.written(run)
+    console.outcome(run, is_reported=is_reported)
+    if not is_reported and code == ExitCode.PASSED:
         code = ExitCode.ERROR
     ctx.exit(code)
 
@@ -211,46 +210,3 @@ def _show_config(arguments: Arguments) -> None:
     widths = [max(len(row[at]) for row in rows) for at in (0, 1)]
     for key, value, source in rows:
         click.echo(f"{key.replace('_', '-'):<{widths[0]}}  {value:<{min(widths[1], 40)}}  {source}")
-
-
-def _baseline(name: str) -> Run:
-    """Open a baseline and read it once, so that errors in it are reported before anything runs."""
-    from mcprun.analysis.diff.runs import check
-    from mcprun.runs.run import Run
-    from mcprun.runs.transcript_files import open_transcripts
-
-    baseline = Run.read(name)
-    with open_transcripts(str(baseline.path)) as lines:
-        check(lines, f"--baseline {name}")
-    return baseline
-
-
-def _compared(baseline: Run, run: Run, plan: RunPlan, alpha: float, console: Console) -> BaselineData:
-    """Compare a run with its baseline, print the differences, and keep the first `AGAINST_LINES` lines for reports."""
-    from mcprun.analysis.diff.runs import RunDiff
-    from mcprun.analysis.diff.transcripts import CompareOptions
-    from mcprun.report.data import AGAINST_LINES, BaselineData
-    from mcprun.report.diff import lines, summary, tool_lines
-    from mcprun.runs.transcript_files import open_transcripts, repeated
-
-    diff_lines: list[str] = []
-
-    def with_lines(diffs: Iterator[QueryDiff]) -> Iterator[QueryDiff]:
-        for diff in diffs:
-            if len(diff_lines) < AGAINST_LINES:
-                diff_lines.extend("".join(text for text, _ in line) for line in lines(diff))
-            yield diff
-
-    warned = plan.scrubber.warnings()
-    chosen = plan.prompts.digests if plan.prompts.select.is_choosy else None
-    with open_transcripts(str(baseline.path)) as base, open_transcripts(str(run.path)) as head:
-        comparison = RunDiff(CompareOptions(scrubber=plan.scrubber), chosen, repeated(base, head), alpha)
-        tools, diff_summary = comparison.tools(base.tools, head.tools), comparison.summary
-        console.differences(with_lines(comparison.compare(base, head)), tools, diff_summary, "text")
-    for warning in plan.scrubber.warnings():
-        if warning not in warned:  # the run has already printed the others
-            console.warning(warning)
-    diff_lines += ["".join(text for text, _ in line) for line in tool_lines(tools)]
-    return BaselineData(
-        str(baseline.path), diff_summary.regressions, summary(diff_summary), tuple(diff_lines[:AGAINST_LINES])
-    )

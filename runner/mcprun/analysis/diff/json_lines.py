@@ -1,0 +1,64 @@
+"""The differences between two runs as JSON Lines, as `mcprun diff --json` prints and `differences.jsonl` holds them.
+
+A line is a query that differs (`QueryDiff`), `{"tools": […]}` with the changes of the servers' tools, or
+`{"totals": {…}}` with the counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from mcprun._util.json_text import finite
+from mcprun._util.json_value import JsonObject
+from mcprun.analysis.diff.runs import QueryDiff
+from mcprun.analysis.diff.transcripts import read_json
+from mcprun.errors import UsageError
+from mcprun.tools.changes import ToolChange
+
+
+def as_json(value: QueryDiff | JsonObject) -> str:
+    """Return one query's differences, or an object that contains such values, as a JSON object on one line."""
+    text = json.dumps(value, ensure_ascii=False, default=_shallow)
+    if "NaN" not in text and "Infinity" not in text:
+        return text
+    return json.dumps(finite(value), ensure_ascii=False, default=lambda one: finite(_shallow(one)))
+
+
+def read_differences(path: Path) -> Iterator[QueryDiff | list[ToolChange]]:
+    """Stream the queries that differ, and the changes of tools, from a file of these lines.
+
+    Raises `UsageError` if the file can't be read or has another line.
+    """
+    try:
+        with path.open("rb") as stream:
+            for line in stream:
+                value = read_json(line)
+                if "totals" in value:
+                    continue
+                yield _tools().validate_python(value["tools"]) if "tools" in value else _query().validate_python(value)
+    except OSError as error:
+        raise UsageError(f"can't read {path}: {error.strerror}") from None
+    except (ValueError, TypeError, ValidationError):
+        raise UsageError(f"{path} has a line that is not a difference between two runs") from None
+
+
+@cache
+def _query() -> TypeAdapter[QueryDiff]:
+    return TypeAdapter(QueryDiff)
+
+
+@cache
+def _tools() -> TypeAdapter[list[ToolChange]]:
+    return TypeAdapter(list[ToolChange])
+
+
+def _shallow(value: Any) -> JsonObject:
+    """Return a dataclass as a JSON object. `asdict` would copy every result that differs."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}

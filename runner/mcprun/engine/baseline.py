@@ -1,0 +1,32 @@
+"""The baseline of a run: an earlier run to compare it with at its end (`engine/comparison.py`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from mcprun.analysis.diff.repeats import ALPHA
+from mcprun.analysis.diff.runs import check
+from mcprun.runs.run import Run
+from mcprun.runs.transcript_files import open_transcripts
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A run to compare with. `path` is absolute, `name` its path as the user knows it.
+
+    `alpha` is the significance level of a change in the pass rate of a repeated query.
+    """
+
+    name: str
+    path: Path
+    alpha: float = ALPHA
+
+    @classmethod
+    def open(cls, name: str, alpha: float = ALPHA) -> Self:
+        """Open a baseline, and read it once. Raises `UsageError` if there is none, or if it is damaged."""
+        run = Run.read(name)
+        with open_transcripts(str(run.path)) as lines:
+            check(lines, f"--baseline {name}")
+        return cls(str(run.path), run.path.absolute(), alpha)

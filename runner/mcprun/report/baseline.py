@@ -1,0 +1,147 @@
+"""The comparison of a run with its baseline, as reports show it. `engine/comparison.py` records it in the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Literal
+
+from mcprun.analysis.diff.json_lines import read_differences
+from mcprun.analysis.diff.runs import QueryDiff
+from mcprun.analysis.diff.transcripts import Change
+from mcprun.report.diff import lines, summary, title, tool_lines, value_pairs
+from mcprun.report.fault_isolation import render_diff
+from mcprun.report.text import one_line
+from mcprun.runs.directory import DIFFERENCES
+from mcprun.runs.run import Run
+from mcprun.runs.run_record import ComparedCounts
+from mcprun.runs.transcript import Key
+from mcprun.tools.changes import ToolChange
+
+AGAINST_LINES = 200
+"""Maximum number of lines of a comparison that reports keep."""
+
+_DETAILED = 500
+"""Maximum number of regressed queries whose differences are kept."""
+
+_LINES = 40
+"""Maximum number of lines kept of one query's differences."""
+
+_CAUSE = 500
+"""Maximum number of characters of a cause."""
+
+_CHANGES = 3
+"""Maximum number of changes, and of lines of each, in a cause."""
+
+Status = Literal["regressed", "changed", "added", "removed"]
+
+
+@dataclass(frozen=True, slots=True)
+class QueryChange:
+    """How a query differs from the baseline.
+
+    `repeat` is the repeat of this run that shows the difference best, or that of the baseline if the query was
+    `removed`. `cause` is one line. `lines` are the differences as `mcprun diff` prints them, shortened.
+    """
+
+    id: str
+    repeat: int
+    status: Status
+    cause: str
+    lines: tuple[str, ...] = ()
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether the difference fails the run."""
+        return self.status in ("regressed", "removed")
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineData:
+    """The comparison of a run with the baseline `name`.
+
+    `changes` holds the queries that differ and are in the run, `removed` those that only the baseline has. `breaking`
+    describes each breaking change of a tool. `totals` is text, and `lines` is the start of the diff.
+    """
+
+    name: str
+    counts: ComparedCounts
+    totals: str
+    changes: Mapping[Key, QueryChange] = field(default_factory=dict)
+    removed: tuple[QueryChange, ...] = ()
+    breaking: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+
+
+def read_baseline(run: Run) -> BaselineData | None:
+    """Read how a run differs from its baseline. Return None if it has none, or was not compared with it.
+
+    Raises `UsageError` if `differences.jsonl` is damaged.
+    """
+    record = run.record.baseline
+    if record is None or record.compared is None:
+        return None
+    changes: dict[Key, QueryChange] = {}
+    removed: list[QueryChange] = []
+    tools: list[ToolChange] = []
+    shown: list[str] = []
+    for difference in read_differences(run.path / DIFFERENCES):
+        if not isinstance(difference, QueryDiff):
+            tools = difference
+            continue
+        is_detailed = difference.is_regression and len(changes) + len(removed) < _DETAILED
+        change = render_diff(difference, _change if is_detailed else _short_change)
+        if len(shown) < AGAINST_LINES:
+            shown += render_diff(difference, _plain)
+        if change.status == "removed":
+            removed.append(change)
+        else:
+            changes[change.id, change.repeat] = change
+    shown += (_text(line) for line in tool_lines(tools))
+    return BaselineData(
+        name=record.path,
+        counts=record.compared,
+        totals=summary(record.compared),
+        changes=changes,
+        removed=tuple(removed),
+        breaking=tuple(one_line(f"{one.tool}: {one.message}", _CAUSE) for one in tools if one.breaking),
+        lines=tuple(shown[:AGAINST_LINES]),
+    )
+
+
+def _change(diff: QueryDiff) -> QueryChange:
+    status: Status = "regressed" if diff.is_regression and diff.how == "changed" else diff.how
+    base, head = diff.examples
+    return QueryChange(diff.id, head or base or 1, status, _cause(diff, status), tuple(_plain(diff)[:_LINES]))
+
+
+def _short_change(diff: QueryDiff) -> QueryChange:
+    change = _change(diff)
+    return QueryChange(change.id, change.repeat, change.status, change.cause)
+
+
+def _cause(diff: QueryDiff, status: Status) -> str:
+    """Return in one line how a query differs: its outcome if that changed, and the values before and after."""
+    if status == "removed":
+        return "removed: the baseline has this query, and the run has not"
+    before, after = diff.verdicts
+    parts = [f"{before} → {after}"] if before and after and before != after else []
+    if diff.rates[0] and diff.rates[1] and diff.rates[0] != diff.rates[1]:
+        parts.append(" → ".join(f"{rate.passed:,}/{rate.runs:,}" for rate in diff.rates if rate) + " passed")
+    changes = (*diff.changes, *(change for variant in diff.variants for change in variant.changes))
+    parts += (_short(change) for change in changes[:_CHANGES] if change.what != "verdict")
+    return one_line(f"{status}: {'; '.join(parts)}", _CAUSE)
+
+
+def _short(change: Change) -> str:
+    values = ", ".join(f"{sign} {text}" for sign, text in islice(value_pairs(change), _CHANGES) if sign != " ")
+    return f"{title(change)}: {values}" if values else title(change)
+
+
+def _plain(diff: QueryDiff) -> list[str]:
+    return [_text(line) for line in lines(diff)]
+
+
+def _text(line: Iterable[tuple[str, str]]) -> str:
+    return "".join(text for text, _ in line)

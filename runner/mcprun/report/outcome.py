@@ -1,0 +1,47 @@
+"""The outcome of a run in one line: why its exit code is not 0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mcprun.errors import ExitCode
+from mcprun.report.text import plural
+from mcprun.runs.run_record import Counts, RunRecord
+
+_WORDS = {
+    ExitCode.FAILED: "FAILED",
+    ExitCode.ERROR: "ERROR",
+    ExitCode.INTERRUPTED: "INTERRUPTED",
+}
+
+
+def outcome(record: RunRecord, counts: Counts) -> str:
+    """Return the outcome of a run, such as `FAILED: 1 failed, 2 regressions`; empty if it passed."""
+    code = record.exit_code
+    if code is ExitCode.PASSED:
+        return ""
+    return f"{_WORDS[code]}: {', '.join(_reasons(record, counts, code))}"
+
+
+def _reasons(record: RunRecord, counts: Counts, code: ExitCode) -> Iterator[str]:
+    if code is ExitCode.INTERRUPTED:
+        yield f"{counts.done:,} of {plural(record.prompts.runs, 'query')} finished"
+    unmet = sum(one.required is not None and not one.is_met for one in record.repeats)
+    if record.failures:
+        yield f"{record.failures:,} failed"
+    if unmet:
+        yield f"{plural(unmet, 'query')} below the required pass rate"
+    if record.regressions:
+        yield plural(record.regressions, "regression")
+    if code is ExitCode.INTERRUPTED:
+        return
+    if counts.error:
+        yield plural(counts.error, "error")
+    if counts.skipped:
+        yield f"{counts.skipped:,} skipped"
+    if record.lacks_comparison:
+        yield "not compared with the baseline"
+    if record.error and not counts.error:
+        yield f"the run stopped early ({record.error.kind})"
+    elif record.state != "finished" and not counts.error and not counts.skipped:
+        yield f"{record.prompts.runs - counts.done:,} of {plural(record.prompts.runs, 'query')} did not finish"
