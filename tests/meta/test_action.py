@@ -81,7 +81,7 @@ def test_args_are_split_like_a_shell_and_a_regression_fails(tmp_path: Path) -> N
     }
     code, outputs, log = run_action(tmp_path, **more)
     assert (code, outputs["exit-code"], outputs["passed"]) == (1, "1", "1")
-    assert "::error title=mcprun::1 regression compared with base: 1 changed" in log
+    assert "::error title=regressed%3A a b,file=p.jsonl,line=1::regressed: call 0 ok" in log
 
 
 def test_outputs_describe_only_this_run(tmp_path: Path) -> None:
