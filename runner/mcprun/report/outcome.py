@@ -31,8 +31,11 @@ def _reasons(record: RunRecord, counts: Counts, code: ExitCode) -> Iterator[str]
         yield f"{record.failures:,} failed"
     if unmet:
         yield f"{plural(unmet, 'query')} below the required pass rate"
-    if record.regressions:
-        yield plural(record.regressions, "regression")
+    compared = record.baseline.compared if record.baseline else None
+    if compared and (queries := compared.regressions - compared.breaking):
+        yield plural(queries, "regression")
+    if compared and compared.breaking:
+        yield plural(compared.breaking, "breaking tool change")
     if code is ExitCode.INTERRUPTED:
         return
     if counts.error:
