@@ -58,6 +58,10 @@ class HeadedOption(click.Option):
             with_default if len(with_default) <= MAX_HELP else text,
         )
 
+    def get_error_hint(self, ctx: click.Context | None) -> str:  # noqa: ARG002  click's signature
+        """Return the long flag in quotes, as errors name an option."""
+        return f"'{max(self.opts, key=len)}'"
+
 
 def option(*flags: str, heading: Heading, **attributes: Any) -> Callable[[_Command], _Command]:
     """Declare an option under a heading. Accepts the attributes of `HeadedOption` and `click.option`."""
