@@ -28,7 +28,7 @@ _FIRST = (
 """The options that help lists first."""
 
 
-@click.command(cls=ServerCommand, first=_FIRST, short_help="Run the queries of a prompts file against a server.")
+@click.command(cls=ServerCommand, first=_FIRST, short_help="Run a prompts file against a server.")
 @click.argument("prompts", type=option_type("prompts"), metavar="PROMPTS", required=False, shell_complete=files)
 @click.argument("server", type=option_type("server"), metavar="SERVER", required=False, shell_complete=files)
 @server_options.reaching
