@@ -28,6 +28,7 @@ from mcprun.client.connect_errors import connect_error
 from mcprun.client.connection_events import ConnectionEvents
 from mcprun.client.in_process import contain_exceptions, contain_tasks
 from mcprun.client.request_owner import ClientFeatures
+from mcprun.client.scratch import scratch_folder
 from mcprun.client.server_log import ServerLog
 from mcprun.client.session import ConnectedServer, ServerSession
 from mcprun.client.subscriptions import set_log_level, subscribe_tool_changes
@@ -232,6 +233,7 @@ class Connector:
                 stack.push(attempt.stderr)
             else:
                 stack.enter_context(attempt.stderr)
+                target = stack.enter_context(scratch_folder(target))
             transport = self._stdio(target, number, attempt)
         else:
             transport = self._http(target, self._events.http_reports(number, attempt.link, callbacks))

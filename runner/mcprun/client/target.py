@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from mcprun._util.command_line import path_exists
 from mcprun._util.special_files import read_text
 from mcprun._util.url_secrets import header_secrets, url_secrets, without_secrets
 from mcprun.client.oauth_client import OAuthClient
@@ -27,6 +28,7 @@ class StdioTarget:
         args: Its arguments.
         env: Variables to add to a minimal environment.
         cwd: The folder to start it in, relative to the working folder of mcprun.
+        scratch: Whether to start it in a new folder instead (`client/scratch.py`).
         warnings: Settings of a configuration that mcprun does not honour, one line each.
     """
 
@@ -35,6 +37,7 @@ class StdioTarget:
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: str | None = None
+    scratch: bool = False
     warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -113,16 +116,18 @@ def with_authorization(target: Target, *, token: str | None, client: OAuthClient
     return replace(target, client=client)
 
 
-def with_start_options(target: Target, *, python: str | None, cwd: str | None) -> Target:
-    """Return a target that is started by another Python or in another folder.
+def with_start_options(target: Target, *, python: str | None, cwd: str | None, scratch: bool = False) -> Target:
+    """Return a target that is started by another Python or in another folder, such as a new one (`scratch`).
 
-    The paths of the server's file and of the Python stay relative to the working folder of mcprun. Raises `UsageError`
-    if an option does not apply to the target, or if there is no such Python.
+    The paths of the server's file and of the Python stay relative to the working folder of mcprun. With `scratch`, so
+    do all arguments that name a file. Raises `UsageError` if an option does not apply to the target, or if there is no
+    such Python.
     """
-    if python is None and cwd is None:
+    if python is None and cwd is None and not scratch:
         return target
     if not isinstance(target, StdioTarget):
-        raise UsageError(f"--python and --cwd apply only to a server that mcprun starts; {target} is already running")
+        flags = "--scratch applies" if scratch else "--python and --cwd apply"
+        raise UsageError(f"{flags} only to a server that mcprun starts; {target} is already running")
     is_file = target.args[:1] == (target.label,)
     if python is not None:
         if not is_file or not target.label.lower().endswith(".py"):
@@ -133,7 +138,24 @@ def with_start_options(target: Target, *, python: str | None, cwd: str | None) -
     if cwd is not None:
         file = (str(Path(target.label).absolute()),) if is_file else target.args[:1]
         target = replace(target, args=(*file, *target.args[1:]), cwd=cwd)
-    return target
+    return _in_scratch(target) if scratch else target
+
+
+def can_use_scratch(target: Target) -> bool:
+    """Return whether `--scratch` applies to a target: mcprun starts it, and it has no working directory of its own."""
+    return isinstance(target, StdioTarget) and target.cwd is None
+
+
+def _in_scratch(target: StdioTarget) -> StdioTarget:
+    """Return a target that is started in a new folder. Raises `UsageError` if it has a folder of its own."""
+    if not can_use_scratch(target):
+        raise UsageError(f"--scratch cannot be combined with the working directory of {target}: {target.cwd}")
+    args = tuple(str(Path(arg).absolute()) if _is_file(Path(arg)) else arg for arg in target.args)
+    return replace(target, command=from_here(target.command), args=args, scratch=True)
+
+
+def _is_file(path: Path) -> bool:
+    return path_exists(path) and path.is_file()
 
 
 def variables_of(file: str) -> dict[str, str]:

@@ -50,6 +50,7 @@ OPTIONS: Mapping[str, Kind] = {
     "env_files": Listed(_FILE),
     "cwd": _FILE,
     "python": Text("command"),
+    "scratch": _SWITCH,
     "protocol": OneOf((AUTO, LEGACY, MODERN)),
     "elicit": OneOf(("decline", "defaults", "script")),
     "roots": Listed(_FILE),

@@ -81,6 +81,7 @@ class Options:
         oauth_*: The OAuth client that gets a token instead (`client/oauth_client.py`).
         redact: Regular expressions of other secrets.
         cwd, python: The working directory and the Python interpreter of a server that mcprun starts.
+        scratch: Whether to start each server in a new folder, which is deleted afterwards.
         protocol: The protocol to speak: `auto`, `legacy`, or a version of the specification.
         elicit, roots: How to answer elicitation requests, and the directories to return for `roots/list`.
         log_level: The lowest level of log messages to request from servers.
@@ -125,6 +126,7 @@ class Options:
     env_files: Sequence[str] = ()
     cwd: str | None = None
     python: str | None = None
+    scratch: bool = False
     protocol: str = AUTO
     elicit: Literal["decline", "defaults", "script"] = "decline"
     roots: Sequence[str] = ()
@@ -152,7 +154,7 @@ class Options:
 
 
 _CONNECTION_OPTIONS = (
-    "env", "env_files", "headers", "token", "server_args", "cwd", "python",
+    "env", "env_files", "headers", "token", "server_args", "cwd", "python", "scratch",
     *(field.name for field in fields(Options) if field.name.startswith("oauth_")),
 )  # fmt: skip
 """Options that configure how a server is started, or how one at a URL is connected to."""
@@ -334,7 +336,7 @@ def resolve_server(server: AnyServer, options: Options, account: Credentials) ->
         target = parse_target(validate_option("server", SERVER, server), options.server_args, options.cwd)
     else:
         target = _in_process(server)
-    target = with_start_options(target, python=options.python, cwd=options.cwd)
+    target = with_start_options(target, python=options.python, cwd=options.cwd, scratch=options.scratch)
     env = {name: value for file in options.env_files for name, value in variables_of(file).items()}
     target = with_more(target, env={**env, **options.env}, headers=options.headers)
     if isinstance(target, HttpTarget):

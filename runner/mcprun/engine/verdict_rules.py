@@ -18,7 +18,7 @@ RULES: Mapping[str, Any] = {
     "filters": (), "limit": None, "repeat": 1, "pass_rate": None, "allow_tool_errors": False, "allow_tool": (),
     "deny_tool": (), "read_only": False, "on_divergence": "continue", "scrub": (), "ignore": (), "system": None,
     "effort": None, "thinking": None, "tool_choice": None, "bare_api": False, "elicit": "decline", "roots": (),
-    "protocol": "auto", "fresh_server": False, "server_args": (),
+    "protocol": "auto", "fresh_server": False, "scratch": False, "server_args": (),
 }  # fmt: skip
 """These options by their name in the `arguments` of `run.json`, with their defaults, which are not stored there."""
 

@@ -79,6 +79,7 @@ _FIRST = (
     help="Start a new server for each query",
     details="Start a new server for each query, so that queries share no state.",
 )
+@run_options.SCRATCH
 @limit_options.MAX_TURNS
 @limit_options.MAX_CALLS
 @limit_options.MAX_SAMPLING

@@ -52,6 +52,13 @@ CWD = option(
     help="Server's working directory",
     default_text="the current one",
 )
+SCRATCH = option(
+    "--scratch/--no-scratch",
+    heading=Heading.SERVER,
+    default=False,
+    help="Start each server in a new folder",
+    details="Start each server in a new folder, which is deleted afterwards, instead of the current one.",
+)
 PYTHON = option(
     "--python",
     heading=Heading.SERVER,

@@ -22,6 +22,7 @@ from typing import Self
 from mcprun._util import operating_system
 from mcprun._util.operating_system import IS_WINDOWS, KILL, TERMINATE
 from mcprun._util.tasks import wait_uninterrupted
+from mcprun.client.scratch import scratch_folder
 from mcprun.client.server_log import ServerLog
 from mcprun.client.target import StdioTarget, Target, has_folder
 from mcprun.client.transports import supervisor
@@ -146,6 +147,7 @@ class PrestartedServer:
         self.stderr = log.stderr()
         self.since, self.offset = time.monotonic(), log.offset
         self._target = target
+        self._scratch = contextlib.ExitStack()
         self._process: Process | None = None
 
     @property
@@ -163,7 +165,8 @@ class PrestartedServer:
             # The later start fails in the same way, and reports it.
             with contextlib.suppress(OSError, ValueError), contextlib.ExitStack() as stack:
                 stack.enter_context(self.stderr)
-                self._process = await start(self._target, self.stderr.writer)
+                target = self._scratch.enter_context(scratch_folder(self._target))
+                self._process = await start(target, self.stderr.writer)
                 self.stderr.close_writer()
                 stack.pop_all()
         return self
@@ -174,3 +177,4 @@ class PrestartedServer:
         if process := self.take():
             await shut_down(process)
             self.stderr.__exit__(kind, error, trace)
+        self._scratch.close()  # also that of a server that was taken, which has been shut down by now
