@@ -16,6 +16,8 @@ _OPPOSITES: tuple[tuple[str, Callable[[Any], bool], str, Any], ...] = (
     ("no_retry", bool, "retries", RETRIES),
     ("servers", lambda value: value > 1, "fresh_server", False),
     ("fresh_server", bool, "servers", 1),
+    ("cwd", bool, "scratch", False),
+    ("scratch", bool, "cwd", None),
 )
 """An option, a predicate for its values that contradict another option, that option, and its default."""
 
@@ -74,9 +76,14 @@ class Arguments:
         """Return whether an argument is on the command line."""
         return self.source(name) is Source.COMMAND_LINE
 
-    def having(self, name: str, value: Any) -> Self:
-        """Return the arguments with another value of the same origin."""
-        return replace(self, values={**self.values, name: value})
+    def having(self, name: str, value: Any, origin: Origin | None = None) -> Self:
+        """Return the arguments with another value, of the same origin unless another is given."""
+        origins = {**self.origins, name: origin} if origin else self.origins
+        return replace(self, values={**self.values, name: value}, origins=origins)
+
+    def without(self, name: str) -> Self:
+        """Return the arguments as if one had neither been given nor configured: its value no longer counts."""
+        return replace(self, origins={key: origin for key, origin in self.origins.items() if key != name})
 
 
 def merge(given: Arguments, recorded: Arguments) -> Arguments:

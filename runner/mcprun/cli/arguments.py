@@ -94,7 +94,7 @@ def _single_file(pattern: str, source: str) -> str:
 
 
 def options_of(parameters: Mapping[str, Any]) -> Options:
-    """Return the options of a command that uses a model, as in the Python API. Options it lacks have defaults."""
+    """Return the options of a command, as in the Python API. Options that the command lacks have defaults."""
     return Options(
         limits=_limits(parameters),
         headers=parameters["header"],
@@ -104,7 +104,7 @@ def options_of(parameters: Mapping[str, Any]) -> Options:
 
 def _limits(parameters: Mapping[str, Any]) -> Limits:
     values = {name: parameters[flag] for name, flag in _LIMITS.items() if flag in parameters}
-    return Limits(**values | ({"retries": 0} if parameters["no_retry"] else {}))
+    return Limits(**values | ({"retries": 0} if parameters.get("no_retry") else {}))
 
 
 def _check(arguments: Arguments) -> None:

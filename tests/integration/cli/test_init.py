@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcprun.cli.commands.init.github_workflow import Commands, workflow
+from mcprun.cli.commands.init.github_workflow import workflow
+from mcprun.cli.commands.init.next_commands import Commands
 from mcprun.prompts.generate import generate_prompts
 from mcprun.prompts.query import parse_query
 from tests.support.catalogs import catalog
@@ -46,24 +48,30 @@ def test_init_writes_a_smoke_test_and_prints_commands_that_work(tmp_path: Path) 
     The commands that it prints and those of the workflow succeed.
     """
     (tmp_path / "server.py").write_bytes(RAW.read_bytes())
-    done = run_mcprun("init", "server.py", "--try", "--tool", "ok", "--tool", "sorry", cwd=tmp_path)
+    tools = ("--tool", "ok", "--tool", "sorry")
+    done = run_mcprun("init", "server.py", "--try", *tools, "--install-from", "mcprun==1.0", cwd=tmp_path)
     assert done.code == 0
     assert done.stdout.splitlines() == [
         "prompts.jsonl: 2 queries, for the tools of raw 0",
         ".github/workflows/mcprun.yml: runs them on each push in GitHub Actions",
+        "mcprun.toml: how they are run and compared",
+        ".gitignore: keeps outputs/ out of the repository",
         "! sorry  returned an error: I can't",
         "Each was tried twice: 2 passed. 1 query needs fixing, see metadata.todo.",
-        "Next:",
-        "  mcprun batch prompts.jsonl server.py --fresh-server",
+        "Next: run them, make the run the baseline, and compare with it after each change:",
+        "  mcprun batch prompts.jsonl server.py --model script",
         "  mcprun bless latest baseline",
+        "  mcprun batch prompts.jsonl server.py --model script --baseline baseline",
     ]
-    assert sorted(file.name for file in tmp_path.iterdir()) == [".github", "prompts.jsonl", "server.py"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        ".github", ".gitignore", "mcprun.toml", "prompts.jsonl", "server.py"
+    ]  # fmt: skip
     valid = run_mcprun("validate", "prompts.jsonl", cwd=tmp_path)
     assert (valid.code, valid.stdout) == (0, "prompts.jsonl: 2 queries, all with a script\n")
-    for line in done.stdout.splitlines()[-2:]:
+    for line in done.stdout.splitlines()[-3:]:
         assert run_mcprun(*shlex.split(line)[1:], cwd=tmp_path).code == 0
-    replay, script = read_mcprun_commands(tmp_path / WORKFLOW)
-    assert run_mcprun(*replay, cwd=tmp_path).code == 0
+    compare, script = read_mcprun_commands(tmp_path / WORKFLOW)
+    assert run_mcprun(*compare, cwd=tmp_path).code == 0
     (tmp_path / "run").rename(tmp_path / "first")
     assert run_mcprun(*script, cwd=tmp_path).code == 0
     assert (tmp_path / "junit.xml").exists()
@@ -88,7 +96,7 @@ def test_tools_are_called_only_with_try(tmp_path: Path) -> None:
     """Only `--try` calls tools. Without it, the output says that no tool was called."""
     (tmp_path / "server.py").write_text(
         f"{stdlib_server('')}server = StdlibServer('s')\n\n@server.tool()\ndef mark() -> None:\n"
-        "    open('called', 'a').write('x')\n\nserver.run()\n"
+        f"    open({str(tmp_path / 'called')!r}, 'a').write('x')\n\nserver.run()\n"
     )
     done = run_mcprun("init", "server.py", cwd=tmp_path)
     assert (done.code, (tmp_path / "called").exists()) == (0, False)
@@ -120,7 +128,7 @@ def test_the_prompts_file_does_not_depend_on_the_folder(tmp_path: Path) -> None:
         folder = tmp_path / number
         folder.mkdir()
         (folder / "server.py").write_text(LOST)
-        done = run_mcprun("init", "server.py", "--try", cwd=folder)
+        done = run_mcprun("init", "server.py", "--try", "--no-scratch", cwd=folder)
         assert (done.code, done.stdout.count(str(folder))) == (0, 2)
     files = [tmp_path / number / "prompts.jsonl" for number in "ab"]
     assert files[0].read_bytes() == files[1].read_bytes()
@@ -238,16 +246,14 @@ def test_try_predicts_the_verdicts_of_the_first_run(tmp_path: Path) -> None:
 
 
 def test_try_prints_progress(tmp_path: Path) -> None:
-    """`--try` prints a line per try on stderr, as `batch` does, and obeys `--call-timeout`.
+    """`--try` prints a line per try on stderr, as `batch` does, in rounds, and obeys `--call-timeout`.
 
     Without `--try`, stderr is empty.
     """
     tools = ["--tool", "ok", "--tool", "hang"]
     done = run_mcprun("init", RAW, "--try", "--no-workflow", *tools, "--call-timeout", "0.2", cwd=tmp_path)
-    first, *lines = done.stderr.splitlines()
-    tries = sorted(line.partition("  2 turns")[0] for line in lines if not line.startswith(" "))
-    assert (done.code, first) == (0, "4 queries; model: script (requested)")
-    assert tries == ["failed  hang", "failed  hang (2)", "passed  ok", "passed  ok (2)"]
+    tries = [line.partition("  2 turns")[0] for line in done.stderr.splitlines() if not line.startswith(" ")]
+    assert (done.code, tries) == (0, 2 * ["2 queries; model: script (requested)", "failed  hang", "passed  ok"])
     assert "! hang  returned an error: No answer from hang within 0.2 s." in done.stdout.splitlines()
     silent = run_mcprun("init", RAW, "--no-workflow", "--force", *tools, cwd=tmp_path)
     assert (silent.code, silent.stderr) == (0, "")
@@ -277,10 +283,67 @@ server.run()
 def test_try_finds_tools_that_depend_on_state(tmp_path: Path) -> None:
     """A tool that works only once, and one that works only after another call, are both noted as errors."""
     (tmp_path / "server.py").write_text(STATEFUL)
-    done = run_mcprun("init", "server.py", "--try", "--no-workflow", cwd=tmp_path)
+    done = run_mcprun("init", "server.py", "--try", "--no-workflow", "--no-scratch", cwd=tmp_path)
     noted = [query["id"] for query in read_jsonl(tmp_path / "prompts.jsonl") if "metadata" in query]
     assert (done.code, noted) == (0, ["go_on", "once"])
     assert run_mcprun("batch", "prompts.jsonl", "server.py", cwd=tmp_path).code == 0
+    assert (tmp_path / "made").exists()
+
+
+def test_tries_and_runs_leave_nothing_in_the_folder(tmp_path: Path) -> None:
+    """A server works in a new folder for each query, so a tool that works once per folder works each time."""
+    (tmp_path / "server.py").write_text(STATEFUL)
+    done = run_mcprun("init", "server.py", "--try", "--tool", "once", cwd=tmp_path)
+    assert (done.code, "needs fixing" in done.stdout) == (0, False)
+    for command in (*parse_next_commands(done.stdout), *read_mcprun_commands(tmp_path / WORKFLOW)):
+        assert run_mcprun(*command, cwd=tmp_path).code == 0
+        if "--out" in command:
+            (tmp_path / "run").rename(tmp_path / f"run-{len(command)}")
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_server_that_needs_its_folder_is_tried_there(tmp_path: Path) -> None:
+    """A server that does not start in a new folder is started in the current one, by the printed commands too."""
+    (tmp_path / "server.py").write_text(f"open('settings.txt').close()\n{STATEFUL}")
+    (tmp_path / "settings.txt").touch()
+    done = run_mcprun("init", "server.py", "--try", "--tool", "once", "--no-workflow", cwd=tmp_path)
+    assert (done.code, done.stderr.count("passed  once")) == (0, 1)
+    assert tomllib.loads((tmp_path / "mcprun.toml").read_text()) == {
+        "concurrency": 1, "fresh-server": True, "scratch": False
+    }  # fmt: skip
+    assert (tmp_path / "made").exists()
+    refused = run_mcprun("init", "server.py", "--scratch", "--force", cwd=tmp_path)
+    assert (refused.code, "settings.txt" in refused.stderr) == (3, True)
+
+
+def test_init_starts_a_server_like_batch(tmp_path: Path) -> None:
+    """`--env-file`, `--cwd` and `--protocol` apply to the tries, and are in the commands. A token is never printed."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "server.py").write_text(PARTICULAR)
+    (tmp_path / "my.env").write_text("LOG_LEVEL=debug\n")
+    flags = ("--cwd", "sub", "--env-file", "my.env", "--protocol", "legacy")
+    done = run_mcprun("init", "server.py", "--try", *flags, "--", "--verbose", cwd=tmp_path)
+    assert (done.code, "needs fixing" in done.stdout) == (0, False)
+    first, *rest = parse_next_commands(done.stdout)
+    assert shlex.join(first) == (
+        "batch prompts.jsonl server.py --cwd sub --protocol legacy --env-file my.env --model script -- --verbose"
+    )
+    for command in (first, *rest):
+        assert run_mcprun(*command, cwd=tmp_path).code == 0
+    assert read_steps(tmp_path / WORKFLOW)["Run the queries"]["env"] == {"LOG_LEVEL": "${{ secrets.LOG_LEVEL }}"}
+    compare = next(read_mcprun_commands(tmp_path / WORKFLOW))
+    assert run_mcprun(*compare, cwd=tmp_path, env={"LOG_LEVEL": "debug"}).code == 0
+
+
+def test_runs_are_kept_out_of_the_repository(tmp_path: Path) -> None:
+    """`init` adds `outputs/` to `.gitignore` once, and keeps its other lines."""
+    (tmp_path / ".gitignore").write_bytes(b".venv/")
+    tools = ("--no-workflow", "--force", "--tool", "ok")
+    assert ".gitignore: keeps" in run_mcprun("init", RAW, *tools, cwd=tmp_path).stdout
+    assert (tmp_path / ".gitignore").read_bytes() == b".venv/\noutputs/\n"
+    again = run_mcprun("init", RAW, *tools, cwd=tmp_path)
+    assert (again.code, ".gitignore" in again.stdout) == (0, False)
+    assert (tmp_path / ".gitignore").read_bytes() == b".venv/\noutputs/\n"
 
 
 def test_a_hostile_server_gives_a_valid_file_and_escaped_output(tmp_path: Path) -> None:
@@ -353,7 +416,7 @@ def test_values_of_secrets_are_not_written(tmp_path: Path) -> None:
         "hunter2secret" in text for text in (done.stdout, done.stderr, *(file.read_text() for file in files))
     )
     assert (
-        "  mcprun batch prompts.jsonl catalog.py --fresh-server --env API_KEY -- listed.json 'key=[redacted]'"
+        "  mcprun batch prompts.jsonl catalog.py --model script --env API_KEY -- listed.json 'key=[redacted]'"
         in done.stdout
     )
     step = read_steps(tmp_path / WORKFLOW)["Run the queries"]
@@ -390,9 +453,13 @@ def test_settings_of_the_project_are_not_repeated(tmp_path: Path) -> None:
     (tmp_path / "mcprun.toml").write_text('server-args = ["--verbose"]\nenv = { LOG_LEVEL = "debug" }\n')
     done = run_mcprun("init", "server.py", "--try", cwd=tmp_path)
     assert (done.code, "secret" in done.stdout) == (0, False)
-    assert done.stdout.splitlines()[-2:] == [
-        "  mcprun batch prompts.jsonl server.py --fresh-server",
-        "  mcprun bless latest baseline",
+    assert done.stdout.splitlines()[-8:-2] == [
+        f"Add to {tmp_path / 'mcprun.toml'}, or pass the flags below:",
+        "  concurrency = 1",
+        "  fresh-server = true",
+        "  scratch = true",
+        "Next: run them, make the run the baseline, and compare with it after each change:",
+        "  mcprun batch prompts.jsonl server.py --concurrency 1 --fresh-server --scratch --model script",
     ]
     for command in parse_next_commands(done.stdout):
         assert run_mcprun(*command, cwd=tmp_path).code == 0
@@ -429,7 +496,7 @@ def test_settings_of_the_environment_are_written_to_the_workflow(tmp_path: Path)
     (tmp_path / "server.py").write_text(PARTICULAR)
     env = {"MCPRUN_ENV": "LOG_LEVEL=debug", "MCPRUN_SERVER_ARGS": "--verbose"}
     done = run_mcprun("init", "server.py", cwd=tmp_path, env=env)
-    assert "  mcprun batch prompts.jsonl server.py --fresh-server" in done.stdout.splitlines()
+    assert "  mcprun batch prompts.jsonl server.py --model script" in done.stdout.splitlines()
     assert "Set LOG_LEVEL" not in done.stdout
     for command in parse_next_commands(done.stdout):
         assert run_mcprun(*command, cwd=tmp_path, env=env).code == 0
@@ -441,23 +508,23 @@ def test_settings_of_the_environment_are_written_to_the_workflow(tmp_path: Path)
 def test_headers_come_from_variables() -> None:
     """The shell takes the value of a header from a variable, which the workflow sets from a secret."""
     commands = Commands("p.jsonl", "https://example.com/mcp", headers=["X-Api-Key"])
-    (job,) = yaml.safe_load(workflow(commands))["jobs"].values()
+    (job,) = yaml.safe_load(workflow(commands, "mcprun==1.0"))["jobs"].values()
     assert job["steps"][3]["env"] == {"X_API_KEY": "${{ secrets.X_API_KEY }}"}
     shell = ["sh", "-c", f"mcprun() {{ printf '%s\\n' \"$@\"; }}; {commands.batch()}"]
     env = {**clean_environment(), "X_API_KEY": "two words"}
     output = subprocess.run(shell, env=env, capture_output=True, text=True, check=True, timeout=60).stdout
-    assert output.splitlines()[3:] == ["--fresh-server", "--header", "X-Api-Key: two words"]
+    assert output.splitlines()[3:] == ["--header", "X-Api-Key: two words"]
 
 
 def test_the_workflow_installs_the_dependencies_of_the_folder(tmp_path: Path) -> None:
     """`pyproject.toml` adds `pip install .` to the workflow, and `package-lock.json` adds `npm ci`."""
     run_mcprun("init", SERVER, cwd=tmp_path)
-    assert list(read_steps(tmp_path / WORKFLOW))[2:4] == ["pip install mcprun", "Run the queries"]
+    assert list(read_steps(tmp_path / WORKFLOW))[2:4] == ['pip install "$MCPRUN"', "Run the queries"]
     (tmp_path / "pyproject.toml").write_text("[project]\n")
     (tmp_path / "package-lock.json").write_text("{}")
     run_mcprun("init", SERVER, "--force", cwd=tmp_path)
     assert list(read_steps(tmp_path / WORKFLOW))[2:6] == [
-        "pip install mcprun", "pip install .", "npm ci", "Run the queries"
+        'pip install "$MCPRUN"', "pip install .", "npm ci", "Run the queries"
     ]  # fmt: skip
 
 
@@ -474,7 +541,9 @@ def test_a_workflow_is_at_the_root_of_its_repository(tmp_path: Path) -> None:
     done = run_mcprun("init", "server.py", "--tool", "ok", cwd=folder)
     message = f"../../{WORKFLOW}: runs them on each push in GitHub Actions"
     assert (done.code, message in done.stdout.splitlines()) == (0, True)
-    assert sorted(file.name for file in folder.iterdir()) == ["prompts.jsonl", "requirements.txt", "server.py"]
+    assert sorted(file.name for file in folder.iterdir()) == [
+        ".gitignore", "mcprun.toml", "prompts.jsonl", "requirements.txt", "server.py"
+    ]  # fmt: skip
     (job,) = yaml.safe_load((tmp_path / WORKFLOW).read_text())["jobs"].values()
     working_directory = job["defaults"]["run"]["working-directory"]
     assert tmp_path / working_directory == folder

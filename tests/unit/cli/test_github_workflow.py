@@ -8,7 +8,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcprun.cli.commands.init.github_workflow import Commands, workflow
+from mcprun.cli.commands.init.github_workflow import workflow
+from mcprun.cli.commands.init.next_commands import Commands
 from mcprun.errors import UsageError
 
 
@@ -22,12 +23,12 @@ def test_workflow_arguments_survive_yaml_and_shell_quoting(server: str, args: li
     Those that cannot be are rejected.
     """
     try:
-        text = workflow(Commands(prompts, server, args), ["npm ci"])
+        text = workflow(Commands(prompts, server, args), "mcprun==1.0", ["npm ci"])
     except UsageError:
         assert "${{" in f"{server}{args}" or not "".join([server, *args]).isprintable()
         return
     (job,) = yaml.safe_load(text)["jobs"].values()
-    assert [step["run"] for step in job["steps"] if "run" in step][:2] == ["pip install mcprun", "npm ci"]
+    assert [step["run"] for step in job["steps"] if "run" in step][:2] == ['pip install "$MCPRUN"', "npm ci"]
     lines = [line for line in job["steps"][4]["run"].splitlines() if line.startswith("  mcprun")]
     for line in lines:
         words = shlex.split(line)

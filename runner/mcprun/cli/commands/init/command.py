@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mcprun._util.operating_system import relative_path
 from mcprun.cli.argument_sources import Source
 from mcprun.cli.configurable_command import ServerCommand, require
 from mcprun.cli.options import limits as limit_options
 from mcprun.cli.options import run as run_options
+from mcprun.cli.options import server as server_options
 from mcprun.cli.options.option import Heading, option
 from mcprun.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mcprun._util.json_value import JsonObject
-    from mcprun.cli.argument_sources import Arguments
-    from mcprun.cli.commands.init.github_workflow import Next
     from mcprun.client.target import Target
     from mcprun.engine.plan import Options
+    from mcprun.report.console import Console
     from mcprun.report.progress import ProgressReporter
     from mcprun.runs.events import Event
-    from mcprun.runs.redaction import Redactor
+    from mcprun.runs.run_record import ServerRecord
 
 
-@click.command(
-    cls=ServerCommand,
-    only=("server", "env", "header", "connect_timeout", "call_timeout", "max_call_timeout", "redact"),
-    short_help="Generate a prompts file from a server's tools.",
-)
+_SET = (
+    "server", *server_options.NAMES, "roots", "elicit", "max_sampling", "connect_timeout", "call_timeout",
+    "max_call_timeout", "redact", "scratch",
+)  # fmt: skip
+"""Options that a project may set."""
+
+
+@click.command(cls=ServerCommand, only=_SET, short_help="Generate a prompts file from a server's tools.")
 @run_options.SERVER
-@run_options.ENV
-@run_options.HEADER
 @option(
     "--try",
     "wants_trial",
@@ -86,11 +86,31 @@ if TYPE_CHECKING:
     help="Write no workflow",
 )
 @option(
+    "--install-from",
+    heading=Heading.OPTIONS,
+    metavar="REQUIREMENT",
+    help="What the workflow installs mcprun from",
+    details="What the workflow installs mcprun from, such as git+https://github.com/OWNER/mcprun@COMMIT.",
+    default_text="where this mcprun was installed from",
+)
+@option(
     "--force",
     heading=Heading.OPTIONS,
     is_flag=True,
     help="Replace existing files",
 )
+@server_options.reaching
+@option(
+    "--scratch/--no-scratch",
+    heading=Heading.SERVER,
+    default=False,
+    help="Start each server in a new folder",
+    details="Start each server in a new folder, which is deleted afterwards.",
+    default_text="if it starts there",
+)
+@run_options.ROOT
+@run_options.ELICIT
+@limit_options.MAX_SAMPLING
 @limit_options.CONNECT_TIMEOUT
 @limit_options.CALL_TIMEOUT
 @limit_options.MAX_CALL_TIMEOUT
@@ -111,83 +131,79 @@ def init(ctx: click.Context, /, **parameters: Any) -> None:
     Tools that are annotated as destructive (destructiveHint) are left out, unless --destructive is given. Tools
     without annotations are included, because most have none: review the calls before you run them.
 
+    Tries, the printed commands and the workflow run the queries under the same conditions, which are written to
+    mcprun.toml: one at a time, each on a new server. A server that mcprun starts gets a new folder to work in, with the
+    files README.md and example.txt, so that nothing is left in yours. Use --no-scratch for one that needs the files of
+    the current folder. outputs/ is added to .gitignore, so that runs are not committed.
+
     Exits with 0 if the files are written, with 2 if one exists already or no tool matches, with 3 if the server does
     not start.
     """
-    from mcprun.cli.commands.init.github_workflow import WORKFLOW, installs_of, root_of, workflow
+    from mcprun.cli.arguments import options_of
+    from mcprun.cli.commands.init.files import Files
+    from mcprun.cli.commands.init.next_commands import next_commands
+    from mcprun.cli.commands.init.settings import Settings
     from mcprun.cli.commands.init.summary import Summary
     from mcprun.cli.commands.init.trial import run_trial
     from mcprun.cli.signals import run_to_end
-    from mcprun.client.connector import ConnectOptions
-    from mcprun.client.inspect import list_server
-    from mcprun.engine.plan import Options, resolve_server
+    from mcprun.client.target import can_use_scratch
+    from mcprun.config.project import find_config
+    from mcprun.engine.plan import resolve_server
     from mcprun.errors import RunError
-    from mcprun.limits import Limits
     from mcprun.models.credentials import Credentials
     from mcprun.prompts.generate import generate_prompts
     from mcprun.report.console import Console
-    from mcprun.report.write import write_bytes
 
     require(ctx.obj, "server")
-    prompts: Path = parameters["prompts"]
-    here = Path.cwd()
-    root = root_of(here)
-    workflow_path = parameters["workflow"] or Path(relative_path(root / WORKFLOW))
-    file: Path | None = None if parameters["no_workflow"] else workflow_path
-    for path in filter(None, (prompts, file)):
-        if os.path.lexists(path) and not parameters["force"]:
-            raise UsageError(f"{path} already exists: use --force to replace it")
-    base_options = Options(
-        env=parameters["env"],
-        headers=parameters["header"],
-        redact=parameters["redact"],
-        server_args=parameters["server_args"],
-        limits=Limits(
-            connect_seconds=parameters["connect_timeout"],
-            call_seconds=parameters["call_timeout"],
-            max_call_seconds=parameters["max_call_timeout"],
-        ),
-    )
-    target, redactor = resolve_server(parameters["server"], base_options, Credentials.find())
-    commands = _commands(ctx.obj, str(prompts), base_options, redactor)
-    text = workflow(commands.there, installs_of(here), here.relative_to(root).as_posix()) if file else ""
+    files = Files.of(parameters, find_config())
+    options, wanted = options_of(parameters), parameters["server"]
+    target, redactor = resolve_server(wanted, options, Credentials.find())
+    files.workflow_text(next_commands(ctx.obj, [], redactor.text).there)  # before anything is started
     console = Console(quiet=True)
     try:
-        with console.progress() as progress:
-            options = ConnectOptions(timeout_s=parameters["connect_timeout"])
-            server = run_to_end(list_server(target, redactor, options, progress.handle))
+        may_choose = ctx.obj.source("scratch") is Source.DEFAULT and can_use_scratch(target)
+        options, server = _listed(wanted, replace(options, scratch=options.scratch or may_choose), console, may_choose)
         first = generate_prompts(server.tools, parameters["patterns"], is_destructive_wanted=parameters["destructive"])
         if not first.queries:
             raise UsageError(_nothing(target, server.tools, first.left_out))
         if parameters["wants_trial"]:
             with Console().progress() as progress:
-                first = run_to_end(run_trial(first, parameters["server"], base_options, _report_trial_event(progress)))
+                first = run_to_end(run_trial(first, wanted, options, _report_trial_event(progress)))
     except RunError as error:
         console.run_error(error)
         ctx.exit(ExitCode.ERROR)
-    write_bytes(prompts, first.lines)
-    if file:
-        write_bytes(file, text.encode())
-    console.lines(Summary(server, first, prompts, file, commands, parameters["wants_trial"]).lines())
+    needed = Settings.of(scratch=options.scratch)
+    missing = needed.missing(files.config.values)
+    commands = next_commands(ctx.obj, [] if files.settings else missing.flags, redactor.text)
+    others = files.write(first.lines, needed, commands.there)
+    summary = Summary(server, first, files, commands, missing, parameters["wants_trial"], others)
+    console.lines(summary.lines())
 
 
-def _commands(arguments: Arguments, prompts: str, requested: Options, redactor: Redactor) -> Next:
-    """Return the commands to run next, without secrets and without options that are set here or in the project."""
-    from mcprun._util.url_secrets import without_secrets
-    from mcprun.cli.commands.init.github_workflow import Commands, Next
+def _listed(server: str, options: Options, console: Console, may_choose: bool) -> tuple[Options, ServerRecord]:
+    """List the tools of a server, and return its record with the options that it was started with.
 
-    server = arguments.values["server"]
-    is_url = server.lower().startswith(("http://", "https://"))
-    name, *args = map(redactor.text, (without_secrets(server) if is_url else server, *requested.server_args))
-    values_by_key = {"server_args": args, "env": list(requested.env), "header": list(requested.headers)}
+    With `may_choose`, a server that does not start in a new folder is started in the current one.
+    Raises `RunError`.
+    """
+    from mcprun.cli.signals import run_to_end
+    from mcprun.client.connector import ConnectOptions
+    from mcprun.client.inspect import list_server
+    from mcprun.engine.plan import client_features, resolve_server
+    from mcprun.errors import ErrorKind, RunError
+    from mcprun.models.credentials import Credentials
 
-    def with_these(wanted: Iterable[str]) -> Commands:
-        return Commands(prompts, name, *(values if key in wanted else [] for key, values in values_by_key.items()))
-
-    here = with_these([key for key in values_by_key if arguments.is_given(key)])
-    values = [*(requested.env.values() if here.env else ()), *(requested.headers.values() if here.headers else ())]
-    unset = [name for name, value in zip(here.secrets, values, strict=True) if os.environ.get(name) != value]
-    return Next(here, with_these([key for key in values_by_key if arguments.source(key) is not Source.FILE]), unset)
+    connecting = ConnectOptions(
+        timeout_s=options.limits.connect_seconds, protocol=options.protocol, features=client_features(options)
+    )
+    target, redactor = resolve_server(server, options, Credentials.find())
+    try:
+        with console.progress() as progress:
+            return options, run_to_end(list_server(target, redactor, connecting, progress.handle))
+    except RunError as error:
+        if not (may_choose and options.scratch) or error.kind is ErrorKind.CANCELLED:
+            raise
+    return _listed(server, replace(options, scratch=False), console, may_choose=False)
 
 
 def _report_trial_event(progress: ProgressReporter) -> Callable[[Event], None]:

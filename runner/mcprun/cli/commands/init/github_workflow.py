@@ -1,7 +1,7 @@
 """The GitHub Actions workflow that `mcprun init` writes, which runs the queries on each push.
 
-Until a baseline is committed, it runs the scripts. After that, it replays the baseline, and any regression fails the
-job. Neither needs an API key.
+It runs the scripts, which needs no API key. Once a baseline is committed, the run is compared with it, and any
+regression fails the job.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path, PurePath
 
+from mcprun.cli.commands.init.next_commands import Commands
 from mcprun.errors import UsageError
 
 _WORKFLOW = """\
@@ -21,6 +21,9 @@ name: mcprun
 on: [push, pull_request]
 permissions:
   contents: read
+
+env:
+  MCPRUN: {source} # what to install
 
 jobs:
   queries:
@@ -31,12 +34,12 @@ jobs:
       - uses: actions/setup-python@v6
         with:
           python-version: "3.13"
-      - run: pip install mcprun # and what the server needs
+      - run: pip install "$MCPRUN"
 {installs}      - name: Run the queries
 {env}        run: |
           if [ -d {baseline} ]; then
-            # Exclude results that always change, such as the time, with --scrub and --ignore.
-            {replay}
+            # A baseline that was recorded with a model is replayed: --model replay:DIR instead of script.
+            {compare}
           else
             {script}
           fi
@@ -64,82 +67,27 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REPORTS = ("--out", "run", "--junit", "junit.xml", "--github")
 
 
-@dataclass(frozen=True, slots=True)
-class Commands:
-    """The commands to run after `mcprun init`, quoted for a shell.
-
-    `server` and `args` are the user's arguments without secrets. `env` and `headers` hold names only; the values of
-    headers are taken from variables.
-    """
-
-    prompts: str
-    server: str
-    args: Sequence[str] = ()
-    env: Sequence[str] = ()
-    headers: Sequence[str] = ()
-
-    @property
-    def baseline(self) -> str:
-        """The baseline's folder, beside the prompts."""
-        return shlex.quote(str(PurePath(self.prompts).parent / "baseline"))
-
-    def batch(self, *flags: str) -> str:
-        """Return the command that runs the queries with `flags`.
-
-        Each query has a server of its own, so that no result depends on another query.
-        """
-        words = ["mcprun", "batch", self.prompts, self.server, "--fresh-server", *flags]
-        words = [shlex.quote(word) for word in words]
-        words += [f"--env {shlex.quote(name)}" for name in self.env]
-        words += [f'--header {shlex.quote(f"{name}: ")}"${_variable(name)}"' for name in self.headers]
-        return " ".join([*words, *(["--", shlex.join(self.args)] if self.args else [])])
-
-    @property
-    def bless(self) -> str:
-        """The command that makes the last run the baseline."""
-        return f"mcprun bless latest {self.baseline}"
-
-    @property
-    def secrets(self) -> list[str]:
-        """Names of the variables that hold secrets."""
-        return [*self.env, *map(_variable, self.headers)]
-
-
-@dataclass(frozen=True, slots=True)
-class Next:
-    """The commands to run next: `here` in the user's shell, and `there` in the workflow.
-
-    Each contains the settings that are missing where it runs. The workflow reads the project's file, the user's shell
-    also has the environment. `unset` names the variables of `here` that are not set to the values passed to `init`.
-    """
-
-    here: Commands
-    there: Commands
-    unset: Sequence[str] = ()
-
-
-def workflow(commands: Commands, installs: Iterable[str] = (), folder: str = ".") -> str:
-    """Return the workflow as YAML. `installs` are commands that install the server.
+def workflow(commands: Commands, source: str, installs: Iterable[str] = (), folder: str = ".") -> str:
+    """Return the workflow as YAML. `source` is what pip installs mcprun from, `installs` are commands for the server.
 
     All commands run in `folder`, a path with slashes from the root of the repository.
 
     Raises `UsageError` for a command that a workflow can't contain: one with line breaks or other controls, or with
     `${{`, which GitHub would expand. The same goes for names that are not valid variable names.
     """
-    baseline = str(PurePath(commands.prompts).parent / "baseline")
-    replay = commands.batch("--model", f"replay:{baseline}", "--baseline", baseline, *_REPORTS)
-    script = commands.batch("--model", "script", *_REPORTS)
-    words = replay + folder
+    compare, script = commands.compare(*_REPORTS), commands.script(*_REPORTS)
+    words = compare + folder + source
     if not words.isprintable() or "${{" in words or not all(map(_NAME.fullmatch, commands.secrets)):
         raise UsageError("the server's arguments can't be written to a workflow file: use --no-workflow to write none")
     secrets = [f"          {name}: ${{{{ secrets.{name} }}}}\n" for name in commands.secrets]
     return _WORKFLOW.format(
+        source=json.dumps(source, ensure_ascii=False),
         installs="".join(f"      - run: {command}\n" for command in installs),
         env="".join([f"        env: # {_SECRETS}\n", *secrets]) if secrets else "",
         defaults="" if folder == "." else _DEFAULTS.format(json.dumps(folder, ensure_ascii=False)),
         reports="" if folder == "." else f"{folder}/",
-        baseline=commands.baseline,
-        replay=replay,
+        baseline=shlex.quote(commands.baseline),
+        compare=compare,
         script=script,
     )
 
@@ -162,8 +110,3 @@ def installs_of(folder: Path) -> list[str]:
     elif (folder / "package.json").is_file():
         commands.append("npm install")
     return commands
-
-
-def _variable(header: str) -> str:
-    """Return the variable name of a header: `AUTHORIZATION` for `Authorization`."""
-    return re.sub(r"\W", "_", header.upper(), flags=re.ASCII)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.text import Text
 
-from mcprun.cli.commands.init.github_workflow import Next
+from mcprun.cli.commands.init.files import Files
+from mcprun.cli.commands.init.next_commands import Next
+from mcprun.cli.commands.init.settings import Settings
 from mcprun.prompts.generate import FirstPrompts
 from mcprun.report.text import one_line, plural, visible
 from mcprun.runs.run_record import ServerRecord
@@ -22,38 +23,61 @@ _NAME, _REASON = 60, 400
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The result of `mcprun init`. `workflow` is None if no workflow was written."""
+    """The result of `mcprun init`.
+
+    `missing` are the settings that the project's file lacks. `others` are the files besides the prompts and the
+    workflow, one line each.
+    """
 
     server: ServerRecord
     first: FirstPrompts
-    prompts: Path
-    workflow: Path | None
+    files: Files
     commands: Next
+    missing: Settings
     is_tried: bool
+    others: Sequence[str] = ()
 
     def lines(self) -> Iterator[Text]:
         """Yield the summary, one line per item."""
-        server, first, commands = self.server, self.first, self.commands
-        name = one_line(" ".join(filter(None, (server.name, server.version))) or "a server without a name", _REASON)
-        yield Text(
-            f"{visible(str(self.prompts))}: {plural(len(first.queries), 'query')}, for the tools of {name}", "bold"
-        )
-        if self.workflow:
-            secrets = commands.there.secrets
-            noun = "secret" if len(secrets) == 1 else "secrets"
-            secrets_note = f", with the repository {noun} {visible(', '.join(secrets))}" if secrets else ""
-            yield Text(f"{visible(str(self.workflow))}: runs them on each push in GitHub Actions{secrets_note}", "bold")
-        yield from _some("left out: ", "dim", first.left_out)
-        yield from _some("! ", "yellow", first.notes)
-        yield Text(_outlook(first, is_tried=self.is_tried))
+        yield from self._file_lines()
+        yield from _some("left out: ", "dim", self.first.left_out)
+        yield from _some("! ", "yellow", self.first.notes)
+        yield Text(_outlook(self.first, is_tried=self.is_tried))
+        yield from self._setting_lines()
+        commands = self.commands
         if commands.unset:
             yield Text(
                 f"First set {visible(', '.join(commands.unset))} to the given values, which are not repeated here."
                 " Values that are not secret can be set in mcprun.toml."
             )
-        yield Text("Next:")
-        yield Text(f"  {visible(commands.here.batch())}", "cyan")
-        yield Text(f"  {visible(commands.here.bless)}", "cyan")
+        yield Text("Next: run them, make the run the baseline, and compare with it after each change:")
+        for command in (commands.here.script(), commands.here.bless, commands.here.compare()):
+            yield Text(f"  {visible(command)}", "cyan")
+
+    def _file_lines(self) -> Iterator[Text]:
+        server, files = self.server, self.files
+        name = one_line(" ".join(filter(None, (server.name, server.version))) or "a server without a name", _REASON)
+        count = plural(len(self.first.queries), "query")
+        yield Text(f"{visible(str(files.prompts))}: {count}, for the tools of {name}", "bold")
+        if files.workflow:
+            secrets = self.commands.there.secrets
+            noun = "secret" if len(secrets) == 1 else "secrets"
+            note = f", with the repository {noun} {visible(', '.join(secrets))}" if secrets else ""
+            yield Text(f"{visible(str(files.workflow))}: runs them on each push in GitHub Actions{note}", "bold")
+        for other in self.others:
+            yield Text(visible(other), "bold")
+        if not files.is_source_known:
+            yield Text(
+                f"Replace OWNER in {visible(str(files.workflow))} with the owner of the repository to install mcprun"
+                " from, or pass --install-from."
+            )
+
+    def _setting_lines(self) -> Iterator[Text]:
+        """Yield the settings to add to the project's file, if it exists and lacks some."""
+        if self.files.config.path and self.missing.values:
+            yield Text(f"Add to {visible(str(self.files.config.path))}, or pass the flags below:")
+            for line in self.missing.lines:
+                yield Text(f"  {visible(line)}", "cyan")
 
 
 def _outlook(first: FirstPrompts, *, is_tried: bool) -> str:

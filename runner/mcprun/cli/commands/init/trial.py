@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from mcprun._util.json_value import JsonObject
 from mcprun.engine.plan import Options, make_plan
 from mcprun.engine.run import execute
 from mcprun.errors import ErrorKind, RunError
 from mcprun.prompts.generate import FirstPrompts, mark_failures
 from mcprun.runs.events import Event
 from mcprun.runs.run import Run
+from mcprun.runs.transcript import Transcript
 
 _TIMES = 2
 """Number of times each query is tried: one that works only once would fail the next run."""
@@ -20,18 +22,26 @@ _TIMES = 2
 async def run_trial(
     first: FirstPrompts, server: str, options: Options, watch: Callable[[Event], None] = lambda _: None
 ) -> FirstPrompts:
-    """Run each query from its script twice, and return the prompts with failures marked. The run itself is deleted.
+    """Run the queries from their scripts twice, and return the prompts with failures marked.
 
-    Each query has a server of its own, so that none depends on another. `watch` is called with each event.
-    Raises `RunError` if the run can't be started or was cancelled.
+    `watch` is called with each event. Raises `RunError` if a run can't be started or was cancelled.
     """
+    transcripts = [one for _ in range(_TIMES) for one in await _run(first.queries, server, options, watch)]
+    return mark_failures(first, transcripts)
+
+
+async def _run(
+    queries: Iterable[JsonObject], server: str, options: Options, watch: Callable[[Event], None]
+) -> list[Transcript]:
+    """Run queries one at a time, each on a new server, and return their transcripts. The run itself is deleted."""
+    limits = replace(options.limits, concurrency=1)
     with tempfile.TemporaryDirectory(prefix="mcprun-") as folder:
-        trial_options = replace(options, model="script", repeat=_TIMES, fresh_server=True, out=folder)
-        plan = replace(make_plan(first.queries, server, trial_options), is_latest=False)
+        trial_options = replace(options, model="script", fresh_server=True, limits=limits, out=folder)
+        plan = replace(make_plan(queries, server, trial_options), is_latest=False)
         with plan.prompts:
             result = await execute(plan, watch)
         run = Run(result.path, result.record)
         error = run.record.error
         if error and (error.kind is ErrorKind.CANCELLED or not (run.record.counts and run.record.counts.done)):
             raise RunError(error.kind, error.message)
-        return mark_failures(first, run.transcripts())
+        return list(run.transcripts())
