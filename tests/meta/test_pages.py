@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from dataclasses import asdict
@@ -17,7 +18,9 @@ from mcprun.errors import ExitCode
 from mcprun.limits import Limits
 from mcprun.prompts.aliases import ALIASES
 from mcprun.prompts.query import Query
-from tests.support.cli import PROMPTS, ROOT, normalised, run_mcprun
+from mcprun.runs.events import Event
+from mcprun.runs.transcript import Call, Transcript
+from tests.support.cli import PROMPTS, ROOT, normalised, run_mcprun, write_jsonl
 from tests.support.cli_reference import BEGIN, END, reference
 from tests.support.documents import PAGES, README, anchors, code_blocks, links, page, without_code
 
@@ -115,6 +118,18 @@ def test_every_mcprun_command_is_valid(document: Path) -> None:
                 parser.parse_args(rest)
 
 
+def test_the_queries_shown_are_valid(tmp_path: Path) -> None:
+    """Each query that a document shows may stand in a prompts file."""
+    texts = [document.read_text(encoding="utf-8") for document in DOCUMENTS]
+    queries = [json.loads(block) for text in texts for block in code_blocks(text, "json")]
+    assert len(queries) >= 6
+    for number, query in enumerate(queries):
+        query["id"] = f"{query['id']}-{number}"
+    prompts = write_jsonl(tmp_path / "prompts.jsonl", *queries)
+    done = run_mcprun("validate", prompts, cwd=tmp_path)
+    assert done.code == 0, done.stderr
+
+
 def test_the_tables_hold_every_key() -> None:
     """The pages document every key of a query and of `expect`, every alias and every exit code."""
     for key in (*Query.model_fields, *ALIASES):
@@ -125,12 +140,24 @@ def test_the_tables_hold_every_key() -> None:
         assert re.search(rf"^\| [\d, ]*\b{code.value}\b", page("cli"), re.MULTILINE), code
 
 
+def test_the_files_of_a_run_are_described() -> None:
+    """The page about the files of a run names each key of a transcript and of a call, and each event of the trace."""
+    text = page("run-files")
+    for model in (Transcript, Call):
+        for key in model.model_fields:
+            assert re.search(rf"\b{key.removesuffix('_')}\b", text), key
+    for kind in Event.__subclasses__():
+        assert f"`{kind.event}`" in text, kind
+
+
 def test_the_table_of_deadlines_has_the_defaults() -> None:
     """The table lists each deadline with its flag and its default from the code."""
-    documented = dict(re.findall(r"^\| `--([\w-]+)-timeout` \| (\d+) \|", page("limits"), re.MULTILINE))
+    units = {"s": 1, "min": 60, "days": 24 * 60 * 60}
+    rows = re.findall(r"^\| `--([\w-]+)-timeout` \| (\d+) (s|min|days) \|", page("limits"), re.MULTILINE)
+    documented = {name: int(number) * units[unit] for name, number, unit in rows}
     limits = {**asdict(Limits()), "max_call_seconds": Limits().max_total_call_seconds}
     assert documented == {
-        name.removesuffix("_seconds").replace("_", "-"): f"{value:.0f}"
+        name.removesuffix("_seconds").replace("_", "-"): value
         for name, value in limits.items()
         if name.endswith("_seconds") and name != "retry_wait_seconds"
     }
