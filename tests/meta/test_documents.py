@@ -38,6 +38,7 @@ NOT_RUN = {
     "kill $!": "stops the server of the command above",
     "sh prompts/git/make-repos.sh": "test_real_servers runs it",
     "ANTHROPIC_API_KEY=any mcprun batch prompts.jsonl server.py --base-url http://127.0.0.1:8080 --model local-model --bare-api": "test_providers runs it with a stub API on a free port",
+    "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 mcprun batch prompts.jsonl server.py --otel": "test_telemetry runs it with a collector on a free port",
     "pytest prompts.jsonl --mcp-server server.py": "test_pytest_plugin runs it with the quickstart's files",
     "pytest prompts.jsonl --mcp-server server.py -k add -x": "test_pytest_plugin runs it and checks what -k and -x deselect",
     'pytest prompts.jsonl --mcp-server "server.py -- --verbose" -n 2': "test_pytest_plugin tests each option by itself",

@@ -147,7 +147,7 @@ def test_the_files_of_a_run_are_described() -> None:
         for key in model.model_fields:
             assert re.search(rf"\b{key.removesuffix('_')}\b", text), key
     for kind in Event.__subclasses__():
-        assert f"`{kind.event}`" in text, kind
+        assert f"`{kind.name}`" in text, kind
 
 
 def test_the_table_of_deadlines_has_the_defaults() -> None:
