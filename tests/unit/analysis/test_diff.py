@@ -212,6 +212,7 @@ def test_one_differs_from_true_but_not_from_one_point_zero() -> None:
         (call("a", '{"n": 5}'), {"n": 5}),
         (call("a", "[" * 200_000, {"n": 5}), {"content": "[" * 200_000, "structured": {"n": 5}}),
         (call("a", "text", {"result": "text"}), "text"),
+        (call("a", '{"n": 5}', {"result": '{"n": 5}'}), {"n": 5}),
         (call("a", "five", {"n": 5}), {"content": "five", "structured": {"n": 5}}),
         (call("a", "no", is_error=True), "no"),
         (call("a"), []),

@@ -222,7 +222,7 @@ def result_of(call: JsonObject) -> Any:
     inner = structured["result"] if isinstance(structured, dict) and structured.keys() == {"result"} else structured
     forms = [shortest, texts, *texts[:1], finite(_values_in(texts))]
     if any(json_equal(form, value) for form in forms for value in (inner, structured)):
-        return inner
+        return shortest if isinstance(inner, str) else inner  # JSON that a tool returned as text
     return {"content": shortest, "structured": structured}
 
 
