@@ -61,6 +61,7 @@ OPTIONS: Mapping[str, Kind] = {
     "on_divergence": OneOf(("continue", "fail", "stop")),
     "scrub": _TEXTS,
     "ignore": _TEXTS,
+    "ignore_order": _TEXTS,
     "baseline": Text("run"),
     "alpha": ALPHA,
     "out": _FILE,

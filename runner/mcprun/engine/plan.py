@@ -86,7 +86,7 @@ class Options:
         elicit, roots: How to answer elicitation requests, and the directories to return for `roots/list`.
         log_level: The lowest level of log messages to request from servers.
         out: The directory of the run.
-        scrub, ignore: The differences to ignore in a replay.
+        scrub, ignore, ignore_order: The differences to ignore in a replay.
         baseline: The run to compare with at the end.
         alpha: The significance level of a change in the pass rate of a repeated query.
         otel: Whether to export OpenTelemetry spans.
@@ -138,6 +138,7 @@ class Options:
     on_divergence: Literal["continue", "fail", "stop"] = "continue"
     scrub: Sequence[str] = ()
     ignore: Sequence[str] = ()
+    ignore_order: Sequence[str] = ()
     baseline: str | None = None
     alpha: float = ALPHA
     out: str | None = None
@@ -235,7 +236,7 @@ def make_plan(
             pass_rate=options.pass_rate,
             out=options.out,
             resume=resume,
-            scrubber=Scrubber.of(options.scrub, options.ignore),
+            scrubber=Scrubber.of(options.scrub, options.ignore, options.ignore_order),
             on_divergence=options.on_divergence,
             redactor=redactor,
             otel=options.otel,

@@ -16,14 +16,14 @@ from mcprun.tools.toolset import changes
 
 RULES: Mapping[str, Any] = {
     "filters": (), "limit": None, "repeat": 1, "pass_rate": None, "allow_tool_errors": False, "allow_tool": (),
-    "deny_tool": (), "read_only": False, "on_divergence": "continue", "scrub": (), "ignore": (), "system": None,
-    "effort": None, "thinking": None, "tool_choice": None, "bare_api": False, "elicit": "decline", "roots": (),
-    "protocol": "auto", "fresh_server": False, "scratch": False, "server_args": (),
+    "deny_tool": (), "read_only": False, "on_divergence": "continue", "scrub": (), "ignore": (), "ignore_order": (),
+    "system": None, "effort": None, "thinking": None, "tool_choice": None, "bare_api": False, "elicit": "decline",
+    "roots": (), "protocol": "auto", "fresh_server": False, "scratch": False, "server_args": (),
 }  # fmt: skip
 """These options by their name in the `arguments` of `run.json`, with their defaults, which are not stored there."""
 
 _JUDGING = ("allow_tool_errors", "allow_tool", "deny_tool", "read_only", "on_divergence")
-_COMPARING = ("scrub", "ignore")
+_COMPARING = ("scrub", "ignore", "ignore_order")
 """Rules for the verdict of a conversation, and rules for comparing a replayed call with the recording."""
 
 _ORDERED = frozenset({"server_args"})
@@ -54,7 +54,7 @@ def as_arguments(rules: Mapping[str, Any]) -> JsonObject:
 def changed_rule(before: JsonObject, after: JsonObject, kind: str) -> str:
     """Return the first flag that influences a verdict and differs between the arguments of two runs; empty if none.
 
-    `kind` is the kind of the model: `--scrub` and `--ignore` count only for `replay`.
+    `kind` is the kind of the model: `--scrub`, `--ignore` and `--ignore-order` count only for `replay`.
     """
     names = (*_JUDGING, *_COMPARING) if kind == "replay" else _JUDGING
     return next((_flag(name) for name in names if _rule(before, name) != _rule(after, name)), "")

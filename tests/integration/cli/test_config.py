@@ -198,6 +198,16 @@ def test_diff_uses_the_ignore_setting_of_the_project(project: Path) -> None:
     assert run_mcprun("diff", "base.jsonl", "head.jsonl", cwd=project).code == 0
 
 
+def test_diff_uses_the_ignore_order_setting_of_the_project(project: Path) -> None:
+    """`mcprun diff` ignores the order of the lists at the paths in the project's `ignore-order`."""
+    for name, items in (("base", [1, 2]), ("head", [2, 1])):
+        write_jsonl(project / f"{name}.jsonl", transcript(calls=[call("a", structured={"items": items})]))
+    assert run_mcprun("diff", "base.jsonl", "head.jsonl", cwd=project).code == 1
+    assert run_mcprun("diff", "base.jsonl", "head.jsonl", "--ignore-order", "**.items", cwd=project).code == 0
+    write_config(project, 'ignore-order = ["**.items"]')
+    assert run_mcprun("diff", "base.jsonl", "head.jsonl", cwd=project).code == 0
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [

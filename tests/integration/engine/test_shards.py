@@ -198,7 +198,7 @@ def test_shards_with_different_options_are_refused(mcprun: Forks, folder: Path) 
 
     flags = {
         "allow_tool_errors": True, "read_only": True, "pass_rate": 0.5, "allow_tool": ["s*"], "deny_tool": ["s*"],
-        "on_divergence": "fail", "scrub": ["uuid"], "ignore": ["calls"], "system": "Be kind.", "effort": "low",
+        "on_divergence": "fail", "scrub": ["uuid"], "ignore": ["calls"], "ignore_order": ["calls"], "system": "Be kind.", "effort": "low",
         "thinking": "disabled", "tool_choice": "any", "bare_api": True, "elicit": "defaults", "fresh_server": True,
         "protocol": "legacy",
     }  # fmt: skip

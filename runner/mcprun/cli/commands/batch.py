@@ -106,6 +106,7 @@ _FIRST = (
 @run_options.ON_DIVERGENCE
 @run_options.SCRUB
 @run_options.IGNORE
+@run_options.IGNORE_ORDER
 @option(
     "--otel/--no-otel",
     heading=Heading.REPORTS,

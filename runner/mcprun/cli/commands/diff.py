@@ -28,6 +28,7 @@ class _Parameters:
     text: bool
     usage: bool
     ignore: tuple[str, ...]
+    ignore_order: tuple[str, ...]
     scrub: tuple[str, ...]
     alpha: float
     only: tuple[str, ...]
@@ -47,10 +48,12 @@ class _Parameters:
 
         more = {name for name, is_wanted in (("text", self.text), ("usage", self.usage)) if is_wanted}
         aspects = (frozenset(self.only) or DEFAULT_ASPECTS) | more
-        return CompareOptions(aspects, Scrubber.of(self.scrub, self.ignore))
+        return CompareOptions(aspects, Scrubber.of(self.scrub, self.ignore, self.ignore_order))
 
 
-@click.command(cls=ConfigurableCommand, only=("scrub", "ignore", "alpha"), short_help="Compare two runs.")
+@click.command(
+    cls=ConfigurableCommand, only=("scrub", "ignore", "ignore_order", "alpha"), short_help="Compare two runs."
+)
 @click.argument("base", metavar="BASE", shell_complete=runs)
 @click.argument("head", metavar="HEAD", default="latest", shell_complete=runs)
 @option(
@@ -66,6 +69,7 @@ class _Parameters:
     help="Also compare tokens and turns",
 )
 @run_options.IGNORE
+@run_options.IGNORE_ORDER
 @run_options.SCRUB
 @run_options.ALPHA
 @option(

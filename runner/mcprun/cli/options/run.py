@@ -262,14 +262,25 @@ IGNORE = option(
     help="Ignore differences at a path; repeatable",
     details="Ignore differences at a path, such as calls[*].result.updated_at. Repeatable.",
 )
+IGNORE_ORDER = option(
+    "--ignore-order",
+    heading=Heading.COMPARISON,
+    type=option_type("ignore_order"),
+    multiple=True,
+    metavar="PATH",
+    help="Ignore the order of a list; repeatable",
+    details="Ignore the order of the list at a path, such as calls[*].result.rows, or of the lines of a text there."
+    " Repeatable.",
+)
 SCRUB = option(
     "--scrub",
     heading=Heading.COMPARISON,
     type=option_type("scrub"),
     multiple=True,
     metavar="NAME|REGEX",
-    help="Ignore uuid, timestamp, tmp, port, hash or REGEX",
-    details="Ignore differences in uuid, timestamp, tmp, port, hash, or matches of a regular expression. Repeatable.",
+    help="Ignore uuid, timestamp, tmp, port, … or REGEX",
+    details="Ignore differences in values of a kind (uuid, ulid, timestamp, time, epoch, tmp, hash, port, duration), or"
+    " in matches of a regular expression. Repeatable.",
 )
 ALPHA = option(
     "--alpha",
