@@ -18,6 +18,8 @@ _OPPOSITES: tuple[tuple[str, Callable[[Any], bool], str, Any], ...] = (
     ("fresh_server", bool, "servers", 1),
     ("cwd", bool, "scratch", False),
     ("scratch", bool, "cwd", None),
+    ("quiet", bool, "verbose", False),
+    ("verbose", bool, "quiet", False),
 )
 """An option, a predicate for its values that contradict another option, that option, and its default."""
 

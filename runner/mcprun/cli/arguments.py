@@ -32,7 +32,7 @@ from mcprun.runs.literal_patterns import shown_pattern
 from mcprun.runs.run import Run
 
 _SERVER_ARGS = "server_args"
-_NOT_RECORDED = ("resume", "retry_errors", "force", "quiet", "github")
+_NOT_RECORDED = ("resume", "retry_errors", "force", "quiet", "verbose", "github")
 """Parameters that control resuming and printing, which are not recorded as arguments of the run."""
 
 _JSONL = ".jsonl"
@@ -116,6 +116,8 @@ def _check(arguments: Arguments) -> None:
         raise UsageError(_why_not_resumed(values["resume"]))
     require(arguments, "prompts", "server")
     _check_order(values["prompts"], values["server"])
+    if values["quiet"] and values["verbose"]:
+        raise click.UsageError("--quiet and --verbose can't be combined")
     if values["batch_api"] and arguments.is_given("max_sampling"):
         raise click.UsageError("--max-sampling can't be combined with --batch-api: a server can't wait for a batch")
     if values["resume"] and arguments.is_given("out"):

@@ -82,6 +82,7 @@ COMMANDS: Mapping[str, Kind] = {
     "tap": _FILE,
     "github": _SWITCH,
     "quiet": _SWITCH,
+    "verbose": _SWITCH,
 }
 """Options that only commands have, and that a project may set."""
 

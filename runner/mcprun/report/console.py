@@ -57,8 +57,9 @@ class Console:
     When a report uses stdout (`is_stdout_taken`), everything goes to stderr.
     """
 
-    def __init__(self, *, quiet: bool = False, is_stdout_taken: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, is_verbose: bool = False, is_stdout_taken: bool = False) -> None:
         self._quiet = quiet
+        self._is_verbose = is_verbose
         self._out = _Stream(highlight=False, file=sys.stderr if is_stdout_taken else sys.stdout)
         self._err = _Stream(highlight=False, file=sys.stderr)
 
@@ -66,7 +67,8 @@ class Console:
         """Return the reporter that shows the progress of a run."""
         if self._quiet:
             return ProgressReporter(self._err)
-        return (LiveReporter if self._err.is_terminal else PlainReporter)(self._err)
+        reporter = LiveReporter if self._err.is_terminal else PlainReporter
+        return reporter(self._err, is_verbose=self._is_verbose)
 
     def chat_printer(self) -> ChatPrinter:
         """Return the printer that shows a chat."""

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 from rich.theme import Theme
 
+from mcprun.report.activity import activity
 from mcprun.report.text import one_line, plural, visible
 from mcprun.runs.events import BatchSent, Event, Noise, QueryEnd, RunStart, SdkLog, ServerRestart, WarningEvent
 from mcprun.runs.transcript import Transcript, Verdict
@@ -47,10 +48,14 @@ def repeat_label(name: str, repeat: int) -> str:
 
 
 class ProgressReporter:
-    """Handles the events of a run, and prints failures and warnings. Subclasses override the `report_…` methods."""
+    """Handles the events of a run, and prints failures and warnings. Subclasses override the `report_…` methods.
 
-    def __init__(self, console: Console) -> None:
+    If `is_verbose`, each call, request and retry is printed as it happens, and each query as it ends.
+    """
+
+    def __init__(self, console: Console, *, is_verbose: bool = False) -> None:
         self.console = console
+        self._is_verbose = is_verbose
         self.total = 0
         self.verdicts: Counter[Verdict] = Counter()
         self._started = time.monotonic()
@@ -83,6 +88,8 @@ class ProgressReporter:
         elif isinstance(event, Noise | SdkLog) and event.name not in self._warned:
             self._warned.add(event.name)
             self.note(f"Warning: {_warning(event)}{self._more}")
+        elif self._is_verbose and (line := activity(event)):
+            self.console.print(line, soft_wrap=True)
 
     def report_start(self, event: RunStart) -> None:
         """Handle the start or resumption of the run."""
@@ -99,7 +106,7 @@ class ProgressReporter:
 
     def report_query(self, transcript: Transcript, seconds: float) -> None:
         """Report a finished query. Skipped queries are reported in one message when the run ends."""
-        if transcript.verdict not in _QUIET:
+        if transcript.verdict not in _QUIET or self._is_verbose:
             self.line(transcript, seconds)
 
     def line(self, transcript: Transcript, elapsed: float) -> None:
@@ -155,7 +162,7 @@ class PlainReporter(_AnnouncingReporter):
 
     def report_query(self, transcript: Transcript, seconds: float) -> None:
         """Print each query in short runs; failures and progress in long ones."""
-        if transcript.verdict is Verdict.PASSED and self.total <= _EACH:
+        if transcript.verdict is Verdict.PASSED and self.total <= _EACH and not self._is_verbose:
             self.line(transcript, seconds)
         else:
             super().report_query(transcript, seconds)
@@ -171,8 +178,8 @@ class LiveReporter(_AnnouncingReporter):
     The bar has the colour of the worst verdict so far: green, yellow after an error, red after a failure.
     """
 
-    def __init__(self, console: Console) -> None:
-        super().__init__(console)
+    def __init__(self, console: Console, *, is_verbose: bool = False) -> None:
+        super().__init__(console, is_verbose=is_verbose)
         console.push_theme(_NEUTRAL)
         style = STYLES[Verdict.PASSED]
         self._bar = BarColumn(30, complete_style=style, finished_style=style, pulse_style=_WAITING)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _FIRST = (
     "model", "filters", "concurrency", "out", "max_failures", "repeat", "env", "fresh_server", "baseline", "resume",
-    "html", "junit", "quiet",
+    "html", "junit", "quiet", "verbose",
 )  # fmt: skip
 """The options that help lists first."""
 
@@ -129,6 +129,14 @@ _FIRST = (
     help="Print only what did not pass",
 )
 @option(
+    "--verbose/--no-verbose",
+    "-v",
+    heading=Heading.OPTIONS,
+    default=False,
+    help="Print each call and retry as it happens",
+    details="Print each call, request and retry to stderr as it happens, and each query as it ends.",
+)
+@option(
     "--show-config",
     heading=Heading.OPTIONS,
     is_flag=True,
@@ -172,7 +180,9 @@ def batch(ctx: click.Context, /, **parameters: Any) -> None:
 
         plan = plan_from_arguments(ctx.obj)
         reports = Reports.of(parameters)
-        console = Console(quiet=parameters["quiet"], is_stdout_taken=reports.take_stdout)
+        console = Console(
+            quiet=parameters["quiet"], is_verbose=parameters["verbose"], is_stdout_taken=reports.take_stdout
+        )
     with plan.prompts, console.progress() as progress:
         run_stop = RunStop()
         signals = Signals(run_stop, progress.note, is_batched=plan.model.is_batched)
