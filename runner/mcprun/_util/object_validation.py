@@ -5,6 +5,7 @@ The SDK validates a result as a whole, and its errors name members of its own un
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -25,6 +26,7 @@ _EXPECTED = {
     "float_parsing": "a number",
     "bool_type": "true or false",
     "bool_parsing": "true or false",
+    "tuple_type": "a list",
 }
 """The JSON type that each pydantic error type expects."""
 
@@ -55,9 +57,16 @@ def problem(error: ValidationError, skip: int = 0) -> str:
         return f"not valid JSON: {detail['msg'].removeprefix('Invalid JSON: ')}"
     if expected := _EXPECTED.get(detail["type"]):
         return mismatch(where or "it", detail["input"], expected)
-    if isinstance(detail["input"], str | int | float) and detail["msg"].startswith(_SHOULD_BE):
-        return f"{where} is {str(repr(detail['input']))[:_SHOWN]}, not {detail['msg'].removeprefix(_SHOULD_BE)}"
+    if detail["msg"].startswith(_SHOULD_BE):
+        expected = re.sub(r"(greater|less) than or equal to (\S+)", _bound, detail["msg"].removeprefix(_SHOULD_BE))
+        value = detail["input"]
+        is_shown = isinstance(value, str | int | float) and not isinstance(value, bool)
+        return f"{where} is {repr(value)[:_SHOWN] if is_shown else json_type(value)}, not {expected}"
     return f"{where}: {detail['msg']}" if where else str(detail["msg"])
+
+
+def _bound(match: re.Match[str]) -> str:
+    return f"at {'least' if match[1] == 'greater' else 'most'} {match[2]}"
 
 
 def format_path(steps: tuple[int | str, ...]) -> str:

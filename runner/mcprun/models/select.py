@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
@@ -139,7 +140,9 @@ def _choose(spec: str | None, account: Credentials, *, all_scripted: bool, base_
     if spec and spec.startswith(_REPLAY):
         if spec == _REPLAY:
             raise UsageError("--model replay: names no run; use --model replay:RUN, such as replay:latest")
-        run = Run.read(spec.removeprefix(_REPLAY))
+        name = spec.removeprefix(_REPLAY)
+        record = f"record one with: mcprun batch PROMPTS SERVER --out {shlex.quote(name)}"
+        run = Run.read(name, noun="recording", advice=record)
         if run.record.slim:
             raise UsageError(
                 f"{run.path} is a slim baseline, which holds no conversations to replay: replay the run that it was"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,12 @@ _LISTED = 5
 
 _NAME = 100
 """Maximum characters of a query's id in a message."""
+
+
+def read_baseline(name: str) -> Run:
+    """Open a baseline. Raises `UsageError` if there is none, which says how to make one, or if it is damaged."""
+    make = f"make one from a run with mcprun bless latest {shlex.quote(name)}, or from this one with --update"
+    return Run.read(name, noun="baseline", advice=make)
 
 
 def bless(run: Run, path: Path, *, slim: bool, force: bool) -> int:

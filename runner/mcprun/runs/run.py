@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from json import JSONDecodeError
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -21,11 +22,12 @@ from mcprun._util.json_io import parse_line
 from mcprun._util.json_value import JsonObject
 from mcprun._util.long_integers import may_hold
 from mcprun._util.object_validation import problem
-from mcprun._util.operating_system import relative_path
-from mcprun._util.special_files import kind_of, refuse_special
+from mcprun._util.special_files import refuse_special
 from mcprun.errors import UsageError
-from mcprun.runs.directory import FILES, LATEST, LOG, OUTPUTS, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS
+from mcprun.runs.directory import FILES, LATEST, LOG, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS
+from mcprun.runs.identify import flaw, identify_value, json_flaw
 from mcprun.runs.integrity import damage, is_torn
+from mcprun.runs.locate import find_run, missing_record
 from mcprun.runs.record_base import SCHEMA
 from mcprun.runs.run_record import Counts, RunRecord
 from mcprun.runs.totals import BilledReply, RunTotals
@@ -40,6 +42,9 @@ _EVENT = re.compile(rb'\{"event":"(?P<name>[a-z_]+)"')
 _REPLIES = frozenset({"model_call", "judge_call", "asked"})
 """Names of events that may hold a model's reply."""
 
+_REQUIRED = frozenset(name for name, field in RunRecord.model_fields.items() if field.is_required())
+"""The keys that each `run.json` has."""
+
 _SHOWN = 40
 """Maximum characters of an unsupported version in a message."""
 
@@ -53,35 +58,36 @@ class Run:
     _open_streams: list[IO[bytes]] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
-    def read(cls, name: str) -> Run:
+    def read(cls, name: str, *, noun: str = "run", advice: str = "") -> Run:
         """Open a run by its folder, by `latest`, or by its name under `outputs/`.
 
         Raises `UsageError` if it doesn't exist or can't be read, or if it has ended and its transcripts don't match the
-        counts in `run.json`.
+        counts in `run.json`. `noun` and `advice` are for the message if it doesn't exist, as in `find_run`.
         """
-        run = cls.read_record(name)
+        run = cls.read_record(name, noun=noun, advice=advice)
         run.check()
         return run
 
     @classmethod
-    def read_record(cls, name: str) -> Run:
+    def read_record(cls, name: str, *, noun: str = "run", advice: str = "") -> Run:
         """Open a run without checking its transcripts, to repair it or to use its record only.
 
         Raises `UsageError` if it doesn't exist, if `run.json` can't be read, or if a file of the run is a folder, a
         pipe, a socket or a device, on which reading might block.
         """
-        path = _find(name)
+        path = find_run(name, noun=noun, advice=advice)
         for file in sorted(FILES):
             refuse_special(path / file)
         try:
-            record = _parsed_as(RunRecord, (path / RUN).read_bytes())
+            data = (path / RUN).read_bytes()
         except FileNotFoundError:
-            raise UsageError(f"{path} is not a run: it has no {RUN}") from None
+            raise missing_record(path) from None
         except OSError as error:
             raise UsageError(f"can't read {path / RUN}: {error.strerror}") from None
+        try:
+            return cls(path, _parsed_as(RunRecord, data))
         except ValueError as error:
-            raise unreadable(path / RUN, error, f"can't read {path / RUN}") from None
-        return cls(path, record)
+            raise _no_record(path, data, error) from None
 
     def check(self) -> None:
         """Raise `UsageError` if the run has ended and its transcripts don't match the counts in `run.json`."""
@@ -290,14 +296,31 @@ def _read_as(kind: type[_Read], line: bytes, path: Path) -> _Read:
         raise unreadable(path, error, f"{path} has a line that is not a transcript") from None
 
 
-def unreadable(path: Path, error: ValueError, what: str) -> UsageError:
-    """Return the error for an invalid record: written by a newer mcprun, or else `what` and the reason, in one line."""
+def unreadable(path: Path, error: ValueError, what: str, remedy: str = "") -> UsageError:
+    """Return the error for an invalid record: written by a newer mcprun, or else `what`, the reason and the remedy."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
         if first["loc"] == ("schema",) and first["type"] == "less_than_equal":
             detail = f"its schema is {str(first['input'])[:_SHOWN]}, and this version reads up to {SCHEMA}"
             return UsageError(f"{path} was written by a newer version of mcprun ({detail}): upgrade mcprun")
-    return UsageError(f"{what}: {_reason(error)}")
+    return UsageError(f"{what}: {_reason(error)}" + (f"; {remedy}" if remedy else ""))
+
+
+def _no_record(folder: Path, data: bytes, error: ValueError) -> UsageError:
+    """Return the error for a `run.json` that is not the record of a run: what it is instead, or what is wrong in it."""
+    path = folder / RUN
+    restore = "restore it from a copy"
+    replace = (
+        "run the queries again"
+        if (folder / QUERIES).exists()
+        else f"replace the baseline with mcprun bless RUN {folder} --force"
+    )
+    if found := flaw(data):
+        return UsageError(f"{path} is damaged: it is {found}; {restore}, or {replace}")
+    value = parse_line(data)
+    if not isinstance(value, dict) or len(_REQUIRED & value.keys()) * 2 < len(_REQUIRED):
+        return UsageError(f"{folder} is not a run of mcprun: its {RUN} is {identify_value(value)}")
+    return unreadable(path, error, f"{path} is damaged", f"{restore}, or {replace}")
 
 
 def _reason(error: Exception) -> str:
@@ -307,30 +330,11 @@ def _reason(error: Exception) -> str:
             return strerror
         case ValidationError():
             return problem(error)
+        case JSONDecodeError():
+            return f"it is {json_flaw(error)}"
         case KeyError():
             return f"{error.args[0]} is missing"
     return " ".join(str(error).split())
-
-
-def _find(name: str) -> Path:
-    for path in (Path(name), OUTPUTS / name):
-        if path.is_dir():
-            return _resolved(path)
-        if path.name == LATEST and path.parent.name == OUTPUTS.name and path.is_file():  # see `mark_latest`
-            return path.parent / path.read_text(encoding="utf-8").strip()
-    if name == LATEST:
-        raise UsageError(f"there is no run in {OUTPUTS}/ yet: create one with mcprun batch")
-    with suppress(OSError):
-        if kind := kind_of(Path(name).stat().st_mode):
-            raise UsageError(f"{name} is {kind}, not a run")
-    raise UsageError(f"there is no run at {name} or {OUTPUTS / name}")
-
-
-def _resolved(path: Path) -> Path:
-    """Resolve a link such as `latest` to a path relative to the working directory."""
-    if not path.is_symlink():
-        return path
-    return Path(relative_path(path.resolve()))
 
 
 def latest_run() -> Path | None:

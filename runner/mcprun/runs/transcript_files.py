@@ -15,6 +15,7 @@ from mcprun._util.json_io import parse_line
 from mcprun._util.json_value import JsonObject
 from mcprun.errors import UsageError
 from mcprun.runs.directory import RUN, TRANSCRIPTS
+from mcprun.runs.identify import TRANSCRIPTS_FILE, identify, known_as
 from mcprun.runs.integrity import is_torn
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Key
@@ -56,7 +57,10 @@ class TranscriptLines:
 
 @contextmanager
 def open_transcripts(name: str) -> Iterator[TranscriptLines]:
-    """Open the transcripts of a run, or a transcripts file. Raises `UsageError` if it can't be read or is damaged."""
+    """Open the transcripts of a run, or a transcripts file.
+
+    Raises `UsageError` if it can't be read, is damaged, or is another file.
+    """
     run = None if Path(name).is_file() else Run.read(name)
     path = run.path / TRANSCRIPTS if run else Path(name)
     is_of_run = path.name == TRANSCRIPTS and (path.parent / RUN).exists()
@@ -69,7 +73,18 @@ def open_transcripts(name: str) -> Iterator[TranscriptLines]:
     except OSError as error:
         raise UsageError(f"can't read {path}: {error.strerror}") from None
     with stream:
+        if not is_of_run and not _begins_with_transcript(stream):
+            raise UsageError(f"{path} is {identify(path)}, and neither a run nor its {TRANSCRIPTS}")
         yield TranscriptLines(stream, run)
+
+
+def _begins_with_transcript(stream: IO[bytes]) -> bool:
+    """Return whether the first line of a file has the keys of a transcript. An empty file has no wrong line."""
+    first = stream.readline()
+    with suppress(ValueError):
+        value = parse_line(first)
+        return isinstance(value, dict) and known_as(value) == TRANSCRIPTS_FILE
+    return not first
 
 
 def repeated(*sides: TranscriptLines) -> dict[str, tuple[int, ...]]:

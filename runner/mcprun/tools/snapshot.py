@@ -6,6 +6,7 @@ break. `schema` is the version of the format. With `--all`, it holds prompts and
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,17 @@ from mcprun._util.json_value import JsonObject
 from mcprun._util.nesting import MAX_DEPTH
 from mcprun._util.surrogates import well_formed_bytes
 from mcprun.errors import UsageError
+from mcprun.runs.directory import FILES, LATEST, RUN
+from mcprun.runs.identify import identify_data, identify_value
 from mcprun.runs.record_base import SCHEMA, Record, Schema, Shape
 from mcprun.runs.run import Run, unreadable
 from mcprun.runs.run_record import ServerRecord
 
 _FIELDS = ("name", "version", "protocol", "tools")
+
+_REQUIRED = frozenset({"protocol", "tools"})
+
+_WRITE = "write a snapshot with: mcprun tools SERVER --snapshot FILE"
 
 
 class Catalog(Record):
@@ -79,19 +86,24 @@ def read_snapshot(name: str) -> Snapshot:
     Raises `UsageError` if there are no tools or the file is not a snapshot.
     """
     path = Path(name)
-    if not path.is_file() or path.name == "latest":
-        run = Run.read(name)
+    if not path.is_file() or path.name == LATEST:
+        write = f"mcprun tools SERVER --snapshot {shlex.quote(name)}"
+        run = Run.read(name, noun="snapshot or run", advice=f"write a snapshot with: {write}")
         if run.record.server is None:
             raise UsageError(f"{run.path} has no tools: its server did not start")
         return Snapshot(in_order(run.record.server.tools))
+    if path.name in FILES and (path.parent / RUN).exists():
+        raise UsageError(f"{path} is a file of a run, not a snapshot: pass the run, {path.parent}")
     try:
         data = _json(path)
+        if not isinstance(data, dict) or not _REQUIRED & data.keys():
+            raise ValueError(f"it is {identify_value(data)}")
         tools = in_order(_Snapshot.model_validate(data).tools)
         return Snapshot(tools, sorted_catalog(_catalog(data)) if KEYS.keys() & data.keys() else None)
     except ValidationError as error:
-        raise unreadable(path, error, f"{path} is not a snapshot") from None
+        raise unreadable(path, error, f"{path} is not a snapshot", _WRITE) from None
     except ValueError as error:
-        raise UsageError(f"{path} is not a snapshot: {error}") from None
+        raise UsageError(f"{path} is not a snapshot: {error}; {_WRITE}") from None
 
 
 def _catalog(data: JsonObject) -> Catalog:
@@ -101,13 +113,15 @@ def _catalog(data: JsonObject) -> Catalog:
 def _json(path: Path) -> Any:
     """Read a JSON file. Raises `UsageError` if it can't be read, `ValueError` if it is not JSON or nested too deep."""
     try:
-        data = finite(loads(well_formed_bytes(path.read_bytes()), allow_nan=True))  # older snapshots hold NaN
+        text = path.read_bytes()
     except OSError as error:
         raise UsageError(f"can't read {path}: {error.strerror}") from None
+    try:
+        data = finite(loads(well_formed_bytes(text), allow_nan=True))  # older snapshots hold NaN
     except TooDeepError:
         raise ValueError(f"it is nested more than {MAX_DEPTH} deep") from None
-    except ValueError as error:
-        raise ValueError(f"it is not JSON: {error}") from None
+    except ValueError:
+        raise ValueError(f"it is {identify_data(text)}") from None
     if levels(data) > MAX_DEPTH:
         raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
     return data

@@ -16,7 +16,7 @@ from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.transcripts import ASPECTS
 from mcprun.errors import UsageError
 from mcprun.report.diff import leaves
-from tests.support.cli import EXAMPLE_SERVERS, Result, run_mcprun, write_jsonl
+from tests.support.cli import EXAMPLE_SERVERS, Result, run_mcprun, script, write_jsonl
 from tests.support.examples import examples
 from tests.support.json_strategies import JSON
 from tests.support.shop import REGRESSION, good, recorded
@@ -225,15 +225,21 @@ def test_json_and_markdown_output(tmp_path: Path, good: Result) -> None:
     ("args", "message"),
     [
         (["nope", "good"], "there is no run at nope"),
-        (["good", "odd.jsonl"], "Error: HEAD has a line that is not a transcript: it has no 'repeat'"),
-        (["list.jsonl", "good"], "Error: BASE has a line that is not a transcript: it is not an object"),
-        (["good", "p.txt"], "Error: HEAD has a line that is not a transcript: it is not JSON: Expecting value"),
+        (
+            ["good", "odd.jsonl"],
+            "Error: odd.jsonl is an object with the key id, and neither a run nor its transcripts.jsonl",
+        ),
+        (["list.jsonl", "good"], "Error: list.jsonl is a list, and neither a run nor its transcripts.jsonl"),
+        (["good", "p.txt"], "Error: p.txt is text that begins with 'no JSON at all', and neither a run nor"),
         (["good", "calls.jsonl"], "HEAD has a line that is not a transcript: its 'calls' has the wrong type"),
         (["good", "call.jsonl"], "HEAD has a line that is not a transcript: one of its 'calls' is not a call"),
         (["good", "error.jsonl"], "HEAD has a line that is not a transcript: its 'error' has the wrong type"),
         (["id.jsonl", "good"], "BASE has a line that is not a transcript: its 'id' has the wrong type"),
-        (["p.txt", "good"], "BASE has a line that is not a transcript: it is not JSON"),
-        (["deep.txt", "good"], "BASE has a line that is not a transcript: it is nested too deeply"),
+        (["p.txt", "good"], "Error: p.txt is text that begins with 'no JSON at all', and neither a run nor"),
+        (["second.jsonl", "good"], "BASE has a line that is not a transcript: it is not JSON"),
+        (["good", "less.jsonl"], "HEAD has a line that is not a transcript: it has no 'repeat'"),
+        (["prompts.jsonl", "good"], "Error: prompts.jsonl is a prompts file, and neither a run nor its transcripts"),
+        (["deep.txt", "good"], "Error: deep.txt is invalid JSON (nested too deeply), and neither a run nor"),
         (["empty.jsonl", "none.jsonl"], "neither BASE nor HEAD has a transcript"),
         (["twice.jsonl", "good"], "BASE has two transcripts of 'q', repeat 1"),
         (["good", "good", "--alpha", "nan"], "must be a number above 0 and at most 1, not nan"),
@@ -248,6 +254,9 @@ def test_invalid_runs_and_options_are_usage_errors(tmp_path: Path, good: Result,
     write_jsonl(tmp_path / "odd.jsonl", {"id": "a"})
     write_jsonl(tmp_path / "list.jsonl", [])
     (tmp_path / "p.txt").write_text("no JSON at all\n")
+    (tmp_path / "second.jsonl").write_text(json.dumps(transcript()) + "\nno JSON at all\n")
+    write_jsonl(tmp_path / "less.jsonl", {key: value for key, value in transcript().items() if key != "repeat"})
+    write_jsonl(tmp_path / "prompts.jsonl", script(), script(id="r"))
     (tmp_path / "deep.txt").write_text("[" * 100_000 + "\n")
     odd: dict[str, dict[str, Any]] = {
         "calls": {"calls": 5},

@@ -53,7 +53,10 @@ def test_show_prints_a_conversation(quickstart_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("nope",), "Error: there is no run at nope or outputs/nope\n"),
+        (
+            ("nope",),
+            "Error: there is no run at nope or outputs/nope; list the runs with mcprun runs, or make one with mcprun batch\n",
+        ),
         (("latest", "nope"), "has no query 'nope'; list them with: mcprun show latest\n"),
     ],
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.catalogs import catalog
-from tests.support.cli import EXAMPLE_SERVERS, RAW, clean_environment, run_mcprun, squeezed
+from tests.support.cli import EXAMPLE_SERVERS, RAW, clean_environment, run_mcprun, script, squeezed, write_jsonl
 from tests.support.shop import REGRESSION
 
 if sys.platform == "win32":
@@ -178,18 +178,26 @@ def test_json_has_the_same_keys_with_any_options(tmp_path: Path) -> None:
     assert [finding["rule"] for finding in data["findings"]] == ["argument_description", "argument_description"]
 
 
+WRITE = "; write a snapshot with: mcprun tools SERVER --snapshot FILE\n"
+"""The end of the message about a file that is not a snapshot."""
+
+
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
         (["nope.py"], 2, "Error: server file not found: nope.py\n"),
-        ([RAW, "--against", "nope"], 2, "Error: there is no run at nope or outputs/nope\n"),
+        ([RAW, "--against", "nope"], 2, "Error: there is no snapshot or run at nope or outputs/nope; write a"
+         " snapshot with: mcprun tools SERVER --snapshot nope\n"),
         ([RAW, "--against", "latest"], 2, "Error: there is no run in outputs/ yet: create one with mcprun batch\n"),
-        ([RAW, "--against", "text"], 2, "Error: text is not a snapshot: it is not JSON: "),
-        ([RAW, "--against", "list"], 2, "Error: list is not a snapshot: it is a list, not an object"),
-        ([RAW, "--against", "deep"], 2, "Error: deep is not a snapshot: it is nested more than 200 deep\n"),
-        ([RAW, "--against", "abyss"], 2, "Error: abyss is not a snapshot: it is nested more than 200 deep\n"),
-        ([RAW, "--against", "bare"], 2, "Error: bare is not a snapshot: protocol is missing\n"),
-        ([RAW, "--against", "unnamed"], 2, "Error: unnamed is not a snapshot: a tool has no name\n"),
+        ([RAW, "--against", "text"], 2, "Error: text is not a snapshot: it is text that begins with 'no JSON'; "),
+        ([RAW, "--against", "list"], 2, f"Error: list is not a snapshot: it is a list{WRITE}"),
+        ([RAW, "--against", "prompts.jsonl"], 2, f"Error: prompts.jsonl is not a snapshot: it is a prompts file{WRITE}"),
+        ([RAW, "--against", "query.json"], 2, f"Error: query.json is not a snapshot: it is a prompts file{WRITE}"),
+        ([RAW, "--against", "cut.json"], 2, "Error: cut.json is not a snapshot: it is incomplete JSON (it ends at line 1, column 16); "),
+        ([RAW, "--against", "deep"], 2, "Error: deep is not a snapshot: it is nested more than 200 deep; "),
+        ([RAW, "--against", "abyss"], 2, "Error: abyss is not a snapshot: it is nested more than 200 deep; "),
+        ([RAW, "--against", "bare"], 2, "Error: bare is not a snapshot: protocol is missing; "),
+        ([RAW, "--against", "unnamed"], 2, "Error: unnamed is not a snapshot: a tool has no name; "),
         ([RAW, "--snapshot", "no/such/a.json"], 2, "Error: can't write no/such/a.json: there is no folder no/such\n"),
         ([RAW, "--header", "A: b"], 2, "Error: --header applies only to a URL; "),
         ([RAW, "--", "exit"], 3, "Error: the server exited before it responded: "),
@@ -206,6 +214,9 @@ def test_errors_are_one_message_and_write_nothing(
     """
     (tmp_path / "text").write_text("no JSON")
     (tmp_path / "list").write_text("[]")
+    write_jsonl(tmp_path / "prompts.jsonl", script(), script(id="r"))
+    write_jsonl(tmp_path / "query.json", script())
+    (tmp_path / "cut.json").write_text('{"schema": 1, "t')
     (tmp_path / "deep").write_text('{"a":' + "[" * 250 + "]" * 250 + "}")
     (tmp_path / "abyss").write_text("[" * 100_000 + "]" * 100_000)
     (tmp_path / "bare").write_text('{"tools": []}')

@@ -211,4 +211,7 @@ def test_an_invalid_snapshot_is_one_message(tmp_path: Path) -> None:
     ):
         (tmp_path / "a.json").write_text(json.dumps({"protocol": "x", "tools": [], **lists}))
         done = run_mcprun("tools", RAW, "--against", "a.json", cwd=tmp_path)
-        assert (done.code, done.stderr) == (2, f"Error: a.json is not a snapshot: {message}\n")
+        assert (done.code, done.stderr) == (
+            2,
+            f"Error: a.json is not a snapshot: {message}; write a snapshot with: mcprun tools SERVER --snapshot FILE\n",
+        )

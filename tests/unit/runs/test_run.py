@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -154,12 +155,33 @@ def test_latest_may_be_a_text_file(working_folder: Path) -> None:
     assert Run.read("elsewhere/outputs/latest").path.resolve() == path.resolve()
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", "{", '{"state": "gone"}'])
-def test_damaged_run_json_is_an_error(working_folder: Path, content: str) -> None:
-    """The message names `run.json`."""
-    (working_folder / "run.json").write_text(content)
-    with pytest.raises(UsageError, match=r"can't read run\.json: "):
-        Run.read(".")
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "run.json is damaged: it is an empty file; restore it from a copy, or replace the baseline with "),
+        ("{", "run.json is damaged: it is incomplete JSON (it ends at line 1, column 1); restore it"),
+        (
+            '{\n  "state": "fini',
+            "run.json is damaged: it is incomplete JSON (it ends at line 2, column 16); restore it",
+        ),
+        (
+            '{"a" 1}',
+            "run.json is damaged: it is invalid JSON (expecting ':' delimiter at line 1, column 6); restore it",
+        ),
+        ("\xff", "run.json is damaged: it is invalid UTF-8 (byte 0xff in line 1)"),
+        ("{}", "mine is not a run of mcprun: its run.json is an empty object"),
+        ("[]", "mine is not a run of mcprun: its run.json is a list"),
+        ('{"state": "gone"}', "mine is not a run of mcprun: its run.json is an object with the key state"),
+        ('{"name": "x", "scripts": {}}', "its run.json is an object with the keys name, scripts"),
+        ('{"mcpServers": {}}', "its run.json is the configuration of an MCP client"),
+    ],
+)
+def test_a_run_json_that_is_no_record_is_described(working_folder: Path, content: str, message: str) -> None:
+    """A damaged record is named with its place, and another file that is called `run.json` with its content."""
+    (working_folder / "mine").mkdir()
+    (working_folder / "mine" / "run.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(UsageError, match=re.escape(message)):
+        Run.read("mine")
 
 
 def test_nan_and_infinity_are_written_as_text() -> None:
