@@ -3,6 +3,7 @@
     McprunError
     ├── UsageError           the arguments or an input file are invalid; nothing was run    exit 2
     │   ├── PromptsError     a prompts file with bad lines, all of them listed              exit 2
+    │   ├── NotRunError      a folder is not a run of mcprun                                exit 2
     │   └── NoJudgeError     no model is available to grade queries that have a rubric      exit 2
     ├── QueryError           one query could not be completed: verdict `error`, with a kind
     │   └── RequestError     a model request failed; the same one may succeed later
@@ -82,6 +83,10 @@ class PromptsError(UsageError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
+
+
+class NotRunError(UsageError):
+    """A folder or a file is not a run: it is something else, as opposed to a run that is damaged."""
 
 
 class NoJudgeError(UsageError):

@@ -17,6 +17,7 @@ from mcprun.cli.commands.init.command import init
 from mcprun.cli.commands.login import login, logout
 from mcprun.cli.commands.merge import merge
 from mcprun.cli.commands.report import report
+from mcprun.cli.commands.runs import runs
 from mcprun.cli.commands.show import show
 from mcprun.cli.commands.tools import tools
 from mcprun.cli.commands.validate import validate
@@ -56,6 +57,6 @@ def main() -> None:
 
 main.add("Write queries", init, validate, tools, chat)
 main.add("Run them", batch, merge)
-main.add("Read a run", show, report)
+main.add("Read a run", show, report, runs)
 main.add("Compare runs", bless, diff)
 main.add("Log in to a server", login, logout)

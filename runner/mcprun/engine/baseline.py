@@ -8,7 +8,7 @@ from typing import Self
 
 from mcprun.analysis.diff.repeats import ALPHA
 from mcprun.analysis.diff.runs import check
-from mcprun.runs.run import Run
+from mcprun.runs.baseline import read_baseline
 from mcprun.runs.transcript_files import open_transcripts
 
 
@@ -26,7 +26,7 @@ class Baseline:
     @classmethod
     def open(cls, name: str, alpha: float = ALPHA) -> Self:
         """Open a baseline, and read it once. Raises `UsageError` if there is none, or if it is damaged."""
-        run = Run.read(name)
+        run = read_baseline(name)
         with open_transcripts(str(run.path)) as lines:
             check(lines, f"--baseline {name}")
         return cls(str(run.path), run.path.absolute(), alpha)

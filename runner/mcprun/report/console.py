@@ -93,6 +93,10 @@ class Console:
         """Print an indented JSON object to stdout."""
         self._out.file.write(dump_indented(value).decode() + "\n")
 
+    def note(self, message: str) -> None:
+        """Print a line about what was done."""
+        self._out.print(Text(visible(message)), soft_wrap=True)
+
     def run_error(self, error: RunError) -> None:
         """Print why the run stopped, and the end of the server's stderr. Print nothing for a cancelled run."""
         if error.kind is ErrorKind.CANCELLED:  # printed when the signal arrived

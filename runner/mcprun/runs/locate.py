@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mcprun._util.operating_system import relative_path
 from mcprun._util.special_files import kind_of
-from mcprun.errors import UsageError
+from mcprun.errors import NotRunError, UsageError
 from mcprun.runs.directory import FILES, LATEST, OUTPUTS, RUN
 from mcprun.runs.identify import identify
 
@@ -49,9 +49,8 @@ def missing_record(path: Path) -> UsageError:
     """Return the error for a folder without `run.json`, which names a run in the folder if there is one."""
     message = f"{path} is not a run: it has no {RUN}"
     if not (inner := _run_names(path)):
-        return UsageError(message)
-    newest = max(inner)
-    return UsageError(f"{message}, but it contains runs; did you mean {path / newest}?")
+        return NotRunError(message)
+    return NotRunError(f"{message}, but it contains runs; did you mean {path / max(inner)}?")
 
 
 def _names() -> list[str]:

@@ -23,7 +23,7 @@ from mcprun._util.json_value import JsonObject
 from mcprun._util.long_integers import may_hold
 from mcprun._util.object_validation import problem
 from mcprun._util.special_files import refuse_special
-from mcprun.errors import UsageError
+from mcprun.errors import NotRunError, UsageError
 from mcprun.runs.directory import FILES, LATEST, LOG, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS
 from mcprun.runs.identify import flaw, identify_value, json_flaw
 from mcprun.runs.integrity import damage, is_torn
@@ -319,7 +319,7 @@ def _no_record(folder: Path, data: bytes, error: ValueError) -> UsageError:
         return UsageError(f"{path} is damaged: it is {found}; {restore}, or {replace}")
     value = parse_line(data)
     if not isinstance(value, dict) or len(_REQUIRED & value.keys()) * 2 < len(_REQUIRED):
-        return UsageError(f"{folder} is not a run of mcprun: its {RUN} is {identify_value(value)}")
+        return NotRunError(f"{folder} is not a run of mcprun: its {RUN} is {identify_value(value)}")
     return unreadable(path, error, f"{path} is damaged", f"{restore}, or {replace}")
 
 
