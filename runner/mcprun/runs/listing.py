@@ -52,7 +52,12 @@ class ListedRun:
     @property
     def baseline(self) -> str | None:
         """The baseline that the run was compared with; None if with none."""
-        return record.path if (record := self.run.record.baseline if self.run else None) else None
+        if self.run is None:
+            return None
+        if record := self.run.record.baseline:
+            return record.path
+        name = self.run.record.arguments.get("baseline")  # older runs
+        return name if isinstance(name, str) else None
 
     @property
     def regressions(self) -> int | None:
