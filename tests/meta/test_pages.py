@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shlex
@@ -14,7 +15,7 @@ import pytest
 from mcprun.checks.expect import Expect
 from mcprun.cli import main
 from mcprun.engine.grading import INSTRUCTIONS
-from mcprun.errors import ExitCode
+from mcprun.errors import ErrorKind, ExitCode
 from mcprun.limits import Limits
 from mcprun.prompts.aliases import ALIASES
 from mcprun.prompts.query import Query
@@ -189,3 +190,23 @@ def test_every_flag_exists(document: Path) -> None:
     }
     flags = set(re.findall(r"`(--[a-z-]+)", without_code(document.read_text(encoding="utf-8"))))
     assert flags - known - OTHER_PROGRAMS == set()
+
+
+def literals() -> list[str]:
+    """Return the string constants of the package, docstrings included. An f-string has one for each literal part."""
+    modules = (ROOT / "runner" / "mcprun").rglob("*.py")
+    nodes = (node for module in modules for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))))
+    return [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+
+
+def test_the_messages_explained_exist() -> None:
+    """Each message in the tables of the troubleshooting page is one that mcprun prints, and each kind of error is listed."""
+    known = literals()
+    tables = re.findall(r"^\| message \|[^\n]*\n\|[-|]+\|\n((?:\|[^\n]*\n)+)", page("troubleshooting"), re.MULTILINE)
+    messages = [one for row in "".join(tables).splitlines() for one in re.findall(r"`([^`]+)`", row.split(" | ")[0])]
+    assert len(messages) >= 20
+    for message in messages:
+        for part in filter(None, (part.strip() for part in message.split("…"))):
+            assert any(part in literal for literal in known), (message, part)
+    for kind in ErrorKind:
+        assert f"`{kind.value}`" in page("troubleshooting"), kind
