@@ -20,7 +20,6 @@ from mcprun.engine.run import RunPlan
 from mcprun.errors import NoJudgeError, RunError, UsageError
 from mcprun.prompts.file import lines_of
 from mcprun.prompts.query import Query
-from mcprun.pytest_plugin import failure_repr
 from mcprun.pytest_plugin.config import Settings
 from mcprun.pytest_plugin.file_run import FileRun
 from mcprun.pytest_plugin.node_names import NodeNames, heading, split
@@ -117,15 +116,17 @@ class PromptsCollector(pytest.File):
             return
         try:
             plan = self._plan()
-            self._run = FileRun(replace(plan, prompts=plan.prompts.only(ids)))
+            if ids != set(plan.prompts.digests):
+                plan = replace(plan, prompts=plan.prompts.only(ids))
+            self._run = FileRun(plan)
         except UsageError as error:
             raise _failure(visible(str(error))) from None
 
     def teardown(self) -> None:
-        """End the run. Raise an error that came after the last item's result; items report all earlier ones."""
+        """End the run. Raise an error that came after the last item's result, or that concerns none of them."""
         run, self._run = self._run, None
-        if run and (error := run.close()):
-            raise _failure(failure_repr.error(error))
+        if run and (problem := run.close()):
+            raise _failure(problem)
 
     def run_for(self, item: QueryItem) -> FileRun:
         """Return the run of an item.
@@ -215,13 +216,15 @@ class QueryItem(pytest.Item):
         except RunError as error:
             raise _failure(run.run_error_text(error)) from None
         passed = sum(one.verdict is Verdict.PASSED for one in transcripts)
-        self._is_good = passed / len(transcripts) >= (1.0 if self._rate is None else self._rate)
-        self._failure_text = run.failure_text(transcripts, start, self._rate) if passed < len(transcripts) else ""
+        regression = run.regression(transcripts)
+        self._is_good = not regression and passed / len(transcripts) >= (1.0 if self._rate is None else self._rate)
+        is_shown = regression or passed < len(transcripts)
+        self._failure_text = run.failure_text(transcripts, start, self._rate, regression) if is_shown else ""
         if any(one.verdict in (Verdict.ERROR, Verdict.SKIPPED) for one in transcripts):
             raise _failure(self._failure_text)
 
     def runtest(self) -> None:
-        """Fail if its checks did not hold, or held less often than the pass rate requires."""
+        """Fail if its checks did not hold, held less often than the pass rate requires, or it regressed."""
         if not self._is_good:
             raise _failure(self._failure_text)
 

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from mcprun.engine.plan import AnyServer, Options
     from mcprun.engine.run import RunPlan
 
-_OF_ONE_RUN = ("out", "baseline")
+_OF_ONE_RUN = ("out",)
 """Options for a single run of the command: all runs of a session would get the same value."""
+
+_OF_PROMPTS_FILES = ("baseline",)
+"""Options for prompts files, which queries in a test's own code do not share."""
 
 _NAMES = {"server": "mcp_server", "model": "mcp_model", "prompts": "mcp_prompts"}
 """Options that pytest has too: on its own command line (except for prompts), and in its configuration."""
@@ -130,11 +133,16 @@ class Settings:
         from mcprun.cli.arguments import options_of
         from mcprun.engine.plan import without_server_options
 
-        found = options_of(self._arguments("-", "-").values)
+        found = options_of(self._arguments("-", "-", without=_OF_PROMPTS_FILES).values)
         return found if isinstance(server, str | os.PathLike) else without_server_options(found)
 
     def _arguments(
-        self, prompts: str, server: str, server_args: Sequence[str] = (), flags: Sequence[str] = ()
+        self,
+        prompts: str,
+        server: str,
+        server_args: Sequence[str] = (),
+        flags: Sequence[str] = (),
+        without: Sequence[str] = (),
     ) -> Arguments:
         import click
 
@@ -144,22 +152,22 @@ class Settings:
 
         model = ["--model", self.flags["model"]] if "model" in self.flags else []
         args = [*model, *flags, prompts, server, *(["--", *server_args] if server_args else [])]
-        left_out = (*_OF_ONE_RUN, "prompts")  # a list of patterns, not a file
+        left_out = (*_OF_ONE_RUN, *without, "prompts")  # a list of patterns, not a file
         files = [Config(one.path, {k: v for k, v in one.values.items() if k not in left_out}) for one in self.files]
         try:
-            context = batch.make_context("pytest", args, variables=self._variables(), files=files)
+            context = batch.make_context("pytest", args, variables=self._variables(without), files=files)
         except click.ClickException as error:
             raise UsageError(error.format_message()) from None
         found: Arguments = context.obj
         return found
 
     @staticmethod
-    def _variables() -> dict[str, str]:
+    def _variables(without: Sequence[str] = ()) -> dict[str, str]:
         """Return the environment without the options of a single run. Raises `UsageError` if `.env` can't be read."""
         from mcprun.config.project import environment, variable_of
 
         found = environment()
-        for key in _OF_ONE_RUN:
+        for key in (*_OF_ONE_RUN, *without):
             found.pop(variable_of(key), None)
         return found
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mcprun.errors import RunError
+from mcprun.report.baseline import read_baseline
 from mcprun.report.conversation import head, laid_out
 from mcprun.report.excerpt import causes
 from mcprun.report.fault_isolation import render
@@ -43,14 +44,24 @@ def error_line(stopped: RunError) -> str:
     return one_line(f"error: {stopped.kind}: {stopped}", _LINE)
 
 
-def query(transcripts: Sequence[Transcript], run: Path, stderr: str, required: float | None = None) -> str:
-    """Describe why a query did not pass: causes, conversations, the servers' stderr, and the command to see all of it.
+def query(
+    transcripts: Sequence[Transcript],
+    run: Path,
+    stderr: str,
+    required: float | None = None,
+    regression: Sequence[str] = (),
+) -> str:
+    """Describe why a query is red: causes, conversations, the servers' stderr, and the command to see all of it.
 
-    `transcripts` are all of its repeats, of which the share `required` had to pass, if one was set.
+    `transcripts` are all of its repeats, of which the share `required` had to pass, if one was set. `regression` is how
+    they differ from the baseline, one line each, if they regressed.
     """
     failing = [one for one in transcripts if one.verdict is not Verdict.PASSED]
-    first = [] if required is None else [_rate(transcripts, required)]
-    blocks = ["\n".join([*first, *dict.fromkeys(line for one in failing for line in _causes(one))])]
+    is_failing = bool(failing)
+    failing = failing or list(transcripts[-1:])
+    first = [_rate(transcripts, required)] if required is not None and is_failing else []
+    causes_of_all = dict.fromkeys(line for one in failing for line in _causes(one))
+    blocks = ["\n".join(block) for block in ([*first, *causes_of_all], regression) if block]
     blocks += [conversation(one) for one in failing[:_MAX_SHOWN]]
     if len(failing) > _MAX_SHOWN:
         blocks.append(f"… and {plural(len(failing) - _MAX_SHOWN, 'more repeat')}")
@@ -66,12 +77,16 @@ def run(done: Run, stopped: RunError | None) -> str | None:
         for one in done.transcripts()
         if one.verdict is Verdict.ERROR or (one.verdict is Verdict.FAILED and one.id not in met)
     ]
-    if not failing and not stopped and record.state == "finished":
+    against = read_baseline(done)
+    regressed = against.lines if against and record.regressions else ()
+    if not failing and not stopped and not regressed and record.state == "finished":
         return None
     passed = record.counts.passed if record.counts else 0
     lines = [f"{passed:,} of {plural(record.prompts.runs, 'query')} passed"]
     lines += [error_line(stopped)] if stopped else []
     lines += [f"{label(one)}: {line}" for one in failing[:_MAX_SHOWN] for line in _causes(one)]
+    if against and regressed:
+        lines += [visible(f"regressed from the baseline {against.name}:"), *regressed]
     blocks = ["\n".join(lines), *map(conversation, failing[:_MAX_SHOWN])]
     if len(failing) > _MAX_SHOWN:
         blocks.append(f"… and {plural(len(failing) - _MAX_SHOWN, 'more query')}")

@@ -11,6 +11,7 @@ from mcprun.errors import ErrorKind, RunError, UsageError
 from mcprun.prompts.query import Query
 from mcprun.pytest_plugin import failure_repr
 from mcprun.pytest_plugin.background_run import BackgroundRun
+from mcprun.pytest_plugin.baseline import BaselineComparison
 from mcprun.runs.directory import LOG, new_directory
 from mcprun.runs.transcript import Key, Transcript
 
@@ -19,12 +20,13 @@ class FileRun:
     """A run on demand. `requested` holds the queries, with their repeats, that were requested."""
 
     def __init__(self, plan: RunPlan) -> None:
-        """Start the run. Raises `UsageError` if its folder can't be created."""
+        """Start the run. Raises `UsageError` if its folder can't be created, or its baseline can't be read."""
         self.requested: set[Key] = set()
         self._is_reported = False
         with ExitStack() as stack:
             stack.enter_context(plan.prompts)
             self._shown = new_directory(plan.prompts.stem, None)
+            self._baseline = BaselineComparison(plan) if plan.baseline else None
             stack.pop_all()  # the run closes the prompts
         self._path = self._shown.absolute()  # a test may change the working folder
         self._running = BackgroundRun(replace(plan, out=str(self._path)), on_demand=True).start()
@@ -37,13 +39,25 @@ class FileRun:
         except UsageError as error:
             raise RunError(ErrorKind.OUTPUT, str(error)) from None
 
-    def close(self) -> RunError | None:
-        """End the run, and wait until it has shut down. Return its error, unless that was reported before."""
+    def close(self) -> str:
+        """End the run, and wait until it has shut down. Return what no test has reported; empty if there is nothing.
+
+        That is the error that ended the run, or the regressions that are not of one of its queries.
+        """
         try:
-            error = self._running.close().error
+            result = self._running.close()
         except UsageError:  # `ask` has raised it
-            return None
-        return error if error and not self._is_reported and error.kind is not ErrorKind.CANCELLED else None
+            return ""
+        error = result.error
+        if error and error.kind is not ErrorKind.CANCELLED:
+            return "" if self._is_reported else failure_repr.error(error)
+        server = result.record.server
+        lines = self._baseline.other_regressions(server.tools if server else None) if self._baseline else []
+        return "\n".join(["regressed from the baseline", *lines]) if lines else ""
+
+    def regression(self, transcripts: Sequence[Transcript]) -> list[str]:
+        """Return how a query regressed from the baseline, as lines of text; empty if it did not."""
+        return self._baseline.regression(transcripts) if self._baseline else []
 
     @property
     def log_offset(self) -> int:
@@ -51,9 +65,12 @@ class FileRun:
         log = self._path / LOG
         return log.stat().st_size if log.exists() else 0
 
-    def failure_text(self, transcripts: Sequence[Transcript], start: int, rate: float | None) -> str:
-        """Describe why a query did not pass, with the servers' stderr since the offset `start`."""
-        return failure_repr.query(transcripts, self._shown, failure_repr.stderr_tail(self._path, start), rate)
+    def failure_text(
+        self, transcripts: Sequence[Transcript], start: int, rate: float | None, regression: Sequence[str]
+    ) -> str:
+        """Describe why a query did not pass or regressed, with the servers' stderr since the offset `start`."""
+        stderr = failure_repr.stderr_tail(self._path, start)
+        return failure_repr.query(transcripts, self._shown, stderr, rate, regression)
 
     def run_error_text(self, error: RunError) -> str:
         """Describe why the run could not continue: in full the first time, then in one line."""

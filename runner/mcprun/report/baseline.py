@@ -91,7 +91,7 @@ def read_baseline(run: Run) -> BaselineData | None:
             tools = difference
             continue
         is_detailed = difference.is_regression and len(changes) + len(removed) < _DETAILED
-        change = render_diff(difference, _change if is_detailed else _short_change)
+        change = render_diff(difference, query_change if is_detailed else _short_change)
         if len(shown) < AGAINST_LINES:
             shown += render_diff(difference, _plain)
         if change.status == "removed":
@@ -110,14 +110,15 @@ def read_baseline(run: Run) -> BaselineData | None:
     )
 
 
-def _change(diff: QueryDiff) -> QueryChange:
+def query_change(diff: QueryDiff) -> QueryChange:
+    """Return how a query differs, with the start of its diff."""
     status: Status = "regressed" if diff.is_regression and diff.how == "changed" else diff.how
     base, head = diff.examples
     return QueryChange(diff.id, head or base or 1, status, _cause(diff, status), tuple(_plain(diff)[:_LINES]))
 
 
 def _short_change(diff: QueryDiff) -> QueryChange:
-    change = _change(diff)
+    change = query_change(diff)
     return QueryChange(change.id, change.repeat, change.status, change.cause)
 
 
