@@ -28,7 +28,7 @@ def imported_packages(*command: str, cwd: Path, code: int = 0) -> set[str]:
     "command",
     [
         ["--help"],
-        *([name, "--help"] for name in ("batch", "chat", "init", "login", "logout", "report", "show", "tools")),
+        *([name, "--help"] for name in ("batch", "call", "chat", "init", "login", "logout", "report", "show", "tools")),
         ["--version"],
     ],
 )

@@ -11,6 +11,7 @@ from mcprun._util.gc_tuning import leave_all_at_exit
 from mcprun._version import __version__
 from mcprun.cli.commands.batch import batch
 from mcprun.cli.commands.bless import bless
+from mcprun.cli.commands.call import call
 from mcprun.cli.commands.chat import chat
 from mcprun.cli.commands.diff import diff
 from mcprun.cli.commands.init.command import init
@@ -55,7 +56,7 @@ def main() -> None:
     drop_sdk_logs()
 
 
-main.add("Write queries", init, validate, tools, chat)
+main.add("Write queries", init, validate, tools, call, chat)
 main.add("Run them", batch, merge)
 main.add("Read a run", show, report, runs)
 main.add("Compare runs", bless, diff)

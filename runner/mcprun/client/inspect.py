@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from mcprun._util.deadline import Deadline
@@ -58,6 +59,26 @@ async def list_all(
     Each of those lists has its own time limit of `options.timeout_s`. A list that fails is named in `Catalog.failed`.
     The record holds malformed tools; with `warns_malformed`, each of them is emitted as a warning as well.
     """
+    async with open_session(target, redactor, options, watch) as (server, warn):
+        for note in server.tools.notes:
+            if warns_malformed and note.rule in ("malformed", "ignored"):
+                warn(str(note))
+        found = await list_catalog(server, options.timeout_s, warn) if lists_all else None
+    record = redactor.value(server_record(server))
+    catalog = sorted_catalog(redactor.value(found)) if found else None
+    for message in redactor.take_warnings():
+        watch(WarningEvent(message=message))
+    return record.model_copy(update={"tools": in_order(record.tools)}), catalog
+
+
+@asynccontextmanager
+async def open_session(
+    target: Target, redactor: Redactor, options: ConnectOptions, watch: Callable[[Event], None] = lambda _: None
+) -> AsyncIterator[tuple[ServerSession, Callable[[str], None]]]:
+    """Connect to a server and yield the session, and a function that emits a warning. Shut the server down at the end.
+
+    The parameters are those of `list_server`. Raises `RunError`, redacted, if the connection fails.
+    """
 
     def emit(event: Event) -> None:
         watch(redactor.value(event))
@@ -73,20 +94,12 @@ async def list_all(
         with sdk_logs(emit, redactor):
             server = await connector.connect()
             try:
-                for note in server.tools.notes:
-                    if warns_malformed and note.rule in ("malformed", "ignored"):
-                        warn(str(note))
-                found = await list_catalog(server, options.timeout_s, warn) if lists_all else None
+                yield server, warn
             finally:
                 await server.close()
     except RunError as error:
         clean = redactor.text
         raise RunError(error.kind, clean(str(error)), stderr=clean(error.stderr)) from None
-    record = redactor.value(server_record(server))
-    catalog = sorted_catalog(redactor.value(found)) if found else None
-    for message in redactor.take_warnings():
-        watch(WarningEvent(message=message))
-    return record.model_copy(update={"tools": in_order(record.tools)}), catalog
 
 
 async def list_catalog(server: ServerSession, timeout_s: float, warn: Callable[[str], None]) -> Catalog:

@@ -196,3 +196,13 @@ def _plain(text: str, length: int | None) -> str:
 def _json(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if text.isprintable() else json.dumps(value)
+
+
+def query_for_call(tool: JsonObject, name: str, arguments: JsonObject) -> JsonObject:
+    """Return the query, with `name` as its id, that calls a tool in wire form with an input."""
+    return _with_input(tool, name, arguments)
+
+
+def readable_name(name: str) -> str:
+    """Return a tool's name as an id: on one line, printable and bounded."""
+    return _plain(name, _NAME) or "tool"

@@ -97,6 +97,18 @@ class Console:
         """Print a line about what was done."""
         self._out.print(Text(visible(message)), soft_wrap=True)
 
+    def text(self, text: str) -> None:
+        """Print text to stdout as it is: untrusted text must have been made `visible`."""
+        self._out.write(f"{text}\n")
+
+    def error(self, message: str) -> None:
+        """Print an error, even if quiet."""
+        self._err.print(Text.assemble(("Error: ", "bold red"), visible(message)), soft_wrap=True)
+
+    def status(self, message: str) -> None:
+        """Print what a command has done to stderr, even if quiet."""
+        self._err.print(Text(visible(message)), soft_wrap=True)
+
     def run_error(self, error: RunError) -> None:
         """Print why the run stopped, and the end of the server's stderr. Print nothing for a cancelled run."""
         if error.kind is ErrorKind.CANCELLED:  # printed when the signal arrived
