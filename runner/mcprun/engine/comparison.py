@@ -13,6 +13,7 @@ from mcprun._util.json_value import JsonObject
 from mcprun.analysis.diff.json_lines import as_json
 from mcprun.analysis.diff.runs import QueryDiff, RunDiff
 from mcprun.analysis.diff.transcripts import CompareOptions
+from mcprun.analysis.volatile.findings import Findings, interval_of
 from mcprun.engine.baseline import Baseline
 from mcprun.engine.run import RunPlan, RunResult
 from mcprun.errors import ErrorKind, RunError, UsageError
@@ -49,13 +50,17 @@ def _compare(baseline: Baseline, path: Path, plan: RunPlan) -> ComparedCounts:
     staged = path / f"{DIFFERENCES}.new"
     with ExitStack() as stack:
         base, head = (stack.enter_context(open_transcripts(str(one))) for one in (baseline.path, path))
-        comparison = RunDiff(CompareOptions(scrubber=plan.scrubber), among, repeated(base, head), baseline.alpha)
+        found = Findings(plan.scrubber, interval_of(base.run, head.run))
+        options = CompareOptions(scrubber=plan.scrubber)
+        comparison = RunDiff(options, among, repeated(base, head), baseline.alpha, observe=found.observe)
         tools = comparison.tools(base.tools, head.tools)
         lines: Iterable[QueryDiff | JsonObject] = chain(
-            comparison.compare(base, head), [{"tools": tools}] if tools else []
+            found.watch(comparison.compare(base, head)), [{"tools": tools}] if tools else []
         )
         file = stack.enter_context(open_fresh(staged))
         file.writelines(f"{as_json(line)}\n".encode(errors="replace") for line in lines)
+        if volatile := found.summary():
+            file.write(f"{as_json({'volatile': volatile})}\n".encode(errors="replace"))
         file.write(f"{as_json({'totals': comparison.summary})}\n".encode())
     staged.replace(path / DIFFERENCES)
     return ComparedCounts.model_validate(asdict(comparison.summary))

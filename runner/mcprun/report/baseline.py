@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Literal
 
 from mcprun.analysis.diff.json_lines import read_differences
+from mcprun.analysis.diff.rule import VolatileSummary
 from mcprun.analysis.diff.runs import QueryDiff
 from mcprun.analysis.diff.transcripts import Change
 from mcprun.report.diff import lines, summary, title, tool_lines, value_pairs
@@ -72,6 +73,7 @@ class BaselineData:
     removed: tuple[QueryChange, ...] = ()
     breaking: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
+    volatile: VolatileSummary = field(default_factory=VolatileSummary)
 
 
 def read_baseline(run: Run) -> BaselineData | None:
@@ -86,7 +88,11 @@ def read_baseline(run: Run) -> BaselineData | None:
     removed: list[QueryChange] = []
     tools: list[ToolChange] = []
     shown: list[str] = []
+    volatile = VolatileSummary()
     for difference in read_differences(run.path / DIFFERENCES):
+        if isinstance(difference, VolatileSummary):
+            volatile = difference
+            continue
         if not isinstance(difference, QueryDiff):
             tools = difference
             continue
@@ -107,6 +113,7 @@ def read_baseline(run: Run) -> BaselineData | None:
         removed=tuple(removed),
         breaking=tuple(one_line(f"{one.tool}: {one.message}", _CAUSE) for one in tools if one.breaking),
         lines=tuple(shown[:AGAINST_LINES]),
+        volatile=volatile,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich.console import Console as RichConsole
 from rich.console import RenderableType
@@ -13,6 +13,7 @@ from rich.text import Text
 from mcprun._util.json_io import dump_indented
 from mcprun._util.json_value import JsonObject
 from mcprun.analysis.diff.json_lines import as_json, read_differences
+from mcprun.analysis.diff.rule import VolatileSummary
 from mcprun.analysis.diff.runs import DiffSummary, QueryDiff
 from mcprun.errors import ErrorKind, RunError
 from mcprun.report.chat import ChatPrinter
@@ -24,6 +25,7 @@ from mcprun.report.outcome import outcome
 from mcprun.report.progress import STYLES, LiveReporter, PlainReporter, ProgressReporter, label
 from mcprun.report.text import one_line, plural, visible
 from mcprun.report.totals import totals
+from mcprun.report.volatile import empty_warning, masked_lines, suggestion_lines
 from mcprun.runs.directory import DIFFERENCES
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import RunRecord
@@ -167,21 +169,29 @@ class Console:
             self._out.print(line, soft_wrap=True)
 
     def differences(
-        self, diffs: Iterator[QueryDiff], tools: Sequence[ToolChange], diff_summary: DiffSummary, form: str
+        self,
+        diffs: Iterator[QueryDiff],
+        tools: Sequence[ToolChange],
+        diff_summary: DiffSummary,
+        form: str,
+        volatile: Callable[[], VolatileSummary] = VolatileSummary,
     ) -> None:
         """Print the differences between two runs as `text`, `json` or `markdown`.
 
-        `diff_summary` is complete once `diffs` is exhausted.
+        `diff_summary` is complete once `diffs` is exhausted, and `volatile` is called then. What looks volatile, and
+        warnings about what is masked, go to stderr, unless they are part of the Markdown or JSON.
         """
         if form == "json":
             for diff in diffs:
                 self._out.put((render_diff(diff, as_json), ""))
             if tools:
                 self._out.put((as_json({"tools": tools}), ""))
+            if found := volatile():
+                self._out.put((as_json({"volatile": found}), ""))
             self._out.put((as_json({"totals": diff_summary}), ""))
             return
         if form == "markdown":
-            for piece in markdown(list(diffs), tools, diff_summary):
+            for piece in markdown(list(diffs), tools, diff_summary, volatile=volatile):
                 self._out.put((piece, ""))
             return
         for diff in diffs:
@@ -189,7 +199,21 @@ class Console:
                 self._out.put(*line)
         for line in tool_lines(tools):
             self._out.put(*line)
+        self._totals(volatile(), diff_summary)
+
+    def _totals(self, found: VolatileSummary, diff_summary: DiffSummary) -> None:
+        """Print what a comparison masked, its totals, and on stderr, how to leave out what looks volatile."""
+        for line in [] if self._quiet else masked_lines(found):
+            self._out.put((line, "dim"))
         self._out.print(Text(summary(diff_summary), "bold" if diff_summary.differ else "green"), soft_wrap=True)
+        if warning := empty_warning(found.shares):
+            self.warning(warning)
+        self.suggestions(found)
+
+    def suggestions(self, found: VolatileSummary) -> None:
+        """Print how to leave out what looks volatile, even if quiet."""
+        for line in suggestion_lines(found):
+            self._err.put((line, ""))
 
     def baseline(self, run: Run) -> None:
         """Print how a run differs from its baseline, if it was compared with one."""
@@ -197,15 +221,19 @@ class Console:
         if record is None or record.compared is None:
             return
         tools: list[ToolChange] = []
+        volatile: list[VolatileSummary] = []
 
         def queries() -> Iterator[QueryDiff]:
             for difference in read_differences(run.path / DIFFERENCES):
                 if isinstance(difference, QueryDiff):
                     yield difference
+                elif isinstance(difference, VolatileSummary):
+                    volatile.append(difference)
                 else:
                     tools.extend(difference)
 
-        self.differences(queries(), tools, DiffSummary(**record.compared.model_dump()), "text")
+        counts = DiffSummary(**record.compared.model_dump())
+        self.differences(queries(), tools, counts, "text", lambda: volatile[0] if volatile else VolatileSummary())
 
     def outcome(self, run: Run, *, is_reported: bool = True) -> None:
         """Print why a run did not pass, as the last line, even if quiet. Print nothing if it passed.

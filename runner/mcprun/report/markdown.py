@@ -20,6 +20,7 @@ from mcprun.report.excerpt import excerpt
 from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label, repeat_label
 from mcprun.report.text import duration, one_line, plural, visible
+from mcprun.report.volatile import note_blocks
 from mcprun.runs.transcript import Transcript
 
 COMMENT_BYTES = 65_000
@@ -151,6 +152,11 @@ def _against(facts: RunData) -> Iterator[str]:
         if against.lines:
             yield ""
             yield from _fenced(against.lines[:_ROWS], "diff")
+        for note in note_blocks(against.volatile):
+            yield ""
+            yield note.title
+            yield ""
+            yield from _fenced(note.lines, "text")
 
 
 def _foot(facts: RunData, ids: list[str]) -> Iterator[str]:

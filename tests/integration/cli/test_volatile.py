@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tests.support.cli import SERVERS, Result, run_mcprun, script, write_jsonl
 
 SERVER = SERVERS / "volatile.py"
-MASKS = (
-    "--scrub", "uuid", "--scrub", "timestamp", "--scrub", "tmp", "--ignore", "calls[*].result.elapsed_ms",
-)  # fmt: skip
+FLAGS = (
+    "--scrub uuid --scrub timestamp --scrub tmp --ignore 'calls[*].result.elapsed_ms'"
+    " --ignore-order 'calls[*].result.orders'"
+)
+SETTINGS = """\
+  scrub = ["uuid", "timestamp", "tmp"]
+  ignore = ["calls[*].result.elapsed_ms"]
+  ignore-order = ["calls[*].result.orders"]
+"""
+HINT = f"4 queries differ in values that look volatile. To leave them out, add:\n  {FLAGS}\nor, in mcprun.toml:\n{SETTINGS}"
 
 
 def record(folder: Path, *tools: str) -> Result:
@@ -40,3 +48,79 @@ def test_the_order_of_a_list_is_ignored_in_replays_and_comparisons(tmp_path: Pat
     assert (changed.code, "      - price: 2.5\n      + price: 3.5\n" in changed.stdout) == (1, True)
     refused = run_mcprun("diff", "baseline", "latest", "--ignore-order", "[", cwd=tmp_path)
     assert (refused.code, "--ignore-order '[' is not a path" in refused.stderr) == (2, True)
+
+
+def test_what_looks_volatile_is_named_with_the_options_that_cover_it(tmp_path: Path) -> None:
+    """A replay on an unchanged server, with a baseline or without, and a diff print the missing options once, on stderr.
+
+    With these, only the results that are random in other ways differ.
+    """
+    record(tmp_path, "create", "listing", "export", "now", "roll", "quote", "price")
+    done = replay(tmp_path, "--quiet")
+    assert (done.code, done.stderr.count(HINT), HINT in done.stdout) == (1, 1, False)
+    done = run_mcprun("batch", "p.jsonl", SERVER, "--model", "replay:baseline", "--quiet", cwd=tmp_path)
+    assert (done.code, done.stderr) == (0, HINT)
+    assert run_mcprun("diff", "baseline", cwd=tmp_path).stderr == HINT
+    (tmp_path / "mcprun.toml").write_text(SETTINGS.replace("  ", ""), encoding="utf-8")
+    done = replay(tmp_path)
+    assert (done.code, "2 changed, 5 unchanged\n" in done.stdout, "look volatile" in done.stderr) == (1, True, False)
+
+
+def test_only_missing_rules_are_named_and_lists_are_set_as_a_whole(tmp_path: Path) -> None:
+    """Flags are only the missing ones. A line of the configuration holds the values in force, too."""
+    record(tmp_path, "create")
+    done = replay(tmp_path, "--scrub", "uuid")
+    assert "add:\n  --scrub timestamp --ignore 'calls[*].result.elapsed_ms'\nor" in done.stderr
+    assert '  scrub = ["uuid", "timestamp"]\n  ignore = ["calls[*].result.elapsed_ms"]\n' in done.stderr
+
+
+def test_a_regression_beside_volatile_values_is_not_named(tmp_path: Path) -> None:
+    """A changed price is shown as a regression, and no option that would hide it is named."""
+    record(tmp_path, "create", "price")
+    done = replay(tmp_path, price="3.5")
+    assert done.code == 1
+    assert done.stderr.endswith('calls[*].result.elapsed_ms"]\n')
+    assert "price" not in done.stderr.split("look volatile")[1]
+    done = replay(tmp_path, "--filter", "price", price="3.5")
+    assert (done.code, "look volatile" in done.stderr) == (1, False)
+
+
+def test_a_comparison_lists_what_was_masked_and_how_much_is_left(tmp_path: Path) -> None:
+    """Each rule is listed with its values, each query with the share of its results that is compared.
+
+    A query of which nothing is left is a warning. `--quiet` prints only the warning.
+    """
+    record(tmp_path, "create", "now", "price")
+    flags = ("--scrub", "uuid", "--scrub", "timestamp", "--ignore", "calls[*].result.elapsed_ms")
+    masked = (
+        "masked:\n"
+        "  --scrub uuid                           1 value in 1 query\n"
+        "  --scrub timestamp                      2 values in 2 queries\n"
+        "  --ignore 'calls[*].result.elapsed_ms'  1 value in 1 query\n"
+        "compared of the results: now 0%, create 25%\n"
+        "3 unchanged\n"
+    )
+    warning = "Warning: nothing is left to compare of the results of now: the rules mask all of them"
+    done = replay(tmp_path, *flags)
+    assert (done.code, done.stdout.endswith(masked), warning in done.stderr) == (0, True, True)
+    assert run_mcprun("diff", "baseline", *flags, cwd=tmp_path).stdout == masked
+    lines = run_mcprun("diff", "baseline", *flags, "--json", cwd=tmp_path).stdout.splitlines()
+    volatile = json.loads(lines[-2])["volatile"]
+    assert [(one["rule"]["value"], one["values"]) for one in volatile["masked"]] == [
+        ("uuid", 1), ("timestamp", 2), ("calls[*].result.elapsed_ms", 1),
+    ]  # fmt: skip
+    assert volatile["shares"][0] == {"id": "now", "share": 0.0, "is_empty": True}
+    quiet = replay(tmp_path, *flags, "--quiet")
+    assert (quiet.stdout, warning in quiet.stderr) == ("3 unchanged\n", True)
+
+
+def test_reports_have_the_notes_of_the_comparison(tmp_path: Path) -> None:
+    """The Markdown of a run and of a diff name the missing options, and what was masked."""
+    record(tmp_path, "create")
+    done = replay(tmp_path, "--scrub", "uuid", "--markdown", "report.md")
+    assert done.code == 1
+    page = run_mcprun("diff", "baseline", "--scrub", "uuid", "--markdown", cwd=tmp_path).stdout
+    for text in ((tmp_path / "report.md").read_text(encoding="utf-8"), page):
+        assert "1 query differs in values that look volatile." in text
+        assert '\n  scrub = ["uuid", "timestamp"]\n' in text or '\nscrub = ["uuid", "timestamp"]\n' in text
+        assert "--scrub uuid  1 value in 1 query" in text

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from mcprun._util.json_value import json_equal
 from mcprun.analysis.diff.forms import SCRUBS
+from mcprun.analysis.diff.rule import Rule
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.transcripts import CompareOptions
 from mcprun.analysis.volatile.detect import find_volatile
 from mcprun.analysis.volatile.likelihood import Interval
 from mcprun.analysis.volatile.masking import measure
 from mcprun.analysis.volatile.places import Place, likely_places, places_of_tries
-from mcprun.analysis.volatile.rules import Rule, rules_of, scrubber_of, sorted_rules, toml_lines
+from mcprun.analysis.volatile.rules import rules_of, scrubber_of, sorted_rules, toml_lines
 from tests.support.examples import examples
 from tests.support.transcripts import call, changes, transcript
 from tests.support.volatile_values import NOW, constants, scrubbed_values, scrubs, tries, words

@@ -1,7 +1,8 @@
 """The differences between two runs as JSON Lines, as `mcprun diff --json` prints and `differences.jsonl` holds them.
 
-A line is a query that differs (`QueryDiff`), `{"tools": […]}` with the changes of the servers' tools, or
-`{"totals": {…}}` with the counts.
+A line is a query that differs (`QueryDiff`), `{"tools": […]}` with the changes of the servers' tools,
+`{"volatile": {…}}` with what was masked and what looks volatile (`VolatileSummary`), or `{"totals": {…}}` with the
+counts.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mcprun._util.json_text import finite
 from mcprun._util.json_value import JsonObject
+from mcprun.analysis.diff.rule import VolatileSummary
 from mcprun.analysis.diff.runs import QueryDiff
 from mcprun.analysis.diff.transcripts import read_json
 from mcprun.errors import UsageError
@@ -31,8 +33,8 @@ def as_json(value: QueryDiff | JsonObject) -> str:
     return json.dumps(finite(value), ensure_ascii=False, default=lambda one: finite(_shallow(one)))
 
 
-def read_differences(path: Path) -> Iterator[QueryDiff | list[ToolChange]]:
-    """Stream the queries that differ, and the changes of tools, from a file of these lines.
+def read_differences(path: Path) -> Iterator[QueryDiff | list[ToolChange] | VolatileSummary]:
+    """Stream the queries that differ, the changes of tools, and what was masked, from a file of these lines.
 
     Raises `UsageError` if the file can't be read or has another line.
     """
@@ -41,6 +43,9 @@ def read_differences(path: Path) -> Iterator[QueryDiff | list[ToolChange]]:
             for line in stream:
                 value = read_json(line)
                 if "totals" in value:
+                    continue
+                if "volatile" in value:
+                    yield _volatile().validate_python(value["volatile"])
                     continue
                 yield _tools().validate_python(value["tools"]) if "tools" in value else _query().validate_python(value)
     except OSError as error:
@@ -57,6 +62,11 @@ def _query() -> TypeAdapter[QueryDiff]:
 @cache
 def _tools() -> TypeAdapter[list[ToolChange]]:
     return TypeAdapter(list[ToolChange])
+
+
+@cache
+def _volatile() -> TypeAdapter[VolatileSummary]:
+    return TypeAdapter(VolatileSummary)
 
 
 def _shallow(value: Any) -> JsonObject:

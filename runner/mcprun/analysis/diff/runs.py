@@ -7,7 +7,7 @@ tokens, ids, times and the model's text are not (`analysis/diff/transcripts.py`)
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any, Literal
@@ -84,6 +84,7 @@ class RunDiff:
     `among` are the ids of the queries that HEAD was asked to run: other queries that only BASE has are skipped. None
     means all. `repeated` maps each query that one of the runs holds more than once to its number of repeats on both
     sides. Those are compared as samples, and a change of their pass rate counts if its p-value is below `alpha`.
+    `observe` is called with each transcript of HEAD that is compared, except for those whose line is that of BASE.
     """
 
     options: CompareOptions = field(default_factory=CompareOptions)
@@ -91,6 +92,7 @@ class RunDiff:
     repeated: Mapping[str, Sides] = field(default_factory=dict)
     alpha: float = ALPHA
     summary: DiffSummary = field(default_factory=DiffSummary)
+    observe: Callable[[JsonObject], None] = lambda _: None
 
     def compare(self, base: Iterable[bytes], head: Iterable[bytes]) -> Iterator[QueryDiff]:
         """Yield the queries that differ: changed ones in the order of the lines, then removed ones, then added ones.
@@ -114,6 +116,8 @@ class RunDiff:
                 if name in self.repeated:
                     pair = samples.setdefault(name, (Sample(self.options), Sample(self.options)))
                     pair[side].add(transcript)
+                    if side:
+                        self.observe(transcript)
                     if (pair[0].runs, pair[1].runs) == self.repeated[name]:
                         yield from self._compared_samples(name, *samples.pop(name))
                 elif other := waiting[1 - side].pop((name, repeat), None):
@@ -147,6 +151,7 @@ class RunDiff:
 
     def _compared_pair(self, base: JsonObject, head: JsonObject) -> Iterator[QueryDiff]:
         name, repeat, verdicts = base["id"], base["repeat"], (base["verdict"], head["verdict"])
+        self.observe(head)
         try:
             yield from list(self._pair(base, head))
         except Exception as error:  # noqa: BLE001  one query must not end the comparison

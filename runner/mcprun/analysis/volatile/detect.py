@@ -8,11 +8,11 @@ from typing import Any
 
 from mcprun._util.json_value import JsonObject
 from mcprun.analysis.diff.forms import is_epoch
+from mcprun.analysis.diff.rule import Rule
 from mcprun.analysis.diff.scrub import Path, format_path
 from mcprun.analysis.diff.transcripts import Change, CompareOptions
 from mcprun.analysis.volatile.likelihood import COMPILED, is_measured_key, likely_alone
 from mcprun.analysis.volatile.places import Place, places_of_tries, unique_places
-from mcprun.analysis.volatile.rules import Rule
 from mcprun.errors import describe
 
 RESULT_PATH: Path = ("calls", None, "result")

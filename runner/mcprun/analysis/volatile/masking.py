@@ -10,9 +10,10 @@ from typing import Any
 
 from mcprun._util.json_value import JsonObject
 from mcprun.analysis.diff.forms import is_epoch
+from mcprun.analysis.diff.rule import Rule
 from mcprun.analysis.diff.scrub import Path, Scrubber, remainders
 from mcprun.analysis.diff.transcripts import result_of
-from mcprun.analysis.volatile.rules import Rule, rules_of
+from mcprun.analysis.volatile.rules import rules_of
 from mcprun.runs.option_patterns import scrub
 
 _CONTENT = re.compile(r"[^\W_]")

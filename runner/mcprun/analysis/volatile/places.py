@@ -13,10 +13,10 @@ from typing import Any
 
 from mcprun._util.json_value import json_same, key_of
 from mcprun.analysis.diff.forms import SCRUBS, is_epoch
+from mcprun.analysis.diff.rule import Rule
 from mcprun.analysis.diff.scrub import Path, Scrubber, format_path
 from mcprun.analysis.diff.transcripts import Change
 from mcprun.analysis.volatile.likelihood import Interval, is_measured_key, is_random_id
-from mcprun.analysis.volatile.rules import Rule
 from mcprun.analysis.volatile.texts import are_likely, covering_scrubs, patterns_between, scrubbed, sorted_lines
 
 _ALL = Scrubber.of(list(SCRUBS))

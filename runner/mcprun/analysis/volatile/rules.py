@@ -4,37 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from mcprun.analysis.diff.forms import SCRUBS
+from mcprun.analysis.diff.rule import Option, Rule
 from mcprun.analysis.diff.scrub import Path, Scrubber, format_path, parse_path
-
-Option = Literal["scrub", "ignore", "ignore_order"]
 
 OPTIONS: tuple[Option, ...] = ("scrub", "ignore", "ignore_order")
 
 _BUILT_IN = re.compile("|".join(f"<({name})>" for name in SCRUBS))
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One value of an option: a name or a regular expression for `scrub`, a path for the others."""
-
-    option: Option
-    value: str
-
-    @property
-    def key(self) -> str:
-        """The name of the option in `mcprun.toml`, and without its dashes on the command line."""
-        return self.option.replace("_", "-")
-
-    @property
-    def flag(self) -> str:
-        """The flag with its value, quoted for a POSIX shell."""
-        return f"--{self.key} {shlex.quote(self.value)}"
 
 
 def rules_of(scrubber: Scrubber) -> list[Rule]:

@@ -173,6 +173,7 @@ def batch(ctx: click.Context, /, **parameters: Any) -> None:
         from mcprun.cli.reports import Reports
         from mcprun.cli.signals import Signals
         from mcprun.engine.comparison import compare_with_baseline
+        from mcprun.engine.divergence import volatile_divergences
         from mcprun.engine.run import execute
         from mcprun.errors import NOT_STARTED, ErrorKind, ExitCode
         from mcprun.report.console import Console
@@ -199,6 +200,8 @@ def batch(ctx: click.Context, /, **parameters: Any) -> None:
         console.print_resume_command(run)
     code = 128 + signals.last if signals.last and is_cancelled else result.record.exit_code
     console.baseline(run)
+    if run.record.baseline is None:
+        console.suggestions(volatile_divergences(run, plan.scrubber))
     for warning in plan.scrubber.warnings():
         if warning not in warned:  # the run has already printed the others
             console.warning(warning)

@@ -123,6 +123,7 @@ def diff(ctx: click.Context, /, **parameters: Any) -> None:
 def _compare(parameters: _Parameters) -> bool:
     """Compare two runs, print and write the differences, and return whether there are any."""
     from mcprun.analysis.diff.runs import RunDiff
+    from mcprun.analysis.volatile.findings import Findings, interval_of
     from mcprun.report.console import Console
     from mcprun.runs.transcript_files import open_transcripts, repeated
 
@@ -136,14 +137,16 @@ def _compare(parameters: _Parameters) -> bool:
                 f"BASE ({parameters.base}) and HEAD ({parameters.head}) are the same run: pass another BASE, such as a"
                 " baseline or an earlier run in outputs/"
             )
-        comparison = RunDiff(options, repeated=repeated(before, after), alpha=parameters.alpha)
-        tools, diffs = comparison.tools(before.tools, after.tools), comparison.compare(before, after)
+        found = Findings(options.scrubber, interval_of(before.run, after.run))
+        sides = repeated(before, after)
+        comparison = RunDiff(options, repeated=sides, alpha=parameters.alpha, observe=found.observe)
+        tools, diffs = comparison.tools(before.tools, after.tools), found.watch(comparison.compare(before, after))
         if parameters.html:
             from mcprun.report.html.diff_page import Differing, write_diff
 
             differing = Differing(tools)
             diffs = differing.collect_rows(diffs)
-        console.differences(diffs, tools, comparison.summary, parameters.form)
+        console.differences(diffs, tools, comparison.summary, parameters.form, found.summary)
         if parameters.html:
             runs = (parameters.base, before.run), (parameters.head, after.run)
             size = write_diff(parameters.html, differing, comparison, *runs)

@@ -1,0 +1,97 @@
+"""Collect what rules mask while two runs are compared, and what differs but looks volatile. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from heapq import nsmallest
+
+from mcprun._util.json_value import JsonObject
+from mcprun.analysis.diff.rule import MAX_SHARES, ComparedShare, MaskedRule, Rule, VolatileSummary
+from mcprun.analysis.diff.runs import QueryDiff
+from mcprun.analysis.diff.scrub import Scrubber
+from mcprun.analysis.diff.transcripts import Change
+from mcprun.analysis.volatile.likelihood import Interval, parse_time
+from mcprun.analysis.volatile.masking import measure
+from mcprun.analysis.volatile.places import Place, likely_places
+from mcprun.analysis.volatile.rules import rules_of, sorted_rules
+from mcprun.runs.run import Run
+
+MAX_QUERIES = 2_000
+"""The most differing queries that are searched for volatile places. Others rarely have other ones."""
+
+
+def interval_of(base: Run | None, head: Run | None) -> Interval:
+    """Return when two runs started."""
+    return Interval(*(parse_time(run.record.started) if run else None for run in (base, head)))
+
+
+@dataclass(slots=True)
+class Findings:
+    """What one comparison masks, and what looks volatile in it. Feed it through `watch` and `observe`."""
+
+    scrubber: Scrubber
+    interval: Interval = field(default_factory=Interval)
+    _rules: dict[Rule, None] = field(default_factory=dict)
+    _searched: int = 0
+    _suggested_for: set[str] = field(default_factory=set)
+    _values: Counter[Rule] = field(default_factory=Counter)
+    _queries: dict[Rule, set[str]] = field(default_factory=dict)
+    _shares: dict[str, tuple[float, bool]] = field(default_factory=dict)
+
+    def watch(self, diffs: Iterable[QueryDiff]) -> Iterator[QueryDiff]:
+        """Yield the differences unchanged, and collect the places in them that look volatile."""
+        for diff in diffs:
+            self._searched += 1
+            if self._searched <= MAX_QUERIES:
+                self.search(diff.id, (*diff.changes, *(change for one in diff.variants for change in one.changes)))
+            yield diff
+
+    def search(self, query: str, changes: Iterable[Change]) -> None:
+        """Collect the places in the changes of a query that look volatile."""
+        try:
+            places = likely_places(changes, self.interval)
+        except Exception:  # noqa: BLE001  a hint must not end the comparison
+            return
+        for place in places:
+            self.suggest(query, place)
+
+    def suggest(self, query: str, place: Place) -> None:
+        """Collect the rule of a place of a query, if it has one."""
+        if place.rule:
+            self._rules[place.rule] = None
+            self._suggested_for.add(query)
+
+    def observe(self, transcript: JsonObject) -> None:
+        """Measure what the rules mask in a transcript, as parsed from its line."""
+        if not self.scrubber:
+            return
+        try:
+            masking = measure(transcript, self.scrubber)
+        except Exception:  # noqa: BLE001  as above
+            return
+        name = transcript["id"]
+        for rule, count in (+masking.values).items():
+            self._values[rule] += count
+            self._queries.setdefault(rule, set()).add(name)
+        if masking.share < 1:
+            found = masking.share, masking.is_empty
+            self._shares[name] = min(self._shares.get(name, found), found)
+
+    def summary(self) -> VolatileSummary:
+        """Return what was collected."""
+        in_force = rules_of(self.scrubber)
+        shares = nsmallest(MAX_SHARES, self._shares.items(), key=lambda item: item[1][0])
+        return VolatileSummary(
+            masked=tuple(
+                MaskedRule(rule, self._values[rule], len(self._queries[rule]))
+                for rule in in_force
+                if self._values[rule]
+            ),
+            shares=tuple(ComparedShare(name, round(share, 4), is_empty) for name, (share, is_empty) in shares),
+            more_shares=len(self._shares) - len(shares),
+            suggested=tuple(rule for rule in sorted_rules(self._rules) if rule not in in_force),
+            suggested_for=len(self._suggested_for),
+            in_force=tuple(in_force),
+        )
