@@ -106,6 +106,19 @@ def test_every_page_is_listed() -> None:
     assert {link.removeprefix("docs/").partition("#")[0] for link in links(README)} >= names
 
 
+def test_every_command_is_listed() -> None:
+    """The table of commands in the README has a row for each command."""
+    (table,) = re.findall(
+        r"^\| command \|[^\n]*\n\|[-|]+\|\n((?:\|[^\n]*\n)+)", README.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    listed = {
+        name.removeprefix("mcprun ")
+        for row in table.splitlines()
+        for name in re.findall(r"`([^`]+)`", row.split(" | ")[0])
+    }
+    assert listed == {name for name, command in main.commands.items() if not command.hidden}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
 def test_every_mcprun_command_is_valid(document: Path) -> None:
     """Each `mcprun …` line in a code block has a command and options that exist."""
