@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,6 +30,8 @@ SERVER_FILES = (".py", *_NODE)
 
 CONFIG_FILES = (".json", ".jsonc")
 """File extensions of configuration files."""
+
+_TYPESCRIPT = (".ts", ".mts", ".cts", ".tsx")
 
 _NAMED_FILES = (*SERVER_FILES, *CONFIG_FILES)
 
@@ -108,9 +111,7 @@ def _file(server: str, args: tuple[str, ...]) -> StdioTarget:
         return StdioTarget(server, "node", (server, *args))
     if os.access(server, os.X_OK):
         return StdioTarget(server, str(Path(server).absolute()), args)
-    hint = (
-        'a command line such as "npx tsx server.ts"' if suffix in (".ts", ".mts") else "a command line that starts it"
-    )
+    hint = 'a command line such as "npx tsx server.ts"' if suffix in _TYPESCRIPT else "a command line that starts it"
     raise UsageError(f"cannot run {server}; pass {hint}")
 
 
@@ -132,6 +133,9 @@ def _command_line(server: str, tokens: list[str], args: Sequence[str], cwd: str 
     folder = "" if is_file or cwd is None else cwd
     if re.match(r"(?:[^\s/]*@)?[\w.-]+:\d+([/?#]|$)", first):
         raise UsageError(f"SERVER looks like a URL: write {without_secrets(f'http://{first}')}")
+    if found := re.match(r"(https?):/?(?!/)", first, re.IGNORECASE):
+        url = f"{found[1].lower()}://{first[found.end() :]}"
+        raise UsageError(f"SERVER looks like a URL: write {without_secrets(url)}, with two slashes")
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", first):
         raise UsageError("SERVER looks like a URL: it must begin with http:// or https://")
     if re.match(r"[A-Za-z_]\w*=", first):
@@ -142,6 +146,20 @@ def _command_line(server: str, tokens: list[str], args: Sequence[str], cwd: str 
     if len(tokens) > 1 and Path(first).is_file() and Path(first).suffix in SERVER_FILES:
         raise UsageError(f"pass the server's arguments after --: {first} -- ARGUMENTS")
     return StdioTarget(server, first, (*tokens[1:], *args))
+
+
+def check_command(target: Target) -> None:
+    """Raise `UsageError` if SERVER is one word that names neither a file nor a command of the server's `PATH`."""
+    if not isinstance(target, StdioTarget) or target.args or target.label != target.command:
+        return
+    word = target.command
+    if has_folder(word) or shutil.which(word, path=target.env.get("PATH")):
+        return
+    if suffix := Path(word).suffix.lower():
+        is_typescript = suffix in _TYPESCRIPT
+        how = f'; a TypeScript server needs a command line, such as "npx tsx {word}"' if is_typescript else ""
+        raise UsageError(f"server file not found: {word}{_nearby(Path(word)) or how}")
+    raise UsageError(f"no such file or command: {word}{_nearby(Path(word))}")
 
 
 def _nearby(path: Path) -> str:

@@ -18,7 +18,7 @@ from mcprun.analysis.diff.repeats import ALPHA
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.client.oauth_client import client_from_options, resolve_secret
 from mcprun.client.request_owner import ClientFeatures, LogLevel
-from mcprun.client.server_argument import parse_target
+from mcprun.client.server_argument import check_command, parse_target
 from mcprun.client.target import (
     HttpTarget,
     InProcessTarget,
@@ -340,6 +340,7 @@ def resolve_server(server: AnyServer, options: Options, account: Credentials) ->
     target = with_start_options(target, python=options.python, cwd=options.cwd, scratch=options.scratch)
     env = {name: value for file in options.env_files for name, value in variables_of(file).items()}
     target = with_more(target, env={**env, **options.env}, headers=options.headers)
+    check_command(target)
     if isinstance(target, HttpTarget):
         check_network()
     variables = environment()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun._util.command_line import split_command_line
-from mcprun.client.server_argument import parse_target
+from mcprun.client.server_argument import check_command, parse_target
 from mcprun.client.target import StdioTarget
 from mcprun.errors import UsageError
 
@@ -139,3 +140,54 @@ def test_long_command_line_is_not_a_path(working_folder: Path) -> None:
     """A command line may exceed the maximum length of a file name."""
     assert len(command_of(f"python {'x' * 5000}")) == 2
     assert command_of("x" * 5000) == ["x" * 5000]
+
+
+@pytest.mark.parametrize(
+    ("server", "message"),
+    [
+        ("server", "no such file or command: server"),
+        ("quickstart", "no such file or command: quickstart; did you mean quickstart.py?"),
+        ("server.ts", 'server file not found: server.ts; a TypeScript server needs a command line, such as "npx tsx server.ts"'),
+        ("server.rb", "server file not found: server.rb"),
+        ("quickstart.yp", "server file not found: quickstart.yp; did you mean quickstart.py?"),
+    ],
+)  # fmt: skip
+def test_a_word_that_is_neither_a_file_nor_a_command_is_reported(
+    working_folder: Path, server: str, message: str
+) -> None:
+    """A single word must be a file or a command of the server's `PATH`; a similar file is suggested."""
+    (working_folder / "quickstart.py").touch()
+    with pytest.raises(UsageError) as raised:
+        check_command(parse_target(server))
+    assert message == str(raised.value)
+
+
+def test_a_command_of_the_path_is_accepted(working_folder: Path) -> None:
+    """A command is searched for in the server's `PATH`, and one with arguments or in a configuration is not checked."""
+    command = working_folder / "my-server"
+    command.touch()
+    command.chmod(0o755)
+    target = parse_target("my-server")
+    with pytest.raises(UsageError):
+        check_command(target)
+    assert isinstance(target, StdioTarget)
+    check_command(replace(target, env={"PATH": str(working_folder)}))
+    check_command(parse_target("no-such-command --flag"))
+    (working_folder / "mcp.json").write_text(json.dumps({"mcpServers": {"a": {"command": "no-such-command"}}}))
+    check_command(parse_target("mcp.json"))
+
+
+@pytest.mark.parametrize(
+    ("server", "url"),
+    [
+        ("http:/127.0.0.1/mcp", "http://127.0.0.1/mcp"),
+        ("https:example.com/mcp", "https://example.com/mcp"),
+        ("HTTP:/localhost:9/mcp", "http://localhost:9/mcp"),
+        ("http:/me:s3cret@h/mcp?key=s3cret", "http://[redacted]@h/mcp?[redacted]"),
+    ],
+)
+def test_a_url_without_its_slashes_is_reported(server: str, url: str) -> None:
+    """A URL with one slash or none is shown with two, and without its secrets."""
+    with pytest.raises(UsageError) as raised:
+        parse_target(server)
+    assert str(raised.value) == f"SERVER looks like a URL: write {url}, with two slashes"
