@@ -14,7 +14,9 @@ from mcprun.models.access_policy import RUN_CLIENT
 from mcprun.models.base import Model, ModelSettings
 from mcprun.models.credentials import Credentials
 from mcprun.models.model_context import ModelContext
+from mcprun.models.name_suggestions import similar_model
 from mcprun.models.providers import KINDS, Endpoint, split
+from mcprun.runs.locate import is_run
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import ModelRecord
 
@@ -122,7 +124,7 @@ def choose_judge(spec: str | None, model: SelectedModel, judged: int) -> Selecte
     name = spec or (model.record.name if is_own else DEFAULT_MODEL)
     kind = split(name)[0] or "claude"
     base_url = model.base_url if kind == model.record.kind else None
-    _check_provider(name, base_url or account.base_url)
+    _check_name(name, base_url or account.base_url)
     if kind == "claude" and not account.has_key:
         raise NoJudgeError(
             f"queries that a model grades (expect.judge): {judged:,}, but there is no API key: set ANTHROPIC_API_KEY,"
@@ -153,7 +155,7 @@ def _choose(spec: str | None, account: Credentials, *, all_scripted: bool, base_
     if spec and (kind := split(spec)[0]):
         return _selected(kind, spec, "requested", account, base_url)
     if spec:
-        _check_provider(spec, base_url or account.base_url)
+        _check_name(spec, base_url or account.base_url)
     if spec and not account.has_key:
         raise UsageError(
             f"the model {spec} needs an API key: set ANTHROPIC_API_KEY in the environment or in .env"
@@ -171,12 +173,17 @@ def _choose(spec: str | None, account: Credentials, *, all_scripted: bool, base_
     )
 
 
-def _check_provider(spec: str, base_url: str | None) -> None:
-    """Raise `UsageError` if a model's name has a prefix that is not a known provider.
+def _check_name(spec: str, base_url: str | None) -> None:
+    """Raise `UsageError` if a model's name is misspelled, names a run, or has a prefix that is not a known provider.
 
-    The names of Claude's own models contain no colon; those of an endpoint with a `base_url` may.
+    The names of Claude's own models contain no colon. Those of an endpoint with a `base_url` may be anything.
     """
-    if ":" in spec and split(spec)[0] is None and not base_url:
+    if base_url or split(spec)[0]:
+        return
+    meant = similar_model(spec) or (f"{_REPLAY}{spec}" if is_run(spec) else "")
+    if meant:
+        raise UsageError(f"there is no model {spec}; did you mean {meant}?")
+    if ":" in spec:
         *others, last = (f"{kind}:NAME" for kind in KINDS)
         raise UsageError(
             f"Claude's API has no model {spec}: the providers are {', '.join(others)} and {last}; any other endpoint"

@@ -6,6 +6,7 @@ import difflib
 from contextlib import suppress
 from pathlib import Path
 
+from mcprun._util.command_line import path_exists
 from mcprun._util.operating_system import relative_path
 from mcprun._util.special_files import kind_of
 from mcprun.errors import NotRunError, UsageError
@@ -16,6 +17,11 @@ _MAX_ENTRIES = 10_000
 """Maximum number of entries of a folder among which similar names are searched."""
 
 _LIST = "list the runs with mcprun runs, or make one with mcprun batch"
+
+
+def is_run(name: str) -> bool:
+    """Return whether `name` is a run's folder, or its name under `outputs/`."""
+    return any(path_exists(path / RUN) for path in (Path(name), OUTPUTS / name))
 
 
 def find_run(name: str, *, noun: str = "run", advice: str = "") -> Path:

@@ -424,6 +424,8 @@ def test_noise_on_stdout_is_reported(tmp_path: Path) -> None:
         (["p.jsonl", "broken.json"], "Error: broken.json:1:13: not valid JSON: extra data\n"),
         (["p.jsonl", "server.py", "--model", "replay:"], "Error: --model replay: names no run; use --model replay:RUN, such as replay:latest\n"),
         (["p.jsonl", "server.py", "--base-url", "http://x"], "Error: --base-url needs an API key: set ANTHROPIC_API_KEY (to any value, if the endpoint needs none), or use --model script\n"),
+        (["p.jsonl", "server.py", "--model", "reply:latest"], "Error: there is no model reply:latest; did you mean replay:latest?\n"),
+        (["p.jsonl", "server.py", "--model", "scipt"], "Error: there is no model scipt; did you mean script?\n"),
         (["p.jsonl", "server.py", "--model", "openai:gpt-4"], "Error: Claude's API has no model openai:gpt-4: the providers are bedrock:NAME, vertex:NAME and foundry:NAME; any other endpoint needs --base-url\n"),
         (["server.py", "p.jsonl"], "Error: PROMPTS comes before SERVER: mcprun batch p.jsonl server.py\n"),
         (["npx -y some-server", "p.jsonl"], "Error: PROMPTS comes before SERVER: mcprun batch p.jsonl 'npx -y some-server'\n"),

@@ -164,14 +164,15 @@ def test_a_word_that_is_neither_a_file_nor_a_command_is_reported(
 
 def test_a_command_of_the_path_is_accepted(working_folder: Path) -> None:
     """A command is searched for in the server's `PATH`, and one with arguments or in a configuration is not checked."""
-    command = working_folder / "my-server"
+    command = working_folder / "bin" / "my-server"
+    command.parent.mkdir()
     command.touch()
     command.chmod(0o755)
     target = parse_target("my-server")
     with pytest.raises(UsageError):
         check_command(target)
     assert isinstance(target, StdioTarget)
-    check_command(replace(target, env={"PATH": str(working_folder)}))
+    check_command(replace(target, env={"PATH": str(command.parent)}))
     check_command(parse_target("no-such-command --flag"))
     (working_folder / "mcp.json").write_text(json.dumps({"mcpServers": {"a": {"command": "no-such-command"}}}))
     check_command(parse_target("mcp.json"))
