@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 _PLAIN = re.compile(r"""[^.\[\]*"]+""")
@@ -14,5 +13,6 @@ def child_path(path: str, step: str | int) -> str:
     if isinstance(step, int):
         return f"{path}[{step}]"
     if not _PLAIN.fullmatch(step):
-        return f"{path}[{json.dumps(step, ensure_ascii=False)}]"
+        quoted = re.sub(r'(["\\])', r"\\\1", step)
+        return f'{path}["{quoted}"]'
     return f"{path}.{step}" if path else step

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import islice
 from typing import Any
 
 from mcprun._util.code_points import reveal
-from mcprun.checks.differences import MAX_COUNTED, Difference
+from mcprun.checks.differences import Difference
 from mcprun.checks.matchers import is_matcher
-from mcprun.tools.format import ValueFormatter, line_of_difference
+from mcprun.tools.format import ValueFormatter, first_few
 
-_MAX_SHOWN = 5
-"""Maximum number of differences in a message."""
-
-_MAX_CHARS = 700
-"""Characters of a message after which no further difference is added."""
+_MAX_ALTERNATIVES = 5
+"""Maximum number of alternatives of `$oneof` in a message."""
 
 
 def describe(found: Iterable[Difference], root: str, formatter: ValueFormatter) -> str:
@@ -23,18 +19,7 @@ def describe(found: Iterable[Difference], root: str, formatter: ValueFormatter) 
 
     `result.status: expected "good", got "bad"; result.n: missing, expected 5; and 3 more differences`
     """
-    listed = list(islice(found, MAX_COUNTED + 1))
-    shown: list[str] = []
-    for difference in listed[:_MAX_SHOWN]:
-        if shown and sum(map(len, shown)) > _MAX_CHARS:
-            break
-        shown.append(_describe(difference, root, formatter))
-    left = len(listed) - len(shown)
-    if len(listed) > MAX_COUNTED:
-        shown.append(f"and more than {MAX_COUNTED - len(shown):,} more differences")
-    elif left:
-        shown.append(f"and {left:,} more difference{'s' if left > 1 else ''}")
-    return "; ".join(shown)
+    return first_few(found, lambda difference: _describe(difference, root, formatter))
 
 
 def _describe(difference: Difference, root: str, formatter: ValueFormatter) -> str:
@@ -51,9 +36,8 @@ def _describe(difference: Difference, root: str, formatter: ValueFormatter) -> s
         case "length":
             return f"{at}: expected {_items(len(expected))}, got {len(got):,}"
     if isinstance(expected, str) and isinstance(got, str):
-        one, other = formatter.differing_texts(expected, got)
-        line = line_of_difference(expected, got)
-        return f"{at}{f', line {line:,}' if line else ''}: expected {one}, got {other}"
+        line, one, other = formatter.differing_texts(expected, got)
+        return f"{at}{line}: expected {one}, got {other}"
     return f"{at}: expected {_expected(expected, formatter)}, got {formatter.short(got)}"
 
 
@@ -73,8 +57,8 @@ def _expected(value: Any, formatter: ValueFormatter) -> str:
         case {"$regex": pattern}:
             return f"text matching {formatter.short(pattern)}"
         case {"$oneof": [*values]}:
-            more = ["…"] if len(values) > _MAX_SHOWN else []
-            return f"one of {', '.join([*map(formatter.short, values[:_MAX_SHOWN]), *more])}"
+            more = ["…"] if len(values) > _MAX_ALTERNATIVES else []
+            return f"one of {', '.join([*map(formatter.short, values[:_MAX_ALTERNATIVES]), *more])}"
         case {"$type": names}:
             return f"type {names if isinstance(names, str) else ' or '.join(names)}"
         case {"$approx": number, "within": tolerance}:

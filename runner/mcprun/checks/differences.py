@@ -13,9 +13,6 @@ from mcprun._util.json_value import json_equal
 from mcprun.checks.matchers import fits, is_matcher
 from mcprun.evaluation.evaluator import EvaluationError
 
-MAX_COUNTED = 1_000
-"""Maximum number of differences that are counted."""
-
 _MAX_KEYS = 1_000
 """Maximum number of keys among which one is sought that looks like a missing one."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from mcprun._util.json_value import JsonObject, json_equal, json_same
+from mcprun._util.json_value import JsonObject, json_equal, json_same, json_type
+from mcprun.analysis.diff.describe import describe_differences
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.transcripts import CompareOptions
 from mcprun.errors import ErrorKind, QueryError
@@ -65,10 +66,14 @@ class ReplayModel:
             return ""
         options = CompareOptions(frozenset({"results"}), self._scrubber)
         before, after = (options.comparable({"calls": [one.line()]}) for one in (recorded_call, call))
-        if not any(options.comparable_changes(before, after)):
+        change = next(iter(options.comparable_changes(before, after)), None)
+        if not change:
             return ""
+        what = f"call {number}: {self._formatter.call(call)}"
+        if recorded_call.is_error is call.is_error and json_type(change.before) == json_type(change.after):
+            return f"{what} differs from the recording: {describe_differences(change, self._formatter)}"
         was, got = self._formatter.results(recorded_call, call)
-        return f"call {number}: {self._formatter.call(call)} was recorded with {was}, got {got}"
+        return f"{what} was recorded with {was}, got {got}"
 
     def opening_divergence(self, query: Query, where: AttemptRef, messages: list[JsonObject]) -> str:
         """Describe how the server's initial prompt or resources differ from the recorded ones; empty if they do not."""

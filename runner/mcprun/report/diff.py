@@ -9,9 +9,10 @@ from typing import Any
 
 from mcprun._util.alignment import Alignment, common_ends
 from mcprun._util.code_points import look_alike, reveal, reveal_name
-from mcprun._util.json_value import json_equal
+from mcprun.analysis.diff.describe import differences_of
 from mcprun.analysis.diff.runs import DiffSummary, QueryDiff
 from mcprun.analysis.diff.transcripts import Change
+from mcprun.analysis.diff.values import ABSENT, ValueDifference
 from mcprun.report.text import cut, one_line, plural, visible
 from mcprun.runs.run_record import ComparedCounts
 from mcprun.tools.changes import ToolChange
@@ -126,15 +127,16 @@ def value_pairs(change: Change) -> Iterator[Pair]:
         for sign, value, fails in zip("-+", (change.before, change.after), change.are_errors, strict=True):
             yield sign, f"{'error: ' if fails else ''}{_short(_plain(value))}"
         return
-    root = "messages" if change.what == "prompt" else "error" if change.are_errors[0] else ""
-    for path, before, after in _with_visible_paths(leaves(change.before, change.after, root)):
-        at = f"{one_line(path, _MAX_PATH_CHARS)}: " if path else ""
+    for difference, paths in _with_visible_paths(differences_of(change)):
+        before, after = difference.before, difference.after
+        at, other_at = (f"{one_line(path, _MAX_PATH_CHARS)}: " if path else "" for path in paths)
         if isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
-            if at:
-                yield " ", at.rstrip()
+            if other_at:
+                yield " ", other_at.rstrip()
             yield from _text_lines(before, after)
         elif before is ABSENT or after is ABSENT:
-            yield ("+", f"{at}{_short(_plain(after))}") if before is ABSENT else ("-", f"{at}{_short(_plain(before))}")
+            sign, at, value = ("+", other_at, after) if before is ABSENT else ("-", at, before)
+            yield sign, f"{at}{_short(_plain(value))}"
         else:
             if isinstance(before, str) and isinstance(after, str):
                 before, after = reveal(*shorten_to_difference(before, after, _SHOWN))
@@ -143,39 +145,19 @@ def value_pairs(change: Change) -> Iterator[Pair]:
                 one, other = _json(before), _json(after)
             one, other = shorten_to_difference(one, other, _SHOWN)
             yield "-", f"{at}{_short(one)}"
-            yield "+", f"{at}{_short(other)}"
+            yield "+", f"{other_at}{_short(other)}"
 
 
-def _with_visible_paths(differing: Iterable[tuple[str, Any, Any]]) -> list[tuple[str, Any, Any]]:
-    """Escape the paths of a removed and an added key where the two look alike."""
+def _with_visible_paths(differing: Iterable[ValueDifference]) -> list[tuple[ValueDifference, tuple[str, str]]]:
+    """Add the paths to show: escaped where a removed and an added key look alike."""
     places = list(differing)
-    removed = [path for path, _, after in places if after is ABSENT]
-    added = [path for path, before, _ in places if before is ABSENT]
+    removed = [place.path for place in places if place.after is ABSENT]
+    added = [place.path for place in places if place.before is ABSENT]
     shown: dict[str, str] = {}
     if len(removed) * len(added) <= _MAX_PAIRS:
         for one, other in ((one, other) for one in removed for other in added if look_alike(one, other)):
             shown[one], shown[other] = reveal(one, other)
-    return [(shown.get(path, path), before, after) for path, before, after in places]
-
-
-class _Absent:
-    """The type of `ABSENT`."""
-
-
-ABSENT = _Absent()
-
-
-def leaves(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Yield the places where two JSON values differ: the path, and the value before and after, or `ABSENT`."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        for key in dict.fromkeys([*before, *after]):
-            step = f"{path}.{key}" if path else str(key)
-            yield from leaves(before.get(key, ABSENT), after.get(key, ABSENT), step)
-    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        for at, (one, other) in enumerate(zip(before, after, strict=True)):
-            yield from leaves(one, other, f"{path}[{at}]")
-    elif not json_equal(before, after):
-        yield path, before, after
+    return [(place, (shown.get(one, one), shown.get(other, other))) for place in places for one, other in [place.paths]]
 
 
 def summary(diff_summary: DiffSummary | ComparedCounts) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from itertools import islice
+from typing import Any, Protocol, TypeVar
 
 from mcprun._util.alignment import common_ends
 from mcprun._util.code_points import reveal, reveal_part, spell_out_spaces
@@ -19,8 +20,14 @@ _SHOWN = 200
 _LEAD = 20
 """Characters of a common prefix to show before the first difference of two texts."""
 
+_MAX_DIFFERENCES, _MAX_CHARS, _MAX_COUNTED = 5, 700, 1_000
+"""Maximum differences in a message, characters after which no more are added, and maximum differences counted."""
+
 _SHORT = 80
 """Maximum length of a value in a message that lists several differences, in characters."""
+
+
+Item = TypeVar("Item")
 
 
 class NamedCall(Protocol):
@@ -53,10 +60,11 @@ class ValueFormatter:
         one, other = reveal(*excerpts_of_difference(one, other, _SHORT))
         return repr(_cut(one)), repr(_cut(other))
 
-    def differing_texts(self, before: str, after: str) -> tuple[str, str]:
-        """Format two different texts as JSON; of long ones, the part that differs."""
+    def differing_texts(self, before: str, after: str) -> tuple[str, str, str]:
+        """Format two different texts as JSON; of long ones, the part that differs, and its line as `, line 3`."""
+        line = line_of_difference(before, after)
         one, other = reveal(*excerpts_of_difference(self.clean(before), self.clean(after), _SHORT))
-        return self.value(one), self.value(other)
+        return f", line {line:,}" if line else "", self.value(one), self.value(other)
 
     def short(self, value: Any) -> str:
         """Format a JSON value in few characters."""
@@ -126,6 +134,22 @@ class ValueFormatter:
 
     def _cut(self, text: str) -> str:
         return _cut(self.clean(text))
+
+
+def first_few(items: Iterable[Item], describe: Callable[[Item], str]) -> str:
+    """Describe the first few differences, and count the others: `…; …; and 3 more differences`."""
+    listed = list(islice(items, _MAX_COUNTED + 1))
+    shown: list[str] = []
+    for item in listed[:_MAX_DIFFERENCES]:
+        if shown and sum(map(len, shown)) > _MAX_CHARS:
+            break
+        shown.append(describe(item))
+    left = len(listed) - len(shown)
+    if len(listed) > _MAX_COUNTED:
+        shown.append(f"and more than {left - 1:,} more differences")
+    elif left:
+        shown.append(f"and {left:,} more difference{'s' if left > 1 else ''}")
+    return "; ".join(shown)
 
 
 def shorten_to_difference(before: str, after: str, length: int) -> tuple[str, str]:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from mcprun.analysis.diff.forms import SCRUBS
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.transcripts import ASPECTS
+from mcprun.analysis.diff.values import value_differences
 from mcprun.errors import UsageError
-from mcprun.report.diff import leaves
 from tests.support.cli import EXAMPLE_SERVERS, Result, run_mcprun, script, write_jsonl
 from tests.support.examples import examples
 from tests.support.json_strategies import JSON
@@ -33,7 +33,7 @@ def test_keys_of_a_transcript_are_never_scrubbed() -> None:
     scrubber = Scrubber.of(["calls|tool|input|result|is_error"])
     (change,) = changes(base, head, *ALL, scrubber=scrubber)
     assert change.what == "result"
-    assert [(path, before, after) for path, before, after in leaves(change.before, change.after)] == [
+    assert [(place.path, place.before, place.after) for place in value_differences(change.before, change.after)] == [
         ("structured.n", 1, 2)
     ]
 
@@ -61,7 +61,7 @@ def test_scrubbed_values_never_differ_and_other_values_do(value: Any, name: str,
     (change,) = changes(
         build_transcript(one, odd, "k"), build_transcript(other, even, "l"), *ASPECTS, scrubber=scrubber
     )
-    assert (change.what, [path for path, _, _ in leaves(change.before, change.after)]) == (
+    assert (change.what, [place.path for place in value_differences(change.before, change.after)]) == (
         "result",
         ["structured.kept"],
     )

@@ -44,8 +44,8 @@ def test_on_divergence_decides_what_happens_to_a_query(
     message = [check["message"] for check in one["checks"] if check["check"] == "diverged"]
     assert len(message) == (policy != "continue")
     if message:
-        assert message[0].startswith('call 0: total{items: {"apple": 2, "milk": 1}} was recorded with \'{ "goods": 2.1')
-        assert '"shipping": 0.0' in message[0]
+        call = 'call 0: total{items: {"apple": 2, "milk": 1}}'
+        assert message[0].startswith(f"{call} differs from the recording: shipping: recorded ")
 
 
 def test_ignored_difference_does_not_diverge(tmp_path: Path, good: Result) -> None:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import fields
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,19 @@ from pydantic import TypeAdapter, ValidationError
 
 from mcprun._util.json_text import finite
 from mcprun._util.json_value import JsonObject
+from mcprun.analysis.diff.describe import differences_of
 from mcprun.analysis.diff.rule import VolatileSummary
 from mcprun.analysis.diff.runs import QueryDiff
-from mcprun.analysis.diff.transcripts import read_json
+from mcprun.analysis.diff.transcripts import Change, read_json
+from mcprun.analysis.diff.values import ABSENT, ValueDifference
 from mcprun.errors import UsageError
 from mcprun.tools.changes import ToolChange
+
+_VALUES = frozenset({"input", "result", "text", "prompt"})
+"""The changes whose values are compared."""
+
+_MAX_DIFFERENCES = 1_000
+"""Maximum number of differences listed for one change, beside the whole values."""
 
 
 def as_json(value: QueryDiff | JsonObject) -> str:
@@ -71,4 +80,15 @@ def _volatile() -> TypeAdapter[VolatileSummary]:
 
 def _shallow(value: Any) -> JsonObject:
     """Return a dataclass as a JSON object. `asdict` would copy every result that differs."""
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+    shallow = {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Change) and value.what in _VALUES:
+        shallow["differences"] = [*map(_difference_json, islice(differences_of(value), _MAX_DIFFERENCES))]
+    return shallow
+
+
+def _difference_json(difference: ValueDifference) -> JsonObject:
+    """Return a difference as a JSON object. The path of a side that has no value is null."""
+    sides = difference.before, difference.after
+    paths = [None if value is ABSENT else path for path, value in zip(difference.paths, sides, strict=True)]
+    before, after = (None if value is ABSENT else value for value in sides)
+    return {"paths": paths, "before": before, "after": after}

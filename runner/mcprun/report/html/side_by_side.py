@@ -9,7 +9,8 @@ from typing import Any
 
 from mcprun._util.alignment import MAX_EXACT, Alignment, common_ends
 from mcprun._util.code_points import reveal
-from mcprun.report.diff import ABSENT, leaves
+from mcprun._util.json_path import child_path
+from mcprun.analysis.diff.values import ABSENT, ValueDifference, value_differences
 from mcprun.report.text import cut, plural
 
 _LINES = 400
@@ -35,25 +36,26 @@ Differing = Mapping[str, tuple[str, str] | None]
 def side_by_side(before: Any, after: Any) -> tuple[list[Line], list[Line]]:
     """Return the lines of two JSON values, or of `ABSENT`. A line is marked if a leaf on it differs.
 
-    Two texts are compared line by line.
+    Two texts are compared line by line. Empty lines keep lines that both sides have at the same height.
     """
     if isinstance(before, str) and isinstance(after, str):
         sides: tuple[Iterator[Line], Iterator[Line]] = _texts(*_split(before, after))
     else:
-        differences = list(leaves(before, after))
+        differences = list(value_differences(before, after))
         shown = [_shown(differences, side) for side in (0, 1)]
         sides = _laid_out(before, shown[0]), _laid_out(after, shown[1])
-    return _revealed(_bounded(sides[0]), _bounded(sides[1]))
+    return _level(*_revealed(_bounded(sides[0]), _bounded(sides[1])))
 
 
-def _shown(differences: Sequence[tuple[str, Any, Any]], side: int) -> Differing:
+def _shown(differences: Sequence[ValueDifference], side: int) -> Differing:
     """Return each path that differs. Where both sides have a text, include this side's text and how to show it."""
-    return {
-        path: ((before, after)[side], reveal(before, after)[side])
-        if isinstance(before, str) and isinstance(after, str)
-        else None
-        for path, before, after in differences
-    }
+    shown: dict[str, tuple[str, str] | None] = {}
+    for difference in differences:
+        both = difference.before, difference.after
+        if both[side] is not ABSENT:
+            is_text = isinstance(both[0], str) and isinstance(both[1], str)
+            shown[difference.paths[side]] = (both[side], reveal(*both)[side]) if is_text else None
+    return shown
 
 
 def _text_at(path: str, value: Any, differing: Differing) -> Any:
@@ -69,6 +71,29 @@ def _revealed(before: list[Line], after: list[Line]) -> tuple[list[Line], list[L
         texts = reveal(before[one][0], after[other][0])
         before[one], after[other] = (texts[0], True), (texts[1], True)
     return before, after
+
+
+def _level(before: list[Line], after: list[Line]) -> tuple[list[Line], list[Line]]:
+    """Insert empty lines beside marked ones that the other side lacks, if both sides have as many unmarked lines."""
+    counts = [sum(not is_marked for _, is_marked in side) for side in (before, after)]
+    if counts[0] != counts[1]:
+        return before, after
+    groups = [_groups(side) for side in (before, after)]
+    for one, other in zip(*(side[:-1] for side in groups), strict=True):
+        height = max(len(one), len(other))
+        for group in (one, other):
+            group[-1:-1] = [("", False)] * (height - len(group))
+    return [line for group in groups[0] for line in group], [line for group in groups[1] for line in group]
+
+
+def _groups(lines: list[Line]) -> list[list[Line]]:
+    """Split lines after each unmarked one. The last group has the marked lines at the end."""
+    groups: list[list[Line]] = [[]]
+    for line in lines:
+        groups[-1].append(line)
+        if not line[1]:
+            groups.append([])
+    return groups
 
 
 def _texts(before: Sequence[str], after: Sequence[str]) -> tuple[Iterator[Line], Iterator[Line]]:
@@ -108,9 +133,9 @@ def _lines(
     pad = "  " * depth
     inner: list[tuple[str, str, Any]] = []
     if isinstance(value, dict):
-        inner = [(f"{path}.{key}" if path else str(key), f"{_json(key)}: ", item) for key, item in value.items()]
+        inner = [(child_path(path, key), f"{_json(key)}: ", item) for key, item in value.items()]
     elif isinstance(value, list):
-        inner = [(f"{path}[{at}]", "", item) for at, item in enumerate(value)]
+        inner = [(child_path(path, at), "", item) for at, item in enumerate(value)]
     if not inner:
         yield f"{pad}{begin}{_json(_text_at(path, value, differing))}{end}", is_marked
         return

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from mcprun._util.json_value import JsonObject, json_same
+from mcprun.analysis.diff.repeated_changes import without_repeated_text
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.transcripts import CompareOptions, align
-from mcprun.report.diff import ABSENT
+from mcprun.analysis.diff.values import ABSENT
 from mcprun.report.html.side_by_side import side_by_side
 from mcprun.report.text import one_line
 from mcprun.tools.format import ValueFormatter
@@ -63,7 +64,7 @@ def _pair(number: int | None, other: int | None, before: JsonObject | None, afte
         "numbers": [number, other],
         "titles": [_title(before), _title(after)],
         "input": side_by_side(_part(before, "input"), _part(after, "input")),
-        "result": side_by_side(_part(before, "result"), _part(after, "result")),
+        "result": side_by_side(*without_repeated_text(_part(before, "result"), _part(after, "result"))),
     }
 
 
