@@ -52,7 +52,7 @@ def test_the_first_two_commands_need_no_other_setup() -> None:
     assert tests == f"{begin}-e '.[test]' && pytest\n"
 
 
-@pytest.mark.parametrize("document", SHOWN, ids=lambda document: document.stem)
+@pytest.mark.parametrize("document", SHOWN, ids=lambda document: str(document.relative_to(ROOT)))
 def test_shown_output_is_the_actual_output(document: Path, tmp_path: Path) -> None:
     """Each `$ mcprun …` of a document prints the output below it, in which `...` stands for omitted lines.
 
@@ -87,7 +87,7 @@ def test_output_is_shown_in_several_documents() -> None:
     assert {"README", "replay", "tutorial"} <= {document.stem for document in SHOWN}
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
 def test_links_point_to_existing_headings_and_files(document: Path) -> None:
     """Each relative link of a document names an existing file, and each fragment a heading of that file."""
     for link in links(document):
@@ -119,7 +119,7 @@ def test_every_command_is_listed() -> None:
     assert listed == {name for name, command in main.commands.items() if not command.hidden}
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
 def test_every_mcprun_command_is_valid(document: Path) -> None:
     """Each `mcprun …` line in a code block has a command and options that exist."""
     for block in code_blocks(document.read_text(encoding="utf-8"), "sh", "console", "text"):
@@ -192,7 +192,7 @@ OTHER_PROGRAMS = {"--extra", "--rounds", "--write", "--only"}
 """Flags in the documents that belong to other programs."""
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
 def test_every_flag_exists(document: Path) -> None:
     """Each flag that a document names outside its code blocks is an option of a command."""
     known = {
