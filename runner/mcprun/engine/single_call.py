@@ -102,8 +102,12 @@ class SingleCalls:
                 raise UsageError(self.redactor.text(f"{request.tool}: {error}")) from None
             if problem := unsendable(arguments):
                 raise UsageError(f"{request.tool}: the input can't be sent: {problem}")
-            for place, problem in input_problems(tool, arguments):
-                warn(f"{request.tool}: {place}: {problem}" if place else f"{request.tool}: {problem}")
+            for found in input_problems(tool, arguments):
+                warn(
+                    f"{request.tool}: {found.path}: {found.message}"
+                    if found.path
+                    else f"{request.tool}: {found.message}"
+                )
             started = time.monotonic()
             answer = await self._answer(server, request.tool, arguments)
         clean = self.redactor.value

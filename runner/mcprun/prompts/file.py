@@ -158,16 +158,20 @@ class PromptsFile:
 
     def queries(self) -> Iterator[Query]:
         """Stream the selected queries in order. Raises `UsageError` if the file has changed since it was checked."""
+        return (query for _, query in self.numbered_queries())
+
+    def numbered_queries(self) -> Iterator[tuple[int, Query]]:
+        """Stream the selected queries with their line numbers. Raises as `queries` does."""
         problems: list[str] = []
         found = _selected(_queries(self.name, self.source, problems, is_checked=True), self.select)
-        for (_, query), expected in zip_longest(found, self.digests.items(), fillvalue=(None, None)):
+        for (line, query), expected in zip_longest(found, self.digests.items(), fillvalue=(None, None)):
             if not isinstance(query, Query) or (query.id, query.digest) != expected or problems:
                 self._raise_changed()
-            else:
-                yield query
+            elif line is not None:
+                yield line, query
 
     def _raise_changed(self) -> NoReturn:
-        raise UsageError(f"{_label(self.name)} changed during the run: the remaining queries were not run")
+        raise UsageError(f"{label_of(self.name)} changed during the run: the remaining queries were not run")
 
 
 def read_prompts(
@@ -278,16 +282,16 @@ def _checked(
             pass_rates[query.id] = query.expect.pass_rate
         if (text := query.expect.text) and text.json_schema and len(warnings) < _MAX_WARNINGS:
             messages = misspelt(text.json_schema)
-            warnings += (f"{_label(name)}:{line}: expect.text.json_schema: {words}" for words in messages)
+            warnings += (f"{label_of(name)}:{line}: expect.text.json_schema: {words}" for words in messages)
         if len(patterns) < _MAX_PATTERNS:
             for key, tool_patterns in (("expect.never", query.expect.never), ("tools", query.tools)):
                 for pattern in tool_patterns or ():
                     patterns.setdefault((key, pattern), query.id)
         scripted += query.script is not None
         judged += query.expect.judge is not None
-        refused += [f"{_label(name)}:{line}: {field}: {problem}" for field, problem in demands(query)]
+        refused += [f"{label_of(name)}:{line}: {field}: {problem}" for field, problem in demands(query)]
         if need_script and query.script is None:
-            problems.append(f"{_label(name)}:{line}: script: is missing, but the model is script")
+            problems.append(f"{label_of(name)}:{line}: script: is missing, but the model is script")
     if names:  # a pattern may turn out to be a name on a later line, so the selection has to be redone
         spelt_out = select.spelt_out | names
         return _checked(name, source, replace(select, spelt_out=spelt_out), demands, need_script=need_script)
@@ -296,13 +300,13 @@ def _checked(
     if problems:
         raise PromptsError(problems)
     if not total:
-        raise PromptsError([f"{_label(name)}:1: line: the file has no queries"])
+        raise PromptsError([f"{label_of(name)}:1: line: the file has no queries"])
     if not digests and select.shard:
         raise UsageError(
-            f"nothing to run: {_label(name)} has fewer selected queries than there are shards ({select.shard})"
+            f"nothing to run: {label_of(name)} has fewer selected queries than there are shards ({select.shard})"
         )
     if not digests:
-        raise UsageError(f"nothing to run: none of the {total} queries in {_label(name)} matches {select}")
+        raise UsageError(f"nothing to run: none of the {total} queries in {label_of(name)} matches {select}")
     return PromptsFile(
         name=name,
         sha256=sha256_of(source),
@@ -338,22 +342,22 @@ def _queries(
     If the file `is_checked`, duplicate ids are not looked for again.
     """
     lines, same = Numbers(), Numbers()
-    for line, value in values(source, _label(name), problems):
+    for line, value in values(source, label_of(name), problems):
         try:
             query = parse_query(value)
             _ = query.digest
         except RecursionError:
-            problems.append(f"{_label(name)}:{line}: line: nested too deeply")
+            problems.append(f"{label_of(name)}:{line}: line: nested too deeply")
             continue
         except InvalidQuery as bad:
-            problems.extend(f"{_label(name)}:{line}: {field}: {problem}" for field, problem in bad.problems)
+            problems.extend(f"{label_of(name)}:{line}: {field}: {problem}" for field, problem in bad.problems)
             continue
         if not (isinstance(value, dict) and _has_id(value)):
             same[query.id] = same.get(query.id, 0) + 1
             if same[query.id] > 1:  # the same prompt again: HASH-2, HASH-3, …
                 query = query.model_copy(update={"id": f"{query.id}-{same[query.id]}"})
         if not is_checked and query.id in lines:
-            problems.append(f"{_label(name)}:{line}: id: {query.id!r} is already used on line {lines[query.id]}")
+            problems.append(f"{label_of(name)}:{line}: id: {query.id!r} is already used on line {lines[query.id]}")
             continue
         if not is_checked:
             lines[query.id] = line
@@ -364,5 +368,6 @@ def _has_id(value: dict[str, Any]) -> bool:
     return "id" in value or "custom_id" in value
 
 
-def _label(name: str) -> str:
+def label_of(name: str) -> str:
+    """Return the name of a prompts file in messages: `<stdin>` for `-`."""
     return "<stdin>" if name == "-" else name

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from mcprun._util.json_text import levels
 from mcprun._util.json_value import JsonObject
@@ -20,8 +20,17 @@ from mcprun.tools.api_schema import MAX_SCHEMA_DEPTH
 from mcprun.tools.arguments import kinds_of, named_kinds
 from mcprun.tools.json_schema.variants import SchemaVariants
 
-InputProblem = tuple[str, str]
-"""The path of a value in the input, such as `a.b[0]` (empty for the whole input), and the message about it."""
+
+class InputProblem(NamedTuple):
+    """The path of a value in an input, such as `a.b[0]` (empty for the whole input), and the message about it.
+
+    `is_certain` is false if the value is not known yet, and the server may accept it.
+    """
+
+    path: str
+    message: str
+    is_certain: bool = True
+
 
 _INDEX = re.compile(r"^\.")
 
@@ -38,21 +47,32 @@ class Unknown:
     advice: str = ""
 
 
-def input_problems(tool: JsonObject, value: JsonObject, *, is_partial: bool = False) -> list[InputProblem]:
-    """Return how an input violates the schema of a tool in wire form. Nothing is checked if the schema is not usable.
+class InputSchema:
+    """The input schema of a tool in wire form, to check several inputs. Nothing is checked if it is not usable."""
 
-    With `is_partial`, the input may hold more keys than `value`, so that none is missing.
-    """
-    schema = tool.get("inputSchema")
-    if not isinstance(schema, dict) or levels(schema) > MAX_SCHEMA_DEPTH or not is_schema(schema):
-        return []
-    check = _Check(Schema(schema, "ecma"), SchemaVariants(schema), is_partial=is_partial)
-    try:
-        if found := list(check.object(value, schema, "")):
-            return found
-        return list(check.values(value, schema, ""))
-    except EvaluationError:
-        return []
+    def __init__(self, tool: JsonObject) -> None:
+        schema = tool.get("inputSchema")
+        is_usable = isinstance(schema, dict) and levels(schema) <= MAX_SCHEMA_DEPTH and is_schema(schema)
+        self._root = schema if is_usable else None
+        self._validator = Schema(schema, "ecma") if is_usable else None
+
+    def problems(self, value: JsonObject, *, is_partial: bool = False) -> list[InputProblem]:
+        """Return how an input violates the schema.
+
+        With `is_partial`, the input may hold more keys than `value`, so that none is missing.
+        """
+        if self._validator is None:
+            return []
+        check = _Check(self._validator, SchemaVariants(self._root), is_partial=is_partial)
+        try:
+            return list(check.object(value, self._root, "")) or list(check.values(value, self._root, ""))
+        except EvaluationError:
+            return []
+
+
+def input_problems(tool: JsonObject, value: JsonObject, *, is_partial: bool = False) -> list[InputProblem]:
+    """Return how an input violates the schema of a tool in wire form (`InputSchema.problems`)."""
+    return InputSchema(tool).problems(value, is_partial=is_partial)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,25 +95,28 @@ class _Check:
                     yield from self.object(item, properties[key], f"{path}{key}.")
             elif is_closed and not has_patterns:
                 known = f"; the keys are {', '.join(map(repr, properties))}" if properties else ""
-                yield f"{path}{key}", f"there is no such argument{did_you_mean(key, properties) or known}"
+                message = f"there is no such argument{did_you_mean(key, properties) or known}"
+                yield InputProblem(f"{path}{key}", message)
             elif (similar := similar_name(key, properties)) and similar not in value and not has_patterns:
-                yield f"{path}{key}", f"there is no such argument; did you mean {similar!r}?"
+                yield InputProblem(f"{path}{key}", f"there is no such argument; did you mean {similar!r}?")
         required = set.intersection(*(set(view.get("required", ())) for view in views)) if views else set()
         if not self.is_partial:
-            yield from ((f"{path}{key}", "is missing, but required") for key in sorted(required - value.keys()))
+            missing = sorted(required - value.keys())
+            yield from (InputProblem(f"{path}{key}", "is missing, but required") for key in missing)
 
     def values(self, value: Any, schema: Any, path: str) -> Iterator[InputProblem]:
         """Yield the first violation of each known part: of the whole value if all of it is known."""
         if isinstance(value, Unknown):
             kinds = frozenset[str]().union(*map(kinds_of, self.variants.of(schema) or [{}]))
             if value.kind and value.kind not in kinds and not (value.kind == "integer" and "number" in kinds):
-                yield path, f"must be {named_kinds(kinds)}, but {value.origin}{value.advice}"
+                message = f"must be {named_kinds(kinds)}, but {value.origin}{value.advice}"
+                yield InputProblem(path, message, is_certain=False)
             return
         is_open = self.is_partial and isinstance(value, dict)
         if not is_open and not _has_unknown(value):
             problem = self.schema.outcome(value, schema).problem
             if problem:
-                yield _joined(path, problem.path), problem.message
+                yield InputProblem(_joined(path, problem.path), problem.message)
             return
         views = self.variants.of(schema)
         if isinstance(value, dict):

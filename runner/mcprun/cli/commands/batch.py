@@ -19,6 +19,9 @@ from mcprun.cli.options.types import option_type
 
 if TYPE_CHECKING:
     from mcprun.cli.argument_sources import Arguments
+    from mcprun.engine.run import RunPlan
+    from mcprun.errors import ExitCode
+    from mcprun.report.console import Console
 
 
 _FIRST = (
@@ -137,6 +140,14 @@ _FIRST = (
     details="Print each call, request and retry to stderr as it happens, and each query as it ends.",
 )
 @option(
+    "--dry-run",
+    heading=Heading.OPTIONS,
+    is_flag=True,
+    help="Check the queries against the server; run nothing",
+    details="Check tool names, inputs, prompts and resources of the selected queries against the server, and run"
+    " nothing. Exits with 2 if a query can't work.",
+)
+@option(
     "--show-config",
     heading=Heading.OPTIONS,
     is_flag=True,
@@ -184,6 +195,8 @@ def batch(ctx: click.Context, /, **parameters: Any) -> None:
         console = Console(
             quiet=parameters["quiet"], is_verbose=parameters["verbose"], is_stdout_taken=reports.take_stdout
         )
+    if parameters["dry_run"]:
+        ctx.exit(_dry_run(plan, console))
     with plan.prompts, console.progress() as progress:
         run_stop = RunStop()
         signals = Signals(run_stop, progress.note, is_batched=plan.model.is_batched)
@@ -210,6 +223,24 @@ def batch(ctx: click.Context, /, **parameters: Any) -> None:
     if not is_reported and code == ExitCode.PASSED:
         code = ExitCode.ERROR
     ctx.exit(code)
+
+
+def _dry_run(plan: RunPlan, console: Console) -> ExitCode:
+    """Check the queries of a plan against its server, print the result, and return the exit code."""
+    from mcprun.cli.dry_run import check_live, server_of
+    from mcprun.engine.dry_run import DryRunPlan
+    from mcprun.errors import ExitCode
+    from mcprun.report.text import plural
+
+    with plan.prompts as prompts:
+        for warning in prompts.warnings:
+            console.warning(warning)
+        result, code = check_live(DryRunPlan.of(plan), console)
+    if result and code is ExitCode.PASSED:
+        runs = f", {plural(prompts.runs, 'run')}" if prompts.runs != len(prompts) else ""
+        queries = f"{plural(len(prompts), 'query')}{runs}, model {plan.model.record.name}"
+        console.status(f"Nothing was run: {queries}; checked against {server_of(result)}")
+    return code
 
 
 def _show_config(arguments: Arguments) -> None:
