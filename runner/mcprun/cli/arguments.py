@@ -32,7 +32,7 @@ from mcprun.runs.literal_patterns import shown_pattern
 from mcprun.runs.run import Run
 
 _SERVER_ARGS = "server_args"
-_NOT_RECORDED = ("resume", "retry_errors", "force", "quiet", "verbose", "dry_run", "github")
+_NOT_RECORDED = ("resume", "detect_volatile", "retry_errors", "force", "quiet", "verbose", "dry_run", "github")
 """Parameters that control resuming and printing, which are not recorded as arguments of the run."""
 
 _JSONL = ".jsonl"

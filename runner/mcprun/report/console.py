@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console as RichConsole
 from rich.console import RenderableType
@@ -31,6 +32,9 @@ from mcprun.runs.run import Run
 from mcprun.runs.run_record import RunRecord
 from mcprun.runs.transcript import Transcript
 from mcprun.tools.changes import ToolChange
+
+if TYPE_CHECKING:
+    from mcprun.analysis.volatile.passes import VolatileSuite
 
 _REPEATS = 20
 """Maximum number of repeated queries listed in the terminal."""
@@ -209,6 +213,19 @@ class Console:
         if warning := empty_warning(found.shares):
             self.warning(warning)
         self.suggestions(found)
+
+    def pass_of_suite(self, title: str, run: Run) -> None:
+        """Print a title and the directory of a run. Print nothing if quiet."""
+        if not self._quiet:
+            self._out.put((f"{title}: {visible(str(run.path))}", ""))
+
+    def volatile_suite(self, suite: VolatileSuite) -> None:
+        """Print what is volatile in a suite, even if quiet."""
+        from mcprun.report.volatile_suite import suite_lines, suite_outcome
+
+        for line in suite_lines(suite):
+            self._out.put((line, ""))
+        self._out.put((suite_outcome(suite), "green" if suite.is_stable else "bold red"))
 
     def suggestions(self, found: VolatileSummary) -> None:
         """Print how to leave out what looks volatile, even if quiet."""

@@ -16,11 +16,11 @@ _NAME = 60
 """Maximum number of characters of a query's id."""
 
 
-def masked_lines(found: VolatileSummary) -> Iterator[str]:
+def masked_lines(found: VolatileSummary, title: str = "masked") -> Iterator[str]:
     """Yield lines that list what each rule masked, and how much of the results is compared."""
     if not found.masked:
         return
-    yield "masked:"
+    yield f"{title}:"
     flags = [visible(one.rule.flag) for one in found.masked]
     width = max(map(len, flags))
     for flag, one in zip(flags, found.masked, strict=True):

@@ -124,3 +124,76 @@ def test_reports_have_the_notes_of_the_comparison(tmp_path: Path) -> None:
         assert "1 query differs in values that look volatile." in text
         assert '\n  scrub = ["uuid", "timestamp"]\n' in text or '\nscrub = ["uuid", "timestamp"]\n' in text
         assert "--scrub uuid  1 value in 1 query" in text
+
+
+def detect(folder: Path, *flags: str) -> Result:
+    """Run the suite three times, and report what is volatile."""
+    return run_mcprun("batch", "p.jsonl", SERVER, "--detect-volatile", "3", "--quiet", *flags, cwd=folder)
+
+
+def test_several_passes_find_each_volatile_place(tmp_path: Path) -> None:
+    """Each volatile place is listed with its query and its rule, and the lines of a configuration that set the rules.
+
+    The exit code is 1. A query whose whole result differs needs fixing, as does one of which nothing is left.
+    """
+    write_jsonl(tmp_path / "p.jsonl", *(script((tool, {}), id=tool) for tool in ("create", "now", "quote", "price")))
+    done = detect(tmp_path)
+    assert (done.code, done.stderr) == (1, "")
+    assert done.stdout.splitlines() == [
+        "create",
+        "  calls[*].result.id          uuid       --scrub uuid",
+        "  calls[*].result.created_at  timestamp  --scrub timestamp",
+        "  calls[*].result.elapsed_ms  number     --ignore 'calls[*].result.elapsed_ms'",
+        "now",
+        "  calls[*].result  timestamp  --scrub timestamp",
+        "quote",
+        "  calls[*].result  text  needs fixing: the whole result differs",
+        "with these rules, masked:",
+        "  --scrub uuid                           1 value in 1 query",
+        "  --scrub timestamp                      2 values in 2 queries",
+        "  --ignore 'calls[*].result.elapsed_ms'  1 value in 1 query",
+        "compared of the results: now 0%, create 25%",
+        "2 queries need fixing: quote (the whole result differs), now (nothing is left to compare)",
+        "Add to mcprun.toml:",
+        '  scrub = ["uuid", "timestamp"]',
+        '  ignore = ["calls[*].result.elapsed_ms"]',
+        "FAILED: 3 queries with volatile results that no rule in force covers, in 3 passes of 4 queries",
+    ]
+
+
+def test_the_rules_that_passes_find_make_replays_pass(tmp_path: Path) -> None:
+    """With the printed lines in `mcprun.toml`, the same passes exit with 0, and so does a replay of a baseline."""
+    record(tmp_path, "create", "listing", "export", "roll", "price")
+    lines = [line.strip() for line in detect(tmp_path).stdout.splitlines() if " = [" in line]
+    assert len(lines) == 3
+    (tmp_path / "mcprun.toml").write_text("\n".join(lines), encoding="utf-8")
+    done = detect(tmp_path)
+    assert (done.code, done.stdout.splitlines()[-1]) == (
+        0, "nothing volatile that the rules do not cover, in 3 passes of 5 queries",
+    )  # fmt: skip
+    assert replay(tmp_path).code == 0
+    assert replay(tmp_path, price="3.5").code == 1
+
+
+def test_each_pass_is_a_run_of_its_own_with_a_new_server(tmp_path: Path) -> None:
+    """Each pass has its own server and run directory. The verdicts of the passes decide the exit code first."""
+    log = tmp_path / "calls.txt"
+    write_jsonl(tmp_path / "p.jsonl", script(("add", {"a": 1, "b": 2}), id="add", expect={"text": {"contains": ["4"]}}))
+    given = ("batch", "p.jsonl", SERVERS / "counting.py", "--out", "runs", "--detect-volatile", "2", "--quiet")
+    done = run_mcprun(*given, "--", log, cwd=tmp_path)
+    assert (done.code, len(log.read_text(encoding="utf-8").splitlines())) == (1, 2)
+    assert sorted(path.name for path in tmp_path.glob("runs*")) == ["runs", "runs-2"]
+    assert "nothing volatile that the rules do not cover" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("FAILED: 1 failed")
+
+
+def test_passes_refuse_what_is_about_a_single_run(tmp_path: Path) -> None:
+    """`--resume`, `--baseline`, reports and stdin cannot be combined with several passes, and one pass is too few."""
+    record(tmp_path, "price")
+    for flags in (["--resume", "first"], ["--baseline", "baseline"], ["--junit", "j.xml"], ["--html", "h.html"]):
+        done = detect(tmp_path, *flags)
+        assert (done.code, f"{flags[0]} and --detect-volatile cannot be combined" in done.stderr) == (2, True)
+    done = run_mcprun("batch", "-", SERVER, "--detect-volatile", "2", cwd=tmp_path, input="{}")
+    assert (done.code, "--detect-volatile needs a prompts file" in done.stderr) == (2, True)
+    done = run_mcprun("batch", "p.jsonl", SERVER, "--detect-volatile", "1", cwd=tmp_path)
+    assert (done.code, "must be a whole number from 2 to 100" in done.stderr) == (2, True)

@@ -11,7 +11,7 @@ from mcprun.analysis.diff.forms import is_epoch
 from mcprun.analysis.diff.rule import Rule
 from mcprun.analysis.diff.scrub import Path, format_path
 from mcprun.analysis.diff.transcripts import Change, CompareOptions
-from mcprun.analysis.volatile.likelihood import COMPILED, is_measured_key, likely_alone
+from mcprun.analysis.volatile.likelihood import compiled_scrubs, is_measured_key, likely_alone
 from mcprun.analysis.volatile.places import Place, places_of_tries, unique_places
 from mcprun.errors import describe
 
@@ -51,7 +51,7 @@ def _places_alone(transcript: JsonObject, options: CompareOptions, now: datetime
 def _rules_alone(path: Path, value: Any, now: datetime) -> Iterator[Rule]:
     if isinstance(value, str):
         text = value[:_MAX_CHARS]
-        for name, pattern in COMPILED.items():
+        for name, pattern in compiled_scrubs().items():
             matches = pattern.finditer(text)
             if any(likely_alone(name, one[0], text[max(0, one.start() - 20) : one.start()], now) for one in matches):
                 yield Rule("scrub", name)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from mcprun.analysis.diff.forms import is_epoch
-from mcprun.analysis.volatile.likelihood import COMPILED, is_measured_key, likely_alone
+from mcprun.analysis.volatile.likelihood import compiled_scrubs, is_measured_key, likely_alone
 from mcprun.checks.matchers import is_matcher
 
 _BEFORE = 20
@@ -44,6 +44,6 @@ def is_volatile_text(text: str, now: datetime) -> bool:
         return True
     return any(
         likely_alone(name, match[0], text[max(0, match.start() - _BEFORE) : match.start()], now)
-        for name, pattern in COMPILED.items()
+        for name, pattern in compiled_scrubs().items()
         for match in pattern.finditer(text)
     )

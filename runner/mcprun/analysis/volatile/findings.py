@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import nsmallest
 
@@ -79,15 +79,14 @@ class Findings:
             found = masking.share, masking.is_empty
             self._shares[name] = min(self._shares.get(name, found), found)
 
-    def summary(self) -> VolatileSummary:
-        """Return what was collected."""
-        in_force = rules_of(self.scrubber)
+    def summary(self, in_force: Sequence[Rule] | None = None) -> VolatileSummary:
+        """Return what was collected. By default, all of the scrubber's rules are `in_force`."""
+        rules = rules_of(self.scrubber)
+        in_force = rules if in_force is None else in_force
         shares = nsmallest(MAX_SHARES, self._shares.items(), key=lambda item: item[1][0])
         return VolatileSummary(
             masked=tuple(
-                MaskedRule(rule, self._values[rule], len(self._queries[rule]))
-                for rule in in_force
-                if self._values[rule]
+                MaskedRule(rule, self._values[rule], len(self._queries[rule])) for rule in rules if self._values[rule]
             ),
             shares=tuple(ComparedShare(name, round(share, 4), is_empty) for name, (share, is_empty) in shares),
             more_shares=len(self._shares) - len(shares),

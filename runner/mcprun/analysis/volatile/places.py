@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from mcprun._util.json_value import json_same, key_of
@@ -18,8 +19,6 @@ from mcprun.analysis.diff.scrub import Path, Scrubber, format_path
 from mcprun.analysis.diff.transcripts import Change
 from mcprun.analysis.volatile.likelihood import Interval, is_measured_key, is_random_id
 from mcprun.analysis.volatile.texts import are_likely, covering_scrubs, patterns_between, scrubbed, sorted_lines
-
-_ALL = Scrubber.of(list(SCRUBS))
 
 _MAX_KEYS = 5
 """The most keys of one object that are ignored one by one. With more, the object is ignored."""
@@ -152,7 +151,7 @@ class _Search:
             if self.interval is None:
                 self.ignore(path, "length", one, other)
             return
-        keys = [[key_of(_ALL.clean(item)) for item in side] for side in (one, other)]
+        keys = [[key_of(_all_scrubs().clean(item)) for item in side] for side in (one, other)]
         order = _permutation(*keys) if keys[0] != keys[1] else None
         if order is None and self.interval is None and keys[0] != keys[1]:
             order = _permutation_by_field(one, other)
@@ -183,7 +182,7 @@ class _Search:
         sides: list[dict[str, list[Any]]] = []
         for side in (one, other):
             groups: dict[str, list[Any]] = defaultdict(list)
-            for key in sorted(side, key=lambda key: key_of(_ALL.clean(side[key]))):
+            for key in sorted(side, key=lambda key: key_of(_all_scrubs().clean(side[key]))):
                 groups[scrubbed(key, names)].append(side[key])
             sides.append(groups)
         for key, values in sides[0].items():
@@ -198,6 +197,11 @@ class _Search:
             return
         for key in missing:
             self.ignore((*path, key), "keys", one.get(key), other.get(key))
+
+
+@cache
+def _all_scrubs() -> Scrubber:
+    return Scrubber.of(list(SCRUBS))
 
 
 def _ignoring(path: Path) -> Rule | None:

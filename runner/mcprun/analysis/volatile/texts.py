@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mcprun.analysis.volatile.likelihood import COMPILED, Interval, is_random_id, likely
+from mcprun.analysis.volatile.likelihood import Interval, compiled_scrubs, is_random_id, likely
 
 _MAX_CHARS = 100_000
 """The longest text of which the parts are compared. Longer ones differ as a whole."""
@@ -23,13 +23,13 @@ _TOKEN = re.compile(r"\d+(?:\.\d+)?(?![^\W_])|[^\W_]+|\s+|.", re.DOTALL)
 def scrubbed(text: str, names: Sequence[str]) -> str:
     """Return a text with the matches of these scrubs replaced."""
     for name in names:
-        text = COMPILED[name].sub(f"<{name}>", text)
+        text = compiled_scrubs()[name].sub(f"<{name}>", text)
     return text
 
 
 def covering_scrubs(one: str, other: str, normalize: Callable[[str], object] = str) -> tuple[str, ...]:
     """Return the fewest scrubs that make two texts equal, compared by what `normalize` returns; empty if none do."""
-    names = [name for name, pattern in COMPILED.items() if pattern.search(one) or pattern.search(other)]
+    names = [name for name, pattern in compiled_scrubs().items() if pattern.search(one) or pattern.search(other)]
 
     def cover(some: Sequence[str]) -> bool:
         return normalize(scrubbed(one, some)) == normalize(scrubbed(other, some))
@@ -69,7 +69,7 @@ def are_likely(one: str, other: str, names: Sequence[str], interval: Interval) -
 
 
 def _matches(name: str, text: str) -> list[_Match]:
-    found = COMPILED[name].finditer(text)
+    found = compiled_scrubs()[name].finditer(text)
     return [_Match(one[0], text[max(0, one.start() - 20) : one.start()]) for one in found]
 
 

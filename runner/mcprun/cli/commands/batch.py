@@ -139,6 +139,7 @@ _FIRST = (
     help="Print each call and retry as it happens",
     details="Print each call, request and retry to stderr as it happens, and each query as it ends.",
 )
+@run_options.DETECT_VOLATILE
 @option(
     "--dry-run",
     heading=Heading.OPTIONS,
@@ -176,6 +177,12 @@ def batch(ctx: click.Context, /, **parameters: Any) -> None:
     if parameters["show_config"]:
         _show_config(ctx.obj)
         return
+    if parameters["detect_volatile"]:
+        from mcprun.cli.volatile_passes import detect_volatile
+        from mcprun.report.console import Console
+
+        console = Console(quiet=parameters["quiet"], is_verbose=parameters["verbose"])
+        ctx.exit(detect_volatile(ctx.obj, parameters["detect_volatile"], console))
     with gc_paused():
         import asyncio
 

@@ -10,7 +10,8 @@ from mcprun import limits
 from mcprun.cli.completion import files, runs
 from mcprun.cli.options.numbers import count, seconds
 from mcprun.cli.options.option import Heading, option
-from mcprun.cli.options.types import option_type
+from mcprun.cli.options.types import option_type, type_of
+from mcprun.option_kinds import Whole
 
 PROMPTS = click.argument("prompts", metavar="PROMPTS", shell_complete=files)
 SERVER = click.argument("server", metavar="SERVER", required=False, shell_complete=files)
@@ -271,6 +272,15 @@ IGNORE_ORDER = option(
     help="Ignore the order of a list; repeatable",
     details="Ignore the order of the list at a path, such as calls[*].result.rows, or of the lines of a text there."
     " Repeatable.",
+)
+DETECT_VOLATILE = option(
+    "--detect-volatile",
+    heading=Heading.COMPARISON,
+    type=type_of(Whole(2, 100)),
+    metavar="N",
+    help="Run N times, and report what differs",
+    details="Run all queries N times (2 to 100), and report the results that differ or look volatile, with the missing"
+    " --scrub, --ignore and --ignore-order. Exits with 1 if there are any.",
 )
 SCRUB = option(
     "--scrub",
