@@ -19,7 +19,7 @@ from mcprun.errors import ErrorKind, ExitCode
 from mcprun.report.console import Console
 from mcprun.runs.run import Run
 
-_EXCLUDED = ("resume", "baseline", *REPORT_FORMS)
+_EXCLUDED = ("resume", "dry_run", "baseline", *REPORT_FORMS)
 """Options that are about one run."""
 
 
@@ -34,7 +34,9 @@ def detect_volatile(arguments: Arguments, passes: int, console: Console) -> int:
     """
     for name in _EXCLUDED:
         if arguments.is_given(name):
-            raise click.UsageError(f"--{name} and --detect-volatile cannot be combined: it is about a single run")
+            raise click.UsageError(
+                f"--{name.replace('_', '-')} and --detect-volatile cannot be combined: it is about a single run"
+            )
     if arguments.values["prompts"] == "-":
         raise click.UsageError("--detect-volatile needs a prompts file: stdin can be read only once")
     runs: list[Run] = []

@@ -190,7 +190,13 @@ def test_each_pass_is_a_run_of_its_own_with_a_new_server(tmp_path: Path) -> None
 def test_passes_refuse_what_is_about_a_single_run(tmp_path: Path) -> None:
     """`--resume`, `--baseline`, reports and stdin cannot be combined with several passes, and one pass is too few."""
     record(tmp_path, "price")
-    for flags in (["--resume", "first"], ["--baseline", "baseline"], ["--junit", "j.xml"], ["--html", "h.html"]):
+    for flags in (
+        ["--resume", "first"],
+        ["--dry-run"],
+        ["--baseline", "baseline"],
+        ["--junit", "j.xml"],
+        ["--html", "h.html"],
+    ):
         done = detect(tmp_path, *flags)
         assert (done.code, f"{flags[0]} and --detect-volatile cannot be combined" in done.stderr) == (2, True)
     done = run_mcprun("batch", "-", SERVER, "--detect-volatile", "2", cwd=tmp_path, input="{}")
