@@ -260,7 +260,7 @@ def _missing_result(error: QueryError | RunError | None) -> str:
     if error is None:
         return STOPPED
     if error.kind is ErrorKind.SERVER_DIED:
-        return "The server went away during this call."
+        return "The connection to the server was lost during this call."
     return f"This call was cut short: {error.kind}."
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 import mcp_types
@@ -13,11 +14,15 @@ from pydantic import ValidationError
 from mcprun._util.network import proxy_of
 from mcprun.client.connect_attempt import ConnectAttempt
 from mcprun.client.request_errors import first_problem
-from mcprun.client.target import HttpTarget, StdioTarget, Target, has_folder
+from mcprun.client.start_hints import hint
+from mcprun.client.target import HttpTarget, StdioTarget, has_folder
 from mcprun.client.transports.framing import error_text
 from mcprun.errors import ErrorKind, RunError
 
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
+_USUAL_PATHS = ("/mcp", "/sse")
+"""Paths at which most servers are: of Streamable HTTP and of HTTP+SSE."""
+
 _REFUSED = "the server rejected the credentials (401)"
 
 
@@ -49,21 +54,48 @@ def connect_error(error: Exception, attempt: ConnectAttempt, refusal: str) -> Ru
             message = f"the server exited before it responded: {target}"
             if attempt.link.reason:
                 message = f"the connection was lost before the server responded: {attempt.link.reason} ({target})"
+        case _ if attempt.refused == _NOT_FOUND and isinstance(target, HttpTarget):
+            message = _not_found(target, attempt)
         case httpx2.HTTPStatusError() if attempt.delivery.failure:
             message = f"the server refused the connection: {attempt.delivery.failure.message()} ({target})"
         case MCPError():
-            message = f"the server refused the connection: {error_text(error.error)} ({target}){_hint(attempt, target)}"
+            message = f"the server refused the connection: {error_text(error.error)} ({target})"
         case ValidationError():
             message = f"the server's handshake is invalid: {first_problem(error)} ({target})"
         case _:
             proxy = proxy_of(target.url) if isinstance(target, HttpTarget) else ""
             through = f" through the proxy of {proxy}" if proxy else ""
-            message = f"can't connect to {target}{through}: {str(error) or type(error).__name__}"
-    return RunError(kind, message, stderr=attempt.stderr.stderr_tail)
+            message = f"can't connect to {target}{through}: {_reason(error)}"
+            message += "; check that the server is running and that its URL is right" if _is_down(error) else ""
+    stderr = attempt.stderr.stderr_tail
+    advice = hint(target, stderr) if kind is ErrorKind.SERVER_START else ""
+    return RunError(kind, f"{message}; {advice}" if advice else message, stderr=stderr)
 
 
-def _hint(attempt: ConnectAttempt, target: Target) -> str:
-    """Return a hint at the usual path of servers if a URL without a path was not found; else empty."""
-    is_root = isinstance(target, HttpTarget) and urlsplit(target.url).path in ("", "/")
-    is_missing = attempt.refused == _NOT_FOUND and is_root
-    return "; most servers are at /mcp, and this URL has no path" if is_missing else ""
+def _is_down(error: Exception) -> bool:
+    return isinstance(error, httpx2.ConnectError)
+
+
+def _not_found(target: HttpTarget, attempt: ConnectAttempt) -> str:
+    """Return the message for a URL at which nothing is served, with other URLs of the same host to try."""
+    failure = attempt.delivery.failure
+    reply = f" ({failure.message()})" if failure else ""
+    url = urlsplit(str(target))
+    path = url.path.rstrip("/")
+    others = [urlunsplit((url.scheme, url.netloc, one, "", "")) for one in _USUAL_PATHS if one != path]
+    return f"nothing is served at {target}{reply}: try {' or '.join(others)}"
+
+
+def _reason(error: Exception) -> str:
+    """Return why a connection failed, in the words of the operating system if they are known."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ExceptionGroup):
+            cause = cause.exceptions[0]
+            continue
+        if isinstance(cause, OSError) and cause.errno:
+            # asyncio puts the address in place of the system's words; a name that is not found has no system error.
+            reason = os.strerror(cause.errno) if cause.errno > 0 else cause.strerror or str(cause)
+            return reason[:1].lower() + reason[1:]
+        cause = cause.__cause__ or cause.__context__
+    return str(error) or type(error).__name__

@@ -105,6 +105,11 @@ class Connector:
         if isinstance(target, HttpTarget) and not has_credentials(target):
             self._auth = OAuthAuth(target, TokenStore.find(), log.redactor, emit)
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether the server is at a URL, so that mcprun connects to it and does not start it."""
+        return isinstance(self._target, HttpTarget)
+
     async def connect(self) -> ServerSession:
         """Start or reach a server and return its session, which the caller must close.
 
@@ -200,7 +205,7 @@ class Connector:
             callbacks.is_stale = False
             listed = (await list_tools(client, callbacks.warn_once)).finite(callbacks)
             callbacks.list_clock = None
-            return ConnectedServer(client, attempt.link, attempt.stderr, callbacks), listed
+            return ConnectedServer(client, attempt.link, attempt.stderr, callbacks, self._target), listed
 
         return await attempt.link.open(enter)
 

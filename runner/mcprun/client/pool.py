@@ -131,7 +131,7 @@ class ServerPool:
                     )
                 self._left -= 1
                 wait = min(_MAX_SECONDS, _FIRST_SECONDS * 2 ** (slot.failures - 1)) if slot.failures else 0.0
-                self._emit(ServerRestart(wait=wait, left=self._left))
+                self._emit(ServerRestart(wait=wait, left=self._left, is_remote=self._connector.is_remote))
                 await asyncio.sleep(wait)
                 slot.failures += 1
                 try:
@@ -171,6 +171,8 @@ class ServerPool:
         self._started.append(slot.server)
 
     def _restarts_used_up(self) -> str:
+        if self._connector.is_remote:
+            return f"the connection to the server was lost, and --restarts {self._restarts} allows no other connection"
         if not self._restarts:
             return "the server died, and --restarts allows no restart"
         times = "1 restart" if self._restarts == 1 else f"{self._restarts} restarts"

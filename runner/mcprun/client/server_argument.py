@@ -1,6 +1,7 @@
 """Parse SERVER, as the user writes it, into a target. Reads files, starts nothing.
 
-server.py                  the Python of the active virtual environment, else the one that runs mcprun
+server.py                  the Python of the active virtual environment, else of the nearest `.venv` of the file's
+                           folder or project, else the one that runs mcprun
 server.js .mjs .cjs        node
 http://… https://…         Streamable HTTP
 FILE.json FILE.json#name   a server in the configuration file of an MCP client
@@ -13,7 +14,6 @@ import difflib
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from mcprun._util.command_line import path_exists, split_command_line
 from mcprun._util.operating_system import IS_WINDOWS
 from mcprun._util.url_secrets import without_secrets
 from mcprun.client.config_file import read_server
-from mcprun.client.target import StdioTarget, Target, from_here, has_folder, http_target
+from mcprun.client.python_environment import python_for
+from mcprun.client.target import StdioTarget, Target, has_folder, http_target
 from mcprun.errors import UsageError
 
 _NODE = (".js", ".mjs", ".cjs")
@@ -106,23 +107,13 @@ def _split(server: str, *, is_windows: bool) -> list[str]:
 def _file(server: str, args: tuple[str, ...]) -> StdioTarget:
     suffix = Path(server).suffix.lower()
     if suffix == ".py":
-        return StdioTarget(server, _python(), (server, *args))
+        return StdioTarget(server, python_for(Path(server)), (server, *args))
     if suffix in _NODE:
         return StdioTarget(server, "node", (server, *args))
     if os.access(server, os.X_OK):
         return StdioTarget(server, str(Path(server).absolute()), args)
     hint = 'a command line such as "npx tsx server.ts"' if suffix in _TYPESCRIPT else "a command line that starts it"
     raise UsageError(f"cannot run {server}; pass {hint}")
-
-
-def _python() -> str:
-    """Return the Python of the active virtual environment, else the one that runs mcprun."""
-    active = os.environ.get("VIRTUAL_ENV")
-    if active:
-        for python in (Path(active, "bin", "python"), Path(active, "Scripts", "python.exe")):
-            if os.access(python, os.X_OK):
-                return from_here(str(python))
-    return sys.executable
 
 
 def _command_line(server: str, tokens: list[str], args: Sequence[str], cwd: str | None) -> StdioTarget:

@@ -24,6 +24,8 @@ from mcprun.client.request_errors import FAILURES, TIMEOUT, HttpError, RequestFa
 from mcprun.client.request_owner import PendingCall, RequestHandler
 from mcprun.client.results import read_call
 from mcprun.client.server_log import ServerStderr
+from mcprun.client.start_hints import variables_hint
+from mcprun.client.target import Target
 from mcprun.client.transports.http_failure import HttpFailure, delivery
 from mcprun.client.unvalidated_results import as_sent
 from mcprun.errors import ErrorKind, QueryError
@@ -39,6 +41,9 @@ _WIRE: Any = TypeAdapter(dict[str, Any])
 
 _MAX_RETRY_AFTER_SECONDS = 60.0
 """Longest `retry-after`, in seconds, that mcprun honours before it sends a call once more."""
+
+_HINT_CHARS = 2000
+"""Characters of a failed call's text that are searched for names of variables."""
 
 _RETRIED = frozenset({429, 503})
 """HTTP statuses that invite a retry (RFC 6585, section 4; RFC 9110, section 15.6.4)."""
@@ -82,12 +87,14 @@ class ConnectedServer:
         link: The connection that the session runs over.
         stderr: The server's stderr.
         callbacks: The callbacks that handle the server's requests and notifications.
+        target: How the server was started or reached, if it is known.
     """
 
     client: Client
     link: Connection
     stderr: ServerStderr
     callbacks: ClientCallbacks
+    target: Target | None = None
 
 
 class ServerSession:
@@ -123,6 +130,7 @@ class ServerSession:
         self._capabilities = client.server_capabilities
         self._link = peer.link
         self._stderr = peer.stderr
+        self._target = peer.target
         self._outputs = OutputSchemas()
         self._outputs.update(tools)
         self._repeatable = _repeatable(tools)
@@ -286,8 +294,16 @@ class ServerSession:
         stderr = self.stderr_tail().removesuffix(f"[{reason}]").strip()
         message = f"the connection to the server was lost during {what}"
         message += f": {reason}" if reason else ""
+        if self._target and (advice := variables_hint(self._target, stderr)):
+            message += f"; {advice}"
         message += f"; its stderr ends: {stderr}" if stderr else ""
         return QueryError(ErrorKind.SERVER_DIED, message)
+
+    def _hint_at_variables(self, result: JsonObject) -> None:
+        """Warn, once, if a failed call names a variable that is set here but not for the server."""
+        texts = [str(block["text"])[:_HINT_CHARS] for block in result["content"] if isinstance(block.get("text"), str)]
+        if self._target and (advice := variables_hint(self._target, "\n".join([*texts[:1], self.stderr_tail()]))):
+            self.callbacks.warn_once(f"a call failed, and {advice}")
 
     def _raw(self, result: JsonObject) -> JsonObject:
         """Return a result as the server sent it, without `resultType` if the protocol version does not define it."""
@@ -303,6 +319,7 @@ class ServerSession:
         if reading.problems:
             return ToolResult(result, "invalid result")
         if result.get("isError"):
+            self._hint_at_variables(result)
             return ToolResult(result)
         try:
             problem, notes = await self._outputs.problem(tool, result)

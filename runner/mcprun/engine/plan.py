@@ -207,9 +207,9 @@ def make_plan(
     )
     if resume:
         resume = replace(resume, arguments=as_arguments(asdict(options)))
-    baseline = None if options.baseline is None else Baseline.open(options.baseline, options.alpha)
     with ExitStack() as stack:
         stack.enter_context(prompts_file)
+        baseline = None if options.baseline is None else Baseline.open(options.baseline, options.alpha)
         account = account.at_clouds(spec, judge if prompts_file.judged else None, options.base_url)
         target, redactor = resolve_server(server, options, account)
         model = choose(

@@ -47,8 +47,12 @@ class ReplayModel:
         """
         recorded = self.recorded(request.query, request.where)
         if request.turn >= len(recorded.turns):
-            ends = f"turns: {len(recorded.turns)}, stop: {recorded.stop}"
-            message = f"the recording of {recorded.id} has no turn {request.turn} ({ends})"
+            count = len(recorded.turns)
+            turns = "1 turn" if count == 1 else f"{count} turns"
+            message = (
+                f"expected turn {request.turn} of {recorded.id}, counted from 0, but its recording in {self._run.path}"
+                f" has {turns} (stop: {recorded.stop})"
+            )
             raise QueryError(ErrorKind.NOT_RECORDED, f"{message}; {_ADVICE}")
         turn = recorded.turns[request.turn]
         content = _with_current_names(request, _assistant_contents(recorded)[request.turn], recorded)

@@ -102,7 +102,11 @@ class ProgressReporter:
         if event.name not in self._warned or event.wait >= _LONG_SECONDS:
             self._warned.add(event.name)
             delay = f" in {event.wait:.0f} s" if event.wait >= _LONG_SECONDS else ""
-            self.note(f"The server died; restarting it{delay} ({plural(event.left, 'restart')} left)")
+            if event.is_remote:
+                tries = plural(event.left, "more try")
+                self.note(f"The connection to the server was lost; reconnecting{delay} ({tries} left)")
+            else:
+                self.note(f"The server died; restarting it{delay} ({plural(event.left, 'restart')} left)")
 
     def report_query(self, transcript: Transcript, seconds: float) -> None:
         """Report a finished query. Skipped queries are reported in one message when the run ends."""

@@ -327,11 +327,15 @@ class WarningEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerRestart(Event):
-    """A server has ended and is restarted after `wait` seconds. After that, `left` restarts remain."""
+    """A server has ended and is restarted after `wait` seconds. After that, `left` restarts remain.
+
+    `is_remote` is set for a server at a URL, to which mcprun connects again.
+    """
 
     name: ClassVar[str] = "server_restart"
     wait: float
     left: int
+    is_remote: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

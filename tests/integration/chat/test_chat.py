@@ -266,7 +266,10 @@ def test_a_server_that_dies_is_reported_and_restarted(tmp_path: Path) -> None:
     assert "The server died; restarting it (19 restarts left)" in done.stderr
     assert read_shelf_calls(tmp_path) == ["die", "look"]
     contents = api.requests[1].body["messages"][2]["content"][0]
-    assert (contents["is_error"], contents["content"][0]["text"]) == (True, "The server went away during this call.")
+    assert (contents["is_error"], contents["content"][0]["text"]) == (
+        True,
+        "The connection to the server was lost during this call.",
+    )
 
 
 @pytest.mark.parametrize(

@@ -72,19 +72,18 @@ def test_first_refusal_is_reported_if_both_transports_fail(tmp_path: Path, promp
     """A wrong path is refused by both HTTP transports, and the error reports the first refusal."""
     done = run_mcprun("batch", prompts, f"http://127.0.0.1:{http_server}/wrong", cwd=tmp_path)
     assert (done.code, done.stderr.count("Error: ")) == (3, 1)
-    assert "refused the connection: HTTP 404 Not Found (" in done.stderr
+    assert f"nothing is served at http://127.0.0.1:{http_server}/wrong (HTTP 404 Not Found)" in done.stderr
 
 
 @pytest.mark.parametrize("http_server", [("streamable-http",)], indirect=True)
-def test_url_without_a_path_gets_a_hint(tmp_path: Path, http_server: int) -> None:
-    """A 404 at the root of a URL adds where most servers are. A 404 at another path does not."""
+def test_a_url_at_which_nothing_is_served_gets_a_hint(tmp_path: Path, http_server: int) -> None:
+    """A 404 adds where most servers are: the paths of both transports, except that of the URL itself."""
     root = f"http://127.0.0.1:{http_server}"
-    hint = "; most servers are at /mcp, and this URL has no path\n"
-    for url in (root, f"{root}/"):
+    both = f"{root}/mcp or {root}/sse"
+    for url, others in ((root, both), (f"{root}/", both), (f"{root}/wrong", both), (f"{root}/sse", f"{root}/mcp")):
         done = run_mcprun("tools", url, cwd=tmp_path)
-        assert (done.code, f"HTTP 404 Not Found ({url}){hint}" in done.stderr) == (3, True)
-    wrong_path = run_mcprun("tools", f"{root}/wrong", cwd=tmp_path)
-    assert (wrong_path.code, "/mcp" in wrong_path.stderr) == (3, False)
+        message = f"Error: nothing is served at {url} (HTTP 404 Not Found): try {others}\n"
+        assert (done.code, message in done.stderr) == (3, True)
     assert run_mcprun("tools", f"{root}/mcp", cwd=tmp_path).code == 0
 
 

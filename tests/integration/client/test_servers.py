@@ -15,6 +15,7 @@ from tests.support.cli import (
     SERVERS,
     run_mcprun,
     script,
+    stdlib_server,
     write_jsonl,
 )
 from tests.support.http_server import http_server
@@ -35,7 +36,8 @@ if sys.platform == "win32":
         (
             "http://127.0.0.1:9/mcp",
             3,
-            "Error: can't connect to http://127.0.0.1:9/mcp: All connection attempts failed\n",
+            "Error: can't connect to http://127.0.0.1:9/mcp: connection refused; check that the server is running and that its"
+            " URL is right\n",
         ),
     ],
 )
@@ -110,6 +112,47 @@ def test_servers_and_fresh_server_cannot_be_combined(tmp_path: Path) -> None:
     done = run_mcprun("batch", prompts, RAW, "--servers", "2", "--fresh-server", cwd=tmp_path)
     assert done.code == 2
     assert "--servers and --fresh-server cannot be combined: --fresh-server starts one for each query" in done.stderr
+
+
+def test_a_variable_of_the_shell_that_a_server_lacks_is_named(tmp_path: Path) -> None:
+    """The message names `--env` for a variable that the server's stderr names and that is set in this shell.
+
+    This applies to a server that does not start, to one that dies later, and to a failed call.
+    """
+    (tmp_path / "early.py").write_text("import os\nos.environ['TRACKER_TOKEN']\n")
+    (tmp_path / "late.py").write_text(
+        stdlib_server("import os\nTOKEN = 'TRACKER_TOKEN'\nserver = StdlibServer('s')\n@server.tool()\ndef call() -> str:\n"
+            "    print('KeyError', repr(TOKEN), file=sys.stderr, flush=True) if TOKEN not in os.environ else None\n"
+            "    return os.environ[TOKEN]\n@server.tool()\ndef die() -> str:\n"
+            "    print('TRACKER_TOKEN is not set', file=sys.stderr, flush=True)\n    os._exit(1)\nserver.run()\n")
+    )  # fmt: skip
+    advice = "TRACKER_TOKEN is set in this shell, but servers get a clean environment: pass --env TRACKER_TOKEN"
+    env = {"TRACKER_TOKEN": "s3cr3t"}
+    prompts = write_jsonl(tmp_path / "p.jsonl", script(("die", {}), id="die"), script(("call", {}), id="call"))
+    early = run_mcprun("batch", prompts, "early.py", cwd=tmp_path, env=env)
+    assert f"Error: the server exited before it responded: early.py; {advice}\n" in early.stderr
+    late = run_mcprun("batch", prompts, "late.py", "--concurrency", "1", cwd=tmp_path, env=env)
+    assert f"lost during die; {advice}" in late.stderr
+    assert f"Warning: a call failed, and {advice}\n" in late.stderr
+    given = run_mcprun("batch", prompts, "late.py", "--env", "TRACKER_TOKEN", cwd=tmp_path, env=env)
+    assert (advice in given.stderr, given.verdicts["call"]) == (False, "passed")
+    assert advice not in run_mcprun("batch", prompts, "early.py", cwd=tmp_path).stderr
+
+
+def test_a_project_s_environment_runs_its_servers(tmp_path: Path) -> None:
+    """A `.py` server runs with the `.venv` of its project, and an import error names that Python and `--python`."""
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\necho "the one of the project" >&2\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "server.py").write_text("import no_such_module\n")
+    prompts = write_jsonl(tmp_path / "p.jsonl", script())
+    done = run_mcprun("batch", prompts, "src/server.py", cwd=tmp_path)
+    assert "  the one of the project\n" in done.stderr
+    advice = f"it was started with {python}: install the module there, or name another Python with --python"
+    assert f"Error: the server exited before it responded: src/server.py; {advice}\n" in done.stderr
 
 
 def test_the_active_virtual_environment_runs_python_servers(tmp_path: Path) -> None:
@@ -231,14 +274,14 @@ def test_out_must_not_hold_a_run(tmp_path: Path) -> None:
 
 
 def test_quiet_prints_only_failures(tmp_path: Path) -> None:
-    """`--quiet` prints nothing for a passing run, and only the failures of another."""
+    """`--quiet` prints nothing for a passing run, and only the failures of another, with the last line."""
     good = script() | {"id": "good"}
     bad = good | {"id": "bad", "expect": {"text": {"contains": "ho"}}}
     write_jsonl(tmp_path / "p.jsonl", good, bad)
     passing = run_mcprun("batch", "p.jsonl", RAW, "--quiet", "--filter", "good", cwd=tmp_path)
     assert (passing.code, passing.stdout, passing.stderr) == (0, "", "")
     failing = run_mcprun("batch", "p.jsonl", RAW, "--quiet", cwd=tmp_path)
-    assert (failing.code, failing.stdout) == (1, "")
+    assert (failing.code, failing.stdout) == (1, "FAILED: 1 failed\n")
     assert "failed  bad" in failing.stderr
     assert "good" not in failing.stderr
 

@@ -145,7 +145,7 @@ DAMAGES = {
     "no messages": "turns of the model: 2, messages of the model: 0",
     "no last message": "turns of the model: 2, messages of the model: 1",
     "no last turn": "turns of the model: 1, messages of the model: 2",
-    "neither": "has no turn 1 (turns: 1, stop: ",
+    "neither": "expected turn 1 of neither, counted from 0, but its recording in good has 1 turn (stop: ",
     "no call": "calls in turn 0: 1, calls recorded: 0",
     "one call more": "calls in turn 0: 1, calls recorded: 2",
     "no content": "the message of turn 0 is not a list of content blocks",

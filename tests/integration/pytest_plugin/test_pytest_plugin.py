@@ -456,7 +456,7 @@ def test_variables_override_files_but_not_flags(suite: Suite) -> None:
         "mcprun.toml", 'server = "gone.py"\nmodel = "replay:gone"\nretries = 1\nprompts = "gone.jsonl"\nout = "gone"'
     )
     suite.write(".env", "MCPRUN_SERVER=gone.py\nMCPRUN_MODEL=script\nMCPRUN_RETRIES=2\nMCPRUN_PROMPTS=p*.jsonl\n")
-    env = {"MCPRUN_SERVER": "raw.py", "MCPRUN_RETRIES": "", "MCPRUN_OUT": "nowhere", "MCPRUN_BASELINE": "nowhere"}
+    env = {"MCPRUN_SERVER": "raw.py", "MCPRUN_RETRIES": "", "MCPRUN_OUT": "nowhere"}
     done = suite.run("--rootdir=.", "-v", "-s", env=env)
     done.assert_outcomes(passed=3)
     done.stdout.fnmatch_lines(["p.jsonl::p PASSED*", "prompts.jsonl::a PASSED*", "*got raw.py requested 2 True*"])

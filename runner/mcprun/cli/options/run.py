@@ -67,7 +67,7 @@ PYTHON = option(
     metavar="PYTHON",
     help="Interpreter of .py servers",
     details="Python interpreter for .py servers.",
-    default_text="the active virtual environment's, else mcprun's own",
+    default_text="the active virtual environment's, the project's .venv, or mcprun's own",
 )
 PROTOCOL = option(
     "--protocol",

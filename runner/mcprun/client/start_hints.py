@@ -1,0 +1,55 @@
+"""Hints at what a server that failed is missing: a variable of this shell, or a module of another Python."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from mcprun.client.target import StdioTarget, Target
+from mcprun.client.transports.process import bare_environment
+
+_NAMED = 3
+"""Maximum number of variables that a hint names."""
+
+_NAME = re.compile(r"(?P<mark>[\'\"`$]|\$\{)?\b(?P<name>[A-Za-z_][A-Za-z0-9_]{2,99})\b")
+
+_OF_SHELLS = frozenset({"PWD", "OLDPWD", "SHLVL", "LS_COLORS", "TERM_PROGRAM", "VIRTUAL_ENV", "PYTHONPATH"})
+"""Variables that shells set by themselves. An error may contain their names for another reason."""
+
+_IMPORT_ERROR = re.compile(r"^(?:ModuleNotFoundError|ImportError): ", re.MULTILINE)
+"""The last line of a traceback of Python."""
+
+
+def hint(target: Target, stderr: str) -> str:
+    """Return what to do about a server that exited with this end of its stderr; empty if it names nothing known."""
+    if not isinstance(target, StdioTarget):
+        return ""
+    return _python_hint(target, stderr) or variables_hint(target, stderr)
+
+
+def variables_hint(target: Target, text: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Return how to pass on the variables that a text names, and that are set here but not for the server."""
+    if not isinstance(target, StdioTarget):
+        return ""
+    known = {*target.env, *bare_environment(), *_OF_SHELLS}
+    found = dict.fromkeys(
+        match["name"]
+        for match in _NAME.finditer(text)
+        if match["name"] in environment and match["name"] not in known and (match["mark"] or "_" in match["name"])
+    )
+    names = list(found)[:_NAMED]
+    if not names:
+        return ""
+    verb = "is" if len(names) == 1 else "are"
+    flags = " ".join(f"--env {name}" for name in names)
+    return f"{' and '.join(names)} {verb} set in this shell, but servers get a clean environment: pass {flags}"
+
+
+def _python_hint(target: StdioTarget, stderr: str) -> str:
+    if not _IMPORT_ERROR.search(stderr) or "python" not in Path(target.command).name.lower():
+        return ""
+    is_file = target.label.lower().endswith(".py") and target.args[:1] == (target.label,)
+    other = "another Python with --python" if is_file else "another Python in the command"
+    return f"it was started with {target.command}: install the module there, or name {other}"
