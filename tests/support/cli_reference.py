@@ -22,15 +22,20 @@ BEGIN, END = "<!-- commands -->", "<!-- /commands -->"
 
 
 def reference() -> str:
-    """Return the sections of all commands in Markdown, between the markers."""
+    """Return a table of all commands and a section for each, in Markdown, between the markers."""
     parent = click.Context(main, info_name="mcprun")
-    sections = [_section(main.commands[name], parent) for name in main.list_commands(parent)]
-    return "\n".join([BEGIN, *sections, END])
+    commands = [main.commands[name] for name in main.list_commands(parent)]
+    table = ["| command | |", "|---|---|", *(_link(command) for command in commands), ""]
+    return "\n".join([BEGIN, *table, *(_section(command, parent) for command in commands), END])
 
 
 def replace_reference(document: str, text: str) -> str:
     """Replace the reference in a document."""
     return re.sub(f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: text, document, count=1, flags=re.DOTALL)
+
+
+def _link(command: click.Command) -> str:
+    return f"| [`mcprun {command.name}`](#mcprun-{command.name}) | {_escaped(command.get_short_help_str(200).removesuffix('.').strip())} |"
 
 
 def _section(command: click.Command, parent: click.Context) -> str:
@@ -41,7 +46,7 @@ def _section(command: click.Command, parent: click.Context) -> str:
     for heading, options in command.sections(context).items():
         rows = [_row(one, context) for one in options if isinstance(one, HeadedOption)]
         if rows:
-            lines += [f"| {heading} | default | |", "|---|---|---|", *rows, ""]
+            lines += [f"**{heading}**", "", "| option | default | |", "|---|---|---|", *rows, ""]
     return "\n".join(lines)
 
 
