@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol
 
+from mcprun._util.written_numbers import written_number, written_seconds
 from mcprun.errors import REDACTED, UsageError
 
 MAX_COUNT = 1_000_000_000
@@ -57,9 +58,22 @@ class Whole:
     def check(self, value: object) -> int:
         """Return the number if it has the right type and is within bounds."""
         if isinstance(value, bool) or not isinstance(value, int) or not self.minimum <= value <= self.maximum:
-            bounds = f"from {self.minimum:,} to {self.maximum:,}"
-            raise ValueError(f"must be a whole number {bounds}, not {_shown(value)}")
+            raise ValueError(f"must be a whole number{self._bounds(value)}, not {_shown(value)}{self._meant(value)}")
         return value
+
+    def _bounds(self, value: object) -> str:
+        """Return the bounds for a message. A maximum that is only a safeguard is named if `value` exceeds it."""
+        is_above = isinstance(value, int) and value > self.maximum
+        if self.maximum == MAX_COUNT and not is_above:
+            return f", at least {self.minimum:,}"
+        return f" from {self.minimum:,} to {self.maximum:,}"
+
+    def _meant(self, value: object) -> str:
+        """Return a question with the number that a text or a float means, or an empty string."""
+        number = written_number(value) if isinstance(value, str) else value if isinstance(value, float) else None
+        if number is None or not number.is_integer() or not self.minimum <= number <= self.maximum:
+            return ""
+        return f"; did you mean {number:.0f}?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +91,18 @@ class Amount:
         """Return the number as a float if it has the right type and is within bounds."""
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= self.maximum:
             what = f"a number of {self.unit}" if self.unit else "a number"
-            raise ValueError(f"must be {what} above 0 and at most {self.maximum:,.10g}, not {_shown(value)}")
+            bounds = f"above 0 and at most {self.maximum:,.10g}"
+            raise ValueError(f"must be {what} {bounds}, not {_shown(value)}{self._meant(value)}")
         return float(value)
+
+    def _meant(self, value: object) -> str:
+        """Return a question with the number that a text means, or a percentage where a share is expected."""
+        number: float | None = None
+        if isinstance(value, str):
+            number = written_seconds(value) if self.unit == "seconds" else written_number(value)
+        elif isinstance(value, int) and not isinstance(value, bool) and self.maximum == 1:
+            number = value / 100
+        return f"; did you mean {number:.10g}?" if number is not None and 0 < number <= self.maximum else ""
 
 
 @dataclass(frozen=True, slots=True)

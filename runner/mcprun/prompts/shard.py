@@ -31,7 +31,8 @@ class Shard:
         found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text, re.ASCII)
         number, of = map(int, found.groups()) if found else (0, 0)
         if not 1 <= number <= of:
-            raise UsageError(f"--shard must be I/N, the I-th of N parts, such as 2/4, not {text!r}")
+            parts = f"; {of} parts are numbered from 1/{of} to {of}/{of}" if of > 1 else ""
+            raise UsageError(f"--shard must be I/N, the I-th of N parts, such as 2/4, not {text!r}{parts}")
         return cls(number, of)
 
     def __str__(self) -> str:

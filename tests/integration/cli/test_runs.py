@@ -78,7 +78,7 @@ def test_the_configured_baseline_is_kept(outputs: Path) -> None:
     [
         (("--keep", "2"), "Error: --keep would remove 2 runs, and there is no terminal to ask on: add --yes\n"),
         (("--yes",), "Error: --yes requires --keep N\n"),
-        (("--keep", "-1"), "must be a whole number from 0 to "),
+        (("--keep", "-1"), "must be a whole number, at least 0, not -1"),
         (("p.jsonl",), "Error: can't read p.jsonl: Not a directory\n"),
     ],
 )

@@ -12,6 +12,13 @@ from click.testing import CliRunner, Result
 from mcprun.cli import main
 
 
+@pytest.fixture(autouse=True)
+def unchanged_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the group from changing loggers, the garbage collector and the streams of the test process."""
+    for name in ("mcprun.cli.drop_sdk_logs", "mcprun.cli.leave_all_at_exit", "mcprun.cli.group.install"):
+        monkeypatch.setattr(name, lambda: None)
+
+
 def run(*args: str) -> Result:
     """Run a command line in this process, on a terminal of 80 columns."""
     return CliRunner().invoke(main, list(args), prog_name="mcprun", terminal_width=80)

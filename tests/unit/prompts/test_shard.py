@@ -31,6 +31,13 @@ def test_an_invalid_shard_is_rejected(text: str) -> None:
         Shard.parse(text)
 
 
+@pytest.mark.parametrize("text", ["5/4", "0/4"])
+def test_a_part_that_does_not_exist_is_answered_with_those_that_do(text: str) -> None:
+    """The error of a part beyond the number of parts names the first and the last."""
+    with pytest.raises(UsageError, match="; 4 parts are numbered from 1/4 to 4/4"):
+        Shard.parse(text)
+
+
 def test_verdict_rules_are_options_with_equal_defaults() -> None:
     """The verdict rules of a run are fields of `Options` with the same defaults.
 

@@ -93,7 +93,7 @@ def call(ctx: click.Context, /, **parameters: Any) -> None:
     \b
       mcprun call server.py
       mcprun call server.py add a=2 b=3
-      mcprun call server.py search query=milk tags=food tags=new options.exact=true
+      mcprun call server.py search tags=food tags=new options.exact=true
       mcprun call server.py add '{"a": 2, "b": 3}' --save prompts.jsonl
 
     KEY=VALUE is converted to the type in the tool's schema. A key that takes a list may be repeated, and KEY.INNER
