@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol
 
-from mcprun._util.written_numbers import written_number, written_seconds
 from mcprun.errors import REDACTED, UsageError
+from mcprun.written_numbers import written_number, written_seconds
 
 MAX_COUNT = 1_000_000_000
 """The upper bound of counts that do not define a lower one."""

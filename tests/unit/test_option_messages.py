@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 import pytest
 
-from mcprun._util.written_numbers import written_number, written_seconds
 from mcprun.cli import main
 from mcprun.cli.options.option import HeadedOption
 from mcprun.option_kinds import MAX_COUNT, Amount, Whole
+from mcprun.written_numbers import written_number, written_seconds
 
 SECONDS, SHARE, DOLLARS = Amount(1000, "seconds"), Amount(1), Amount(MAX_COUNT, "dollars")
 
