@@ -13,7 +13,7 @@ from mcprun._util.json_value import JsonObject
 from mcprun.analysis.diff.json_lines import as_json
 from mcprun.analysis.diff.runs import QueryDiff, RunDiff
 from mcprun.analysis.diff.transcripts import CompareOptions
-from mcprun.analysis.volatile.findings import Findings, interval_of
+from mcprun.analysis.volatile.findings import Findings
 from mcprun.engine.baseline import Baseline
 from mcprun.engine.run import RunPlan, RunResult
 from mcprun.errors import ErrorKind, RunError, UsageError
@@ -50,7 +50,7 @@ def _compare(baseline: Baseline, path: Path, plan: RunPlan) -> ComparedCounts:
     staged = path / f"{DIFFERENCES}.new"
     with ExitStack() as stack:
         base, head = (stack.enter_context(open_transcripts(str(one))) for one in (baseline.path, path))
-        found = Findings(plan.scrubber, interval_of(base.run, head.run))
+        found = Findings.between(base.run, head.run, plan.scrubber, plan.redactor.text(baseline.name))
         options = CompareOptions(scrubber=plan.scrubber)
         comparison = RunDiff(options, among, repeated(base, head), baseline.alpha, observe=found.observe)
         tools = comparison.tools(base.tools, head.tools)

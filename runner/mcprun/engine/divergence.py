@@ -8,7 +8,7 @@ from itertools import islice
 from mcprun.analysis.diff.rule import VolatileSummary
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.transcripts import CompareOptions
-from mcprun.analysis.volatile.findings import MAX_QUERIES, Findings, interval_of
+from mcprun.analysis.volatile.findings import MAX_QUERIES, Findings
 from mcprun.errors import McprunError
 from mcprun.runs.run import Run
 
@@ -32,7 +32,7 @@ def volatile_divergences(run: Run, scrubber: Scrubber) -> VolatileSummary:
 
 def _compared(recording: Run, run: Run, scrubber: Scrubber) -> VolatileSummary:
     options = CompareOptions(frozenset({"results"}), scrubber)
-    found = Findings(scrubber, interval_of(recording, run))
+    found = Findings.between(recording, run, scrubber)
     diverged = (one for one in run.transcripts() if one.diverged)
     for transcript in islice(diverged, MAX_QUERIES):
         place = recording.index.get((transcript.id, transcript.repeat))

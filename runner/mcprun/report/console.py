@@ -228,7 +228,9 @@ class Console:
         self._out.put((suite_outcome(suite), "green" if suite.is_stable else "bold red"))
 
     def suggestions(self, found: VolatileSummary) -> None:
-        """Print how to leave out what looks volatile, even if quiet."""
+        """Print how to leave out what looks volatile, and whether the conditions differ, even if quiet."""
+        if found.conditions:
+            self._err.put((f"Note: {visible(found.conditions)}", ""))
         for line in suggestion_lines(found):
             self._err.put((line, ""))
 

@@ -65,6 +65,8 @@ class Note:
 
 def note_blocks(found: VolatileSummary) -> Iterator[Note]:
     """Yield the notes of a report: what looks volatile, queries of which nothing is compared, and what was masked."""
+    if found.conditions:
+        yield Note("The runs were recorded under other conditions", (found.conditions,))
     if suggestion := tuple(suggestion_lines(found)):
         yield Note(suggestion[0], suggestion[1:])
     if warning := empty_warning(found.shares):

@@ -10,15 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mcprun._util.json_io import dump_indented, dumps, write_file
-from mcprun._util.json_value import JsonObject
 from mcprun.errors import UsageError
+from mcprun.runs.conditions import kept_arguments, kept_limits
 from mcprun.runs.directory import RUN, TRANSCRIPTS
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import RunRecord
 from mcprun.runs.transcript import Transcript
-
-_MACHINE_FIELDS: dict[str, JsonObject] = {"versions": {}, "arguments": {}, "limits": {}}
-"""Replacements for fields of `run.json` that depend on the machine, and would differ in every commit."""
 
 _LISTED = 5
 """Maximum lost queries that a message names."""
@@ -136,11 +133,13 @@ def _without_messages(transcript: Transcript) -> Transcript:
 
 
 def _record(record: RunRecord, *, slim: bool) -> RunRecord:
-    arguments = {"server": record.arguments["server"]} if "server" in record.arguments else {}
+    """Return the record of a baseline, without what depends on the machine, and would differ in every commit."""
+    server = {"server": record.arguments["server"]} if "server" in record.arguments else {}
     return record.model_copy(
         update={
-            **_MACHINE_FIELDS,
-            "arguments": arguments,
+            "versions": {},
+            "arguments": server | kept_arguments(record),
+            "limits": kept_limits(record),
             "folder": None,
             "baseline": None,
             "slim": slim or record.slim,

@@ -203,3 +203,23 @@ def test_passes_refuse_what_is_about_a_single_run(tmp_path: Path) -> None:
     assert (done.code, "--detect-volatile needs a prompts file" in done.stderr) == (2, True)
     done = run_mcprun("batch", "p.jsonl", SERVER, "--detect-volatile", "1", cwd=tmp_path)
     assert (done.code, "must be a whole number from 2 to 100" in done.stderr) == (2, True)
+
+
+def test_a_replay_under_other_conditions_says_so_when_it_differs(tmp_path: Path) -> None:
+    """A baseline remembers how it was recorded. A run that differs and ran in another way names the difference once.
+
+    A run without differences does not.
+    """
+    write_jsonl(tmp_path / "p.jsonl", script(("price", {}), id="price"))
+    given = ("--out", "first", "--fresh-server", "--concurrency", "1", "--scrub", "uuid", "--quiet")
+    run_mcprun("batch", "p.jsonl", SERVER, *given, cwd=tmp_path)
+    assert run_mcprun("bless", "first", "baseline", cwd=tmp_path).code == 0
+    note = "Note: baseline was recorded with --fresh-server, --concurrency 1 and --scrub uuid; this run was not\n"
+    assert replay(tmp_path).stderr.count("Note: ") == 0
+    done = replay(tmp_path, "--quiet", price="3.5")
+    assert (done.code, done.stderr) == (1, note)
+    assert run_mcprun("diff", "baseline", cwd=tmp_path).stderr == note
+    same = ("--fresh-server", "--concurrency", "1", "--scrub", "uuid", "--quiet")
+    assert replay(tmp_path, *same, price="3.5").stderr == ""
+    alone = run_mcprun("batch", "p.jsonl", SERVER, "--model", "replay:baseline", "-q", "--", "3.5", cwd=tmp_path)
+    assert (alone.code, alone.stderr) == (0, note)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 Option = Literal["scrub", "ignore", "ignore_order"]
@@ -54,7 +54,8 @@ class VolatileSummary:
 
     `shares` holds the queries of which a part is masked, the least compared first, and at most `MAX_SHARES` of them;
     `more_shares` counts the others. `suggested` are the rules that are missing, for differences in `suggested_for`
-    queries. `in_force` are the rules of the comparison.
+    queries. `in_force` are the rules of the comparison. `conditions` is one line, if the runs differ and were recorded
+    under other conditions.
     """
 
     masked: tuple[MaskedRule, ...] = ()
@@ -62,10 +63,11 @@ class VolatileSummary:
     more_shares: int = 0
     suggested: tuple[Rule, ...] = ()
     suggested_for: int = 0
-    in_force: tuple[Rule, ...] = field(default=())
+    in_force: tuple[Rule, ...] = ()
+    conditions: str = ""
 
     def __bool__(self) -> bool:
-        return bool(self.masked or self.suggested)
+        return bool(self.masked or self.suggested or self.conditions)
 
 
 MAX_SHARES = 1_000

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import nsmallest
+from typing import Self
 
 from mcprun._util.json_value import JsonObject
 from mcprun.analysis.diff.rule import MAX_SHARES, ComparedShare, MaskedRule, Rule, VolatileSummary
@@ -16,15 +17,11 @@ from mcprun.analysis.volatile.likelihood import Interval, parse_time
 from mcprun.analysis.volatile.masking import measure
 from mcprun.analysis.volatile.places import Place, likely_places
 from mcprun.analysis.volatile.rules import rules_of, sorted_rules
+from mcprun.runs.conditions import condition_difference
 from mcprun.runs.run import Run
 
 MAX_QUERIES = 2_000
 """The most differing queries that are searched for volatile places. Others rarely have other ones."""
-
-
-def interval_of(base: Run | None, head: Run | None) -> Interval:
-    """Return when two runs started."""
-    return Interval(*(parse_time(run.record.started) if run else None for run in (base, head)))
 
 
 @dataclass(slots=True)
@@ -33,6 +30,7 @@ class Findings:
 
     scrubber: Scrubber
     interval: Interval = field(default_factory=Interval)
+    conditions: str = ""
     _rules: dict[Rule, None] = field(default_factory=dict)
     _searched: int = 0
     _suggested_for: set[str] = field(default_factory=set)
@@ -40,16 +38,23 @@ class Findings:
     _queries: dict[Rule, set[str]] = field(default_factory=dict)
     _shares: dict[str, tuple[float, bool]] = field(default_factory=dict)
 
+    @classmethod
+    def between(cls, base: Run | None, head: Run | None, scrubber: Scrubber, name: str = "") -> Self:
+        """Return the findings of a comparison of two runs. None is a file of transcripts. `name` is the base's."""
+        name = name or (str(base.path) if base else "")
+        conditions = condition_difference(base.record, head.record, name) if base and head else ""
+        return cls(scrubber, _interval(base, head), conditions)
+
     def watch(self, diffs: Iterable[QueryDiff]) -> Iterator[QueryDiff]:
         """Yield the differences unchanged, and collect the places in them that look volatile."""
         for diff in diffs:
-            self._searched += 1
-            if self._searched <= MAX_QUERIES:
+            if self._searched < MAX_QUERIES:
                 self.search(diff.id, (*diff.changes, *(change for one in diff.variants for change in one.changes)))
             yield diff
 
     def search(self, query: str, changes: Iterable[Change]) -> None:
         """Collect the places in the changes of a query that look volatile."""
+        self._searched += 1
         try:
             places = likely_places(changes, self.interval)
         except Exception:  # noqa: BLE001  a hint must not end the comparison
@@ -93,4 +98,10 @@ class Findings:
             suggested=tuple(rule for rule in sorted_rules(self._rules) if rule not in in_force),
             suggested_for=len(self._suggested_for),
             in_force=tuple(in_force),
+            conditions=self.conditions if self._searched else "",
         )
+
+
+def _interval(base: Run | None, head: Run | None) -> Interval:
+    """Return when two runs started."""
+    return Interval(*(parse_time(run.record.started) if run else None for run in (base, head)))

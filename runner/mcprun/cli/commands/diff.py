@@ -123,7 +123,7 @@ def diff(ctx: click.Context, /, **parameters: Any) -> None:
 def _compare(parameters: _Parameters) -> bool:
     """Compare two runs, print and write the differences, and return whether there are any."""
     from mcprun.analysis.diff.runs import RunDiff
-    from mcprun.analysis.volatile.findings import Findings, interval_of
+    from mcprun.analysis.volatile.findings import Findings
     from mcprun.report.console import Console
     from mcprun.runs.transcript_files import open_transcripts, repeated
 
@@ -137,7 +137,7 @@ def _compare(parameters: _Parameters) -> bool:
                 f"BASE ({parameters.base}) and HEAD ({parameters.head}) are the same run: pass another BASE, such as a"
                 " baseline or an earlier run in outputs/"
             )
-        found = Findings(options.scrubber, interval_of(before.run, after.run))
+        found = Findings.between(before.run, after.run, options.scrubber)
         sides = repeated(before, after)
         comparison = RunDiff(options, repeated=sides, alpha=parameters.alpha, observe=found.observe)
         tools, diffs = comparison.tools(before.tools, after.tools), found.watch(comparison.compare(before, after))
