@@ -27,7 +27,7 @@ NOT_RUN = {
     "pytest": "the gate is this command",
     "pytest tests/unit": "the gate runs the whole suite",
     "pytest tests": "the gate runs all tests in two steps",
-    "python -m tests.conformance": "takes minutes: test_conformance runs two scenarios and checks the table",
+    "python -m tests.conformance --write": "takes minutes: test_conformance runs two scenarios and checks the table",
     "pip install ./mcprun": "tests.release installs the package",
     "uv tool install ./mcprun": "tests.release runs mcprun with uv",
     "uvx --from ./mcprun mcprun --version": "tests.release runs mcprun with uv",
