@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mcprun._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from mcprun._api import Differences, compare_runs, run_batch
+    from mcprun._api import Differences, compare_runs, run_batch, run_batch_sync
     from mcprun._util.run_stop import RunStop
     from mcprun.analysis.diff.runs import DiffSummary, QueryDiff
     from mcprun.analysis.diff.scrub import Scrubber
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 _HOMES = {
-    "_api": ("Differences", "compare_runs", "run_batch"),
+    "_api": ("Differences", "compare_runs", "run_batch", "run_batch_sync"),
     "analysis.diff.transcripts": ("Change", "CompareOptions"),
     "analysis.diff.runs": ("QueryDiff", "DiffSummary"),
     "_util.run_stop": ("RunStop",),
@@ -64,6 +64,7 @@ __all__ = [
     "Verdict",
     "compare_runs",
     "run_batch",
+    "run_batch_sync",
 ]
 
 

@@ -1,7 +1,8 @@
 """The Python interface: run prompts files and compare runs from programs and notebooks.
 
 run = await mcprun.run_batch("prompts.jsonl", "server.py", mcprun.Options(model="script"))
-assert run.record.exit_code == 0
+run = mcprun.run_batch_sync("prompts.jsonl", "server.py")  # the same, without await
+assert run.ok
 for transcript in run.transcripts(): ...
 
 for diff in mcprun.compare_runs("baseline", run.path).queries: ...
@@ -9,9 +10,14 @@ for diff in mcprun.compare_runs("baseline", run.path).queries: ...
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from contextvars import copy_context
+from dataclasses import asdict, dataclass
 from os import PathLike, fspath
+from queue import SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from mcprun._util.run_stop import RunStop
@@ -23,7 +29,7 @@ from mcprun.engine.comparison import compare_with_baseline
 from mcprun.engine.plan import Options, make_plan
 from mcprun.engine.resume import Resume
 from mcprun.engine.run import execute
-from mcprun.errors import UsageError
+from mcprun.errors import ErrorKind, RunError, UsageError
 from mcprun.option_kinds import type_name, validate_option
 from mcprun.runs.events import Event
 from mcprun.runs.run import Run
@@ -42,6 +48,11 @@ class Differences:
     tools: tuple[ToolChange, ...]
     summary: DiffSummary
 
+    def __repr__(self) -> str:
+        """Return the counts only: the changes hold whole results."""
+        what = ", ".join(f"{count:,} {name}" for name, count in asdict(self.summary).items() if count)
+        return f"<Differences: {what or 'none'}>"
+
 
 async def run_batch(
     prompts: Prompts,
@@ -58,8 +69,9 @@ async def run_batch(
     `watch` is called with each event (`runs/events.py`), and `run_stop` ends the run early. With `resume`, that run is
     continued.
 
-    A run that could not continue has an `error` in its record, and `record.exit_code` is the command's exit code.
-    Raises `UsageError` if nothing was run: invalid options, a bad prompts file, no model available.
+    `ok` of the run is whether all is well: every query passed, and none regressed. A run that could not continue has an
+    `error` in its record, and `record.exit_code` is the command's exit code. Raises `UsageError` if nothing was run:
+    invalid options, a bad prompts file, no model available.
     """
     for name, value, kinds in (("resume", resume, Run | str | PathLike), ("run_stop", run_stop, RunStop)):
         if not isinstance(value, kinds | None):
@@ -72,6 +84,46 @@ async def run_batch(
         result = await execute(plan, watch, run_stop)
         result = compare_with_baseline(result, plan)
     return Run(result.path, result.record)
+
+
+def run_batch_sync(
+    prompts: Prompts,
+    server: AnyServer,
+    options: Options | None = None,
+    *,
+    resume: Run | str | PathLike[str] | None = None,
+    watch: Callable[[Event], None] = lambda _: None,
+) -> Run:
+    """Run queries like `run_batch`, and wait for the end. Also in a notebook, or wherever an event loop is running.
+
+    The run has a thread and an event loop of its own, in which `watch` and the tools of a server of this process are
+    called. An interrupt (Ctrl-C) ends the run, and is raised once it has shut down. Raises like `run_batch`.
+    """
+    stop, found = RunStop(), SimpleQueue[Run | BaseException]()
+    # Not `asyncio.run`, which would replace the loop of a thread that has one.
+    runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+    loop = runner.get_loop()
+
+    def run() -> None:
+        try:
+            with runner:
+                done = runner.run(run_batch(prompts, server, options, resume=resume, watch=watch, run_stop=stop))
+            found.put(done)
+        except BaseException as error:  # noqa: BLE001  raised by the caller's thread
+            found.put(error)
+
+    Thread(target=copy_context().run, args=(run,), name="mcprun", daemon=True).start()
+    try:
+        outcome = found.get()
+    except BaseException:
+        reason = RunError(ErrorKind.CANCELLED, "the program was interrupted")
+        with suppress(RuntimeError):  # the loop has just been closed
+            loop.call_soon_threadsafe(stop.cancel, reason)
+        found.get()
+        raise
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
 
 
 def compare_runs(

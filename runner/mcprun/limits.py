@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from mcprun.errors import UsageError
-from mcprun.option_kinds import MAX_COUNT, Amount, Kind, Whole, check_fields
+from mcprun.option_kinds import MAX_COUNT, Amount, Kind, Whole, changed_fields, check_fields
 
 CONNECT_SECONDS = 30.0
 """Starting a server and negotiating a protocol. Users can raise it, since `npx -y` may have to download first."""
@@ -171,11 +171,28 @@ KINDS: Mapping[str, Kind] = {
 class Limits:
     """The bounds of one run. A query's own `timeout`, `max_turns` and `max_tokens` take precedence.
 
-    Progress extends a call up to `max_call_seconds`; if that is None, up to 10 minutes, or `call_seconds` if longer.
-    `concurrency` bounds the queries that are active at once. Those that wait for a batch are not active; with batches,
-    up to `batch_queries` (2,000 if None) may be in flight. `batch_wait` and `batch_poll` are seconds.
-    `budget_tokens`, `budget_usd` (US dollars) and `max_failures` (queries that did not pass) apply to the whole run,
-    and are unlimited if None.
+    Attributes:
+        connect_seconds: Starting a server and negotiating a protocol; 30 s by default.
+        request_seconds: One model request; 10 min by default.
+        call_seconds: One tool call; 1 min by default. Progress extends it.
+        max_call_seconds: One tool call with its extensions. None is 10 min, or `call_seconds` if that is longer.
+        query_seconds: One attempt at a query, all turns and calls together; 30 min by default.
+        run_seconds: The whole run; 7 days by default.
+        restarts: Restarts of servers that died, in the whole run; 20 by default.
+        retries: Retries of a model request; 5 by default.
+        retry_wait_seconds: The longest wait before a retry; 1 min by default.
+        max_result_bytes: One message of a server; 10 MiB by default.
+        max_turns: Turns of one query; 25 by default.
+        max_calls: Tool calls of one query; 250 by default.
+        max_sampling: Sampling requests of a server during one query; 10 by default. 0 offers none.
+        max_tokens: Tokens of one reply of the model, with its thinking; 16,000 by default.
+        concurrency: Queries that are active at once; 8 by default. Those that wait for a batch are not active.
+        batch_queries: Queries in flight at once with `batch_api`. None is 2,000.
+        batch_wait: Seconds without a new request after which a batch is sent; 10 by default.
+        batch_poll: The longest interval between two polls of a batch, in seconds; 60 by default.
+        max_failures: Queries that may fail or end in an error before the run ends. None is any number.
+        budget_tokens: Tokens that the run may use. None is any number.
+        budget_usd: US dollars that the run may cost. None is any amount.
     """
 
     connect_seconds: float = CONNECT_SECONDS
@@ -199,6 +216,10 @@ class Limits:
     max_failures: int | None = None
     budget_tokens: int | None = None
     budget_usd: float | None = None
+
+    def __repr__(self) -> str:
+        """Return the limits that are not the default: `Limits(max_turns=5)`."""
+        return changed_fields(self)
 
     def __post_init__(self) -> None:
         """Raise `UsageError` for limits that contradict each other; `checked` validates each one by itself."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import re
+import reprlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, Protocol
 
 from mcprun.errors import REDACTED, UsageError
@@ -331,3 +332,17 @@ def _unredacted(name: str, value: object) -> str:
     if REDACTED in value:
         raise ValueError(f"the value of {name} is a secret and was not recorded: pass it again")
     return value
+
+
+def changed_fields(value: Any, secrets: frozenset[str] = frozenset()) -> str:
+    """Return the call that creates a dataclass, with the fields only that are not the default: `Limits(max_turns=5)`.
+
+    The values of the fields named by `secrets` are replaced by `***`.
+    """
+    parts = []
+    for field in fields(value):
+        item = getattr(value, field.name)
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        if item != default:
+            parts.append(f"{field.name}={'***' if field.name in secrets else reprlib.repr(item)}")
+    return f"{type(value).__name__}({', '.join(parts)})"

@@ -182,9 +182,14 @@ async def test_concurrent_runs_restore_gc_and_logging_settings(server: MCPServer
 @pytest.mark.parametrize(
     ("queries", "options", "message"),
     [
-        ([{"prompt": ""}], SCRIPT, "<stdin>:1: prompt: must not be empty"),
+        ([{"prompt": ""}], SCRIPT, "queries[0].prompt: must not be empty"),
+        ([ADD, {"promt": "x"}], SCRIPT, "queries[1].promt: unknown key; did you mean 'prompt'?"),
+        ([ADD, ADD], SCRIPT, "queries[1].id: 'add' is already used in queries[0]"),
+        ([ADD, "Hi"], SCRIPT, "queries[1].script: is missing, but the model is script"),
+        ([ADD, 5], SCRIPT, "queries[1]: must be"),
+        ([], SCRIPT, "queries: the list is empty"),
         (["Hi"], mcprun.Options(), "no model: set"),
-        ([{"prompt": object()}], SCRIPT, "a query is not JSON"),
+        ([{"prompt": object()}], SCRIPT, "queries[0]: is not JSON"),
         ([ADD], mcprun.Options(model="script", env={"A": "b"}), "accepts neither variables nor headers"),
         ([ADD], mcprun.Options(model="script", scrub=["("]), "--scrub"),
     ],

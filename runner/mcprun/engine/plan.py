@@ -40,7 +40,7 @@ from mcprun.limits import AUTO, Limits
 from mcprun.models.base import ModelSettings
 from mcprun.models.credentials import Credentials
 from mcprun.models.select import SelectedModel, choose, choose_judge, needs_script
-from mcprun.option_kinds import check_fields, type_name, validate_option
+from mcprun.option_kinds import changed_fields, check_fields, type_name, validate_option
 from mcprun.prompts.aliases import Problem
 from mcprun.prompts.file import QueryFilter, read_prompts
 from mcprun.prompts.query import Query
@@ -59,39 +59,69 @@ if TYPE_CHECKING:
     """SERVER as on the command line, or a server object of the MCP SDK, which runs in this process."""
 
 
+_SECRETS = frozenset({
+    "env", "headers", "token", "oauth_client_secret", "oauth_private_key", "oauth_assertion", "server_args", "base_url",
+    "redact",
+})  # fmt: skip
+"""Options that may hold secrets."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """The options of a run: those of `mcprun batch`, whose help describes each, with the same defaults.
 
     Attributes:
-        model: The model, as `--model` takes it.
-        judge_model: The model that grades, as `--judge-model` takes it.
-        batch_api: Whether to send model requests through Message Batches.
-        effort, thinking, tool_choice: How Claude answers (`models.base.ModelSettings`).
+        model: The model: a name of Claude, `bedrock:NAME`, `script`, `replay:RUN` and so on. None chooses one.
+        judge_model: The model that grades rubrics. None is the model itself.
+        batch_api: Whether to send model requests through Message Batches, at half the price.
+        base_url: The URL of the Messages API. None is Anthropic's, or that of `ANTHROPIC_BASE_URL`.
+        effort: How much the model works on an answer: `low`, `medium`, `high` and so on. None is the model's default.
+        thinking: `adaptive`, `disabled`, or a number of tokens as text. None is the model's default.
+        tool_choice: `auto`, `any`, `none`, or the name of a tool that must be called.
         bare_api: Whether to send only what every endpoint of the Messages API accepts.
-        filters: Patterns of ids and tags that select queries.
+        system: The system prompt of queries that have none.
+        filters: Patterns of ids and tags that select queries. None given selects all.
         limit: How many of the selected queries to run, from the first.
         shard: The part of these to run: `2/4` is the second of four.
-        allow_tool, deny_tool: Patterns of tools that may and may not be used.
+        repeat: How often to run each query that does not set it itself.
+        pass_rate: The share of its repeats that must pass, from 0 to 1. None is all.
+        allow_tool_errors: Whether a call may return an error.
+        allow_tool: Patterns of the tools that may be used. None given allows all.
+        deny_tool: Patterns of tools that may not be used.
         read_only: Whether only tools annotated as read-only may be used.
         env: Environment variables of a server that mcprun starts. Their values are secrets.
-        env_files: Files of more such variables. Their values are secrets too.
         headers: HTTP headers for a server at a URL. Their values are secrets.
-        token: The bearer token for a server at a URL.
-        oauth_*: The OAuth client that gets a token instead (`client/oauth_client.py`).
-        redact: Regular expressions of other secrets.
-        cwd, python: The working directory and the Python interpreter of a server that mcprun starts.
+        token: The bearer token for a server at a URL. A secret.
+        oauth_client_id: The OAuth client that gets a token instead.
+        oauth_client_secret: The secret of that client.
+        oauth_private_key: The PEM file of its private key, instead of a secret.
+        oauth_algorithm: The algorithm to sign with that key, such as `ES256`.
+        oauth_assertion: The identity assertion (JWT) of an identity provider, to be exchanged for a token. A secret.
+        oauth_scope: The scopes to request, separated by spaces.
+        oauth_issuer: The URL of the authorization server. None is the one that the server names.
+        server_args: More arguments for a server that mcprun starts.
+        env_files: Files of more variables, `NAME=VALUE` per line. Their values are secrets too.
+        cwd: The working directory of a server that mcprun starts. None is this process's own.
+        python: The Python interpreter that starts a `.py` server.
         scratch: Whether to start each server in a new folder, which is deleted afterwards.
         protocol: The protocol to speak: `auto`, `legacy`, or a version of the specification.
-        elicit, roots: How to answer elicitation requests, and the directories to return for `roots/list`.
-        log_level: The lowest level of log messages to request from servers.
-        out: The directory of the run.
-        scrub, ignore, ignore_order: The differences to ignore in a replay.
+        elicit: How to answer elicitation requests: `decline`, form `defaults`, or the query's `script`.
+        roots: The directories to return for `roots/list`.
+        log_level: The lowest level of log messages to request from servers. None requests none.
+        servers: How many servers to start. Queries share them.
+        fresh_server: Whether to start a server for each query.
+        limits: The bounds of the run.
+        redact: Regular expressions of other secrets.
+        on_divergence: What to do if a replayed call has another result: `continue`, `fail` or `stop` the query.
+        scrub: Names or regular expressions of volatile values, which are replaced before results are compared.
+        ignore: Paths that are not compared, such as `calls[*].result.updated_at`.
+        ignore_order: Paths of lists whose order is not compared.
         baseline: The run to compare with at the end.
         alpha: The significance level of a change in the pass rate of a repeated query.
+        out: The directory of the run. None is a new one below `outputs`.
         otel: Whether to export OpenTelemetry spans.
         ray: The address of a Ray cluster to spread the queries over: `HOST:PORT`, `auto` or `local`.
-        ray_actors: The number of actors on it.
+        ray_actors: The number of actors on it. None is one for each CPU.
     """
 
     model: str | None = None
@@ -145,6 +175,10 @@ class Options:
     otel: bool = False
     ray: str | None = None
     ray_actors: int | None = None
+
+    def __repr__(self) -> str:
+        """Return the options that are not the default, without secrets: `Options(model='script')`."""
+        return changed_fields(self, _SECRETS)
 
     def __post_init__(self) -> None:
         """Raise `UsageError` for a value that the command line would reject, or that has the wrong type."""

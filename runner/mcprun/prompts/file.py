@@ -32,6 +32,10 @@ _MAX_PATTERNS = 1000
 """Bounds on memory for a file of any length."""
 
 
+_VALUES = "<queries>"
+"""The name in messages of queries that are given as values, of which `queries[0]` is the first."""
+
+
 @dataclass(frozen=True, slots=True)
 class QueryFilter:
     """Which queries of a file to run: those whose id or tag matches one of the patterns, and at most `limit`.
@@ -222,7 +226,8 @@ def read_prompts(
                 verified=verified,
             )
         else:
-            found = _checked(name, source, select, demands, need_script=need_script)
+            label = name if isinstance(stored_path, Path | None) else _VALUES
+            found = replace(_checked(label, source, select, demands, need_script=need_script), name=name)
         return replace(found, is_stream=is_stream or stored_path is not None, repeat=repeat)
     except UsageError:
         source.close()
@@ -282,16 +287,16 @@ def _checked(
             pass_rates[query.id] = query.expect.pass_rate
         if (text := query.expect.text) and text.json_schema and len(warnings) < _MAX_WARNINGS:
             messages = misspelt(text.json_schema)
-            warnings += (f"{label_of(name)}:{line}: expect.text.json_schema: {words}" for words in messages)
+            warnings += (f"{_place(name, line, 'expect.text.json_schema')}: {words}" for words in messages)
         if len(patterns) < _MAX_PATTERNS:
             for key, tool_patterns in (("expect.never", query.expect.never), ("tools", query.tools)):
                 for pattern in tool_patterns or ():
                     patterns.setdefault((key, pattern), query.id)
         scripted += query.script is not None
         judged += query.expect.judge is not None
-        refused += [f"{label_of(name)}:{line}: {field}: {problem}" for field, problem in demands(query)]
+        refused += [f"{_place(name, line, field)}: {problem}" for field, problem in demands(query)]
         if need_script and query.script is None:
-            problems.append(f"{label_of(name)}:{line}: script: is missing, but the model is script")
+            problems.append(f"{_place(name, line, 'script')}: is missing, but the model is script")
     if names:  # a pattern may turn out to be a name on a later line, so the selection has to be redone
         spelt_out = select.spelt_out | names
         return _checked(name, source, replace(select, spelt_out=spelt_out), demands, need_script=need_script)
@@ -300,7 +305,8 @@ def _checked(
     if problems:
         raise PromptsError(problems)
     if not total:
-        raise PromptsError([f"{label_of(name)}:1: line: the file has no queries"])
+        empty = f"{label_of(name)}:1: line: the file has no queries"
+        raise PromptsError(["queries: the list is empty" if name == _VALUES else empty])
     if not digests and select.shard:
         raise UsageError(
             f"nothing to run: {label_of(name)} has fewer selected queries than there are shards ({select.shard})"
@@ -347,17 +353,19 @@ def _queries(
             query = parse_query(value)
             _ = query.digest
         except RecursionError:
-            problems.append(f"{label_of(name)}:{line}: line: nested too deeply")
+            problems.append(f"{_place(name, line, 'line')}: nested too deeply")
             continue
         except InvalidQuery as bad:
-            problems.extend(f"{label_of(name)}:{line}: {field}: {problem}" for field, problem in bad.problems)
+            problems.extend(f"{_place(name, line, field)}: {problem}" for field, problem in bad.problems)
             continue
         if not (isinstance(value, dict) and _has_id(value)):
             same[query.id] = same.get(query.id, 0) + 1
             if same[query.id] > 1:  # the same prompt again: HASH-2, HASH-3, …
                 query = query.model_copy(update={"id": f"{query.id}-{same[query.id]}"})
         if not is_checked and query.id in lines:
-            problems.append(f"{label_of(name)}:{line}: id: {query.id!r} is already used on line {lines[query.id]}")
+            first = lines[query.id]
+            other = f"in queries[{first - 1}]" if name == _VALUES else f"on line {first}"
+            problems.append(f"{_place(name, line, 'id')}: {query.id!r} is already used {other}")
             continue
         if not is_checked:
             lines[query.id] = line
@@ -366,6 +374,13 @@ def _queries(
 
 def _has_id(value: dict[str, Any]) -> bool:
     return "id" in value or "custom_id" in value
+
+
+def _place(name: str, line: int, field: str) -> str:
+    """Return the place of a problem: `prompts.jsonl:3: prompt`, or `queries[2].prompt` of queries given as values."""
+    if name != _VALUES:
+        return f"{label_of(name)}:{line}: {field}"
+    return f"queries[{line - 1}]" if field == "line" else f"queries[{line - 1}].{field}"
 
 
 def label_of(name: str) -> str:

@@ -22,11 +22,13 @@ def as_file(queries: Iterable[JsonObject | str]) -> IO[bytes]:
     Raises `UsageError` if a query can't be serialized as JSON.
     """
     file = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the PromptsFile that reads it
+    number = 0
     try:
-        file.writelines(json.dumps(query).encode() + b"\n" for query in queries)
+        for number, query in enumerate(queries):  # noqa: B007  named in the message
+            file.write(json.dumps(query).encode() + b"\n")
     except (TypeError, ValueError) as error:
         file.close()
-        raise UsageError(f"a query is not JSON: {error}") from None
+        raise UsageError(f"queries[{number}]: is not JSON: {error}") from None
     return file
 
 

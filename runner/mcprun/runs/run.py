@@ -57,6 +57,15 @@ class Run:
     record: RunRecord
     _open_streams: list[IO[bytes]] = field(default_factory=list, repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        """Return the path and the outcome: `<Run 'outputs/good': finished, 3 passed, 1 failed>`."""
+        return f"<Run {str(self.path)!r}: {self.record.outcome}>"
+
+    @property
+    def ok(self) -> bool:
+        """Whether the exit code is 0: the run was completed, every query passed, and none regressed."""
+        return self.record.exit_code == 0
+
     @classmethod
     def read(cls, name: str, *, noun: str = "run", advice: str = "") -> Run:
         """Open a run by its folder, by `latest`, or by its name under `outputs/`.

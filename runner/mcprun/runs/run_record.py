@@ -188,6 +188,21 @@ class RunRecord(Record):
     baseline: BaselineRecord | None = None
     again: list[tuple[str, int]] = Field(default=[], exclude_if=lambda value: not value)
 
+    def __repr__(self) -> str:
+        """Return the outcome: `<RunRecord: finished, 3 passed, 1 failed>`."""
+        return f"<RunRecord: {self.outcome}>"
+
+    __str__ = __repr__
+
+    @property
+    def outcome(self) -> str:
+        """The state, and the numbers of queries by verdict and of regressions: `finished, 3 passed, 1 failed`."""
+        counts = self.counts or Counts()
+        verdicts = {"passed": counts.passed, "failed": counts.failed, "error": counts.error, "skipped": counts.skipped}
+        parts = [f"{count:,} {name}" for name, count in verdicts.items() if count]
+        parts += [f"{self.regressions:,} regressed"] if self.regressions else []
+        return ", ".join([self.state, *parts])
+
     @property
     def failures(self) -> int:
         """The number of failed repeats, except those of queries that reach their required pass rate."""

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from mcprun._util.json_value import JsonObject
+from mcprun._util.short_repr import short_repr
 from mcprun.errors import ErrorKind
 from mcprun.runs.record_base import SCHEMA, Record, Schema, Shape
 
@@ -113,6 +114,12 @@ class Call(Record):
     diverged: bool = False
     problem: str | None = Field(default=None, exclude_if=lambda value: value is None)
 
+    def __repr__(self) -> str:
+        """Return the tool and the input, shortened, and whether the result is an error: `<Call add {'a': 2}>`."""
+        return f"<Call {short_repr(self.tool)[1:-1]} {short_repr(self.input)}{': error' if self.is_error else ''}>"
+
+    __str__ = __repr__
+
 
 class Asked(Record):
     """A request from the server during a query (`kind`: elicitation or sampling), and the answer to it.
@@ -197,6 +204,14 @@ class Transcript(Record):
     attempts: int = 1
     usage: Usage | None = None
     error: ErrorInfo | None = None
+
+    def __repr__(self) -> str:
+        """Return the id, the verdict and the size: `<Transcript 'add': passed, turns: 2, calls: 1>`."""
+        repeat = f" (repeat {self.repeat})" if self.repeat > 1 else ""
+        sizes = f"turns: {len(self.turns)}, calls: {len(self.calls)}"
+        return f"<Transcript {short_repr(self.id)}{repeat}: {self.verdict}, {sizes}>"
+
+    __str__ = __repr__
 
     def line(self) -> JsonObject:
         """Return the transcript as the JSON object to write, without empty `asked` and `given`."""

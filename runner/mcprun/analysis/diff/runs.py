@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from mcprun._util.json_text import TooDeepError
 from mcprun._util.json_value import JsonObject
+from mcprun._util.short_repr import short_repr
 from mcprun.analysis.diff.repeats import ALPHA, UNJUDGED, Rate, Sample, Variant, is_sure, new_variants, p_value
 from mcprun.analysis.diff.transcripts import Change, CompareOptions, read_json
 from mcprun.errors import UsageError, describe
@@ -50,6 +51,13 @@ class QueryDiff:
     variants: tuple[Variant, ...] = ()
     is_regression: bool = False
     examples: tuple[int | None, int | None] = (None, None)
+
+    def __repr__(self) -> str:
+        """Return the id, and what differs: `<QueryDiff 'add': changed, 2 changes, a regression>`."""
+        count = len(self.changes) + sum(len(variant.changes) for variant in self.variants)
+        parts = [self.how, f"{count:,} change{'' if count == 1 else 's'}"]
+        parts += ["a regression"] if self.is_regression else []
+        return f"<QueryDiff {short_repr(self.id)}: {', '.join(parts)}>"
 
 
 @dataclass(slots=True)

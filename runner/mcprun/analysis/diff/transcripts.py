@@ -12,6 +12,7 @@ from pydantic_core import from_json
 from mcprun._util.alignment import Alignment
 from mcprun._util.json_text import TooDeepError, finite, loads
 from mcprun._util.json_value import JsonObject, json_equal, json_same, key_of
+from mcprun._util.short_repr import short_repr
 from mcprun._util.surrogates import well_formed_bytes, well_formed_json
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.errors import UsageError
@@ -45,6 +46,11 @@ class Change:
     tool: str | None = None
     input: Any = None
     are_errors: tuple[bool, bool] = (False, False)
+
+    def __repr__(self) -> str:
+        """Return what changed, with both values shortened: `<Change result of call 0: 5 → 6>`."""
+        where = "" if self.call is None else f" of call {self.call}"
+        return f"<Change {self.what}{where}: {short_repr(self.before)} → {short_repr(self.after)}>"
 
 
 @dataclass(frozen=True, slots=True)
