@@ -228,6 +228,7 @@ def make_plan(
         import mcprun.telemetry.export  # noqa: F401  likewise
     if options.ray is not None:
         _check_ray(options, server)
+    are_values = not isinstance(prompts, str | PathLike)
     if not isinstance(prompts, str | PathLike):
         prompts, stored_prompts = "-", as_file(prompts)
     prompts_file = read_prompts(
@@ -238,6 +239,7 @@ def make_plan(
         verified=resume.verified_file() if resume else None,
         repeat=options.repeat,
         demands=lambda query: query_problems(query, settings),
+        are_values=are_values,
     )
     if resume:
         resume = replace(resume, arguments=as_arguments(asdict(options)))

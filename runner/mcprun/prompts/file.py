@@ -187,6 +187,7 @@ def read_prompts(
     verified: VerifiedFile | None = None,
     repeat: int = 1,
     demands: Callable[[Query], Iterable[Problem]] = lambda _: (),
+    are_values: bool = False,
 ) -> PromptsFile:
     """Open and check a prompts file.
 
@@ -198,6 +199,7 @@ def read_prompts(
         verified: The result of an earlier check. If the file is the same, all of it is selected and it has the scripts
             that are needed, it is not checked again.
         repeat: How often to run each query that does not set it itself.
+        are_values: Whether the queries were given as values: messages then have their indexes.
         demands: Returns the problems of a query that matter only if the API is used; they are collected in `refused`.
 
     Raises `UsageError` if the file can't be read or nothing is selected, and `PromptsError` with every invalid line,
@@ -226,7 +228,7 @@ def read_prompts(
                 verified=verified,
             )
         else:
-            label = name if isinstance(stored_path, Path | None) else _VALUES
+            label = _VALUES if are_values else name
             found = replace(_checked(label, source, select, demands, need_script=need_script), name=name)
         return replace(found, is_stream=is_stream or stored_path is not None, repeat=repeat)
     except UsageError:
