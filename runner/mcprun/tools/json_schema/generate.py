@@ -17,7 +17,9 @@ from mcprun._util.json_value import JsonObject
 from mcprun.evaluation import evaluator
 from mcprun.evaluation.json_schema import InvalidSchemaError, check_schema
 from mcprun.tools.api_schema import MAX_SCHEMA_DEPTH
+from mcprun.tools.json_schema.described_values import argument_description, described_json
 from mcprun.tools.json_schema.generate_scalars import numbers, strings
+from mcprun.tools.json_schema.named_values import Argument
 from mcprun.tools.json_schema.variants import SchemaVariants, weight
 
 _MAX_STEPS = 2000
@@ -41,12 +43,12 @@ _MAX_CHARACTERS, _MAX_DEPTH = 5000, 20
 _TYPES = ("object", "string", "integer", "number", "boolean", "array", "null")
 
 
-def generate_value(schema: Any, *, tool: str = "", reads_only: bool = False) -> Any:
+def generate_value(schema: Any, *, tool: str = "", about: str = "", reads_only: bool = False) -> Any:
     """Return a JSON value that a schema allows. Objects get the properties that are required or needed to be valid.
 
-    Strings are chosen by the names of the properties and of the `tool`, and by whether the tool only reads
-    (`reads_only`). References must be local; nothing is fetched. Raises `ValueError` with the reason if no value is
-    found.
+    Values are chosen by the names and descriptions of the properties, by the name and the description (`about`) of the
+    `tool`, and by whether the tool only reads (`reads_only`). References must be local; nothing is fetched. Raises
+    `ValueError` with the reason if no value is found.
     """
     if levels(schema) > MAX_SCHEMA_DEPTH:
         raise ValueError(f"the schema is nested more than {MAX_SCHEMA_DEPTH} deep")
@@ -56,7 +58,7 @@ def generate_value(schema: Any, *, tool: str = "", reads_only: bool = False) -> 
         raise ValueError(f"the schema is not valid at {error.path}: {error.message[:200]}") from None
     if weight(schema) > _MAX_STEPS:
         raise ValueError("the schema has too many alternatives to try")
-    generator = _Generator(schema, tool, reads_only=reads_only)
+    generator = _Generator(schema, tool, about, reads_only=reads_only)
     for value in generator.values(schema):
         return value
     raise ValueError(generator.reason or "none of the values tried is valid against the schema")
@@ -65,9 +67,10 @@ def generate_value(schema: Any, *, tool: str = "", reads_only: bool = False) -> 
 class _Generator:
     """Generates values for the subschemas of one document."""
 
-    def __init__(self, root: Any, tool: str, *, reads_only: bool) -> None:
+    def __init__(self, root: Any, tool: str, about: str, *, reads_only: bool) -> None:
         self._root = root
         self._tool = tool
+        self._about = about
         self._reads_only = reads_only
         self._steps = 0
         self._views = SchemaVariants(root)
@@ -76,13 +79,16 @@ class _Generator:
         self.reason = ""
         """Why the first candidate could not be validated; empty if all could."""
 
-    def values(self, schema: Any, name: str = "", nth: int = 1, level: int = 0) -> Iterator[Any]:
-        """Yield values that a schema allows, for the property `name`, the `nth` of its object."""
+    def values(self, schema: Any, name: str = "", nth: int = 1, level: int = 0, about: str = "") -> Iterator[Any]:
+        """Yield values that a schema allows, for the property `name`, the `nth` of its object.
+
+        `about` is the description of the list that the value is an item of.
+        """
         self._steps += 1
         if schema is False or level > _MAX_LEVELS or self._steps > _MAX_STEPS or self._failures >= _MAX_FAILURES:
             return
         tried: set[str] = set()
-        for value in islice(self._tried(schema, name, nth, level), _MAX_TRIED):
+        for value in islice(self._tried(schema, name, nth, level, about), _MAX_TRIED):
             text = json.dumps(value, sort_keys=True)
             if text not in tried and len(text) <= _MAX_CHARACTERS and self._allows(schema, value):
                 yield value
@@ -101,7 +107,7 @@ class _Generator:
             self.reason = self.reason or outcome.notes[0]
         return not (outcome.problem or outcome.notes)
 
-    def _tried(self, schema: Any, name: str, nth: int, level: int) -> Iterator[Any]:
+    def _tried(self, schema: Any, name: str, nth: int, level: int, about: str) -> Iterator[Any]:
         views = self._views.of(schema)
         if level >= _SHALLOW:
             views.sort(key=lambda view: view.get("type") in ("object", "array"))
@@ -109,19 +115,28 @@ class _Generator:
             yield from _offered(view)
         for view in views:
             kinds = view.get("type", _suggested(view))
+            argument = self._argument(name, view, about)
             for kind in kinds if isinstance(kinds, list) else [kinds]:
-                yield from self._of_type(str(kind), view, name, nth, level)
+                yield from self._of_type(str(kind), view, argument, nth, level)
 
-    def _of_type(self, kind: str, view: JsonObject, name: str, nth: int, level: int) -> Iterator[Any]:
+    def _argument(self, name: str, view: JsonObject, about: str) -> Argument:
+        described = view.get("description")
+        about = described if isinstance(described, str) else about or (name and argument_description(self._about, name))
+        return Argument(name, about, self._tool, self._reads_only)
+
+    def _of_type(self, kind: str, view: JsonObject, argument: Argument, nth: int, level: int) -> Iterator[Any]:
+        name = argument.name
         match kind:
             case "object":
+                yield from (value for value in described_json(argument.about) if level)
                 yield from self._objects(view, level)
             case "array":
-                yield from self._lists(view, name, nth, level)
+                yield from described_json(argument.about)
+                yield from self._lists(view, argument, nth, level)
             case "string":
-                yield from strings(view, name, tool=self._tool, reads_only=self._reads_only)
+                yield from strings(view, argument)
             case "integer" | "number":
-                yield from numbers(view, nth, whole=kind == "integer")
+                yield from numbers(view, nth, argument, whole=kind == "integer")
             case "boolean":
                 yield from (True, False) if "dry" in name.lower() else (False, True)
             case "null":
@@ -153,7 +168,7 @@ class _Generator:
             else:
                 yield value
 
-    def _lists(self, view: JsonObject, name: str, nth: int, level: int) -> Iterator[list[Any]]:
+    def _lists(self, view: JsonObject, argument: Argument, nth: int, level: int) -> Iterator[list[Any]]:
         """Yield a list with one item, or as many as required, then an empty one, which comes first at deep levels."""
         if level >= _SHALLOW:
             yield []
@@ -163,7 +178,8 @@ class _Generator:
         if min_count <= _MAX_ITEMS:
             items: list[Any] = []
             for schema in [*first, *[rest] * (min_count - len(first))][:min_count]:
-                candidates = self.values(schema, name, nth + len(items) if view.get("uniqueItems") else nth, level + 1)
+                number = nth + len(items) if view.get("uniqueItems") else nth
+                candidates = self.values(schema, argument.name, number, level + 1, argument.about)
                 item = next((one for one in candidates if not (view.get("uniqueItems") and one in items)), self)
                 if item is self:
                     break

@@ -14,9 +14,19 @@ from typing import Any, TypeGuard
 from rstr import Rstr
 
 from mcprun._util.json_value import JsonObject
-
-LONGEST = 2000
-"""Maximum characters of a generated string, even if the schema requires more."""
+from mcprun.tools.json_schema.described_values import described_numbers, described_strings
+from mcprun.tools.json_schema.named_values import (
+    DATE,
+    EMAIL,
+    EXAMPLE,
+    LONGEST,
+    TIME,
+    URL,
+    UUID,
+    Argument,
+    named_number,
+    named_strings,
+)
 
 _SHORT = 30
 """Maximum characters of a candidate for a slow pattern: with some, matching time doubles with each character."""
@@ -34,45 +44,34 @@ _MAX_QUANTIFIERS = 4
 _HUGE = 1e300
 """Bounds from here on are ignored: integers may be too large for floating-point arithmetic."""
 
-_EXAMPLE = "example"
-_URL, _EMAIL, _DATE, _TIME = "https://example.com/", "user@example.com", "2026-01-15", "12:00"
-_UUID = "00000000-0000-4000-8000-000000000000"
-
 FORMATS = {
-    "date": _DATE, "date-time": f"{_DATE}T12:00:00Z", "time": "12:00:00Z", "duration": "P1D",
-    "email": _EMAIL, "idn-email": _EMAIL, "hostname": "example.com", "idn-hostname": "example.com",
-    "ipv4": "192.0.2.1", "ipv6": "2001:db8::1", "uri": _URL, "url": _URL, "iri": _URL, "uri-reference": "/example",
-    "iri-reference": "/example", "uri-template": "/example/{id}", "uuid": _UUID, "json-pointer": "/example",
+    "date": DATE, "date-time": f"{DATE}T12:00:00Z", "time": "12:00:00Z", "duration": "P1D",
+    "email": EMAIL, "idn-email": EMAIL, "hostname": "example.com", "idn-hostname": "example.com",
+    "ipv4": "192.0.2.1", "ipv6": "2001:db8::1", "uri": URL, "url": URL, "iri": URL, "uri-reference": "/example",
+    "iri-reference": "/example", "uri-template": "/example/{id}", "uuid": UUID, "json-pointer": "/example",
     "relative-json-pointer": "0", "regex": "^example$", "byte": "ZXhhbXBsZQ==",
 }  # fmt: skip
 """An example of each format of JSON Schema Validation 2020-12, section 7.3, and of OpenAPI's `byte` and `url`."""
 
-_NAMES = {
-    "url": _URL, "uri": _URL, "link": _URL, "website": _URL, "email": _EMAIL, "host": "example.com",
-    "hostname": "example.com", "domain": "example.com", "date": _DATE, "day": _DATE, "time": _TIME,
-    "timezone": "UTC", "tz": "UTC", "language": "en", "lang": "en", "locale": "en", "uuid": _UUID,
-}  # fmt: skip
-_FOLDERS = frozenset({"directory", "dir", "folder", "cwd", "root", "repo", "repository", "workspace"})
-_OF_FOLDERS = _FOLDERS | {"directories", "folders", "list", "ls", "search", "tree"}
-_FILES = frozenset({"file", "files", "filename", "filenames", "path", "paths", "filepath"})
-
 _PATTERN_TEXTS = (
-    _EXAMPLE, "Example", "EXAMPLE", "example-1", "example1", "1", "a", "A", "en", "EN", "USD", "1.0.0", _DATE, _TIME,
-    "12:00:00", _EMAIL, _URL, "/example", "example.txt", "#000000",
+    EXAMPLE, "Example", "EXAMPLE", "example-1", "example1", "1", "a", "A", "en", "EN", "USD", "1.0.0", DATE, TIME,
+    "12:00:00", EMAIL, URL, "/example", "example.txt", "#000000",
 )  # fmt: skip
 """Strings to try against a `pattern`, before generating some from the pattern itself."""
 
 
-def strings(schema: JsonObject, name: str, *, tool: str = "", reads_only: bool) -> Iterator[str]:
+def strings(schema: JsonObject, argument: Argument) -> Iterator[str]:
     """Yield strings for an argument, the likeliest first. `schema` is a string schema with references resolved.
 
-    A tool that only reads (`reads_only`) gets paths that usually exist, `README.md` and the current directory. Other
-    tools get names that are unlikely to exist, so that nothing is overwritten. An argument named just `path` is a
-    directory if the name of the `tool` suggests it.
+    A tool that only reads gets paths that usually exist, `README.md` and the current directory. Other tools get names
+    that are unlikely to exist, so that nothing is overwritten. An argument named just `path` is a directory if the name
+    of the tool suggests it. Examples in descriptions come first, except for paths, which exist elsewhere.
     """
     pattern, min_length = schema.get("pattern"), _length(schema.get("minLength"), 0)
     max_length = _length(schema.get("maxLength"), LONGEST)
-    likely = [FORMATS.get(str(schema.get("format")), ""), _named(name, tool, reads_only), _EXAMPLE]
+    described, named = list(described_strings(argument.about)), list(named_strings(argument))
+    likely = [FORMATS.get(str(schema.get("format")), "")]
+    likely += [*named, *described, EXAMPLE] if argument.is_path else [*described, *named, EXAMPLE]
     texts = list(dict.fromkeys(filter(None, likely)))
     if isinstance(pattern, str):
         texts = [text for text in (*texts, *_PATTERN_TEXTS) if len(text) <= _SHORT or _is_quick(pattern)]
@@ -83,9 +82,9 @@ def strings(schema: JsonObject, name: str, *, tool: str = "", reads_only: bool) 
         if min_length <= len(text) <= max_length:
             yield text
     if min_length <= LONGEST:
-        yield (_EXAMPLE * (min_length // len(_EXAMPLE) + 1))[: max(min_length, min(max_length, len(_EXAMPLE)))]
+        yield (EXAMPLE * (min_length // len(EXAMPLE) + 1))[: max(min_length, min(max_length, len(EXAMPLE)))]
     for number in range(2, 10):
-        if min_length <= len(more := f"{_EXAMPLE}-{number}") <= max_length:
+        if min_length <= len(more := f"{EXAMPLE}-{number}") <= max_length:
             yield more
 
 
@@ -140,13 +139,14 @@ class _Least(random.Random):
         return seq[0]
 
 
-def numbers(schema: JsonObject, nth: int, *, whole: bool) -> Iterator[int | float]:
-    """Yield numbers for a schema, the likeliest first, derived from its bounds; the first one tried is `nth`."""
+def numbers(schema: JsonObject, nth: int, argument: Argument, *, whole: bool) -> Iterator[int | float]:
+    """Yield numbers for a schema, the likeliest first: from its description, by its name, `nth`, from its bounds."""
     lows = [bound for key in ("minimum", "exclusiveMinimum") if _is_number(bound := schema.get(key))]
     highs = [bound for key in ("maximum", "exclusiveMaximum") if _is_number(bound := schema.get(key))]
     low, high = max(lows, default=None), min(highs, default=None)
     step = schema.get("multipleOf")
-    candidates: list[float] = [nth, 1, 0]
+    named = named_number(argument.name)
+    candidates: list[float] = [*described_numbers(argument.about), *([named] if named is not None else []), nth, 1, 0]
     if low is not None:
         candidates += [low, math.floor(low) + 1]
     if high is not None:
@@ -165,21 +165,6 @@ def numbers(schema: JsonObject, nth: int, *, whole: bool) -> Iterator[int | floa
             yield int(number)
         elif not whole:
             yield number
-
-
-def _named(name: str, tool: str, reads_only: bool) -> str:
-    """Return a string that suits an argument's name, by the last of its words that is known; empty if none is."""
-    words = _split_name(name)
-    is_path = words[-1:] in (["path"], ["paths"]) and not _FILES.intersection(words[:-1])
-    if _FOLDERS.intersection(words) or (is_path and _OF_FOLDERS.intersection(_split_name(tool))):
-        return "." if reads_only else _EXAMPLE
-    if _FILES.intersection(words):
-        return "README.md" if reads_only else "example.txt"
-    return next((_NAMES[word] for word in reversed(words) if word in _NAMES), "")
-
-
-def _split_name(name: str) -> list[str]:
-    return re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name[:LONGEST]).lower())
 
 
 def _length(value: Any, otherwise: int) -> int:

@@ -10,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcprun.tools.json_schema.generate_scalars import numbers, strings, strings_matching
+from mcprun.tools.json_schema.named_values import UUID, Argument
 from tests.support.examples import examples
 from tests.support.generated_values import made
 from tests.support.schema_strategies import of
-
-UUID = "00000000-0000-4000-8000-000000000000"
 
 plain = st.one_of(
     st.builds(lambda low, more: {"type": "integer", "minimum": low, "maximum": low + more}, st.integers(-99, 99), st.integers(0, 9)),
@@ -82,10 +81,10 @@ def test_text_for_a_pattern_is_bounded(pattern: str) -> None:
 )
 def test_long_text_is_not_matched_against_a_slow_pattern(pattern: str) -> None:
     """A UUID is long enough for catastrophic backtracking."""
-    assert UUID not in list(strings({"format": "uuid", "pattern": pattern}, "id", reads_only=True))
+    assert UUID not in list(strings({"format": "uuid", "pattern": pattern}, Argument("id", reads_only=True)))
 
 
 def test_invalid_limits_are_ignored() -> None:
     """Unvalidated parts of a schema may have limits of any type."""
-    assert 1 in numbers({"minimum": "x", "multipleOf": 0, "maximum": True}, 1, whole=True)
-    assert "example" in strings({"minLength": "x", "maxLength": None}, "", reads_only=True)
+    assert 1 in numbers({"minimum": "x", "multipleOf": 0, "maximum": True}, 1, Argument(""), whole=True)
+    assert "example" in strings({"minLength": "x", "maxLength": None}, Argument("", reads_only=True))
