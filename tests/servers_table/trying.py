@@ -36,7 +36,7 @@ _GIT = ("git", "-c", "user.name=a", "-c", "user.email=a@example.com")
 
 def main(starts: int, parts: Sequence[str]) -> int:
     """Test the servers whose package names contain one of the parts. Return 1 if one fails, else 0."""
-    _start_loopback()
+    start_loopback()
     code = 0
     for candidate in select(parts):
         with tempfile.TemporaryDirectory() as name:
@@ -60,14 +60,9 @@ def attempt(candidate: Candidate, installed: Installed, folder: Path, starts: in
 
     Raise `BrokenError` if mcprun fails or a query does not pass.
     """
-    here = folder / "here"
-    (folder / "home").mkdir()
-    here.mkdir()
-    (here / "README.md").write_text("# A folder to look at\n")
-    for step in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "Begin")):
-        subprocess.run([*_GIT, *step], cwd=here, check=True)
+    here = prepare_folder(folder)
     port = free_port()
-    filled: Candidate = _fill_placeholders(candidate, {"{here}": str(here), "{port}": str(port)})
+    filled: Candidate = fill_placeholders(candidate, {"{here}": str(here), "{port}": str(port)})
     env = {**filled.env, "HOME": str(folder / "home")}
     command = [str(installed.program), *filled.args]
     if candidate.transport == "stdio":
@@ -84,7 +79,18 @@ def attempt(candidate: Candidate, installed: Installed, folder: Path, starts: in
         return _run_queries(filled, installed, folder, starts)
 
 
-def _fill_placeholders(candidate: Candidate, values: dict[str, str]) -> Candidate:
+def prepare_folder(folder: Path) -> Path:
+    """Make a home folder, and a folder to look at: a repository with one commit. Return the latter."""
+    here = folder / "here"
+    (folder / "home").mkdir()
+    here.mkdir()
+    (here / "README.md").write_text("# A folder to look at\n")
+    for step in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "Begin")):
+        subprocess.run([*_GIT, *step], cwd=here, check=True)
+    return here
+
+
+def fill_placeholders(candidate: Candidate, values: dict[str, str]) -> Candidate:
     """Return the candidate with its placeholders replaced by values."""
 
     def fill(value: Any) -> Any:
@@ -155,7 +161,7 @@ def _mcprun(folder: Path, *arguments: str, allowed: tuple[int, ...] = (0,)) -> s
     return done.stdout
 
 
-def _start_loopback() -> None:
+def start_loopback() -> None:
     """Start the loopback device, which is down in a new network namespace (netdevice(7))."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         if sys.platform == "win32":
