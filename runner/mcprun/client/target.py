@@ -146,6 +146,13 @@ def can_use_scratch(target: Target) -> bool:
     return isinstance(target, StdioTarget) and target.cwd is None
 
 
+def server_folder(target: Target) -> str | None:
+    """Return the first argument of a server that is the absolute path of a folder: it may use that one."""
+    args = target.args if isinstance(target, StdioTarget) else ()
+    paths = (Path(arg) for arg in args)
+    return next((str(path) for path in paths if path.is_absolute() and path_exists(path) and path.is_dir()), None)
+
+
 def _in_scratch(target: StdioTarget) -> StdioTarget:
     """Return a target that is started in a new folder. Raises `UsageError` if it has a folder of its own."""
     if not can_use_scratch(target):

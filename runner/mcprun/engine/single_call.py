@@ -25,8 +25,9 @@ from mcprun.errors import QueryError, RunError, UsageError
 from mcprun.limits import Limits
 from mcprun.models.script import ScriptModel
 from mcprun.prompts.append import PromptsAppender
-from mcprun.prompts.generate import query_for_call, readable_name
+from mcprun.prompts.generate import readable_name
 from mcprun.prompts.query import InvalidQuery, Query, parse_query
+from mcprun.prompts.script_query import single_call_query
 from mcprun.runs.events import AttemptRef, Event
 from mcprun.runs.redaction import Redactor
 from mcprun.tools.arguments import parse_arguments
@@ -155,7 +156,7 @@ def query_of(made: SingleCall, name: str | None, appender: PromptsAppender) -> t
     `UsageError` if the query can't be written, as for an input with a `$from`.
     """
     tool = made.tool["name"]
-    query = query_for_call(made.tool, name or appender.free_id(readable_name(tool)), made.input)
+    query = single_call_query(made.tool, name or appender.free_id(readable_name(tool)), made.input)
     expected, notes = _expected(made)
     query["expect"]["calls"][0] |= expected
     try:

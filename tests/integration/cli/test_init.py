@@ -57,7 +57,7 @@ def test_init_writes_a_smoke_test_and_prints_commands_that_work(tmp_path: Path) 
         "mcprun.toml: how they are run and compared",
         ".gitignore: keeps outputs/ out of the repository",
         "! sorry  returned an error: I can't",
-        "Each was tried twice: 2 passed. 1 query needs fixing, see metadata.todo.",
+        "Each was tried twice: 1 of 2 works. 1 query needs fixing, see metadata.todo.",
         "Next: run them, make the run the baseline, and compare with it after each change:",
         "  mcprun batch prompts.jsonl server.py --model script",
         "  mcprun bless latest baseline",
@@ -129,7 +129,8 @@ def test_the_prompts_file_does_not_depend_on_the_folder(tmp_path: Path) -> None:
         folder.mkdir()
         (folder / "server.py").write_text(LOST)
         done = run_mcprun("init", "server.py", "--try", "--no-scratch", cwd=folder)
-        assert (done.code, done.stdout.count(str(folder))) == (0, 2)
+        assert (done.code, done.stdout.count(str(folder))) == (1, 2)
+        assert "none of 2 works, so that nothing would be tested. 2 queries need fixing" in done.stdout
     files = [tmp_path / number / "prompts.jsonl" for number in "ab"]
     assert files[0].read_bytes() == files[1].read_bytes()
     assert [query["expect"]["tool_errors"] for query in read_jsonl(files[0])] == ["allow", "allow"]
@@ -240,7 +241,7 @@ def test_try_predicts_the_verdicts_of_the_first_run(tmp_path: Path) -> None:
     assert done.code == 0
     assert "! sorry  returned an error: I can't" in done.stdout.splitlines()
     assert "! die  did not pass: server_died: " in done.stdout
-    assert "Each was tried twice: 2 passed, 1 did not. 2 queries need fixing, see metadata.todo." in done.stdout
+    assert "Each was tried twice: 1 of 3 works. 2 queries need fixing, see metadata.todo." in done.stdout
     ran = run_mcprun("batch", "prompts.jsonl", RAW, cwd=tmp_path)
     assert (ran.code, ran.verdicts) == (3, {"die": "error", "ok": "passed", "sorry": "passed"})
 
@@ -281,11 +282,13 @@ server.run()
 
 
 def test_try_finds_tools_that_depend_on_state(tmp_path: Path) -> None:
-    """A tool that works only once, and one that works only after another call, are both noted as errors."""
+    """A tool that works only once is noted. One that works after another call gets a script with both."""
     (tmp_path / "server.py").write_text(STATEFUL)
     done = run_mcprun("init", "server.py", "--try", "--no-workflow", "--no-scratch", cwd=tmp_path)
     noted = [query["id"] for query in read_jsonl(tmp_path / "prompts.jsonl") if "metadata" in query]
-    assert (done.code, noted) == (0, ["go_on", "once"])
+    assert (done.code, noted) == (0, ["once"])
+    go_on = read_jsonl(tmp_path / "prompts.jsonl")[1]["script"]
+    assert [call["tool"] for turn in go_on for call in turn.get("calls", ())] == ["begin", "go_on"]
     assert run_mcprun("batch", "prompts.jsonl", "server.py", cwd=tmp_path).code == 0
     assert (tmp_path / "made").exists()
 
@@ -307,7 +310,7 @@ def test_a_server_that_needs_its_folder_is_tried_there(tmp_path: Path) -> None:
     (tmp_path / "server.py").write_text(f"open('settings.txt').close()\n{STATEFUL}")
     (tmp_path / "settings.txt").touch()
     done = run_mcprun("init", "server.py", "--try", "--tool", "once", "--no-workflow", cwd=tmp_path)
-    assert (done.code, done.stderr.count("passed  once")) == (0, 1)
+    assert (done.code, done.stderr.count("passed  once")) == (1, 1)
     assert tomllib.loads((tmp_path / "mcprun.toml").read_text()) == {
         "concurrency": 1, "fresh-server": True, "scratch": False
     }  # fmt: skip
@@ -555,3 +558,72 @@ def test_a_workflow_is_at_the_root_of_its_repository(tmp_path: Path) -> None:
     named = run_mcprun("init", "server.py", "--prompts", "new.jsonl", "--workflow", "own.yml", cwd=folder)
     (job,) = yaml.safe_load((folder / "own.yml").read_text())["jobs"].values()
     assert (named.code, job["defaults"]["run"]["working-directory"]) == (0, working_directory)
+
+
+VOLATILE = stdlib_server("""
+import datetime, json, random, time, uuid
+server = StdlibServer("volatile")
+notes = {}
+
+@server.tool()
+def create_note(title: str) -> str:
+    key = str(uuid.uuid4())
+    notes[key] = title
+    return json.dumps({"id": key, "title": title, "created_at": datetime.datetime.now().isoformat()})
+
+@server.tool()
+def get_note(note_id: str) -> str:
+    return json.dumps({"title": notes[note_id]} if note_id in notes else {"error": "not found"})
+
+@server.tool()
+def find_note(text: str) -> str:
+    return "Error: the index is missing"
+
+@server.tool()
+def colours() -> str:
+    found = ["red", "green", "blue", "black", "white", "grey"]
+    random.shuffle(found)
+    return json.dumps(found)
+
+@server.tool()
+def stamp() -> str:
+    return str(uuid.uuid4())
+
+server.run()
+""")
+
+
+def test_what_differs_between_tries_is_masked(tmp_path: Path) -> None:
+    """Rules for volatile values are written to `mcprun.toml`, and with them three runs equal the baseline.
+
+    A tool that needs the id of another's result gets a script with both. A result that says that it failed, and one of
+    which nothing is left to compare, need fixing.
+    """
+    (tmp_path / "server.py").write_text(VOLATILE)
+    done = run_mcprun("init", "server.py", "--try", "--no-workflow", cwd=tmp_path)
+    assert done.code == 0
+    lines = done.stdout.splitlines()
+    assert "! find_note  its result says that the call failed: Error: the index is missing" in lines
+    assert "! stamp  all of its results differ in each run, so that nothing is compared" in lines
+    assert "Each was tried twice: 3 of 5 work. 2 queries need fixing, see metadata.todo." in lines
+    assert any(line.startswith("masked: create_note  uuid at ") for line in lines)
+    settings = tomllib.loads((tmp_path / "mcprun.toml").read_text())
+    assert set(settings["scrub"]) == {"uuid", "timestamp"}
+    assert "ignore" not in settings
+    queries = {query["id"]: query for query in read_jsonl(tmp_path / "prompts.jsonl")}
+    assert queries["get_note"]["script"][1]["calls"][0]["input"] == {"note_id": {"$from": 0, "path": "/id"}}
+    assert {name for name, query in queries.items() if "metadata" in query} == {"find_note", "stamp"}
+    batch, bless, compare = parse_next_commands(done.stdout)
+    for command in (batch, bless, compare, compare, compare):
+        assert run_mcprun(*command, cwd=tmp_path).code == 0
+
+
+def test_a_suite_of_which_nothing_works_is_no_success(tmp_path: Path) -> None:
+    """If no query does real work, the files are written, but the exit code is 1."""
+    (tmp_path / "server.py").write_text(VOLATILE)
+    done = run_mcprun("init", "server.py", "--try", "--no-workflow", "--tool", "find_note", cwd=tmp_path)
+    assert (done.code, (tmp_path / "prompts.jsonl").exists()) == (1, True)
+    assert (
+        "Each was tried twice: none of 1 works, so that nothing would be tested. 1 query needs fixing, see metadata.todo."
+        in done.stdout.splitlines()
+    )

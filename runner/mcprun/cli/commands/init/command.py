@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,22 +132,26 @@ def init(ctx: click.Context, /, **parameters: Any) -> None:
     Tools that are annotated as destructive (destructiveHint) are left out, unless --destructive is given. Tools
     without annotations are included, because most have none: review the calls before you run them.
 
+    With --try, queries that do not work are also tried with other inputs, and after calls that make what they need.
+    Values that differ between tries are masked by settings for scrub, ignore and ignore-order.
+
     Tries, the printed commands and the workflow run the queries under the same conditions, which are written to
     mcprun.toml: one at a time, each on a new server. A server that mcprun starts gets a new folder to work in, with the
     files README.md and example.txt, so that nothing is left in yours. Use --no-scratch for one that needs the files of
     the current folder. outputs/ is added to .gitignore, so that runs are not committed.
 
-    Exits with 0 if the files are written, with 2 if one exists already or no tool matches, with 3 if the server does
-    not start.
+    Exits with 0 if the files are written, with 1 if none of the tried queries works, with 2 if a file exists already or
+    no tool matches, with 3 if the server does not start.
     """
     from mcprun.cli.arguments import options_of
     from mcprun.cli.commands.init.files import Files
+    from mcprun.cli.commands.init.masking import Masked, find_masked, without_unstable
     from mcprun.cli.commands.init.next_commands import next_commands
     from mcprun.cli.commands.init.settings import Settings
     from mcprun.cli.commands.init.summary import Summary
-    from mcprun.cli.commands.init.trial import run_trial
+    from mcprun.cli.commands.init.trial import Trial
     from mcprun.cli.signals import run_to_end
-    from mcprun.client.target import can_use_scratch
+    from mcprun.client.target import can_use_scratch, server_folder
     from mcprun.config.project import find_config
     from mcprun.engine.plan import resolve_server
     from mcprun.errors import RunError
@@ -166,18 +171,27 @@ def init(ctx: click.Context, /, **parameters: Any) -> None:
         first = generate_prompts(server.tools, parameters["patterns"], is_destructive_wanted=parameters["destructive"])
         if not first.queries:
             raise UsageError(_nothing(target, server.tools, first.left_out))
+        tries, masked = None, Masked()
         if parameters["wants_trial"]:
             with Console().progress() as progress:
-                first = run_to_end(run_trial(first, wanted, options, _report_trial_event(progress)))
+                trial = Trial(wanted, options, server_folder(target), _report_trial_event(progress))
+                tries = run_to_end(trial.run(first))
+            masked = find_masked(tries, files.config.values, datetime.now(UTC))
+            first = without_unstable(tries.first, masked)
+            if not first.queries:
+                name, why = next(iter(masked.unstable.items()))
+                raise UsageError(f"no query is left to write; {name}: its result differs in each try: {why}")
     except RunError as error:
         console.run_error(error)
         ctx.exit(ExitCode.ERROR)
-    needed = Settings.of(scratch=options.scratch)
+    needed = Settings.of(scratch=options.scratch, rules=masked.settings)
     missing = needed.missing(files.config.values)
     commands = next_commands(ctx.obj, [] if files.settings else missing.flags, redactor.text)
     others = files.write(first.lines, needed, commands.there)
-    summary = Summary(server, first, files, commands, missing, parameters["wants_trial"], others)
+    summary = Summary(server, first, files, commands, missing, tries.working if tries else None, masked, others)
     console.lines(summary.lines())
+    if tries and not tries.working:
+        ctx.exit(ExitCode.FAILED)
 
 
 def _listed(server: str, options: Options, console: Console, may_choose: bool) -> tuple[Options, ServerRecord]:

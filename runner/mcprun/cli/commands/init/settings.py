@@ -15,6 +15,9 @@ _REASONS: Mapping[str, str] = {
     "concurrency": "one query at a time, since servers may share files",
     "fresh_server": "each query has a server of its own",
     "scratch": "which is started in a new folder",
+    "scrub": "values that differ in each run",
+    "ignore": "parts of results that differ in each run",
+    "ignore_order": "lists whose order differs in each run",
 }
 """The reasons for the settings, as comments."""
 
@@ -29,9 +32,9 @@ class Settings:
     values: Mapping[str, Any]
 
     @classmethod
-    def of(cls, *, scratch: bool, rules: Mapping[str, Sequence[str]] | None = None) -> Settings:
+    def of(cls, *, scratch: bool, rules: Mapping[str, Sequence[str]]) -> Settings:
         """Return the settings of queries that run one at a time. `rules` exclude differences, by option."""
-        return cls({"concurrency": 1, "fresh_server": True, "scratch": scratch, **(rules or {})})
+        return cls({"concurrency": 1, "fresh_server": True, "scratch": scratch, **rules})
 
     def missing(self, configured: Mapping[str, Any]) -> Settings:
         """Return the settings that a project does not have. A list is returned whole, with the project's items."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
 
 from mcprun.cli.commands.init.files import Files
+from mcprun.cli.commands.init.masking import Masked
 from mcprun.cli.commands.init.next_commands import Next
 from mcprun.cli.commands.init.settings import Settings
 from mcprun.prompts.generate import FirstPrompts
@@ -25,7 +26,8 @@ _NAME, _REASON = 60, 400
 class Summary:
     """The result of `mcprun init`.
 
-    `missing` are the settings that the project's file lacks. `others` are the files besides the prompts and the
+    `missing` are the settings that the project's file lacks. `working` are the queries that do real work; None if they
+    were not tried. `masked` is what differs between the tries. `others` are the files besides the prompts and the
     workflow, one line each.
     """
 
@@ -34,7 +36,8 @@ class Summary:
     files: Files
     commands: Next
     missing: Settings
-    is_tried: bool
+    working: Collection[str] | None
+    masked: Masked
     others: Sequence[str] = ()
 
     def lines(self) -> Iterator[Text]:
@@ -42,7 +45,8 @@ class Summary:
         yield from self._file_lines()
         yield from _some("left out: ", "dim", self.first.left_out)
         yield from _some("! ", "yellow", self.first.notes)
-        yield Text(_outlook(self.first, is_tried=self.is_tried))
+        yield from _some("masked: ", "dim", self.masked.summary)
+        yield Text(self._outlook())
         yield from self._setting_lines()
         commands = self.commands
         if commands.unset:
@@ -53,6 +57,21 @@ class Summary:
         yield Text("Next: run them, make the run the baseline, and compare with it after each change:")
         for command in (commands.here.script(), commands.here.bless, commands.here.compare()):
             yield Text(f"  {visible(command)}", "cyan")
+
+    def _outlook(self) -> str:
+        """Return what the tries showed."""
+        queries, notes = {query["id"] for query in self.first.queries}, self.first.notes
+        if self.working is None:
+            return "No tool was called: the inputs are generated. --try shows which ones work."
+        works = len(queries & {*self.working} - notes.keys())
+        if not works:
+            text = f"Each was tried twice: none of {len(queries):,} works, so that nothing would be tested"
+        else:
+            text = f"Each was tried twice: {works:,} of {len(queries):,} {'works' if works == 1 else 'work'}"
+        if not notes:
+            return f"{text}."
+        need = "needs" if len(notes) == 1 else "need"
+        return f"{text}. {plural(len(notes), 'query')} {need} fixing, see metadata.todo."
 
     def _file_lines(self) -> Iterator[Text]:
         server, files = self.server, self.files
@@ -78,18 +97,6 @@ class Summary:
             yield Text(f"Add to {visible(str(self.files.config.path))}, or pass the flags below:")
             for line in self.missing.lines:
                 yield Text(f"  {visible(line)}", "cyan")
-
-
-def _outlook(first: FirstPrompts, *, is_tried: bool) -> str:
-    """Return the expected result of the first run, as far as it is known."""
-    if not is_tried:
-        return "No tool was called: the inputs are generated. The first run, or --try, shows which ones are rejected."
-    text = f"Each was tried twice: {len(first.queries) - len(first.red):,} passed"
-    text += f", {len(first.red):,} did not" if first.red else ""
-    if not first.notes:
-        return f"{text}."
-    need = "needs" if len(first.notes) == 1 else "need"
-    return f"{text}. {plural(len(first.notes), 'query')} {need} fixing, see metadata.todo."
 
 
 def _some(mark: str, style: str, reasons: Mapping[str, str]) -> Iterator[Text]:

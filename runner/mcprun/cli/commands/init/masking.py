@@ -1,0 +1,107 @@
+"""Find what differs between the tries of the queries, and the rules that leave it out of comparisons. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from mcprun._util.json_value import JsonObject
+from mcprun.analysis.diff.rule import Rule
+from mcprun.analysis.diff.scrub import Scrubber
+from mcprun.analysis.diff.transcripts import CompareOptions
+from mcprun.analysis.volatile.detect import find_volatile
+from mcprun.analysis.volatile.masking import Masking, measure
+from mcprun.analysis.volatile.places import Place
+from mcprun.analysis.volatile.rules import OPTIONS, rules_of, scrubber_of, sorted_rules
+from mcprun.prompts.generate import FirstPrompts
+from mcprun.prompts.tried import Tries
+
+_NOTHING_LEFT = "all of its results differ in each run, so that nothing is compared"
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """What differs between the tries: the rules that cover it, and by the ids of queries its places and what is left.
+
+    `unstable` maps queries that work, but that no rule covers, to what differs.
+    """
+
+    rules: Sequence[Rule] = ()
+    places: Mapping[str, Sequence[Place]] = field(default_factory=dict)
+    left: Mapping[str, Masking] = field(default_factory=dict)
+    unstable: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, list[str]]:
+        """The values of each option that excludes differences."""
+        by_option = {option: [rule.value for rule in self.rules if rule.option == option] for option in OPTIONS}
+        return {option: values for option, values in by_option.items() if values}
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """What is masked of each query that something is masked of, and how much of its results is compared."""
+        found = {}
+        for name, masking in self.left.items():
+            places = [f"{_name(place)} at {place.path}" for place in self.places.get(name, ()) if place.rule]
+            if places:
+                share = "nothing" if masking.is_empty else f"{max(1, round(100 * masking.share))} %"
+                found[name] = f"{', '.join(dict.fromkeys(places))}; {share} of the result is compared"
+        return found
+
+
+def find_masked(tries: Tries, configured: Mapping[str, Any], now: datetime) -> Masked:
+    """Return what differs between the tries beyond the rules that the project has configured.
+
+    `now` is when the tries were made, in UTC.
+    """
+    before = Scrubber.of(*(_items(configured.get(option)) for option in OPTIONS))
+    places: dict[str, list[Place]] = {}
+    lines = {name: [one.line() for one in found] for name, found in tries.transcripts.items()}
+    for name, found in lines.items():
+        places[name] = find_volatile(found, CompareOptions(scrubber=before), now)
+    unstable = {
+        name: f"{uncovered[0].kind} at {uncovered[0].path}"
+        for name, found in places.items()
+        if (uncovered := [place for place in found if place.rule is None and name not in tries.first.notes])
+    }
+    stable = [place for name, found in places.items() if name not in unstable for place in found]
+    rules = sorted_rules([*rules_of(before), *(place.rule for place in stable if place.rule)])
+    scrubber = scrubber_of(rules)
+    for name, (first, *others) in lines.items():
+        if name not in {*unstable, *tries.first.notes} and any(_differ(first, other, scrubber) for other in others):
+            unstable[name] = places[name][0].path if places[name] else "its result"
+    left = {name: measure(found[0], scrubber) for name, found in lines.items() if name not in unstable}
+    return Masked(rules, places, left, unstable)
+
+
+def without_unstable(first: FirstPrompts, masked: Masked) -> FirstPrompts:
+    """Leave out the queries that differ whatever is masked, and note those of which nothing is left to compare."""
+    left_out = {name: f"its result differs in each try: {what}" for name, what in masked.unstable.items()}
+    empty = {name for name, masking in masked.left.items() if masking.is_empty}
+    queries = [
+        {**query, "metadata": {"todo": _NOTHING_LEFT}} if query["id"] in empty and "metadata" not in query else query
+        for query in first.queries
+        if query["id"] not in left_out
+    ]
+    notes = {**dict.fromkeys(sorted(empty), _NOTHING_LEFT), **first.notes}
+    return replace(
+        first,
+        queries=tuple(queries),
+        left_out={**first.left_out, **left_out},
+        notes={name: why for name, why in notes.items() if name not in left_out},
+        red=first.red - left_out.keys(),
+    )
+
+
+def _differ(first: JsonObject, other: JsonObject, scrubber: Scrubber) -> bool:
+    return any(CompareOptions(scrubber=scrubber).changes(first, other))
+
+
+def _name(place: Place) -> str:
+    return place.rule.value if place.rule and place.rule.option == "scrub" else place.kind
+
+
+def _items(value: Any) -> Sequence[str]:
+    return [value] if isinstance(value, str) else list(value or ())
