@@ -1,4 +1,4 @@
-"""How quick the command is there: its help against importing click, what reads runs against importing the MCP SDK.
+"""How quick the command is there: its help against click, and what reads runs against importing the MCP SDK.
 
 The latter take about half of it, which shows that they import no SDK.
 """
@@ -18,25 +18,46 @@ from tests.support.cli import clean_environment
 TIMES = 10
 """Starts per measurement: a single one takes hundredths of a second."""
 
+_BARE = """import click
+
+
+@click.command()
+@click.option("--name")
+def main(name):
+    pass
+
+
+main()
+"""
+"""A click command with one option."""
+
 
 def figures(folder: Path, rounds: int) -> Iterator[Figure]:
     """Measure help, and the commands that read runs, on runs of ten queries."""
     batch(folder, prompts(folder, 10), *SCRIPT, out=folder / "run")
     shutil.copytree(folder / "run", folder / "head")
     mcprun = (sys.executable, "-m", "mcprun")
-    for name, command, imported, allowed in (
-        ("--help", ("--help",), "click", 2.0),
-        ("show", ("show", "run"), "mcp", 0.6),
-        ("diff", ("diff", "run", "head"), "mcp", 0.6),
-        ("report", ("report", "run", "--junit", "-"), "mcp", 0.6),
+    (folder / "bare.py").write_text(_BARE)
+    bare = (sys.executable, "bare.py", "--help")
+    for name, command, other, allowed in (
+        ("--help, and importing click", ("--help",), _importing("click"), 2.5),
+        ("--help, and that of a bare click command", ("--help",), bare, 3.0),
+        ("batch --help, and that of a bare click command", ("batch", "--help"), bare, 3.0),
+        ("show, and importing mcp", ("show", "run"), _importing("mcp"), 0.6),
+        ("diff, and importing mcp", ("diff", "run", "head"), _importing("mcp"), 0.6),
+        ("report, and importing mcp", ("report", "run", "--junit", "-"), _importing("mcp"), 0.6),
     ):
         yield compare(
-            f"startup: {name}, and importing {imported}",
+            f"startup: {name}",
             lambda command=command: _total_seconds(folder, *mcprun, *command),  # type: ignore[misc]
-            lambda imported=imported: _total_seconds(folder, sys.executable, "-c", f"import {imported}"),  # type: ignore[misc]
+            lambda other=other: _total_seconds(folder, *other),  # type: ignore[misc]
             allowed=allowed,
             rounds=rounds,
         )
+
+
+def _importing(package: str) -> tuple[str, ...]:
+    return (sys.executable, "-c", f"import {package}")
 
 
 def _total_seconds(folder: Path, *command: str) -> float:

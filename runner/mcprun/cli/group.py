@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -132,6 +131,8 @@ class McprunGroup(click.Group):
 
     def _unknown(self, args: list[str]) -> str:
         """Return the message for a command that does not exist."""
+        import difflib
+
         name = args[0]
         if name.endswith(_PROMPTS_FILES):
             return f"No such command: {name}. Did you mean mcprun batch {name} SERVER?"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping
 
 _NAMES_BY_OPTION: Mapping[str, str] = {
@@ -94,6 +93,8 @@ def suggestion(flag: str, known: Collection[str]) -> str | None:
         flag: The flag as given, such as `--jobs` or `-n`.
         known: The flags of the command, short ones included.
     """
+    import difflib
+
     name = flag.lstrip("-")
     if (option := _MEANT.get(name)) and f"--{option}" in known:
         return f"Did you mean --{option}?"
