@@ -265,6 +265,15 @@ class Console:
         if reasons:
             self._out.print(Text(reasons, "bold red"), soft_wrap=True)
 
+    def difference(self, difference: QueryDiff | Sequence[ToolChange]) -> None:
+        """Print a query that differs, or the changes of a server's tools."""
+        if isinstance(difference, QueryDiff):
+            shown = render_diff(difference, lambda one: list(lines(one)))
+        else:
+            shown = list(tool_lines(difference))
+        for line in shown:
+            self._out.put(*line)
+
     def conversation(self, transcript: Transcript) -> None:
         """Print one transcript as a conversation, with speakers in the margin."""
         title, body = render(transcript, lambda one: (head(one), laid_out(one)))

@@ -1,19 +1,50 @@
-"""`mcprun bless`: accept a run as the baseline."""
+"""`mcprun bless`: accept a run, or some of its queries, as the baseline."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mcprun.cli.completion import files, runs
+from mcprun.cli.configurable_command import ConfigurableCommand
+from mcprun.cli.options import run as run_options
 from mcprun.cli.options.option import Heading, option
-from mcprun.cli.usage_errors import DiscreetCommand
+from mcprun.errors import UsageError
+
+if TYPE_CHECKING:
+    from mcprun.analysis.diff.runs import QueryDiff
+    from mcprun.cli.review import Review
+    from mcprun.report.console import Console
+    from mcprun.runs.run import Run
+    from mcprun.tools.changes import ToolChange
 
 
-@click.command(cls=DiscreetCommand, short_help="Make a run the baseline.")
+@click.command(cls=ConfigurableCommand, only=("scrub", "ignore", "ignore_order"), short_help="Make a run the baseline.")
 @click.argument("run", metavar="RUN", shell_complete=runs)
 @click.argument("baseline", metavar="BASELINE", shell_complete=files)
+@click.argument("more", metavar="", nargs=-1)
+@option(
+    "--only",
+    heading=Heading.OPTIONS,
+    multiple=True,
+    metavar="ID...",
+    help="Accept only queries whose id matches",
+    details="Accept only queries whose id matches, such as 'add-*'; an exact id takes precedence over a pattern."
+    " Several ids may follow. The other queries, and the server's tools, stay those of the baseline.",
+)
+@option(
+    "--interactive",
+    "-i",
+    heading=Heading.OPTIONS,
+    is_flag=True,
+    help="Show each difference and ask",
+    details="Show each difference from the baseline, and ask whether to accept it: y, n, a (all that follow), q"
+    " (quit).",
+)
 @option(
     "--slim",
     heading=Heading.OPTIONS,
@@ -28,20 +59,136 @@ from mcprun.cli.usage_errors import DiscreetCommand
     help="Accept errors and missing queries",
     details="Accept a run that has errors, is unfinished, or lacks queries of the baseline.",
 )
-def bless(run: str, baseline: str, slim: bool, force: bool) -> None:
+@run_options.SCRUB
+@run_options.IGNORE
+@run_options.IGNORE_ORDER
+def bless(run: str, baseline: str, more: tuple[str, ...], slim: bool, force: bool, **parameters: Any) -> None:
     """Make RUN the BASELINE: a folder with its transcripts, small enough to commit.
 
-    Replaces an existing baseline, unless it has queries that RUN lacks (--force drops them). No other command
-    changes a baseline.
+    Replaces an existing baseline, unless it has queries that RUN lacks (--force drops them). --only and
+    --interactive accept some queries, and leave the others as they are. Besides, only batch --update changes a
+    baseline.
 
     \b
       mcprun bless latest baseline
+      mcprun bless latest baseline --only add 'list-*'
+      mcprun bless latest baseline --interactive
       mcprun batch prompts.jsonl server.py -m replay:baseline --baseline baseline
     """
+    from mcprun.report.console import Console
     from mcprun.runs.baseline import bless as bless_run
     from mcprun.runs.run import Run
 
-    found = Run.read(run)
-    size = bless_run(found, Path(baseline), slim=slim, force=force)
-    queries = found.record.counts.queries if found.record.counts else 0
-    click.echo(f"{baseline}: {queries:,} transcripts of {found.path}, {size / 1000:,.1f} kB")
+    only = (*parameters["only"], *more)
+    if more and not parameters["only"]:
+        raise click.UsageError(f"Got an unexpected argument {more[0]!r}. To accept only some queries, use --only.")
+    if only and parameters["interactive"]:
+        raise click.UsageError("--only and --interactive can't be combined")
+    if slim and (only or parameters["interactive"]):
+        raise click.UsageError("--slim applies to a whole run: a baseline stays slim if it is")
+    found, path, console = Run.read(run), Path(baseline), Console()
+    if parameters["interactive"]:
+        text = _review(found, path, console, parameters, force=force)
+    elif only:
+        text = _accept_only(found, path, only, force=force)
+    else:
+        bless_run(found, path, slim=slim, force=force)
+        text = f"{found.record.counts.queries if found.record.counts else 0:,} transcripts of {found.path}"
+    if text:
+        size = sum(file.stat().st_size for file in path.iterdir())
+        console.note(f"{baseline}: {text}, {size / 1000:,.1f} kB")
+        console.note(f"Next: {_next_command(found, path, baseline)}")
+
+
+def _accept_only(run: Run, path: Path, patterns: Sequence[str], *, force: bool) -> str:
+    """Accept the queries whose ids match, and return what was accepted.
+
+    Raises `UsageError` for a pattern that matches none, and without `force` for a query that RUN lacks.
+    """
+    from mcprun._util.name_patterns import fits
+    from mcprun.runs.baseline import Selection, bless_selection, listed_names, query_ids
+    from mcprun.runs.run import Run
+
+    ids = query_ids(run)
+    names = dict.fromkeys([*ids, *(query_ids(Run.read(str(path))) if path.is_dir() else [])])
+    for pattern in patterns:
+        if not any(fits(name, [pattern], names) for name in names):
+            raise UsageError(f"no query of {run.path} matches --only {pattern!r}{_similar(pattern, names)}")
+    chosen = [name for name in names if fits(name, patterns, names)]
+    if (lost := [name for name in chosen if name not in ids]) and not force:
+        raise UsageError(f"{run.path} lacks {listed_names(lost)}; use --force to drop from {path} what it lacks")
+    bless_selection(run, path, Selection(frozenset(chosen) - {*lost}, frozenset(lost)), force=force)
+    taken = [name for name in chosen if name in ids]
+    parts = [f"accepted {listed_names(taken)} of {run.path}"] if taken else []
+    return "; ".join([*parts, *([f"dropped {listed_names(lost)}"] if lost else [])])
+
+
+def _similar(pattern: str, names: Collection[str]) -> str:
+    """Return the end of a message about a pattern without matches: the most similar id, if there is one."""
+    import difflib
+
+    close = difflib.get_close_matches(pattern, names, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _review(run: Run, path: Path, console: Console, parameters: dict[str, Any], *, force: bool) -> str:
+    """Ask about each difference, accept what was chosen, and return what it was; empty if nothing was.
+
+    Raises `UsageError` without a terminal, or without a baseline to compare with.
+    """
+    from mcprun.runs.baseline import bless_selection
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "--interactive asks on a terminal, and there is none: accept queries by id with --only, or the whole run"
+        )
+    if not path.exists():
+        raise UsageError(f"there is no baseline at {path} to compare with: accept the run without --interactive")
+    review = _asked(run, path, console, parameters, force=force)
+    if not (review.take or review.drop or review.tools):
+        kept = f"{review.kept:,} differences kept as they are" if review.kept else f"{run.path} does not differ"
+        console.note(f"{path} is unchanged: {kept}")
+        return ""
+    bless_selection(run, path, review.selection, force=force)
+    return review.summary()
+
+
+def _asked(run: Run, path: Path, console: Console, parameters: dict[str, Any], *, force: bool) -> Review:
+    """Show each difference between the baseline and the run, and return the answers."""
+    from mcprun.analysis.diff.runs import RunDiff
+    from mcprun.analysis.diff.scrub import Scrubber
+    from mcprun.analysis.diff.transcripts import CompareOptions
+    from mcprun.cli.review import Review
+    from mcprun.runs.baseline import query_ids, unfit_queries
+    from mcprun.runs.transcript_files import open_transcripts, repeated
+
+    def show(difference: QueryDiff | Sequence[ToolChange]) -> None:
+        console.difference(difference)
+
+    def ask(question: str) -> str | None:
+        try:
+            return input(question)
+        except EOFError:
+            click.echo()
+            return None
+
+    scrubber = Scrubber.of(parameters["scrub"], parameters["ignore"], parameters["ignore_order"])
+    is_partial = any(run.record.arguments.get(name) for name in ("filters", "limit", "shard"))
+    among = frozenset(query_ids(run)) if is_partial else None  # the others were not asked for, and are not removed
+    review = Review(show, console.note, ask, frozenset() if force else frozenset(unfit_queries(run)))
+    with open_transcripts(str(path)) as base, open_transcripts(str(run.path)) as head:
+        comparison = RunDiff(CompareOptions(scrubber=scrubber), among, repeated(base, head))
+        review.differences(comparison.compare(base, head), comparison.tools(base.tools, head.tools))
+    return review
+
+
+def _next_command(run: Run, path: Path, baseline: str) -> str:
+    """Return the command that compares with the baseline."""
+    from mcprun.cli.replay_command import replay_command
+    from mcprun.config.project import environment, find_config, setting
+    from mcprun.runs.run import Run as _Run
+
+    variables, files = environment(), [find_config()]
+    arguments = run.record.arguments
+    configured = {name for name in arguments if setting(name, variables, files) is not None}
+    return replay_command(run, baseline, configured, is_slim=_Run.read_record(str(path)).record.slim)
