@@ -32,7 +32,9 @@ from mcprun.runs.literal_patterns import shown_pattern
 from mcprun.runs.run import Run
 
 _SERVER_ARGS = "server_args"
-_NOT_RECORDED = ("resume", "detect_volatile", "retry_errors", "force", "quiet", "verbose", "dry_run", "github")
+_NOT_RECORDED = (
+    "resume", "detect_volatile", "retry_errors", "force", "update", "quiet", "verbose", "dry_run", "github",
+)  # fmt: skip
 """Parameters that control resuming and printing, which are not recorded as arguments of the run."""
 
 _JSONL = ".jsonl"
@@ -122,7 +124,7 @@ def _check(arguments: Arguments) -> None:
         raise click.UsageError("--max-sampling can't be combined with --batch-api: a server can't wait for a batch")
     if values["resume"] and arguments.is_given("out"):
         raise click.UsageError("--out can't be combined with --resume: a run continues in its own directory")
-    if not values["resume"] and (values["retry_errors"] or values["force"]):
+    if not values["resume"] and (values["retry_errors"] or (values["force"] and not values["update"])):
         raise click.UsageError("--retry-errors and --force require --resume RUN")
 
 

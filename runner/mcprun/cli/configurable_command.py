@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 SERVER_ARGS = click.Option(["--server-args"], multiple=True)
 """A placeholder for the arguments after `--`, which are not an option but may be set like one."""
 
-_NEVER = frozenset({"resume", "retry_errors", "force", "detect_volatile", "show_config", "dry_run", "help"})
+_NEVER = frozenset(
+    {"resume", "retry_errors", "force", "update", "detect_volatile", "show_config", "dry_run", "help"}
+)  # fmt: skip
 """Options that apply to one invocation, and that a project can't set."""
 
 

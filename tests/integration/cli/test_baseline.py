@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import signal
 import sys
@@ -228,10 +229,19 @@ def test_a_kill_loses_no_baseline(mcprun: Forks, tmp_path: Path) -> None:
     old = (tmp_path / "baseline" / "transcripts.jsonl").read_bytes()
     lines = mcprun.lines("bless", "good", "baseline", "--slim", cwd=tmp_path)
     new = (tmp_path / "baseline" / "transcripts.jsonl").read_bytes()
-    was_missing = False
-    for kill in range(lines - 36, lines - 6):
+
+    def kill_at(line: int) -> None:
         assert run_mcprun("bless", "good", "baseline", cwd=tmp_path).code == 0
-        assert mcprun.run("bless", "good", "baseline", "--slim", cwd=tmp_path, kill=kill).code == -signal.SIGKILL
+        assert mcprun.run("bless", "good", "baseline", "--slim", cwd=tmp_path, kill=line).code == -signal.SIGKILL
+
+    first, last = 1, lines  # killed at `first`, the old baseline is left, and at `last` the new one
+    while last - first > 1:
+        kill_at(middle := (first + last) // 2)
+        file = tmp_path / "baseline" / "transcripts.jsonl"
+        first, last = (first, middle) if file.exists() and file.read_bytes() == new else (middle, last)
+    was_missing = False
+    for kill in range(last - 12, last + 6):
+        kill_at(kill)
         was_missing = was_missing or not (tmp_path / "baseline").exists()
         assert run_mcprun("bless", "some", "baseline", cwd=tmp_path).code == 2
         assert (tmp_path / "baseline" / "transcripts.jsonl").read_bytes() in (old, new)
@@ -261,3 +271,153 @@ def test_an_error_with_the_text_of_the_former_result_is_a_regression(tmp_path: P
     assert run_mcprun("batch", "p.jsonl", "good.py", "--out", "g", cwd=tmp_path).code == 0
     done = run_mcprun("batch", "p.jsonl", "bad.py", "--model", "replay:g", "--baseline", "g", cwd=tmp_path)
     assert (done.code, done.transcripts[0]["calls"][0]["diverged"]) == (1, True)
+
+
+SHOP = EXAMPLE_SERVERS / "shop.py"
+FREE_SHIPPING = EXAMPLE_SERVERS / "shop_free_shipping.py"
+
+
+def results_of(baseline: Path) -> dict[str, object]:
+    """Return the first result of each query of a baseline, which must be a valid run."""
+    return {one.id: one.calls[0].structured for one in Run.read(str(baseline)).transcripts()}
+
+
+def test_bless_prints_the_command_that_compares(tmp_path: Path, good: Result) -> None:
+    """After `bless`, the next command is printed with the arguments of the run, and it is green."""
+    prompts = write_jsonl(tmp_path / "my prompts.jsonl", script(("ok", {})))
+    flags = ("--fresh-server", "--scrub", "uuid", "--env", "TOKEN=secret")
+    assert run_mcprun("batch", prompts.name, RAW, *flags, "--out", "run", cwd=tmp_path).code == 0
+    done = run_mcprun("bless", "run", "base line", cwd=tmp_path)
+    *_, command = done.stdout.splitlines()
+    assert command == (
+        f"Next: mcprun batch 'my prompts.jsonl' {RAW} --model 'replay:base line' --baseline 'base line' --fresh-server"
+        " --env TOKEN --scrub uuid"
+    )
+    words = shlex.split(command.removeprefix("Next: mcprun "))
+    again = run_mcprun(*words, cwd=tmp_path, env={"TOKEN": "secret"})
+    assert (again.code, again.stdout.splitlines()[-1]) == (0, "1 unchanged")
+    slim = run_mcprun("bless", "run", "slim", "--slim", cwd=tmp_path).stdout.splitlines()[-1]
+    assert (" --baseline slim" in slim, "replay" in slim) == (True, False)
+
+
+def test_only_accepts_the_named_queries(tmp_path: Path) -> None:
+    """`--only` replaces the queries that match; the others still differ. Ids may follow each other."""
+    prompts = write_jsonl(
+        tmp_path / "p.jsonl", *(script(("total", {"items": {item: 3}}), id=item) for item in ("apple", "milk"))
+    )
+    for server, name in ((SHOP, "old"), (FREE_SHIPPING, "new")):
+        assert run_mcprun("batch", prompts, server, "--out", name, cwd=tmp_path).code == 0
+    assert run_mcprun("bless", "old", "mine", cwd=tmp_path).code == 0
+    assert run_mcprun("diff", "mine", "new", cwd=tmp_path).stdout.splitlines()[-1] == "2 changed"
+    done = run_mcprun("bless", "new", "mine", "--only", "app*", cwd=tmp_path)
+    assert (done.code, done.stdout.startswith("mine: accepted 'apple' of new, ")) == (0, True)
+    assert run_mcprun("diff", "mine", "new", cwd=tmp_path).stdout.splitlines()[-1] == "1 changed, 1 unchanged"
+    done = run_mcprun("bless", "new", "mine", "--only", "apple", "milk", cwd=tmp_path)
+    assert done.stdout.startswith("mine: accepted 'apple', 'milk' of new, ")
+    assert run_mcprun("diff", "mine", "new", cwd=tmp_path).code == 0
+    flags = ("--model", "replay:mine", "--baseline", "mine")
+    assert run_mcprun("batch", prompts, FREE_SHIPPING, *flags, cwd=tmp_path).code == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("--only", "aple"), "no query of some matches --only 'aple'; did you mean 'apple'?"),
+        (("--only", "big-basket"), "some lacks 'big-basket'; use --force to drop from baseline what it lacks"),
+        (("apple",), "Got an unexpected argument 'apple'. To accept only some queries, use --only."),
+        (("--only", "apple", "--slim"), "--slim applies to a whole run"),
+        (("--only", "apple", "--interactive"), "--only and --interactive can't be combined"),
+        (("--interactive",), "--interactive asks on a terminal, and there is none: accept queries by id with --only"),
+    ],
+)
+def test_a_refused_selection_changes_nothing(tmp_path: Path, args: tuple[str, ...], message: str) -> None:
+    """A selection that can't be accepted exits with 2, and leaves the baseline as it is."""
+    assert run_with_baseline(tmp_path, "shop.py", "--limit", "1", "--out", "some").code == 0
+    before = (tmp_path / "baseline" / "transcripts.jsonl").read_bytes()
+    done = run_mcprun("bless", "some", "baseline", *args, cwd=tmp_path)
+    assert (done.code, message in done.stderr) == (2, True)
+    assert (tmp_path / "baseline" / "transcripts.jsonl").read_bytes() == before
+
+
+def test_update_makes_and_replaces_a_baseline(tmp_path: Path) -> None:
+    """`--update` makes a missing baseline, keeps one that does not differ, and accepts what differs.
+
+    The run that was accepted is green in every output, and so is the next one.
+    """
+    update = ("--baseline", "mine", "--update")
+    done = run_mcprun("batch", PROMPTS, SHOP, *update, cwd=tmp_path)
+    assert (done.code, "mine: accepted all (3 transcripts, " in done.stdout) == (0, True)
+    before = (tmp_path / "mine" / "transcripts.jsonl").read_bytes()
+    done = run_mcprun("batch", PROMPTS, SHOP, *update, cwd=tmp_path)
+    assert (done.code, "mine is unchanged: nothing differs\n" in done.stdout) == (0, True)
+    assert (tmp_path / "mine" / "transcripts.jsonl").read_bytes() == before
+    done = run_mcprun("batch", PROMPTS, FREE_SHIPPING, *update, "--junit", "j.xml", cwd=tmp_path)
+    assert (done.code, "mine: accepted 1 changed (3 transcripts, " in done.stdout) == (0, True)
+    assert "      - shipping: 2.5\n      + shipping: 0.0\n" in done.stdout
+    assert "FAILED" not in done.stdout
+    assert 'failures="0"' in (tmp_path / "j.xml").read_text()
+    assert done.record["baseline"]["compared"]["regressions"] == 0
+    assert run_mcprun("report", cwd=tmp_path).code == 0
+    assert run_mcprun("batch", PROMPTS, FREE_SHIPPING, "--baseline", "mine", cwd=tmp_path).code == 0
+
+
+def test_update_of_selected_queries_keeps_the_others(tmp_path: Path) -> None:
+    """With `--filter`, only the selected queries are replaced."""
+    before = results_of(tmp_path / "baseline")
+    flags = ("--filter", "small-basket", "--update")
+    done = run_with_baseline(tmp_path, "shop_free_shipping.py", *flags)
+    assert (done.code, "baseline: accepted 1 changed (3 transcripts, " in done.stdout) == (0, True)
+    after = results_of(tmp_path / "baseline")
+    assert [name for name in before if before[name] != after[name]] == ["small-basket"]
+    assert list(before) == list(after)
+
+
+def test_update_refuses_what_bless_refuses(tmp_path: Path) -> None:
+    """A run that lacks queries of the baseline, or has errors, is not accepted without `--force`, and is not green."""
+    before = (tmp_path / "baseline" / "transcripts.jsonl").read_bytes()
+    lines = PROMPTS.read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "fewer.jsonl").write_text("".join(lines[:2]), encoding="utf-8")
+    update = ("--baseline", "baseline", "--update")
+    done = run_mcprun("batch", "fewer.jsonl", SHOP, *update, cwd=tmp_path)
+    assert (done.code, "Error: baseline was not updated: " in done.stderr) == (1, True)
+    assert (tmp_path / "baseline" / "transcripts.jsonl").read_bytes() == before
+    done = run_mcprun("batch", "fewer.jsonl", SHOP, *update, "--force", cwd=tmp_path)
+    assert (done.code, "baseline: accepted 1 removed (2 transcripts, " in done.stdout) == (0, True)
+    (tmp_path / "dead.py").write_text("raise SystemExit(7)\n")
+    done = run_mcprun("batch", "fewer.jsonl", "dead.py", "--baseline", "none", "--update", cwd=tmp_path)
+    assert (done.code, (tmp_path / "none").exists()) == (3, False)
+
+
+def test_a_failed_query_can_be_accepted_but_stays_red(tmp_path: Path) -> None:
+    """`--update` accepts differences from the baseline, and no failed expectations."""
+    write_jsonl(tmp_path / "p.jsonl", script(("ok", {}), expect={"text": {"contains": "nope"}}))
+    done = run_mcprun("batch", "p.jsonl", RAW, "--baseline", "mine", "--update", cwd=tmp_path)
+    assert (done.code, done.stdout.splitlines()[-1]) == (1, "FAILED: 1 failed")
+    assert (tmp_path / "mine" / "run.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ((), "--update requires --baseline DIR"),
+        (("--baseline", "baseline", "--shard", "1/2"), "--update can't be combined with --shard"),
+        (("--baseline", "latest"), "--update writes a baseline, and latest is the latest run"),
+        (("--baseline", "good"), "good is a run, and --update replaces only baselines"),
+    ],
+)
+def test_update_is_refused_before_anything_runs(tmp_path: Path, flags: tuple[str, ...], message: str) -> None:
+    """An update without a baseline of its own exits with 2, and nothing is run."""
+    before = list_runs(tmp_path)
+    done = run_mcprun("batch", PROMPTS, SHOP, *flags, "--update", cwd=tmp_path)
+    assert (done.code, message in done.stderr, list_runs(tmp_path)) == (2, True, before)
+
+
+def test_update_can_not_be_configured(tmp_path: Path) -> None:
+    """A project can't set `update`: accepting is always explicit. In CI it is warned about."""
+    (tmp_path / "mcprun.toml").write_text("update = true\n")
+    done = run_mcprun("batch", PROMPTS, SHOP, cwd=tmp_path)
+    assert (done.code, "sets the unknown option 'update'" in done.stderr) == (2, True)
+    (tmp_path / "mcprun.toml").write_text('baseline = "mine"\n')
+    done = run_mcprun("batch", PROMPTS, SHOP, "--update", cwd=tmp_path, env={"CI": "true"})
+    assert (done.code, "Warning: --update accepts whatever this run returns, and CI is set" in done.stderr) == (0, True)
+    assert (tmp_path / "mine" / "run.json").exists()

@@ -105,6 +105,7 @@ _FIRST = (
 @run_options.REPEAT
 @run_options.PASS_RATE
 @run_options.BASELINE
+@run_options.UPDATE
 @run_options.ALPHA
 @run_options.ON_DIVERGENCE
 @run_options.SCRUB
@@ -169,6 +170,7 @@ def batch(ctx: click.Context, /, **parameters: Any) -> None:
       mcprun batch prompts.jsonl server.py --model replay:outputs/latest
       mcprun batch prompts.jsonl server.py --filter 'add-*' -- --verbose
       mcprun batch prompts.jsonl server.py -m replay:baseline --baseline baseline
+      mcprun batch prompts.jsonl server.py --baseline baseline --update
       mcprun batch --resume latest
 
     Options are also read from MCPRUN_<OPTION> in the environment or .env (an empty variable is not set), and then from
@@ -188,6 +190,7 @@ def batch(ctx: click.Context, /, **parameters: Any) -> None:
 
         from mcprun._util.run_stop import RunStop
         from mcprun.cli.arguments import plan_from_arguments
+        from mcprun.cli.baseline_update import BaselineUpdate
         from mcprun.cli.reports import Reports
         from mcprun.cli.signals import Signals
         from mcprun.engine.comparison import compare_with_baseline
@@ -197,7 +200,8 @@ def batch(ctx: click.Context, /, **parameters: Any) -> None:
         from mcprun.report.console import Console
         from mcprun.runs.run import Run
 
-        plan = plan_from_arguments(ctx.obj)
+        update = BaselineUpdate.of(ctx.obj)
+        plan = plan_from_arguments(update.arguments(ctx.obj) if update else ctx.obj)
         reports = Reports.of(parameters)
         console = Console(
             quiet=parameters["quiet"], is_verbose=parameters["verbose"], is_stdout_taken=reports.take_stdout
@@ -218,8 +222,12 @@ def batch(ctx: click.Context, /, **parameters: Any) -> None:
     done = result.record.counts.done if result.record.counts else 0
     if error and (done or error.kind not in NOT_STARTED):
         console.print_resume_command(run)
-    code = 128 + signals.last if signals.last and is_cancelled else result.record.exit_code
     console.baseline(run)
+    is_updated = True
+    if update and not is_cancelled:
+        result, is_updated = update.apply(result, plan, console)
+        run = Run(result.path, result.record)
+    code = 128 + signals.last if signals.last and is_cancelled else result.record.exit_code
     if run.record.baseline is None:
         console.suggestions(volatile_divergences(run, plan.scrubber))
     for warning in plan.scrubber.warnings():
@@ -227,7 +235,7 @@ def batch(ctx: click.Context, /, **parameters: Any) -> None:
             console.warning(warning)
     is_reported = reports.written(run)
     console.outcome(run, is_reported=is_reported)
-    if not is_reported and code == ExitCode.PASSED:
+    if not (is_reported and is_updated) and code == ExitCode.PASSED:
         code = ExitCode.ERROR
     ctx.exit(code)
 

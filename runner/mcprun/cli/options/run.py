@@ -121,7 +121,7 @@ FORCE = option(
     is_flag=True,
     help="With --resume: accept changed prompts and rules",
     details="With --resume: continue although prompts, or rules such as --read-only, have changed. Only results that"
-    " still apply are kept.",
+    " still apply are kept. With --update: accept errors and missing queries.",
 )
 
 ALLOW_TOOL = option(
@@ -253,6 +253,14 @@ BASELINE = option(
     help="Compare with this run; a regression exits with 1",
     details="Compare with this run at the end, and exit with 1 if a query is missing or regressed. --scrub and"
     " --ignore exclude differences.",
+)
+UPDATE = option(
+    "--update",
+    heading=Heading.COMPARISON,
+    is_flag=True,
+    help="Accept this run as the new --baseline",
+    details="Accept this run as the new baseline at its end, or make the baseline if there is none. With --filter or"
+    " --limit, only the selected queries are replaced. Errors and missing queries are refused without --force.",
 )
 IGNORE = option(
     "--ignore",
