@@ -25,6 +25,7 @@ from mcprun.client.oauth_client import registered_client
 from mcprun.client.placeholders import Surroundings
 from mcprun.client.target import HttpTarget, StdioTarget, http_target, variables_of
 from mcprun.errors import UsageError
+from mcprun.runs.identify import known_as
 
 _ROOTS = (
     ("mcpServers",),
@@ -240,6 +241,8 @@ def _no_servers_hint(config: Mapping[str, Any]) -> str:
     entries = (config, *config.values())
     if any(isinstance(one, Mapping) and {"command", *_URLS} & one.keys() for one in entries):
         return ': put them into "mcpServers": {"NAME": {…}}'
+    if kind := known_as(config):
+        return f": it is {kind}"
     return ": expected an object under mcpServers, servers, mcp.servers, context_servers or mcp"
 
 

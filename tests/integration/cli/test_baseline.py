@@ -308,7 +308,7 @@ def test_only_accepts_the_named_queries(tmp_path: Path) -> None:
     for server, name in ((SHOP, "old"), (FREE_SHIPPING, "new")):
         assert run_mcprun("batch", prompts, server, "--out", name, cwd=tmp_path).code == 0
     assert run_mcprun("bless", "old", "mine", cwd=tmp_path).code == 0
-    assert run_mcprun("diff", "mine", "new", cwd=tmp_path).stdout.splitlines()[-1] == "2 changed"
+    assert run_mcprun("diff", "mine", "new", cwd=tmp_path).stdout.splitlines()[-1] == "2 changed, 0 unchanged"
     done = run_mcprun("bless", "new", "mine", "--only", "app*", cwd=tmp_path)
     assert (done.code, done.stdout.startswith("mine: accepted 'apple' of new, ")) == (0, True)
     assert run_mcprun("diff", "mine", "new", cwd=tmp_path).stdout.splitlines()[-1] == "1 changed, 1 unchanged"
@@ -401,7 +401,7 @@ def test_a_failed_query_can_be_accepted_but_stays_red(tmp_path: Path) -> None:
     [
         ((), "--update requires --baseline DIR"),
         (("--baseline", "baseline", "--shard", "1/2"), "--update can't be combined with --shard"),
-        (("--baseline", "latest"), "--update writes a baseline, and latest is the latest run"),
+        (("--baseline", "latest"), "outputs/latest is a run, and --update replaces only baselines"),
         (("--baseline", "good"), "good is a run, and --update replaces only baselines"),
     ],
 )

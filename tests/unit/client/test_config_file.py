@@ -231,6 +231,8 @@ ZED_EXTENSION = (
         ({"mcpServers": {"it": {"httpUrl": "http://x", "url": "http://x"}}}, "", "mcp.json: mcpServers.it has both url and httpUrl: remove one"),
         ({"it": ENTRY}, "", 'mcp.json has no servers: put them into "mcpServers": {"NAME": {…}}'),
         (ENTRY, "", 'mcp.json has no servers: put them into "mcpServers": {"NAME": {…}}'),
+        ({"protocol": "x", "tools": []}, "", "mcp.json has no servers: it is a snapshot of a server's tools"),
+        ({"id": "a", "prompt": "x"}, "", "mcp.json has no servers: it is a prompts file"),
         ({}, "", "mcp.json has no servers: expected an object under mcpServers, servers, mcp.servers, context_servers or mcp"),
         ({"mcpServers": {"a": ENTRY, "b": ENTRY}}, "", "mcp.json has 2 servers; select one, such as mcp.json#a"),
         ({"mcpServers": {"git": ENTRY, "other": ENTRY}}, "gti", "mcp.json has no server 'gti'; did you mean git?"),

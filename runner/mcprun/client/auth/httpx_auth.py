@@ -140,6 +140,8 @@ class OAuthAuth(httpx2.Auth):
             if response is not None and is_step_up(response):
                 scopes = shlex.quote(_scopes(before, response))
                 self._refuse(f"it asks for more scopes than the login has: {log_in} --oauth-scope {scopes}")
+            elif before is None and (damage := await asyncio.to_thread(self._store.damage, self._key)):
+                self._refuse(f"it wants authorization ({status}), and {damage}; log in again: {log_in}")
             elif before is None:
                 ways = f"log in once ({log_in}), or give --token or --oauth-client-id"
                 self._refuse(f"it wants authorization ({status}): {ways}")

@@ -22,6 +22,7 @@ from mcprun._util.operating_system import lock
 from mcprun.client.auth.stored_token import Key, StoredToken
 from mcprun.config.project import TOKEN_STORE
 from mcprun.errors import UsageError
+from mcprun.runs.identify import flaw
 
 _SERVICE = "mcprun"
 _POLL_SECONDS = 0.05
@@ -56,6 +57,20 @@ class TokenStore:
             return StoredToken.model_validate_json(grant) if grant else None
         except ValidationError:
             return None
+
+    def damage(self, key: Key) -> str:
+        """Return what is wrong with the file of stored tokens; empty if there is none, or if it can be read.
+
+        No part of the file is repeated: it may contain secrets.
+        """
+        file = self._file(key)
+        if not file.exists() or self.read(key):
+            return ""
+        try:
+            data = file.read_bytes()
+        except OSError as error:
+            return f"{file} can't be read: {error.strerror}"
+        return f"{file} is {flaw(data) or 'not a file of stored tokens'}"
 
     def write(self, key: Key, grant: StoredToken) -> str:
         """Store tokens. Return the name of the keyring or the path of the file. Raises `UsageError` if that fails."""
