@@ -9,7 +9,7 @@ from typing import Any
 from mcprun.errors import REDACTED
 from mcprun.runs.run import Run
 
-_FLAGS = ("python", "cwd", "protocol", "elicit", "servers")
+_FLAGS = ("python", "cwd", "protocol", "elicit", "servers", "concurrency")
 _SWITCHES = ("fresh_server", "scratch", "read_only", "allow_tool_errors")
 _LISTS = {
     "env": "env", "env_files": "env-file", "roots": "root", "scrub": "scrub", "ignore": "ignore",
