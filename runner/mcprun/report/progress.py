@@ -125,7 +125,8 @@ class ProgressReporter:
         )
         self.console.print(text, soft_wrap=True)
         if transcript.verdict is not Verdict.PASSED:
-            self.console.print(Text(f"        {one_line(transcript.cause, 1000)}"), soft_wrap=True)
+            for cause in transcript.causes:
+                self.console.print(Text(f"        {one_line(cause, 1000)}"), soft_wrap=True)
 
     def note(self, message: str) -> None:
         """Print a note that belongs to no query."""

@@ -235,9 +235,14 @@ class Transcript(Record):
     @property
     def cause(self) -> str:
         """The reason why the query did not pass, in one line. Empty if it passed."""
+        return "; ".join(self.causes)
+
+    @property
+    def causes(self) -> list[str]:
+        """The reasons why the query did not pass: its error, or the message of each check that failed."""
         if self.error:
-            return f"{self.error.kind}: {self.error.message}"
-        return "; ".join(check.message or check.check for check in self.checks if not check.passed)
+            return [f"{self.error.kind}: {self.error.message}"]
+        return [check.message or check.check for check in self.checks if not check.passed]
 
 
 class _CallSummary(Record):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from mcprun.checks.expect import Expect, ExpectedCall
 from mcprun.checks.one_call import mismatch
 from mcprun.runs.transcript import Call
 from mcprun.tools.format import ValueFormatter
+from tests.support.cli import SERVERS, run_mcprun, script, write_jsonl
 from tests.support.expectations import call
 
 
@@ -131,3 +133,16 @@ def test_failed_checks_are_reported(
 def test_a_call_is_compared_with_its_expectation(expected: dict[str, Any], actual: Call, message: str) -> None:
     """A call is compared by its input, its result, and whether it is an error."""
     assert mismatch(ExpectedCall.model_validate(expected), actual, ValueFormatter()) == message
+
+
+def test_each_failed_check_is_a_line_of_the_terminal(tmp_path: Path) -> None:
+    """Calls that were made and calls that were expected are named apart, and each failed check has its own line."""
+    query = script(
+        ("fails", {"why": "x"}), ("echo", {"text": "b"}), expect={"calls": [{"tool": "echo", "input": {"text": "c"}}]}
+    )
+    done = run_mcprun("batch", write_jsonl(tmp_path / "p.jsonl", query), SERVERS / "kinds.py", cwd=tmp_path)
+    lines = [line.strip() for line in done.stderr.splitlines() if line.startswith("        ")]
+    assert lines == [
+        "call 0: fails{why: \"x\"} returned an error: 'Error executing tool fails'",
+        'expected call 0 differs from call 1, echo{text: "b"}: input.text: expected "c", got "b"',
+    ]
