@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _FIRST = (
     "model", "filters", "concurrency", "out", "max_failures", "repeat", "env", "fresh_server", "baseline", "resume",
-    "html", "junit", "quiet", "verbose",
+    "html", "junit", "quiet", "verbose", "dry_run",
 )  # fmt: skip
 """The options that help lists first."""
 
@@ -145,7 +145,7 @@ _FIRST = (
     "--dry-run",
     heading=Heading.OPTIONS,
     is_flag=True,
-    help="Check the queries against the server; run nothing",
+    help="Check queries against the server; run nothing",
     details="Check tool names, inputs, prompts and resources of the selected queries against the server, and run"
     " nothing. Exits with 2 if a query can't work.",
 )
@@ -174,7 +174,8 @@ def batch(ctx: click.Context, /, **parameters: Any) -> None:
       mcprun batch --resume latest
 
     Options are also read from MCPRUN_<OPTION> in the environment or .env (an empty variable is not set), and then from
-    the nearest mcprun.toml, or [tool.mcprun] in pyproject.toml, in this folder or above.
+    the nearest mcprun.toml, or [tool.mcprun] in pyproject.toml, in this folder or above. --no-NAME turns a switch off.
+    Defaults are in brackets.
     """
     if parameters["show_config"]:
         _show_config(ctx.obj)
