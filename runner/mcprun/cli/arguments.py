@@ -27,6 +27,7 @@ from mcprun.engine.run import RunPlan
 from mcprun.errors import REDACTED, UsageError
 from mcprun.limits import Limits
 from mcprun.prompts.patterns import files_of
+from mcprun.prompts.yaml_file import SUFFIXES as YAML_SUFFIXES
 from mcprun.runs.directory import PROMPTS
 from mcprun.runs.literal_patterns import shown_pattern
 from mcprun.runs.run import Run
@@ -37,7 +38,7 @@ _NOT_RECORDED = (
 )  # fmt: skip
 """Parameters that control resuming and printing, which are not recorded as arguments of the run."""
 
-_JSONL = ".jsonl"
+_PROMPTS = (".jsonl", *YAML_SUFFIXES)
 
 _NAMED = 10
 """Maximum number of prompts files that a message names."""
@@ -143,11 +144,11 @@ def _why_not_resumed(run: Run) -> str:
 def _check_order(prompts: str, server: str) -> None:
     """Raise `UsageError` if PROMPTS and SERVER are swapped, or if PROMPTS is a server's file."""
     is_one_word = len(server.split()) == 1 or path_exists(Path(server))  # a command line may end in .jsonl
-    if server.endswith(_JSONL) and is_one_word and prompts != "-" and not prompts.endswith(_JSONL):
+    if server.endswith(_PROMPTS) and is_one_word and prompts != "-" and not prompts.endswith(_PROMPTS):
         name = without_secrets(prompts) if "://" in prompts else prompts
         raise UsageError(f"PROMPTS comes before SERVER: mcprun batch {shlex.join([server, name])}")
     if prompts.lower().endswith(SERVER_FILES):
-        raise UsageError(f"{prompts} is a server file: PROMPTS, a JSONL file, comes before SERVER")
+        raise UsageError(f"{prompts} is a server file: PROMPTS, a JSONL or YAML file, comes before SERVER")
 
 
 def _stored_prompts(arguments: Arguments, resume: Resume) -> Path | None:

@@ -9,7 +9,7 @@ from mcprun.client.connector import ConnectOptions
 from mcprun.client.inspect import list_all
 from mcprun.client.target import Target
 from mcprun.engine.run import RunPlan
-from mcprun.prompts.file import PromptsFile, label_of
+from mcprun.prompts.file import PromptsFile, place_of
 from mcprun.prompts.live_check import LiveChecker
 from mcprun.runs.events import Event
 from mcprun.runs.redaction import Redactor
@@ -64,11 +64,12 @@ class DryRunPlan:
         takes_from_server = any(query.takes_from_server for query in self.prompts.queries())
         server, catalog = await list_all(self.target, self.redactor, self.connect, watch, lists_all=takes_from_server)
         checker = LiveChecker(ToolSet.of(server.tools, server.malformed), catalog, self.permit)
+        name = self.prompts.name
         found: dict[bool, list[str]] = {True: [], False: []}
         for line, query in self.prompts.numbered_queries():
             for finding in checker.findings(query):
                 kept = found[finding.is_warning]
                 if len(kept) < _MAX_FINDINGS:
-                    kept.append(f"{label_of(self.prompts.name)}:{line}: {finding.field}: {finding.message}")
+                    kept.append(f"{place_of(name, line, finding.field)}: {finding.message}")
         failed = [f"not checked: {reason}" for reason in catalog.failed.values()] if catalog else []
         return DryRun(server, tuple(found[False]), (*failed, *found[True]))

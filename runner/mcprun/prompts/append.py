@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcprun._util.json_io import write_file
 from mcprun._util.json_value import JsonObject
-from mcprun.errors import UsageError
+from mcprun.errors import PromptsError, UsageError
 from mcprun.prompts.file import read_prompts
+from mcprun.prompts.yaml_file import is_yaml, lines_of_yaml
+from mcprun.prompts.yaml_text import yaml_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,10 @@ class PromptsAppender:
         return name if name not in self.ids else next(one for one in numbered if one not in self.ids)
 
     def append(self, query: JsonObject) -> None:
-        """Append a query. Raises `UsageError` if the file can't be written."""
+        """Append a query. Raises `UsageError` if the file can't be written, or is YAML that can't be appended to."""
+        if is_yaml(str(self.path)):
+            self._append_yaml(query)
+            return
         text = json.dumps(query, ensure_ascii=False)
         line = (text if text.isprintable() else json.dumps(query)).encode() + b"\n"
         try:
@@ -47,3 +54,16 @@ class PromptsAppender:
                 file.write(line)
         except OSError as error:
             raise UsageError(f"can't write {self.path}: {error.strerror}") from None
+
+    def _append_yaml(self, query: JsonObject) -> None:
+        """Append a query in block style, and check that the file is then still a list of queries."""
+        before = self.path.read_bytes() if self.path.exists() else b""
+        after = before + (b"\n" if before and not before.endswith(b"\n") else b"") + yaml_text([query]).encode()
+        try:
+            lines_of_yaml(io.BytesIO(after), str(self.path)).close()
+        except PromptsError:
+            message = (
+                f"{self.path} was not changed: a query can't be appended to a list that is indented or in brackets"
+            )
+            raise UsageError(message) from None
+        write_file(self.path, after)

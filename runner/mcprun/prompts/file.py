@@ -1,4 +1,4 @@
-"""Read a prompts file (JSONL), and validate all of it before anything runs.
+"""Read a prompts file (JSONL or YAML), and validate all of it before anything runs.
 
 The file is read twice: once to check every line, then as a stream while the queries run, so that only ids are held in
 memory. Input from stdin is kept in a temporary file for the second pass.
@@ -23,6 +23,7 @@ from mcprun.prompts.query import InvalidQuery, Query, parse_query
 from mcprun.prompts.shard import Shard
 from mcprun.prompts.source import open_source, sha256_of
 from mcprun.prompts.verified_file import VerifiedFile
+from mcprun.prompts.yaml_file import line_of_field
 
 _MAX_REFUSED = 100
 """Maximum entries of `refused`: a million lines may have the same mistake."""
@@ -246,11 +247,11 @@ def lines_of(path: Path, sha256: str) -> dict[str, int]:
     try:
         if not path.is_file():
             return {}
-        with path.open("rb") as source:
+        with open_source(str(path))[0] as source:
             if sha256_of(source) != sha256:
                 return {}
             return {query.id: line for line, query in _queries(str(path), source, [])}
-    except OSError:
+    except (OSError, UsageError):
         return {}
 
 
@@ -289,16 +290,16 @@ def _checked(
             pass_rates[query.id] = query.expect.pass_rate
         if (text := query.expect.text) and text.json_schema and len(warnings) < _MAX_WARNINGS:
             messages = misspelt(text.json_schema)
-            warnings += (f"{_place(name, line, 'expect.text.json_schema')}: {words}" for words in messages)
+            warnings += (f"{place_of(name, line, 'expect.text.json_schema')}: {words}" for words in messages)
         if len(patterns) < _MAX_PATTERNS:
             for key, tool_patterns in (("expect.never", query.expect.never), ("tools", query.tools)):
                 for pattern in tool_patterns or ():
                     patterns.setdefault((key, pattern), query.id)
         scripted += query.script is not None
         judged += query.expect.judge is not None
-        refused += [f"{_place(name, line, field)}: {problem}" for field, problem in demands(query)]
+        refused += [f"{place_of(name, line, field)}: {problem}" for field, problem in demands(query)]
         if need_script and query.script is None:
-            problems.append(f"{_place(name, line, 'script')}: is missing, but the model is script")
+            problems.append(f"{place_of(name, line, 'script')}: is missing, but the model is script")
     if names:  # a pattern may turn out to be a name on a later line, so the selection has to be redone
         spelt_out = select.spelt_out | names
         return _checked(name, source, replace(select, spelt_out=spelt_out), demands, need_script=need_script)
@@ -355,10 +356,10 @@ def _queries(
             query = parse_query(value)
             _ = query.digest
         except RecursionError:
-            problems.append(f"{_place(name, line, 'line')}: nested too deeply")
+            problems.append(f"{place_of(name, line, 'line')}: nested too deeply")
             continue
         except InvalidQuery as bad:
-            problems.extend(f"{_place(name, line, field)}: {problem}" for field, problem in bad.problems)
+            problems.extend(f"{place_of(name, line, field)}: {problem}" for field, problem in bad.problems)
             continue
         if not (isinstance(value, dict) and _has_id(value)):
             same[query.id] = same.get(query.id, 0) + 1
@@ -367,7 +368,7 @@ def _queries(
         if not is_checked and query.id in lines:
             first = lines[query.id]
             other = f"in queries[{first - 1}]" if name == _VALUES else f"on line {first}"
-            problems.append(f"{_place(name, line, 'id')}: {query.id!r} is already used {other}")
+            problems.append(f"{place_of(name, line, 'id')}: {query.id!r} is already used {other}")
             continue
         if not is_checked:
             lines[query.id] = line
@@ -378,10 +379,10 @@ def _has_id(value: dict[str, Any]) -> bool:
     return "id" in value or "custom_id" in value
 
 
-def _place(name: str, line: int, field: str) -> str:
+def place_of(name: str, line: int, field: str) -> str:
     """Return the place of a problem: `prompts.jsonl:3: prompt`, or `queries[2].prompt` of queries given as values."""
     if name != _VALUES:
-        return f"{label_of(name)}:{line}: {field}"
+        return f"{label_of(name)}:{line_of_field(name, line, field)}: {field}"
     return f"queries[{line - 1}]" if field == "line" else f"queries[{line - 1}].{field}"
 
 

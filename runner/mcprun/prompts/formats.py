@@ -8,7 +8,9 @@ import re
 from pathlib import Path
 from typing import IO
 
-FORMATS = "JSONL (.jsonl, one query per line)"
+from mcprun.prompts.yaml_file import is_yaml
+
+FORMATS = "JSONL (.jsonl, one query per line) and YAML (.yaml or .yml, a list of queries)"
 """The formats of prompts files."""
 
 _JSON_LINES = (".jsonl", ".ndjson", ".json")
@@ -26,6 +28,8 @@ def format_problem(name: str, source: IO[bytes], *, has_queries: bool) -> str | 
     `name` is its path, or `-` for stdin. `has_queries` is whether any line is a valid query.
     """
     label, suffix = ("<stdin>", "") if name == "-" else (name, Path(name).suffix.lower())
+    if is_yaml(name):
+        return None
     source.seek(0)
     data = source.read(_MAX_BYTES).removeprefix(codecs.BOM_UTF8).lstrip()
     if problem := _json_problem(data):

@@ -13,6 +13,8 @@ from mcprun._util.json_value import JsonObject
 from mcprun._util.name_patterns import fits
 from mcprun.prompts.query import parse_query
 from mcprun.prompts.script_query import as_json, plain, single_call_query
+from mcprun.prompts.yaml_file import is_yaml
+from mcprun.prompts.yaml_text import yaml_text
 from mcprun.tools.json_schema.generate import generate_value
 from mcprun.tools.toolset import TASK_ONLY, is_task_only
 
@@ -44,6 +46,10 @@ class FirstPrompts:
     def lines(self) -> bytes:
         """The prompts file: JSONL in UTF-8. A line that would hold non-printable characters is ASCII with escapes."""
         return "".join(f"{as_json(query)}\n" for query in self.queries).encode()
+
+    def content(self, name: str) -> bytes:
+        """Return the content of the prompts file by its name: YAML, or else JSONL."""
+        return yaml_text(self.queries).encode() if is_yaml(name) else self.lines
 
 
 def generate_prompts(

@@ -14,6 +14,9 @@ from typing import IO
 from mcprun._util.json_value import JsonObject
 from mcprun._util.special_files import open_input
 from mcprun.errors import UsageError
+from mcprun.prompts.formats import FORMATS
+from mcprun.prompts.yaml_file import SUFFIXES as YAML_SUFFIXES
+from mcprun.prompts.yaml_file import is_yaml, lines_of_yaml
 
 
 def as_file(queries: Iterable[JsonObject | str]) -> IO[bytes]:
@@ -36,19 +39,23 @@ def open_source(name: str) -> tuple[IO[bytes], bool]:
     """Open a prompts file, or stdin (`-`). The second value is whether it was copied to a temporary file.
 
     That is done for stdin and for named pipes, such as /dev/stdin or a process substitution, which can't be read twice.
-    Raises `UsageError` if the file can't be read.
+    Of a YAML file, the queries as JSON Lines are returned (`lines_of_yaml`). Raises `UsageError` if the file can't be
+    read, `PromptsError` if it is not valid YAML.
     """
     if name == "-":
         return _spool(sys.stdin.buffer), True
     path = Path(name)
     if path.is_dir():
-        raise UsageError(f"{name} is a folder; expected a prompts file (JSONL, one query per line)")
+        raise UsageError(f"{name} is a folder; expected a prompts file: {FORMATS}")
     try:
         source = open_input(path)
     except FileNotFoundError:
         raise UsageError(f"there is no prompts file {name}{_nearby(path)}") from None
     except OSError as error:
         raise UsageError(f"can't read {name}: {error.strerror}") from None
+    if is_yaml(name):
+        with source:
+            return lines_of_yaml(source, name), False
     if source.seekable():
         return source, False
     with source:
@@ -63,7 +70,8 @@ def _spool(stream: IO[bytes]) -> IO[bytes]:
 
 def _nearby(path: Path) -> str:
     folder = path.parent
-    names = sorted(file.name for file in folder.glob("*.jsonl")) if folder.is_dir() else []
+    is_prompts = {".jsonl", *YAML_SUFFIXES}.__contains__
+    names = sorted(file.name for file in folder.iterdir() if is_prompts(file.suffix)) if folder.is_dir() else []
     return f"; {folder} contains {', '.join(names[:5])}" if names else ""
 
 

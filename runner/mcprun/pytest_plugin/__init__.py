@@ -2,7 +2,7 @@
 
 pytest loads it by its entry point. It does nothing and imports nothing heavy until a prompts file is collected or the
 fixture is called. A `.jsonl` file is a prompts file if it is named on the command line or matches `prompts` of the
-configuration, and if a server is set.
+configuration, and if a server is set. So is a `.yaml` or `.yml` file, unless another plugin collects it.
 """
 
 from __future__ import annotations
@@ -45,9 +45,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> Generator[None, list[Any], list[Any]]:
     """Collect a prompts file, in addition to what other plugins collect from it."""
     found = yield
-    is_named = file_path.suffix == ".jsonl" and parent.session.isinitpath(file_path)
+    is_named = file_path.suffix in (".jsonl", ".yaml", ".yml") and parent.session.isinitpath(file_path)
     settings = Settings.of(parent.config)
-    is_wanted = is_named or settings.takes(file_path)
+    # Other plugins have tests in YAML, which are no prompts files.
+    is_wanted = settings.takes(file_path) or (is_named and (file_path.suffix == ".jsonl" or not found))
     # Without a server, collect a named file only if no other plugin does: the error names the missing option.
     if is_wanted and (settings.has_server or (is_named and not found)):
         from mcprun.pytest_plugin.collection import PromptsCollector

@@ -473,7 +473,7 @@ def test_noise_on_stdout_is_reported(tmp_path: Path) -> None:
         (["server.py", "p.jsonl"], "Error: PROMPTS comes before SERVER: mcprun batch p.jsonl server.py\n"),
         (["npx -y some-server", "p.jsonl"], "Error: PROMPTS comes before SERVER: mcprun batch p.jsonl 'npx -y some-server'\n"),
         (["http://me:s3cret@x/mcp?k=v", "p.jsonl"], "Error: PROMPTS comes before SERVER: mcprun batch p.jsonl 'http://[redacted]@x/mcp?[redacted]'\n"),
-        (["server.py", "server.py"], "Error: server.py is a server file: PROMPTS, a JSONL file, comes before SERVER\n"),
+        (["server.py", "server.py"], "Error: server.py is a server file: PROMPTS, a JSONL or YAML file, comes before SERVER\n"),
         (["p.jsonl", "server.py", "--base-url", "http://[x"], "Error: --base-url needs an API key: "),
         *(
             (["p.jsonl", "server.py", flag, value], f"Error: Invalid value for '{flag}': ")

@@ -778,3 +778,15 @@ def test_run_that_ends_by_itself_fails_the_remaining_tests(suite: Suite) -> None
         assert len(api.requests) == 4
     done.assert_outcomes(passed=1, errors=5)
     done.stdout.fnmatch_lines(["*the API refused 3 queries in a row*"])
+
+
+def test_yaml_prompts_are_collected(suite: Suite) -> None:
+    """A YAML file is collected like JSONL, and a bad one is an error that names the line."""
+    suite.write(
+        "p.yaml", "- {id: one, prompt: x, script: [{text: y}]}\n- id: two\n  prompt: x\n  script: [{text: y}]\n"
+    )
+    done = suite.run("p.yaml", *RAW_SERVER, "-v")
+    assert done.ret == 0
+    done.stdout.fnmatch_lines(["p.yaml::one PASSED*", "p.yaml::two PASSED*"])
+    suite.write("p.yaml", "- id: one\n  promt: x\n")
+    suite.run("p.yaml", *RAW_SERVER).stdout.fnmatch_lines(["*p.yaml:2: promt: unknown key; did you mean 'prompt'?"])

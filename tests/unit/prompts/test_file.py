@@ -23,7 +23,11 @@ from mcprun.prompts.file import QueryFilter, lines_of, read_prompts
     [
         ("empty.jsonl", b"", "empty.jsonl:1: line: the file has no queries"),
         ("blank.jsonl", b"\n \n", "blank.jsonl:1: line: the file has no queries"),
-        ("folder", None, "folder is a folder; expected a prompts file (JSONL, one query per line)"),
+        (
+            "folder",
+            None,
+            "folder is a folder; expected a prompts file: JSONL (.jsonl, one query per line) and YAML (.yaml or .yml, a list of queries)",
+        ),
         ("missing.jsonl", None, "there is no prompts file missing.jsonl; . contains there.jsonl"),
     ],
 )

@@ -10,6 +10,8 @@ from mcprun.chat.approval import Ask, needs_approval
 from mcprun.chat.session import ChatSession
 from mcprun.chat.terminal.commands import HELP, Command, quoted
 from mcprun.errors import UsageError
+from mcprun.prompts.yaml_file import is_yaml
+from mcprun.prompts.yaml_text import yaml_text
 from mcprun.report.chat import ChatPrinter
 from mcprun.report.console import Console
 from mcprun.report.text import cut, plural, visible
@@ -84,7 +86,8 @@ def _save(chat: ChatSession, path: Path, *, is_replaced: bool) -> str:
         if path.exists() and not is_replaced:
             return f"{path} exists: use /save! {quoted(str(path))} to overwrite it"
         check_report_path(path)
-        write_file(path, "".join(f"{dumps(query)}\n" for query in queries).encode())
+        lines = "".join(f"{dumps(query)}\n" for query in queries)
+        write_file(path, (yaml_text(queries) if is_yaml(str(path)) else lines).encode())
     except UsageError as error:
         return str(error)
     except OSError as error:

@@ -160,9 +160,9 @@ _FIRST = (
 def batch(ctx: click.Context, /, **parameters: Any) -> None:
     """Run the queries of PROMPTS against SERVER, and write a run directory.
 
-    PROMPTS is a JSONL file with one query per line, or - for stdin. SERVER is a .py or .js file, an http(s) URL,
-    FILE.json#name (an MCP client's configuration), or a command line in quotes. Arguments after -- are passed
-    to the server.
+    PROMPTS is a JSONL file with one query per line, a YAML file (.yaml, .yml) with a list of queries, or - for stdin.
+    SERVER is a .py or .js file, an http(s) URL, FILE.json#name (an MCP client's configuration), or a command line in
+    quotes. Arguments after -- are passed to the server.
 
     \b
       mcprun batch prompts.jsonl server.py

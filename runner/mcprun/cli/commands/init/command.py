@@ -187,7 +187,7 @@ def init(ctx: click.Context, /, **parameters: Any) -> None:
     needed = Settings.of(scratch=options.scratch, rules=masked.settings)
     missing = needed.missing(files.config.values)
     commands = next_commands(ctx.obj, [] if files.settings else missing.flags, redactor.text)
-    others = files.write(first.lines, needed, commands.there)
+    others = files.write(first.content(str(files.prompts)), needed, commands.there)
     summary = Summary(server, first, files, commands, missing, tries.working if tries else None, masked, others)
     console.lines(summary.lines())
     if tries and not tries.working:
