@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.kinds import PNG
-from tests.support.cli import EXAMPLE_SERVERS, QUICKSTART, ROOT, SERVERS, run_mcprun, script, write_jsonl
+from tests.support.cli import EXAMPLE_SERVERS, QUICKSTART, ROOT, SERVERS, run_mcprun, script, stdlib_server, write_jsonl
 from tests.support.markup import _Markup
 from tests.support.runs import call, trace_of, transcript, write_run
 
@@ -141,3 +141,31 @@ def test_invalid_trace_line_is_one_message(tmp_path: Path, line: str) -> None:
         stream.write("\n")
     done = run_mcprun("report", "run", "--html", "r.html", cwd=tmp_path)
     assert (done.code, done.stderr) == (2, "Error: run/trace.jsonl has a line that is not an event\n")
+
+
+def test_page_of_a_regressed_run_is_red_and_shows_what_changed(tmp_path: Path) -> None:
+    """The page has a banner, links to each regressed query, and both results; without a baseline, the recorded one."""
+    server = stdlib_server(
+        "import pathlib\nserver = StdlibServer('s')\n@server.tool()\ndef price() -> str:\n"
+        "    return pathlib.Path('price').read_text()\nserver.run()\n"
+    )
+    (tmp_path / "s.py").write_text(server)
+    (tmp_path / "price").write_text("it is 5")
+    write_jsonl(tmp_path / "p.jsonl", script(("price", {}), id="a/b"), script(id="same"))
+    batch = ("batch", "p.jsonl", "s.py")
+    assert run_mcprun(*batch, "--out", "base", cwd=tmp_path).code == 0
+    (tmp_path / "price").write_text("it is 6")
+    replay = (*batch, "--model", "replay:base", "--html", "h.html")
+    assert run_mcprun(*replay, "--baseline", "base", "--out", "red", cwd=tmp_path).code == 1
+    page = (tmp_path / "h.html").read_text()
+    assert '<p class="outcome failed" role="status">FAILED: 1 regression</p>' in page
+    assert '<a href="#q=a%2Fb">a/b</a> <code class="failed">regressed: call 0 price{}: - it is 5, + it is 6' in page
+    sides = [[["it is 5", True]], [["it is 6", True]]]
+    assert _Markup(page).islands["c-0"]["against"] == [{"title": "call 0 price{}", "sides": sides}]
+    assert "against" not in _Markup(page).islands["c-1"]
+    assert run_mcprun(*replay, cwd=tmp_path).code == 0
+    page = (tmp_path / "h.html").read_text()
+    assert _Markup(page).islands["c-0"]["recorded"] == [{"title": "call 0 price", "sides": sides}]
+    assert '<p class="outcome' not in page
+    assert run_mcprun("report", "red", "--html", "later.html", cwd=tmp_path).code == 0
+    assert "FAILED: 1 regression" in (tmp_path / "later.html").read_text()

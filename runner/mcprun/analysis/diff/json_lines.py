@@ -56,11 +56,16 @@ def read_differences(path: Path) -> Iterator[QueryDiff | list[ToolChange] | Vola
                 if "volatile" in value:
                     yield _volatile().validate_python(value["volatile"])
                     continue
-                yield _tools().validate_python(value["tools"]) if "tools" in value else _query().validate_python(value)
+                yield _tools().validate_python(value["tools"]) if "tools" in value else parse_query_diff(value)
     except OSError as error:
         raise UsageError(f"can't read {path}: {error.strerror}") from None
     except (ValueError, TypeError, ValidationError):
         raise UsageError(f"{path} has a line that is not a difference between two runs") from None
+
+
+def parse_query_diff(value: JsonObject) -> QueryDiff:
+    """Return a query's differences from their JSON object. Raises `ValueError` if it is not one."""
+    return _query().validate_python(value)
 
 
 @cache

@@ -37,3 +37,5 @@ def report(run: str, **parameters: Any) -> None:
     if not reports.files:
         Console().summary(found)
     reports.write(found)
+    if not reports.files:
+        Console().outcome(found)

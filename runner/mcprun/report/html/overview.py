@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
+from urllib.parse import quote
 
-from mcprun.errors import UsageError
+from mcprun.errors import ExitCode, UsageError
 from mcprun.limits import BATCH_SHARE
+from mcprun.report.baseline import BaselineData
+from mcprun.report.data import RunData
 from mcprun.report.latency import Latency, latency
+from mcprun.report.outcome import outcome
 from mcprun.report.text import duration, moment, one_line, plural
 from mcprun.report.timings import Timings, ToolTimes, quantile
 from mcprun.runs.run import Run
@@ -18,6 +22,12 @@ from mcprun.runs.transcript import Verdict
 
 _TOOLS = 30
 """Maximum number of rows of tools."""
+
+_REGRESSIONS = 50
+"""Maximum number of regressions listed above the table."""
+
+_UNRESERVED = "!'()*"
+"""Characters that `encodeURIComponent` of the page's script leaves as they are, and `quote` does not."""
 
 _REPEATS = 50
 """Maximum number of rows of repeated queries."""
@@ -62,10 +72,18 @@ class ToolRow:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Everything above the table."""
+    """Everything above the table.
+
+    `outcome` is why the run did not pass, empty if it did, and `is_failed` whether it failed rather than ended in an
+    error. `regressions` are a link within the page, empty if there is none, a name and a cause each.
+    """
 
     title: str
     subtitle: str
+    outcome: str
+    is_failed: bool
+    regressions: tuple[tuple[str, str, str], ...]
+    more_regressions: int
     facts: tuple[tuple[str, str], ...]
     troubles: tuple[str, ...]
     log: str
@@ -78,16 +96,21 @@ class Overview:
     more_repeats: int
 
 
-def overview(run: Run, timings: Timings, called: Mapping[str, tuple[int, int]]) -> Overview:
+def overview(run: Run, timings: Timings, called: Mapping[str, tuple[int, int]], run_data: RunData) -> Overview:
     """Return the overview of a run. `called` maps tools to calls and errors, for runs without a trace."""
     record = run.record
     counts = record.counts or Counts()
     tools = sorted(_tools(timings, called), key=lambda row: (-(row.p95 or 0.0), -row.calls, row.name))
     repeats = sorted(record.repeats, key=lambda one: (one.required is None or one.is_met, not one.flaky))
+    regressions = list(_regressions(run_data.against)) if run_data.against else []
     durations = sorted(one.seconds for one in timings.queries.values() if one.seconds is not None)
     return Overview(
         title=PurePath(record.prompts.file).name,
         subtitle=f"Server: {record.arguments.get('server', '?')}, model: {record.model.name}, {moment(record.started)}",
+        outcome=outcome(record, run.counts),
+        is_failed=record.exit_code == ExitCode.FAILED,
+        regressions=tuple(regressions[:_REGRESSIONS]),
+        more_regressions=max(0, len(regressions) - _REGRESSIONS),
         facts=tuple(_facts(run)),
         troubles=tuple(_troubles(record, counts, timings)),
         log=run.log(-_LOG_BYTES, _LOG_BYTES) if record.error else "",
@@ -99,6 +122,18 @@ def overview(run: Run, timings: Timings, called: Mapping[str, tuple[int, int]]) 
         repeats=tuple(repeats[:_REPEATS]),
         more_repeats=max(0, len(repeats) - _REPEATS),
     )
+
+
+def _regressions(against: BaselineData) -> Iterator[tuple[str, str, str]]:
+    """Yield the link, the name and the cause of each regression, breaking changes of tools first."""
+    for message in against.breaking:
+        yield "", "server tools", message
+    for change in against.changes.values():
+        if change.is_regression:
+            name = f"{change.id} ({change.repeat})" if change.repeat > 1 else change.id
+            yield f"#q={quote(name, safe=_UNRESERVED)}", name, change.cause
+    for change in against.removed:
+        yield "", change.id, change.cause
 
 
 def share(part: int, whole: int) -> str:

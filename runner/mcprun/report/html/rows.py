@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from mcprun._util.json_value import JsonObject
 from mcprun.report.conversation import prompt_start
+from mcprun.report.data import RunData
 from mcprun.report.text import one_line
 from mcprun.report.timings import QueryTimes
 from mcprun.runs.run_record import RepeatsRecord
@@ -14,10 +15,10 @@ from mcprun.runs.transcript import Transcript, Verdict
 
 COLUMNS = (
     "id", "repeat", "verdict", "prompt", "cause", "turns", "calls", "errors", "diverged", "tokens", "seconds", "tools",
-    "kept",
+    "regressed", "kept",
 )  # fmt: skip
-"""The cells of a row, in order. `tools` holds indices into the table's `tools`; `kept` is 1 if the page holds the
-conversation."""
+"""The cells of a row, in order. `tools` holds indices into the table's `tools`; `regressed` is 1 if the query regressed
+against the baseline; `kept` is 1 if the page holds the conversation."""
 
 _MAX_CHARS = 160
 """Maximum number of characters of a prompt or a cause in the table."""
@@ -35,7 +36,8 @@ _RANKS = {Verdict.FAILED: 0, Verdict.ERROR: 0, Verdict.PASSED: 1, Verdict.SKIPPE
 class Rows:
     """Collects transcripts as rows. `slowest` is the row number and the times of the query that took longest."""
 
-    def __init__(self) -> None:
+    def __init__(self, facts: RunData) -> None:
+        self._facts = facts
         self.slowest: tuple[int, QueryTimes] | None = None
         self._rows: list[list[object]] = []
         self._sizes: list[tuple[int, int]] = []
@@ -53,7 +55,7 @@ class Rows:
             self._errors[call.tool] += call.is_error
         if times and times.seconds is not None and times.seconds > (_slowest_seconds(self.slowest) or -1.0):
             self.slowest = (len(self), times)
-        self._sizes.append((_RANKS[transcript.verdict], size))
+        self._sizes.append((0 if self._facts.is_red(transcript) else _RANKS[transcript.verdict], size))
         self._rows.append(list(self._cells(transcript, times)))
 
     @property
@@ -88,7 +90,8 @@ class Rows:
         yield transcript.repeat
         yield str(transcript.verdict)
         yield one_line(prompt_start(transcript.prompt), _MAX_CHARS)
-        yield one_line(transcript.cause, _MAX_CHARS)
+        regression = self._facts.regression(transcript)
+        yield one_line(transcript.cause or (regression.cause if regression else ""), _MAX_CHARS)
         yield len(transcript.turns)
         yield len(transcript.calls)
         yield sum(call.is_error for call in transcript.calls)
@@ -96,6 +99,7 @@ class Rows:
         yield transcript.usage.total if transcript.usage else None
         yield round(times.seconds, 6) if times and times.seconds is not None else None
         yield [self._tools.setdefault(tool, len(self._tools)) for tool in tools]
+        yield int(regression is not None)
 
 
 def _slowest_seconds(slowest: tuple[int, QueryTimes] | None) -> float | None:

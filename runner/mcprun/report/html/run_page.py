@@ -8,14 +8,17 @@ first for the table, then for the conversations that fit.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import chain
 
 from markupsafe import Markup
 
 from mcprun._util.json_value import JsonObject
+from mcprun.report.data import gather
 from mcprun.report.fault_isolation import render
 from mcprun.report.html.conversation import conversation_json
+from mcprun.report.html.differences import RunDifferences
 from mcprun.report.html.overview import overview
 from mcprun.report.html.page import MAX_BYTES, island, page
 from mcprun.report.html.rows import Rows
@@ -23,8 +26,8 @@ from mcprun.report.timings import QueryTimes, Timings
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Transcript, Verdict
 
-_SCRIPTS = ("dom.js", "table.js", "view.js", "waterfall.js", "conversation.js", "report.js")
-_STYLES = ("page.css", "conversation.css")
+_SCRIPTS = ("dom.js", "table.js", "view.js", "waterfall.js", "pairs.js", "conversation.js", "report.js")
+_STYLES = ("page.css", "conversation.css", "diff.css")
 
 _LOG_BYTES = 4000
 """Maximum bytes of the server's stderr shown with a conversation that did not pass."""
@@ -36,10 +39,12 @@ def report(run: Run, max_bytes: int = MAX_BYTES) -> Iterator[str]:
     Raises `UsageError` if a file of the run can't be read.
     """
     timings = Timings.of(run.events())
-    rows = Rows()
+    facts = gather(run)
+    differences = RunDifferences(run)
+    rows = Rows(facts)
     for number, transcript in enumerate(run.transcripts()):
         times = timings.queries.get((transcript.id, transcript.repeat))
-        size = len(_island(number, transcript, timings, run).encode("utf-8", "backslashreplace"))
+        size = len(_island(number, transcript, timings, run, differences).encode("utf-8", "backslashreplace"))
         render(transcript, partial(rows.add, times=times, size=size))
     kept = rows.fitting(max_bytes)
     slowest = _times(rows.slowest[1]) | {"row": rows.slowest[0]} if rows.slowest else None
@@ -48,24 +53,29 @@ def report(run: Run, max_bytes: int = MAX_BYTES) -> Iterator[str]:
         "report.html.jinja",
         _SCRIPTS,
         _STYLES,
-        overview=overview(run, timings, rows.called),
+        overview=overview(run, timings, rows.called, facts),
         queries=len(rows),
         is_timed=timings.is_recorded,
         left_out=_left_out(run, len(kept), len(rows)),
-        islands=chain([island("data", data)], _conversations(run, timings, kept)),
+        islands=chain([island("data", data)], _conversations(run, timings, kept, differences)),
     )
 
 
-def _conversations(run: Run, timings: Timings, fitting: frozenset[int]) -> Iterator[Markup]:
+def _conversations(
+    run: Run, timings: Timings, fitting: frozenset[int], differences: RunDifferences
+) -> Iterator[Markup]:
     """Read the transcripts again, and yield the islands of those in `fitting`."""
     for number, transcript in enumerate(run.transcripts()):
         if number in fitting:
-            yield _island(number, transcript, timings, run)
+            yield _island(number, transcript, timings, run, differences)
+    differences.close()
 
 
-def _island(number: int, transcript: Transcript, timings: Timings, run: Run) -> Markup:
+def _island(number: int, transcript: Transcript, timings: Timings, run: Run, differences: RunDifferences) -> Markup:
     times = timings.queries.get((transcript.id, transcript.repeat))
     more = _times(times)
+    with suppress(Exception):  # one value must not cost the conversation
+        more |= differences.json(transcript)
     if times and times.log_offset is not None and transcript.verdict in (Verdict.FAILED, Verdict.ERROR):
         more["log"] = run.log(times.log_offset, _LOG_BYTES)
     return render(transcript, lambda one: island(f"c-{number}", conversation_json(one) | more))

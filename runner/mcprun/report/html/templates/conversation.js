@@ -51,6 +51,13 @@ const findings = ({ error, checks }) => [
     `✓ ${[...new Set(checks.filter(([, passed]) => passed).map(([name]) => name))].join(', ')}`),
 ];
 
+/** Draw values that differ from those of another run, whose name is the first of `names`. */
+const changes = (heading, all, names) => (all ? [
+  el('h2', { class: 'apart' }, heading),
+  all.map(({ title, sides }) => el('details', { class: 'pair changed', open: true },
+    el('summary', {}, el('code', {}, title)), el('div', { class: 'named' }, both(sides, '(none)', names)))),
+].flat() : []);
+
 /** Return the seconds of each turn's model request in the last attempt, by turn number. */
 const turnTimes = (spans) => {
   const last = Math.max(0, ...spans.map(([, attempt]) => attempt));
@@ -61,7 +68,8 @@ const turnTimes = (spans) => {
 
 /** Draw a conversation. `value` is its island, or null if the page does not hold it. */
 const conversation = (row, value, run) => {
-  const heading = el('h1', { tabindex: '-1' }, verdict(row.verdict), ' ', row.name);
+  const heading = el('h1', { tabindex: '-1' }, verdict(row.verdict), ' ', row.name,
+    row.regressed ? el('span', { class: 'mark failed' }, 'regressed') : null);
   if (!value) {
     return [heading, row.cause && el('div', { class: `finding ${row.verdict}` }, text(row.cause)), text(row.prompt),
       el('p', { class: 'note' }, 'This conversation was omitted to limit the size of this file. To see it, run ',
@@ -75,6 +83,8 @@ const conversation = (row, value, run) => {
   const items = value.items.map((item) => itemPart(item, times[item.turn]));
   return [
     el('div', { class: 'head' }, heading, el('p', { class: 'facts' }, facts.filter(Boolean).join(' · ')), findings(value)),
+    ...changes(row.regressed ? 'Regressed against the baseline' : 'Differs from the baseline', value.against, ['baseline', 'this run']),
+    ...changes('Differs from the recording', value.recorded, ['recorded', 'this run']),
     el('div', { class: 'columns' },
       el('div', { class: 'items' }, items.length ? items : el('p', { class: 'note' }, 'No messages.')),
       el('aside', {},

@@ -30,11 +30,11 @@ const calls = (row) => [
 
 const has = (name) => rows.some((row) => row[name] !== null);
 const columns = [
-  { name: 'Verdict', kind: 'verdict-cell', cell: (row) => verdict(row.verdict), sort: (row) => row.verdict },
+  { name: 'Verdict', kind: 'verdict-cell', cell: (row) => [verdict(row.verdict), row.regressed ? [' ', el('span', { class: 'mark failed' }, 'regressed')] : null], sort: (row) => row.verdict },
   { name: 'Query', kind: 'name', cell: (row) => [el('a', { href: row.link }, row.name), rate(row)], sort: (row) => row.name },
   {
     name: 'Prompt', kind: 'asked',
-    cell: (row) => [row.prompt, row.cause && el('span', { class: `cause ${row.verdict}` }, row.cause)],
+    cell: (row) => [row.prompt, row.cause && el('span', { class: `cause ${row.regressed && row.verdict === 'passed' ? 'failed' : row.verdict}` }, row.cause)],
   },
   { name: 'Turns', kind: 'number', cell: (row) => grouped(row.turns), sort: (row) => row.turns },
   { name: 'Tool calls', kind: 'number calls', cell: calls, sort: (row) => row.calls },
@@ -44,6 +44,7 @@ const columns = [
 
 const chips = [
   ...['passed', 'failed', 'error', 'skipped'].map((name) => ({ name, kind: name, group: 'verdict', test: (row) => row.verdict === name })),
+  { name: 'regressed', kind: 'failed', group: 'regressed', test: (row) => Boolean(row.regressed) },
   { name: 'flaky', kind: '', group: 'flaky', test: (row) => Boolean(row.repeats && row.repeats[2]) },
   { name: 'with tool errors', kind: '', group: 'errors', test: (row) => row.errors > 0 },
   { name: 'diverged', kind: '', group: 'diverged', test: (row) => row.diverged > 0 },

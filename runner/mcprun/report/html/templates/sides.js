@@ -1,20 +1,6 @@
 // The two sides of a query, BASE left and HEAD right, with differences marked.
 
-const SIDES = ['BASE', 'HEAD'];
-
 const verdict = (name) => el('span', { class: `verdict ${name}` }, name);
-
-/** Lay out the lines of one side. Differences are marked by colour and by a sign. */
-const lines = (all, side) =>
-  el('pre', { class: 'lines' }, all.map(([text, differs]) =>
-    el('span', { class: differs ? `line marked ${side ? 'after' : 'before'}` : 'line' },
-      el('span', { class: 'sign' }, differs ? (side ? '+' : '-') : ' '), `${text}\n`)));
-
-/** Lay out two lists of lines side by side, with a note on a side that has none. */
-const both = (pair, absent = '(none)') =>
-  el('div', { class: 'sides' }, pair.map((all, side) =>
-    el('div', { class: 'side' }, el('span', { class: 'label' }, SIDES[side]),
-      all.length ? lines(all, side) : el('p', { class: 'note' }, absent))));
 
 const differs = (pair) => pair.some((all) => all.some(([, marked]) => marked));
 
