@@ -13,11 +13,12 @@ from mcprun.runs.transcript import Transcript, Usage
 
 COLUMNS = (
     "id", "repeat", "verdict", "stop", "seconds", "attempts", "turns", "calls", "tool_errors", "diverged",
-    "tokens_in", "tokens_out", "model", "cause", "baseline",
+    "tokens_in", "tokens_out", "model", "cause", "baseline", "red",
 )  # fmt: skip
 """The columns. `seconds` and the tokens are empty if unknown; `tokens_in` includes cached tokens.
 
-`baseline` is `same`, `changed`, `regressed`, `added` or `removed`, and empty without a baseline.
+`baseline` is `same`, `changed`, `regressed`, `added` or `removed`, and empty without a baseline. `red` is `true` in
+a row that makes the exit code of the run differ from 0.
 """
 
 _CAUSE = 1000
@@ -39,7 +40,7 @@ def table(facts: RunData) -> str:
     for transcript in facts.transcripts():
         writer.writerow(render(transcript, lambda one: [_cell(value) for value in _row(one, facts)]))
     for cells in _other_rows(facts):
-        writer.writerow([_cell(cells.get(name)) for name in COLUMNS])
+        writer.writerow([_cell((cells | {"red": "true"}).get(name)) for name in COLUMNS])
     return buffer.getvalue()
 
 
@@ -67,6 +68,7 @@ def _row(transcript: Transcript, facts: RunData) -> Iterator[object]:
     yield one_line("; ".join(facts.causes(transcript)), _CAUSE)
     change = facts.change(transcript)
     yield change.status if change else "same" if facts.against else None
+    yield "true" if facts.is_red(transcript) else "false"
 
 
 def _cell(value: object) -> object:
