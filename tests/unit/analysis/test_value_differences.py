@@ -83,10 +83,11 @@ def test_side_by_side_marks_only_the_inserted_item() -> None:
         (rows(*range(MANY)), rows(*range(1, MANY + 1)), 2),
         (["a", "b"] * MANY, ["a", *["b", "a"] * MANY], 1),
         (list(range(MANY)), list(range(MANY, 2 * MANY + 1)), MANY + 1),
+        (list(range(5 * MANY)), [-1, *range(9, 2 * MANY), *range(2 * MANY + 1, 5 * MANY), 0], 12),
         ([at % 100 for at in range(3 * MANY)], [0, *(at * 7 % 100 for at in range(3 * MANY))], 3 * MANY),
         ([{"id": f"{at}", "v": at} for at in range(MANY)], [{"id": f"x{at}", "v": at} for at in range(MANY + 1)], MANY + 1),
     ],
-    ids=["numbers", "objects", "alternating", "different", "recurring", "new ids"],
+    ids=["numbers", "objects", "alternating", "different", "very long", "recurring", "new ids"],
 )  # fmt: skip
 def test_long_lists_are_aligned(before: list[Any], after: list[Any], count: int) -> None:
     """Lists of 10,000 items are aligned, whatever they hold."""

@@ -5,8 +5,10 @@ Lists of the same length are paired by index unless more items are equal, or hav
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from mcprun._util.alignment import MAX_EXACT, Alignment, common_ends
@@ -17,9 +19,6 @@ _IDENTITIES = ("id", "key", "name", "uri", "path", "url", "title")
 
 _MAX_COMPARED = 2_500
 """Maximum number of pairs of items whose similarity is computed. With more, changed items are paired by index."""
-
-_MAX_EQUAL_PAIRS = 1_000_000
-"""Maximum number of pairs of equal items in lists of more than `MAX_EXACT` items that are aligned."""
 
 _MAX_MEMBERS = 50
 """Maximum number of members of an item that are compared to compute its similarity to another."""
@@ -60,20 +59,47 @@ def _blocks(before: Sequence[str], after: Sequence[str]) -> Iterator[Block]:
     ends = len(before) - end, len(after) - end
     yield True, range(start), range(start)
     middle = before[start : ends[0]], after[start : ends[1]]
-    if _is_too_much(*middle):
-        yield False, range(start, ends[0]), range(start, ends[1])
-    else:
-        for tag, i, j, k, n in Alignment(*middle).get_opcodes():
-            yield tag == "equal", range(start + i, start + j), range(start + k, start + n)
+    for is_equal, one, other in _middle_blocks(*middle):
+        yield is_equal, range(start + one.start, start + one.stop), range(start + other.start, start + other.stop)
     yield True, range(ends[0], len(before)), range(ends[1], len(after))
 
 
-def _is_too_much(before: Sequence[str], after: Sequence[str]) -> bool:
-    """Return whether aligning two sequences may take long: they are very long, and the same items recur in them."""
+def _middle_blocks(before: Sequence[str], after: Sequence[str]) -> Iterator[Block]:
     if max(len(before), len(after)) <= MAX_EXACT:
-        return False
-    counts = Counter(after)
-    return sum(counts[item] for item in before) > _MAX_EQUAL_PAIRS
+        for tag, i, j, k, n in Alignment(before, after).get_opcodes():
+            yield tag == "equal", range(i, j), range(k, n)
+        return
+    at = other_at = 0
+    for one, other in _unique_pairs(before, after):
+        if one > at or other > other_at:
+            yield False, range(at, one), range(other_at, other)
+        yield True, range(one, one + 1), range(other, other + 1)
+        at, other_at = one + 1, other + 1
+    yield False, range(at, len(before)), range(other_at, len(after))
+
+
+def _unique_pairs(before: Sequence[str], after: Sequence[str]) -> list[tuple[int, int]]:
+    """Pair the items that occur once on both sides, as many as keep their order: their longest increasing subsequence.
+
+    Takes O(n log n) in time, for lists that are too long to be aligned by all of their items (patience diff).
+    """
+    counts = Counter(before), Counter(after)
+    places = {item: at for at, item in enumerate(after) if counts[1][item] == 1}
+    pairs = [(at, places[item]) for at, item in enumerate(before) if counts[0][item] == 1 and item in places]
+    ends: list[int] = []  # the smallest place at which an increasing subsequence of each length ends
+    last: list[int] = []  # the number of the pair there
+    previous: list[int | None] = []
+    for number, (_, place) in enumerate(pairs):
+        length = bisect_left(ends, place)
+        previous.append(last[length - 1] if length else None)
+        ends[length : length + 1] = [place]
+        last[length : length + 1] = [number]
+    chain: list[tuple[int, int]] = []
+    at = last[-1] if last else None
+    while at is not None:
+        chain.append(pairs[at])
+        at = previous[at]
+    return chain[::-1]
 
 
 def _aligned(before: Sequence[str], after: Sequence[str]) -> Iterator[Pair]:
@@ -119,7 +145,8 @@ def _between(before: range, after: range) -> Iterator[Pair]:
 def _similar_pairs(before: Sequence[Any], after: Sequence[Any]) -> list[tuple[int, int]]:
     """Return the pairs of similar items, in order, whose similarities have the largest sum."""
     sums = [[0.0] * (len(after) + 1) for _ in range(len(before) + 1)]
-    similar = [[_similarity(one, other) for other in after] for one in before]
+    members = [*map(_members, before)], [*map(_members, after)]
+    similar = [[_similarity(one, other) for other in members[1]] for one in members[0]]
     for a in reversed(range(len(before))):
         for b in reversed(range(len(after))):
             pair = similar[a][b] + sums[a + 1][b + 1] if similar[a][b] >= _SIMILAR else 0.0
@@ -137,13 +164,16 @@ def _similar_pairs(before: Sequence[Any], after: Sequence[Any]) -> list[tuple[in
     return pairs
 
 
-def _similarity(one: Any, other: Any) -> float:
-    """Return the share of equal members of two objects; 0 for other values."""
-    if not (isinstance(one, dict) and isinstance(other, dict)):
-        return 0.0
-    keys = list(one.keys() | other.keys())[:_MAX_MEMBERS]
-    equal = sum(key in one and key in other and json_equal(one[key], other[key]) for key in sorted(keys))
-    return equal / max(1, len(keys))
+def _members(item: Any) -> set[tuple[str, str]] | None:
+    """Return the members of an object in a form that can be compared fast; None for other values."""
+    if not isinstance(item, dict):
+        return None
+    return {(key, key_of(value)) for key, value in islice(item.items(), _MAX_MEMBERS)}
+
+
+def _similarity(one: set[tuple[str, str]] | None, other: set[tuple[str, str]] | None) -> float:
+    """Return the share of the members of two objects that are equal; 0 for other values."""
+    return len(one & other) / max(1, len(one), len(other)) if one and other else 0.0
 
 
 def _identities(before: Sequence[Any], after: Sequence[Any]) -> tuple[list[str], list[str]] | None:
