@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mcprun._util.json_io import dump_indented, dumps, stage, write_file
 from mcprun._util.json_value import JsonObject
+from mcprun.engine.merge_comparison import merge_comparisons
 from mcprun.engine.verdict_rules import difference
 from mcprun.errors import UsageError
 from mcprun.prompts.file import stem_of
@@ -52,7 +53,9 @@ def merge(runs: Sequence[Run], out: str | None, *, partial: bool) -> Run:
     path = new_directory(stem_of(first.prompts.file), out)
     try:
         totals = _write_transcripts(parts, path)
-        record = _record(parts, totals)
+        names = {name for name, _ in _queries(parts)}
+        comparison = merge_comparisons([part.run for part in parts], names, path)
+        record = _record(parts, totals).model_copy(update={"baseline": comparison})
         _write_events(parts, path)
         _write_log(parts, path)
         lines = (dumps({"id": name, "digest": digest}) + "\n" for name, digest in _queries(parts))
@@ -95,6 +98,9 @@ def _difference(one: _Part, other: _Part) -> str:
         return f"the number of shards differs ({one.shard} and {other.shard})"
     if before.prompts.sha256 != after.prompts.sha256:
         return f"the prompts file {before.prompts.file} differs"
+    baselines = [record.baseline.path if record.baseline else None for record in (before, after)]
+    if baselines[0] != baselines[1]:
+        return f"--baseline differs ({baselines[0]} and {baselines[1]})"
     return difference(before, after)
 
 

@@ -193,3 +193,26 @@ def test_a_run_that_was_not_compared_is_red_everywhere(tmp_path: Path) -> None:
     assert "the run was not compared with its baseline base" in (tmp_path / "junit.out").read_text()
     resumed = run_mcprun("batch", "--resume", "run", cwd=tmp_path)
     assert (resumed.code, resumed.stdout.splitlines()[-1]) == (1, "FAILED: 1 regression")
+
+
+def test_merged_shards_have_the_colour_of_the_whole_run(tmp_path: Path) -> None:
+    """The comparisons of all shards add up to that of one run, with queries that no shard has, and tools counted once."""
+    (tmp_path / "s.py").write_text(SERVER)
+    (tmp_path / "price").write_text("5")
+    queries = [script(("price", {}), id=name) for name in "abcd"]
+    write_jsonl(tmp_path / "p.jsonl", *queries, script(id="gone"))
+    assert run_mcprun("batch", "p.jsonl", "s.py", "--out", "base", cwd=tmp_path).code == 0
+    write_jsonl(tmp_path / "p.jsonl", *queries)
+    (tmp_path / "s.py").write_text(SERVER.replace("def flip", "def flop"))
+    (tmp_path / "price").write_text("6")
+    batch = ("batch", "p.jsonl", "s.py", "--baseline", "base")
+    whole = run_mcprun(*batch, "--out", "whole", cwd=tmp_path)
+    for number in "12":
+        assert run_mcprun(*batch, "--shard", f"{number}/2", "--out", number, cwd=tmp_path).code == 1
+    merged = run_mcprun("merge", "1", "2", "--out", "run", "--github", *REPORTS, cwd=tmp_path)
+    assert merged.record["baseline"] == whole.record["baseline"]
+    last = "FAILED: 5 regressions, 1 breaking tool change"
+    lines = [line for line in merged.stdout.splitlines() if not line.startswith("::")]
+    assert (whole.stdout.splitlines()[-1], lines[-1]) == (last, last)
+    found = colours(tmp_path, merged.code, merged.stdout)
+    assert found == dict.fromkeys(found, True)

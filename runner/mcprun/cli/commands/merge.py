@@ -50,7 +50,10 @@ def merge(ctx: click.Context, /, shards: tuple[str, ...], out: str | None, parti
     console.summary(run)
     if run.record.state != "finished":
         console.print_resume_command(run)
+    console.baseline(run)
     code = run.record.exit_code
-    if not reports.written(run) and code == ExitCode.PASSED:
+    is_reported = reports.written(run)
+    console.outcome(run, is_reported=is_reported)
+    if not is_reported and code == ExitCode.PASSED:
         code = ExitCode.ERROR
     ctx.exit(code)
