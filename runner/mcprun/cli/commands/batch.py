@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _FIRST = (
     "model", "filters", "concurrency", "out", "max_failures", "repeat", "env", "fresh_server", "baseline", "resume",
-    "html", "junit", "quiet", "verbose", "dry_run",
+    "update", "html", "junit", "quiet", "verbose", "dry_run",
 )  # fmt: skip
 """The options that help lists first."""
 
