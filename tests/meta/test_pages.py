@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from mcprun.checks.expect import Expect
 from mcprun.cli import main
@@ -136,6 +137,7 @@ def test_the_queries_shown_are_valid(tmp_path: Path) -> None:
     """Each query that a document shows may stand in a prompts file."""
     texts = [document.read_text(encoding="utf-8") for document in DOCUMENTS]
     queries = [json.loads(block) for text in texts for block in code_blocks(text, "json")]
+    queries += [query for block in code_blocks(page("prompts-file"), "yaml") for query in yaml.safe_load(block)]
     assert len(queries) >= 6
     for number, query in enumerate(queries):
         query["id"] = f"{query['id']}-{number}"
