@@ -94,9 +94,9 @@ def test_a_missing_baseline_is_an_error_in_both(shop: Suite, source: str) -> Non
         shop.write("mcprun.toml", f'{CONFIG}model = "script"\nbaseline = "nope"\n')
     done = shop.run("--rootdir=.", env=env)
     done.assert_outcomes(errors=1)
-    assert "there is no run at nope" in done.stdout.str()
+    assert "there is no baseline at nope" in done.stdout.str()
     batch = run_mcprun("batch", cwd=shop.path, env=env)
-    assert (batch.code, "there is no run at nope" in batch.stderr, shop.runs) == (2, True, [])
+    assert (batch.code, "there is no baseline at nope" in batch.stderr, shop.runs) == (2, True, [])
 
 
 def test_a_query_that_only_the_baseline_has_fails_both(shop: Suite) -> None:
