@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -31,12 +32,21 @@ _INSIDE = "MCPRUN_TEST_WITHOUT_NETWORK"
 _SECONDS = 1800.0
 _CALL_SECONDS = "20"
 
+_UNAVAILABLE = re.compile(
+    r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|fetch failed|getaddrinfo|name resolution|resolve host|unreachable|connection|connect to"
+    r"|network|browser|chrom|not connected|api key|api token|credential|unauthori|\b40[13]\b|no answer from|kubectl|kube"
+    r"|not logged in|login",
+    re.IGNORECASE,
+)
+"""Reasons that no input can avoid where the servers are tried."""
+
 
 @dataclass(frozen=True)
 class Count:
     """The queries of a server: all, those that do real work, and how many of the runs after the baseline were green.
 
-    `reasons` holds a reason for each query that does no real work.
+    `reasons` holds a reason for each query that does no real work. `unavailable` counts those that can't without a network,
+    a browser, an account or another program.
     """
 
     package: str
@@ -45,12 +55,17 @@ class Count:
     green: int
     runs: int
     reasons: Mapping[str, str]
+    unavailable: int = 0
 
     @property
     def line(self) -> str:
         """One line of the table."""
-        share = 100 * self.real / self.queries if self.queries else 0
-        return f"{self.package:<48} {self.real:>3} of {self.queries:>3} {share:>4.0f} %   green: {self.green} of {self.runs}"
+        able = self.queries - self.unavailable
+        shares = [100 * self.real / count if count else 0 for count in (self.queries, able)]
+        return (
+            f"{self.package:<50} {self.real:>3} of {self.queries:>3} {shares[0]:>4.0f} %,"
+            f" of {able:>3} that can {shares[1]:>4.0f} %   green: {self.green} of {self.runs}"
+        )
 
 
 def main() -> int:
@@ -83,7 +98,8 @@ def main() -> int:
                 file.write(json.dumps(asdict(count)) + "\n")
     queries, real = sum(one.queries for one in counts), sum(one.real for one in counts)
     green, runs = sum(one.green for one in counts), sum(one.runs for one in counts)
-    print(Count(f"{len(counts)} servers", queries, real, green, runs, {}).line)
+    unavailable = sum(one.unavailable for one in counts)
+    print(Count(f"{len(counts)} servers", queries, real, green, runs, {}, unavailable).line)
     return code
 
 
@@ -103,21 +119,24 @@ def count_queries(candidate: Candidate, folder: Path, runs: int, package: Path |
         "env": {**filled.env, "HOME": str(folder / "home")},
     }
     (folder / "servers.json").write_text(json.dumps({"mcpServers": {"tried": entry}}))
-    mcprun = _Mcprun(here, package)
+    work = folder / "work"  # not the folder that the server may list: a run would differ by the files of the one before
+    work.mkdir()
+    mcprun = _Mcprun(work, package)
     server = str(folder / "servers.json")
     new = "--model", "script"
     mcprun.run("init", server, "--try", "--no-workflow", "--call-timeout", _CALL_SECONDS, allowed=(0, 1))
-    more = [] if (here / "mcprun.toml").exists() else ["--fresh-server"]
+    more = [] if (work / "mcprun.toml").exists() else ["--fresh-server"]
     batch = ["batch", "prompts.jsonl", server, *more, *new, "--call-timeout", _CALL_SECONDS]
     mcprun.run(*batch, "--out", "first", allowed=(0, 1, 3))
-    reasons = {one["id"]: why for one in read_jsonl(here / "first" / "transcripts.jsonl") if (why := _fault(one))}
-    queries = len(read_jsonl(here / "prompts.jsonl"))
+    reasons = {one["id"]: why for one in read_jsonl(work / "first" / "transcripts.jsonl") if (why := _fault(one))}
+    queries = len(read_jsonl(work / "prompts.jsonl"))
     mcprun.run("bless", "first", "baseline")
     codes = [
         mcprun.run(*batch, "--baseline", "baseline", "--out", f"run-{number}", allowed=(0, 1, 3))
         for number in range(runs)
     ]
-    return Count(candidate.package, queries, queries - len(reasons), codes.count(0), runs, reasons)
+    unavailable = sum(bool(_UNAVAILABLE.search(why)) for why in reasons.values())
+    return Count(candidate.package, queries, queries - len(reasons), codes.count(0), runs, reasons, unavailable)
 
 
 def _fault(transcript: Mapping[str, Any]) -> str:
