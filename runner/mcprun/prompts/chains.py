@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mcprun._util.json_value import JsonObject
-from mcprun.prompts.script_query import script_query
+from mcprun.prompts.script_query import is_reference, script_query
 from mcprun.tools.json_schema.named_values import split_name
 
 _MAX_CALLS = 4
@@ -38,6 +38,9 @@ _ENDERS = frozenset({"delete", "remove", "close", "stop", "clear", "end", "quit"
 """Verbs in the names of tools: of those that make something, find something, prepare the server, and undo that."""
 
 _IDS = frozenset({"id", "uuid", "guid", "key", "uid", "handle", "token", "ref"})
+_NEUTRAL = frozenset({"content", "data", "item", "object", "output", "payload", "record", "response", "result"})
+"""Keys of results, in the singular, that say nothing about what is in them."""
+
 _ID_IN_TEXT = r"(?i)\b(?:id|uuid|key)\b\W{1,4}([\w-]+)"
 
 
@@ -90,17 +93,19 @@ def _linked(arguments: Mapping[str, Any], tool: str, before: WorkedCalls) -> tup
     verbs = before.words
     if verbs & _ENDERS:
         return {}, 0
-    linked, links = dict(arguments), 0
+    linked, taken, same_count = dict(arguments), 0, 0
     for name, value in arguments.items():
         reference = _reference(name, value, before, is_related=shared > 0)
         same = before.calls[-1]["input"].get(name)
-        if reference:
-            linked[name], links = reference, links + 4
+        if is_reference(same):
+            linked[name], taken = same, taken + 1
+        elif reference:
+            linked[name], taken = reference, taken + 1
         elif same is not None and type(same) is type(value) and not isinstance(same, bool):
-            linked[name], links = same, links + 2
+            linked[name], same_count = same, same_count + 1
     makes = 2 if verbs & _MAKERS else 1 if verbs & _LISTERS else 0
-    if links and makes:
-        return linked, links + 2 * makes + shared
+    if taken or (same_count and makes):
+        return linked, 4 * taken + 2 * same_count + 2 * makes + shared
     if verbs & _STARTERS or (verbs & _MAKERS and shared):
         return linked, 1 + shared
     return {}, 0
@@ -110,8 +115,12 @@ def _reference(name: str, value: Any, before: WorkedCalls, *, is_related: bool) 
     """Return a reference to the part of a result that an argument needs; None if there is none."""
     number = len(before.calls) - 1
     for path, found in _properties(before.value, "", 0):
-        key = path.rpartition("/")[2]
-        if not _fits(name, key, is_related=is_related) or isinstance(found, bool | dict | list) or found is None:
+        owner, _, key = path.removesuffix("/0").rpartition("/")
+        if (
+            not _fits(name, key, _noun(owner.removesuffix("/0").rpartition("/")[2]), is_related=is_related)
+            or isinstance(found, bool | dict | list)
+            or found is None
+        ):
             continue
         if isinstance(value, str) and not isinstance(found, str):
             return {"$from": number, "path": path, "as": "string"}
@@ -124,13 +133,17 @@ def _reference(name: str, value: Any, before: WorkedCalls, *, is_related: bool) 
     return None
 
 
-def _fits(argument: str, key: str, *, is_related: bool) -> bool:
-    """Return whether a property of a result is what an argument needs: `note_id` or, of a note, `id`."""
+def _fits(argument: str, key: str, owner: str, *, is_related: bool) -> bool:
+    """Return whether a property of a result is what an argument needs: `note_id` or, of a note, `id`.
+
+    `owner` is the noun that the property belongs to in the result: `note` in `{"notes": [{"id": 1}]}`.
+    """
     names, keys = split_name(argument), split_name(key)
     if names == keys:
         return bool(names) and (is_related or bool(_IDS & set(names)) or len(names) > 1)
-    is_id = bool(_IDS & set(names[-1:]))
-    return is_related and is_id and len(keys) == 1 and keys[0] in _IDS
+    is_id = bool(_IDS & set(names[-1:])) and len(keys) == 1 and keys[0] in _IDS
+    is_owned = bool(owner) and owner not in _NEUTRAL and len(names) > 1
+    return is_id and (owner in names if is_owned else is_related)
 
 
 def _properties(value: Any, path: str, level: int) -> Iterator[tuple[str, Any]]:
@@ -149,6 +162,11 @@ def _properties(value: Any, path: str, level: int) -> Iterator[tuple[str, Any]]:
 
 def _words(name: str) -> set[str]:
     return set(split_name(name))
+
+
+def _noun(name: str) -> str:
+    """Return the last word of a property's name in the singular; empty if it has none."""
+    return next(iter(split_name(name)[-1:]), "").removesuffix("s")
 
 
 def _nouns(name: str) -> set[str]:

@@ -50,13 +50,14 @@ def as_json(value: Any) -> str:
 def _expected_call(call: JsonObject) -> JsonObject:
     """Return the expected form of a call, without the arguments that come from a result."""
     arguments: JsonObject = call["input"]
-    known = {key: value for key, value in arguments.items() if not _is_reference(value)}
+    known = {key: value for key, value in arguments.items() if not is_reference(value)}
     if not known or is_matcher(arguments):
         return {"tool": call["tool"]}
     return {"tool": call["tool"], "input": {key: _expected(value) for key, value in known.items()}}
 
 
-def _is_reference(value: Any) -> bool:
+def is_reference(value: Any) -> bool:
+    """Return whether a value of an input is taken from an earlier result."""
     return isinstance(value, dict) and "$from" in value
 
 
@@ -83,7 +84,7 @@ def _use(call: JsonObject) -> str:
 
 
 def _shown(value: Any) -> str:
-    if _is_reference(value):
+    if is_reference(value):
         key = str(value.get("path", "")).rpartition("/")[2]
         return f"the {plain(key, _NAME)} of the result" if key else "the one in the result"
     return plain(as_json(value), None)

@@ -140,6 +140,10 @@ class Console:
             self._out.print(totals(run, self._out))
         for line in repeats(run.record):
             self._out.print(line, soft_wrap=True)
+        if run.counts.passed and 0 < run.counts.calls == run.counts.tool_errors:
+            self.warning(
+                "every call returned an error: the queries passed, but nothing that the server does was tested"
+            )
         if done < total:
             missing = f"Incomplete: {total - done:,} of {plural(total, 'query')} did not finish."
             self._out.print(Text(missing, "yellow"), soft_wrap=True)

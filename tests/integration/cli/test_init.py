@@ -606,7 +606,8 @@ def test_what_differs_between_tries_is_masked(tmp_path: Path) -> None:
     assert "! find_note  its result says that the call failed: Error: the index is missing" in lines
     assert "! stamp  all of its results differ in each run, so that nothing is compared" in lines
     assert "Each was tried twice: 3 of 5 work. 2 queries need fixing, see metadata.todo." in lines
-    assert any(line.startswith("masked: create_note  uuid at ") for line in lines)
+    assert any(line.startswith("masked: scrub uuid  at calls[*].result.id") for line in lines)
+    assert any(line.startswith("Compared of the results: stamp 0 %, ") for line in lines)
     settings = tomllib.loads((tmp_path / "mcprun.toml").read_text())
     assert set(settings["scrub"]) == {"uuid", "timestamp"}
     assert "ignore" not in settings
@@ -627,3 +628,14 @@ def test_a_suite_of_which_nothing_works_is_no_success(tmp_path: Path) -> None:
         "Each was tried twice: none of 1 works, so that nothing would be tested. 1 query needs fixing, see metadata.todo."
         in done.stdout.splitlines()
     )
+
+
+def test_a_run_of_which_every_call_is_an_error_says_so(tmp_path: Path) -> None:
+    """Queries may allow errors, but a run of nothing else tests nothing, which the totals say."""
+    tools = ("--tool", "sorry", "--no-workflow")
+    assert run_mcprun("init", RAW, "--try", *tools, cwd=tmp_path).code == 1
+    ran = run_mcprun("batch", "prompts.jsonl", RAW, cwd=tmp_path)
+    assert (ran.code, "every call returned an error" in ran.stderr) == (0, True)
+    both = run_mcprun("init", RAW, "--try", *tools, "--tool", "ok", "--force", cwd=tmp_path)
+    assert both.code == 0
+    assert "every call returned an error" not in run_mcprun("batch", "prompts.jsonl", RAW, cwd=tmp_path).stderr

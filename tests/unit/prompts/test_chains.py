@@ -54,6 +54,18 @@ def test_tools_that_share_an_argument_get_the_same_value() -> None:
     ]  # fmt: skip
 
 
+def test_ids_of_several_things_are_told_apart() -> None:
+    """The owner of an id in the result decides, and a later call has the references of the calls before it."""
+    made = {"requestId": "r", "tasks": [{"id": "t"}]}
+    plan = worked("plan", {"text": "example"}, structured=made)
+    arguments = {"requestId": "example", "taskId": "example"}
+    references = {"requestId": {"$from": 0, "path": "/requestId"}, "taskId": {"$from": 0, "path": "/tasks/0/id"}}
+    (calls,) = chained("finish_task", arguments, plan)
+    assert calls == [("plan", {"text": "example"}), ("finish_task", references)]
+    finished = WorkedCalls({"name": "finish_task"}, [{"tool": tool, "input": one} for tool, one in calls], [])
+    assert chained("approve_task", arguments, finished)[0] == [*calls, ("approve_task", references)]
+
+
 def test_unrelated_tools_and_those_that_undo_are_not_chained() -> None:
     """A call that has nothing to do with the tool, or that deletes, comes before none."""
     assert (

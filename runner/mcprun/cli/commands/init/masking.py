@@ -18,6 +18,9 @@ from mcprun.analysis.volatile.rules import OPTIONS, rules_of, scrubber_of, sorte
 from mcprun.prompts.generate import FirstPrompts
 from mcprun.prompts.tried import Tries
 
+_MAX_LISTED, _MAX_SHARES = 4, 8
+"""Maximum number of places, of queries, and of shares that a line of the summary lists."""
+
 _NOTHING_LEFT = "all of its results differ in each run, so that nothing is compared"
 
 
@@ -41,14 +44,21 @@ class Masked:
 
     @property
     def summary(self) -> dict[str, str]:
-        """What is masked of each query that something is masked of, and how much of its results is compared."""
-        found = {}
-        for name, masking in self.left.items():
-            places = [f"{_name(place)} at {place.path}" for place in self.places.get(name, ()) if place.rule]
+        """The places of each rule, and the queries that they are in."""
+        found: dict[str, str] = {}
+        for rule in self.rules:
+            places = [(place.path, name) for name, all_ in self.places.items() for place in all_ if place.rule == rule]
+            paths, names = (list(dict.fromkeys(one)) for one in zip(*places, strict=True)) if places else ([], [])
             if places:
-                share = "nothing" if masking.is_empty else f"{max(1, round(100 * masking.share))} %"
-                found[name] = f"{', '.join(dict.fromkeys(places))}; {share} of the result is compared"
+                where = "" if paths == [rule.value] else f"at {_listed(paths)} "
+                found[f"{rule.key} {rule.value}"] = f"{where}(in {_listed(names)})"
         return found
+
+    @property
+    def compared(self) -> str:
+        """How much of the results is compared, the least first, for the queries that something is masked of."""
+        shares = [(masking.share, name) for name, masking in self.left.items() if masking.values and masking.share < 1]
+        return _listed([f"{name} {100 * share:.0f} %" for share, name in sorted(shares)], _MAX_SHARES)
 
 
 def find_masked(tries: Tries, configured: Mapping[str, Any], now: datetime) -> Masked:
@@ -99,8 +109,9 @@ def _differ(first: JsonObject, other: JsonObject, scrubber: Scrubber) -> bool:
     return any(CompareOptions(scrubber=scrubber).changes(first, other))
 
 
-def _name(place: Place) -> str:
-    return place.rule.value if place.rule and place.rule.option == "scrub" else place.kind
+def _listed(items: Sequence[str], most: int = _MAX_LISTED) -> str:
+    more = [f"{len(items) - most:,} more"] if len(items) > most else []
+    return ", ".join([*items[:most], *more])
 
 
 def _items(value: Any) -> Sequence[str]:

@@ -46,6 +46,8 @@ class Summary:
         yield from _some("left out: ", "dim", self.first.left_out)
         yield from _some("! ", "yellow", self.first.notes)
         yield from _some("masked: ", "dim", self.masked.summary)
+        if compared := self.masked.compared:
+            yield Text(f"Compared of the results: {visible(compared)}")
         yield Text(self._outlook())
         yield from self._setting_lines()
         commands = self.commands
