@@ -77,6 +77,12 @@ def test_each_volatile_place_has_its_smallest_path_and_rule() -> None:
         ({"side": "heads"}, {"side": "tails"}, ["text"], ["--ignore 'calls[*].result.side'"]),
         ("rolled 5 of 6", "rolled 3 of 6", ["text"], ["--scrub '(?<=rolled )[0-9]+(?:[.][0-9]+)?'"]),
         ("[1, 2]", "[1]", ["length"], []),
+        (
+            {"v": {f"k{n}": n for n in range(30)}},
+            {"v": {f"k{n}": -n for n in range(30)}},
+            ["value"],
+            ["--ignore 'calls[*].result.v'"],
+        ),
     ],
 )
 def test_each_kind_of_difference_has_its_rule(one: Any, other: Any, kinds: list[str], flags: list[str]) -> None:
@@ -171,6 +177,9 @@ def test_a_real_change_is_never_hinted_at(one: Any, other: Any) -> None:
         ("http://localhost:8080", "http://localhost:9090"),
         ("http://example.com:8080", "http://example.com:18080"),
         ({"rows": [1, 2]}, {"rows": [1]}),
+        ({"rows": [1, 2, 3, 4]}, {"rows": [2, 1, 4, 3]}),
+        ([{"n": 4}, {"n": 2}, {"n": 1}, {"n": 3}], [{"n": 4}, {"n": 3}, {"n": 2}, {"n": 1}]),
+        ("a\nb\nc\nd", "d\na\nc\nb"),
         ({"version": "v1.2.3"}, {"version": "v2.0.0"}),
         ({"sku": "ABC-2026-000123"}, {"sku": "ABC-2026-000124"}),
         ({"a": 1}, {"b": 1}),

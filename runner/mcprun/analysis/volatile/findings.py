@@ -15,13 +15,16 @@ from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.transcripts import Change
 from mcprun.analysis.volatile.likelihood import Interval, parse_time
 from mcprun.analysis.volatile.masking import measure
-from mcprun.analysis.volatile.places import Place, likely_places
+from mcprun.analysis.volatile.places import Budget, Place, likely_places
 from mcprun.analysis.volatile.rules import rules_of, sorted_rules
 from mcprun.runs.conditions import condition_difference
 from mcprun.runs.run import Run
 
 MAX_QUERIES = 2_000
 """The most differing queries that are searched for volatile places. Others rarely have other ones."""
+
+MAX_CHARS = 1_000_000
+"""The most characters of results that are searched for volatile places."""
 
 
 @dataclass(slots=True)
@@ -33,10 +36,16 @@ class Findings:
     conditions: str = ""
     _rules: dict[Rule, None] = field(default_factory=dict)
     _searched: int = 0
+    _budget: Budget = field(default_factory=lambda: Budget(MAX_CHARS))
     _suggested_for: set[str] = field(default_factory=set)
     _values: Counter[Rule] = field(default_factory=Counter)
     _queries: dict[Rule, set[str]] = field(default_factory=dict)
     _shares: dict[str, tuple[float, bool]] = field(default_factory=dict)
+    _all_rules: list[Rule] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """List the rules once: they are needed for each transcript."""
+        self._all_rules = rules_of(self.scrubber)
 
     @classmethod
     def between(cls, base: Run | None, head: Run | None, scrubber: Scrubber, name: str = "") -> Self:
@@ -56,7 +65,7 @@ class Findings:
         """Collect the places in the changes of a query that look volatile."""
         self._searched += 1
         try:
-            places = likely_places(changes, self.interval)
+            places = likely_places(changes, self.interval, self._budget)
         except Exception:  # noqa: BLE001  a hint must not end the comparison
             return
         for place in places:
@@ -73,7 +82,7 @@ class Findings:
         if not self.scrubber:
             return
         try:
-            masking = measure(transcript, self.scrubber)
+            masking = measure(transcript, self.scrubber, self._all_rules)
         except Exception:  # noqa: BLE001  as above
             return
         name = transcript["id"]
@@ -86,7 +95,7 @@ class Findings:
 
     def summary(self, in_force: Sequence[Rule] | None = None) -> VolatileSummary:
         """Return what was collected. By default, all of the scrubber's rules are `in_force`."""
-        rules = rules_of(self.scrubber)
+        rules = self._all_rules
         in_force = rules if in_force is None else in_force
         shares = nsmallest(MAX_SHARES, self._shares.items(), key=lambda item: item[1][0])
         return VolatileSummary(

@@ -16,9 +16,6 @@ from mcprun.analysis.diff.transcripts import result_of
 from mcprun.analysis.volatile.rules import rules_of
 from mcprun.runs.option_patterns import scrub
 
-_CONTENT = re.compile(r"[^\W_]")
-"""A character that counts as content: punctuation around a masked value is none."""
-
 
 @dataclass(slots=True)
 class Masking:
@@ -43,13 +40,15 @@ class Masking:
         return bool(self.values) and self.leaves > 0 and self.kept == 0
 
 
-def measure(transcript: JsonObject, scrubber: Scrubber) -> Masking:
+def measure(transcript: JsonObject, scrubber: Scrubber, rules: Sequence[Rule] | None = None) -> Masking:
     """Return what a scrubber masks in the results of a transcript, as parsed from its line.
+
+    `rules` are those of the scrubber, if they are known.
 
     Results that mcprun synthesised, such as that of a call that timed out, are left out.
     """
     masking = Masking()
-    rules = rules_of(scrubber)
+    rules = rules_of(scrubber) if rules is None else rules
     scrubs = [(rule, *pair) for rule, pair in zip(rules, scrubber.patterns, strict=False)]
     rest = rules[len(scrubs) :]
     ignored = list(zip(rest, scrubber.paths, strict=False))
@@ -122,13 +121,18 @@ class _Walk:
         return 1.0
 
     def _kept_text(self, text: str) -> float:
-        total = len(_CONTENT.findall(text))
         left = text
         for rule, pattern, _ in self.scrubs:
             without = scrub(pattern, "\0", left) if isinstance(pattern, str) else pattern.sub("\0", left)
             self.masking.values[rule] += without != left
             left = without
-        return len(_CONTENT.findall(left)) / total if total and left != text else 1.0
+        total = _content(text) if left != text else 0
+        return _content(left) / total if total else 1.0
+
+
+def _content(text: str) -> int:
+    """Count the letters and digits of a text: punctuation around a masked value is no content."""
+    return sum(map(str.isalnum, text))
 
 
 def _count(value: Any) -> int:

@@ -6,6 +6,7 @@ between two versions of a server are only if both values are volatile by their n
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,15 @@ from mcprun.analysis.volatile.texts import are_likely, covering_scrubs, patterns
 
 _MAX_KEYS = 5
 """The most keys of one object that are ignored one by one. With more, the object is ignored."""
+
+_MAX_PLACES = 20
+"""The most items of one object that are ignored one by one."""
+
+_MAX_CHARS = 1_000_000
+"""The longest text that is searched. Longer ones differ as a whole."""
+
+_LEAST_SORTED = 4
+"""The least length of a list whose order counts as intended if it is sorted: shorter ones often are by chance."""
 
 _ROOTS: dict[str, Path] = {
     "result": ("calls", None, "result"), "input": ("calls", None, "input"), "prompt": ("messages",), "text": ("text",),
@@ -56,15 +66,30 @@ def places_of_tries(changes: Iterable[Change]) -> list[Place]:
     return _places(changes, None)
 
 
-def likely_places(changes: Iterable[Change], interval: Interval) -> list[Place]:
-    """Return the places of a comparison that look volatile. Each has a rule; what may be a regression is left out."""
-    return [place for place in _places(changes, interval) if place.rule]
+@dataclass(slots=True)
+class Budget:
+    """The number of characters that may still be searched. Searching 1,000,000 takes some seconds."""
+
+    chars: float = math.inf
+
+    def take(self, chars: int) -> bool:
+        """Take from the budget. Return whether it was large enough."""
+        self.chars -= chars
+        return self.chars >= 0
 
 
-def _places(changes: Iterable[Change], interval: Interval | None) -> list[Place]:
+def likely_places(changes: Iterable[Change], interval: Interval, budget: Budget | None = None) -> list[Place]:
+    """Return the places of a comparison that look volatile. Each has a rule; what may be a regression is left out.
+
+    Texts for which the `budget` has no characters left are not searched.
+    """
+    return [place for place in _places(changes, interval, budget) if place.rule]
+
+
+def _places(changes: Iterable[Change], interval: Interval | None, budget: Budget | None = None) -> list[Place]:
     found: list[Place] = []
     for change in changes:
-        search = _Search(interval, change.tool)
+        search = _Search(interval, change.tool, budget or Budget())
         if change.what in ("call_added", "call_removed"):
             search.add(("calls",), "calls", None, change.before, change.after)
         elif change.are_errors[0] is not change.are_errors[1]:
@@ -91,7 +116,9 @@ class _Search:
 
     interval: Interval | None
     tool: str | None
+    budget: Budget
     found: list[Place] = field(default_factory=list)
+    _known: dict[Path, tuple[str, ...]] = field(default_factory=dict)
 
     def add(self, path: Path, kind: str, rule: Rule | None, before: Any, after: Any) -> None:
         """Add a place."""
@@ -124,12 +151,18 @@ class _Search:
             self.ignore(path, "number", one, other)
 
     def _texts(self, path: Path, one: str, other: str) -> None:
-        names = covering_scrubs(one, other)
+        if max(len(one), len(other)) > _MAX_CHARS or not self.budget.take(len(one) + len(other)):
+            if self.interval is None:
+                self.ignore(path, "text", one, other)
+            return
+        known = self._known.get(path, ())  # the items of a list are mostly alike
+        names = known if known and scrubbed(one, known) == scrubbed(other, known) else covering_scrubs(one, other)
         if names:
             if self.interval is None or are_likely(one, other, names, self.interval):
+                self._known[path] = names
                 self._scrub(path, names, one, other)
             return
-        if "\n" in one and sorted_lines(scrubbed(one, list(SCRUBS))) == sorted_lines(scrubbed(other, list(SCRUBS))):
+        if self._are_lines_permuted(one, other):
             self.add(path, "order", Rule("ignore_order", format_path(path)), one, other)
             self._scrub(path, covering_scrubs(one, other, sorted_lines), one, other)
             return
@@ -142,6 +175,15 @@ class _Search:
         elif self.interval is None:
             self.ignore(path, "text", one, other)
 
+    def _are_lines_permuted(self, one: str, other: str) -> bool:
+        """Return whether two texts have the same lines in another order, and in none that was intended."""
+        if one.count("\n") != other.count("\n") or "\n" not in one:
+            return False
+        if self.interval and (_is_sorted(one.split("\n")) or _is_sorted(other.split("\n"))):
+            return False
+        sides = (sorted_lines(scrubbed(text, list(SCRUBS))) for text in (one, other))
+        return next(sides) == next(sides)
+
     def _scrub(self, path: Path, names: Sequence[str], one: Any, other: Any) -> None:
         for name in names:
             self.add(path, name, Rule("scrub", name), one, other)
@@ -151,14 +193,24 @@ class _Search:
             if self.interval is None:
                 self.ignore(path, "length", one, other)
             return
-        keys = [[key_of(_all_scrubs().clean(item)) for item in side] for side in (one, other)]
-        order = _permutation(*keys) if keys[0] != keys[1] else None
-        if order is None and self.interval is None and keys[0] != keys[1]:
-            order = _permutation_by_field(one, other)
+        order = self._order(one, other)
+        if order is not None and self.interval and (_is_sorted(one) or _is_sorted(other)):
+            return
         if order is not None:
             self.add(path, "order", Rule("ignore_order", format_path(path)), one, other)
         for at, item in enumerate(one):
             self.walk((*path, None), item, other[order[at] if order else at])
+
+    def _order(self, one: list[Any], other: list[Any]) -> list[int] | None:
+        """Return the permutation of two lists of one length; None if their items do not differ in order only."""
+        keys = [[key_of(item) for item in side] for side in (one, other)]
+        if (order := _permutation(*keys)) or not self.budget.take(sum(map(len, keys[0] + keys[1]))):
+            return order
+        keys = [[key_of(_all_scrubs().clean(item)) for item in side] for side in (one, other)]
+        if keys[0] == keys[1]:
+            return None
+        order = _permutation(*keys)
+        return _permutation_by_field(one, other) if order is None and self.interval is None else order
 
     def _objects(self, path: Path, one: dict[str, Any], other: dict[str, Any]) -> None:
         if one.keys() != other.keys():
@@ -169,8 +221,14 @@ class _Search:
                 return
             if self.interval is None:
                 self._missing(path, one, other)
+        before = len(self.found)
         for key in (key for key in one if key in other):
             self.walk((*path, _step(key)), one[key], other[key])
+        added = unique_places(self.found[before:])
+        others = [place for place in added if place.rule and place.rule.option != "ignore"]
+        if len(added) - len(others) > _MAX_PLACES:
+            self.found[before:] = others
+            self.ignore(path, "value", one, other)
 
     def _are_keys_likely(self, one: dict[str, Any], other: dict[str, Any], names: Sequence[str]) -> bool:
         """Return whether the keys that only one object has are volatile by their nature."""
@@ -234,6 +292,18 @@ def _permutation(one: Sequence[str], other: Sequence[str]) -> list[int] | None:
     for a, b in zip(*orders, strict=True):
         found[a] = b
     return found
+
+
+def _is_sorted(items: Sequence[Any]) -> bool:
+    """Return whether a list has an order that no chance made: it is sorted, or its objects are by a field."""
+    if len(items) < _LEAST_SORTED:
+        return False
+    if all(isinstance(item, dict) for item in items):
+        return any(_is_sorted([item.get(name) for item in items]) for name in items[0])
+    if not (all(isinstance(item, str) for item in items) or all(map(_is_number, items))):
+        return False
+    ordered = sorted(items)
+    return ordered[0] != ordered[-1] and list(items) in (ordered, ordered[::-1])
 
 
 def _permutation_by_field(one: Sequence[Any], other: Sequence[Any]) -> list[int] | None:
