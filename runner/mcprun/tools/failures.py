@@ -65,6 +65,7 @@ _TRACE = re.compile(r"Traceback \(most recent call last\):|\n\s+at [^\n]{1,200}:
 _ERROR_KEYS = ("error", "err", "exception", "error_message", "errorMessage", "error_msg", "traceback")
 _WRAPPERS = ("result", "response", "data", "output", "content", "body")
 _FAILED = frozenset({"error", "errored", "failed", "failure", "fail", "exception", "not_found", "unauthorized"})
+_VALIDITY = frozenset({"valid", "isValid", "is_valid", "passed"})
 _BESIDE_ERRORS = frozenset({"errors", "data", "extensions", "status", "success", "ok", "code", "message", "path"})
 
 
@@ -98,6 +99,8 @@ def _failures(value: Any, is_report: bool, level: int) -> Iterator[str]:
 
 
 def _of_object(value: JsonObject, is_report: bool) -> Iterator[str]:
+    if is_report and value.keys() & _VALIDITY:  # what was validated is wrong, not the call
+        return
     for key in _ERROR_KEYS:
         if value.get(key) and not isinstance(value[key], int | float):
             yield f"{key}: {_text(value[key])}"

@@ -57,6 +57,7 @@ def test_a_tool_that_lists_errors_may_do_so() -> None:
         found("TypeError: x is undefined, is not defined", "read_logs") == "TypeError: x is undefined, is not defined"
     )
     assert found("Error: one\n" * 50, "read_logs") == ""
+    assert found('{"valid": false, "error": "Unexpected token"}', "format_validate") == ""
 
 
 def test_structured_content_counts_too() -> None:
