@@ -628,6 +628,7 @@ def test_a_suite_of_which_nothing_works_is_no_success(tmp_path: Path) -> None:
         "Each was tried twice: none of 1 works, so that nothing would be tested. 1 query needs fixing, see metadata.todo."
         in done.stdout.splitlines()
     )
+    assert "a server that needs the files of this folder needs --no-scratch" in done.stdout
 
 
 def test_a_run_of_which_every_call_is_an_error_says_so(tmp_path: Path) -> None:

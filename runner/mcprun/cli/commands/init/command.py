@@ -188,7 +188,9 @@ def init(ctx: click.Context, /, **parameters: Any) -> None:
     missing = needed.missing(files.config.values)
     commands = next_commands(ctx.obj, [] if files.settings else missing.flags, redactor.text)
     others = files.write(first.content(str(files.prompts)), needed, commands.there)
-    summary = Summary(server, first, files, commands, missing, tries.working if tries else None, masked, others)
+    summary = Summary(
+        server, first, files, commands, missing, tries.working if tries else None, masked, options.scratch, others
+    )
     console.lines(summary.lines())
     if tries and not tries.working:
         ctx.exit(ExitCode.FAILED)

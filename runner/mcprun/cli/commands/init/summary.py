@@ -27,8 +27,8 @@ class Summary:
     """The result of `mcprun init`.
 
     `missing` are the settings that the project's file lacks. `working` are the queries that do real work; None if they
-    were not tried. `masked` is what differs between the tries. `others` are the files besides the prompts and the
-    workflow, one line each.
+    were not tried. `masked` is what differs between the tries. `has_scratch` is set if servers were started in new
+    folders. `others` are the files besides the prompts and the workflow, one line each.
     """
 
     server: ServerRecord
@@ -38,6 +38,7 @@ class Summary:
     missing: Settings
     working: Collection[str] | None
     masked: Masked
+    has_scratch: bool
     others: Sequence[str] = ()
 
     def lines(self) -> Iterator[Text]:
@@ -51,6 +52,10 @@ class Summary:
         yield Text(self._outlook())
         yield from self._setting_lines()
         commands = self.commands
+        if self.working is not None and not self.working and self.has_scratch:
+            yield Text(
+                "They were tried in new folders; a server that needs the files of this folder needs --no-scratch."
+            )
         if commands.unset:
             yield Text(
                 f"First set {visible(', '.join(commands.unset))} to the given values, which are not repeated here."
