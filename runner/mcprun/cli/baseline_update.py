@@ -11,12 +11,12 @@ from typing import Any, Self
 import click
 
 from mcprun.cli.argument_sources import Arguments
-from mcprun.engine.comparison import compare_with_baseline
+from mcprun.engine.comparison import compare_with_baseline, record_failed_update
 from mcprun.engine.run import RunPlan, RunResult
 from mcprun.errors import UsageError
 from mcprun.report.console import Console
 from mcprun.report.text import plural
-from mcprun.runs.baseline import Selection, bless, bless_selection, query_ids
+from mcprun.runs.baseline import Selection, bless, bless_selection, check_no_other_files, query_ids
 from mcprun.runs.directory import LATEST, OUTPUTS
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import RunRecord
@@ -47,8 +47,8 @@ class BaselineUpdate:
     def of(cls, arguments: Arguments) -> Self | None:
         """Return the update that a command asks for; None without `--update`.
 
-        Raises a usage error without a baseline, with `--shard`, and for a run that is not a baseline: replacing it
-        would delete its trace.
+        Raises a usage error without a baseline, with `--shard`, and for a folder that holds other files than a
+        baseline: replacing it would delete them.
         """
         values = arguments.values
         if not values["update"]:
@@ -65,6 +65,8 @@ class BaselineUpdate:
             raise UsageError(
                 f"{path} is a run, and --update replaces only baselines: make one with mcprun bless {path} baseline"
             )
+        if path is not None:
+            check_no_other_files(path)
         return cls(path or Path(name), name, path is not None, bool(values["force"]))
 
     def arguments(self, arguments: Arguments) -> Arguments:
@@ -85,8 +87,9 @@ class BaselineUpdate:
         try:
             size = self._write(run, is_partial=plan.prompts.select.is_choosy)
         except UsageError as error:
-            console.error(f"{self.name} was not updated: {error}")
-            return result, False
+            message = f"{self.name} was not updated: {error}"
+            console.error(message)
+            return record_failed_update(result, plan.redactor.text(message)), False
         transcripts = plural(Run.read_record(str(self.path)).counts.queries, "transcript")
         console.note(f"{self.name}: accepted {_accepted(result.record)} ({transcripts}, {size / 1000:,.1f} kB)")
         if not self.exists:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
@@ -41,6 +41,17 @@ def compare_with_baseline(result: RunResult, plan: RunPlan) -> RunResult:
         reason = f"can't write {problem.filename}: {problem.strerror}" if isinstance(problem, OSError) else str(problem)
         failed = RunError(ErrorKind.OUTPUT, f"the run could not be compared with {plan.baseline.name}: {reason}")
         return replace(result, record=_with_error(result.record, failed), error=error or failed)
+    return replace(result, record=record)
+
+
+def record_failed_update(result: RunResult, message: str) -> RunResult:
+    """Return a run whose baseline could not be updated: it ended in an error, unless it already had one.
+
+    The error is recorded in the run directory, for every report. A full disk loses it there.
+    """
+    record = _with_error(result.record, RunError(ErrorKind.OUTPUT, message))
+    with suppress(UsageError, OSError):
+        write_file(result.path / RUN, dump_indented(record.line()))
     return replace(result, record=record)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mcprun.errors import ExitCode
-from mcprun.report.text import plural
+from mcprun.errors import ErrorKind, ExitCode
+from mcprun.report.text import one_line, plural
 from mcprun.runs.run_record import Counts, RunRecord
 
 _WORDS = {
@@ -13,6 +13,9 @@ _WORDS = {
     ExitCode.ERROR: "ERROR",
     ExitCode.INTERRUPTED: "INTERRUPTED",
 }
+
+_MESSAGE = 300
+"""Maximum number of characters of an error's message."""
 
 
 def outcome(record: RunRecord, counts: Counts) -> str:
@@ -42,6 +45,10 @@ def _reasons(record: RunRecord, counts: Counts, code: ExitCode) -> Iterator[str]
         yield plural(counts.error, "error")
     if counts.skipped:
         yield f"{counts.skipped:,} skipped"
+    is_whole = record.state == "finished" and record.error and record.error.kind is ErrorKind.OUTPUT
+    if is_whole and record.error:  # of the comparison with a baseline, or of its update
+        yield one_line(record.error.message, _MESSAGE)
+        return
     if record.lacks_comparison:
         yield "not compared with the baseline"
     if record.error and not counts.error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,13 +19,16 @@ from mcprun.runs.run_record import RunRecord
 from mcprun.runs.totals import RunTotals
 from mcprun.runs.transcript import Transcript, Verdict
 
+_KEPT = frozenset({RUN, TRANSCRIPTS})
+"""The names of the files of a baseline."""
+
 _UNFIT = frozenset({Verdict.ERROR, Verdict.SKIPPED})
 
 _LISTED = 5
-"""Maximum lost queries that a message names."""
+"""Maximum lost queries, or other files, that a message names."""
 
 _NAME = 100
-"""Maximum characters of a query's id in a message."""
+"""Maximum characters of a query's id, or of a file's name, in a message."""
 
 
 def read_baseline(name: str) -> Run:
@@ -41,8 +43,9 @@ def bless(run: Run, path: Path, *, slim: bool, force: bool) -> int:
     A baseline holds the transcripts and `run.json`. A `slim` one holds only the data that comparisons need, and can't
     be replayed. If `path` is a link, its target is replaced.
 
-    Raises `UsageError` if `path` is the run itself, holds anything but a run, or can't be written. Without `force`,
-    also raises it if the run is incomplete, has errors or lacks queries of the old baseline, or if that is damaged.
+    Raises `UsageError` if `path` is the run itself, holds anything but a baseline, or can't be written. Without
+    `force`, also raises it if the run is incomplete, has errors or lacks queries of the old baseline, or if that is
+    damaged.
     """
     place = Path(os.path.realpath(path))
     old = place.with_name(f".{place.name}.old")
@@ -224,6 +227,19 @@ def _check_target(run: Run, path: Path) -> None:
         raise UsageError(f"{path} exists and is not a run: a baseline needs a folder of its own")
     if path.samefile(run.path):
         raise UsageError(f"{path} is the run itself: choose another folder for the baseline")
+    check_no_other_files(path)
+
+
+def check_no_other_files(path: Path) -> None:
+    """Raise `UsageError` if a baseline's folder holds other files, such as a run's trace: replacing it deletes them.
+
+    Temporary files that a killed process left behind do not count. Raises `OSError` if the folder can't be read.
+    """
+    if names := sorted(file.name for file in path.iterdir() if file.name.removesuffix(".new") not in _KEPT):
+        raise UsageError(
+            f"{path} also holds {listed_names(names)}, and replacing it would delete them: move them elsewhere, or"
+            " choose another folder for the baseline"
+        )
 
 
 def _check_old(path: Path) -> None:
@@ -245,7 +261,16 @@ def _restore_old(folder: Path, old: Path) -> None:
     """Restore or remove the old baseline that a process left behind when it was killed while replacing it."""
     if old.exists() and not folder.exists():
         old.replace(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    _remove(old)
+
+
+def _remove(folder: Path) -> None:
+    """Remove the folder of a baseline, unless it holds other files."""
+    with contextlib.suppress(OSError):
+        for name in _KEPT:
+            (folder / name).unlink(missing_ok=True)
+            (folder / f"{name}.new").unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _replace(folder: Path, old: Path, lines: Iterable[bytes], record: Callable[[], RunRecord]) -> None:
@@ -254,7 +279,7 @@ def _replace(folder: Path, old: Path, lines: Iterable[bytes], record: Callable[[
     `record` is called when all lines are written.
     """
     new = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(new, ignore_errors=True)
+    _remove(new)
     try:
         new.mkdir(parents=True)
         with (new / TRANSCRIPTS).open("wb") as file:
@@ -265,7 +290,7 @@ def _replace(folder: Path, old: Path, lines: Iterable[bytes], record: Callable[[
         new.replace(folder)
     finally:
         _restore_old(folder, old)
-        shutil.rmtree(new, ignore_errors=True)
+        _remove(new)
 
 
 def _slim(run: Run) -> Iterator[bytes]:
@@ -297,5 +322,7 @@ def baseline_record(record: RunRecord, *, slim: bool) -> RunRecord:
             "folder": None,
             "baseline": None,
             "slim": slim or record.slim,
+            # That of a finished run is about writing an earlier baseline.
+            "error": None if record.state == "finished" else record.error,
         }
     )

@@ -124,6 +124,39 @@ def test_bless_refuses_unsuitable_runs_and_targets(tmp_path: Path, good: Result)
     assert b"server_died" in (tmp_path / "baseline" / "transcripts.jsonl").read_bytes()
 
 
+@pytest.mark.parametrize("args", [(), ("--only", "apple"), ("--force",), ("--slim",)])
+@pytest.mark.parametrize("other", ["notes.txt", "trace.jsonl", "deep/notes.txt", "\x1b.txt"])
+def test_bless_refuses_a_folder_with_other_files(
+    tmp_path: Path, good: Result, args: tuple[str, ...], other: str
+) -> None:
+    """A baseline's folder with other files is refused by naming them, and nothing changes. So is its update."""
+    file = tmp_path / "baseline" / other
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("precious")
+    before = {one: one.read_bytes() for one in (tmp_path / "baseline").rglob("*") if one.is_file()}
+    runs = list_runs(tmp_path)
+    message = f"baseline also holds {other.split('/')[0]!r}, and replacing it would delete them: move them elsewhere"
+    refused = run_mcprun("bless", "good", "baseline", *args, cwd=tmp_path)
+    assert (refused.code, message in refused.stderr) == (2, True)
+    if not args:
+        refused = run_with_baseline(tmp_path, "shop_free_shipping.py", "--update")
+        assert (refused.code, message in refused.stderr, list_runs(tmp_path)) == (2, True, runs)
+    assert {one: one.read_bytes() for one in (tmp_path / "baseline").rglob("*") if one.is_file()} == before
+
+
+def test_bless_keeps_what_it_did_not_write_beside_the_baseline(tmp_path: Path, good: Result) -> None:
+    """A folder that has the name of a temporary one is not deleted."""
+    for name in (".baseline.old", ".baseline.new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "notes.txt").write_text("precious")
+        refused = run_mcprun("bless", "good", "baseline", cwd=tmp_path)
+        assert (refused.code, "can't write baseline" in refused.stderr) == (2, True)
+        assert (tmp_path / name / "notes.txt").read_text() == "precious"
+        assert results_of(tmp_path / "baseline")
+        shutil.rmtree(tmp_path / name)
+    assert run_mcprun("bless", "good", "baseline", cwd=tmp_path).code == 0
+
+
 def test_bless_refuses_to_drop_queries_from_a_baseline(tmp_path: Path, good: Result) -> None:
     """A run that lacks queries of the baseline is refused by naming them, unless `--force` is given.
 
@@ -386,6 +419,29 @@ def test_update_refuses_what_bless_refuses(tmp_path: Path) -> None:
     (tmp_path / "dead.py").write_text("raise SystemExit(7)\n")
     done = run_mcprun("batch", "fewer.jsonl", "dead.py", "--baseline", "none", "--update", cwd=tmp_path)
     assert (done.code, (tmp_path / "none").exists()) == (3, False)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_baseline_that_can_not_be_written_makes_the_run_red_everywhere(tmp_path: Path, is_first: bool) -> None:
+    """The last line and all reports say that `--update` failed, and the run can still be blessed."""
+    version = "shop.py" if is_first else "shop_free_shipping.py"
+    name = "file/mine" if is_first else "baseline"
+    (tmp_path / "file").write_text("")
+    if not is_first:
+        (tmp_path / ".baseline.new").mkdir()
+        (tmp_path / ".baseline.new" / "notes.txt").write_text("precious")
+    flags = ("--baseline", name, "--update", "--github", "--junit", "j.xml", "--html", "p.html", "--out", "run")
+    done = run_mcprun("batch", PROMPTS, EXAMPLE_SERVERS / version, *flags, cwd=tmp_path)
+    last = [line for line in done.stdout.splitlines() if not line.startswith("::")][-1]
+    outcome = "ERROR: " if is_first else "FAILED: 1 regression, "
+    why = f"{name} was not updated: can't write {name}: "
+    assert (done.code, last.startswith(f"{outcome}{why}")) == (3 if is_first else 1, True)
+    assert ("::error " in done.stdout, done.record["error"]["message"].startswith(why)) == (True, True)
+    assert f'<error message="output: {why}' in (tmp_path / "j.xml").read_text()
+    assert why.replace("'", "&#39;") in (tmp_path / "p.html").read_text()
+    assert run_mcprun("report", "run", "--no-github", cwd=tmp_path).stdout.splitlines()[-1] == last
+    assert run_mcprun("bless", "run", "other", cwd=tmp_path).code == 0
+    assert Run.read(str(tmp_path / "other")).record.exit_code == 0
 
 
 def test_a_failed_query_can_be_accepted_but_stays_red(tmp_path: Path) -> None:

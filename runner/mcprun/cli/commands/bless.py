@@ -136,7 +136,7 @@ def _review(run: Run, path: Path, console: Console, parameters: dict[str, Any], 
 
     Raises `UsageError` without a terminal, or without a baseline to compare with.
     """
-    from mcprun.runs.baseline import bless_selection
+    from mcprun.runs.baseline import bless_selection, check_no_other_files
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
@@ -144,6 +144,7 @@ def _review(run: Run, path: Path, console: Console, parameters: dict[str, Any], 
         )
     if not path.exists():
         raise UsageError(f"there is no baseline at {path} to compare with: accept the run without --interactive")
+    check_no_other_files(path)
     review = _asked(run, path, console, parameters, force=force)
     if not (review.take or review.drop or review.tools):
         kept = f"{review.kept:,} differences kept as they are" if review.kept else f"{run.path} does not differ"
