@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 _MAX_LENGTH = 200
@@ -11,18 +10,25 @@ _MAX_LENGTH = 200
 _MAX_NAMES = 2000
 
 
-def similar_name(name: str, names: Iterable[str]) -> str:
+_CUTOFF = 0.6
+"""Minimum similarity (`difflib` ratio) of a misspelt name to the one that was meant: the default of `difflib`."""
+
+
+def similar_name(name: str, names: Iterable[str], cutoff: float = _CUTOFF) -> str:
     """Return the one of `names` that is most similar to `name`, or an empty string if none is similar.
 
-    Names that differ only in case and in separators (`getSum`, `get-sum`) come first.
+    Names that differ only in case and in separators (`getSum`, `get-sum`) come first. `cutoff` is the minimum
+    similarity (`difflib` ratio) of others.
     """
+    import difflib  # only for messages about errors
+
     if len(name) > _MAX_LENGTH:
         return ""
     known = [one for one in names if len(one) <= _MAX_LENGTH and one != name][:_MAX_NAMES]
     if alike := next((one for one in known if _letters(one) == _letters(name)), ""):
         return alike
     by_lower = {one.lower(): one for one in reversed(known)}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
     return by_lower[close[0]] if close else ""
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from typing import Any
 
 from mcprun._util.json_value import JsonObject
+from mcprun._util.similar_names import similar_name
 from mcprun.evaluation.schema_references import SCHEMA_MAPS
 
 _ONE = frozenset(
@@ -54,9 +54,7 @@ def misspelt(schema: Any) -> Iterator[str]:
 def _meant(key: str) -> str:
     if key in KEYWORDS or key in _ANNOTATIONS or key.startswith(("x-", "X-")):
         return ""
-    lower = {keyword.lower(): keyword for keyword in KEYWORDS}
-    close = difflib.get_close_matches(key.lower(), lower, n=1, cutoff=_ALIKE)
-    return lower[close[0]] if close else ""
+    return similar_name(key, KEYWORDS, _ALIKE)
 
 
 def _subschemas(path: str, schema: JsonObject) -> Iterator[tuple[str, Any]]:

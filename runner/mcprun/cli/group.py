@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from mcprun._util.similar_names import similar_name
 from mcprun.errors import ExitCode, PromptsError, RunError, UsageError
 from mcprun.report.output import install
 
@@ -39,9 +40,6 @@ _MEANT: tuple[tuple[str, str, str], ...] = (
 
 _PROMPTS_FILES = (".jsonl", ".yaml", ".yml")
 _SERVER_FILES = (".py", ".js", ".mjs", ".cjs", ".ts")
-
-_CUTOFF = 0.6
-"""Least similarity of a misspelled command, as `difflib` measures it."""
 
 
 class McprunGroup(click.Group):
@@ -131,8 +129,6 @@ class McprunGroup(click.Group):
 
     def _unknown(self, args: list[str]) -> str:
         """Return the message for a command that does not exist."""
-        import difflib
-
         name = args[0]
         if name.endswith(_PROMPTS_FILES):
             return f"No such command: {name}. Did you mean mcprun batch {name} SERVER?"
@@ -141,5 +137,5 @@ class McprunGroup(click.Group):
         for names, command, usage in _MEANT:
             if name in names.split() and command in self.commands:
                 return f"No such command: {name}. Did you mean {usage}?"
-        close = difflib.get_close_matches(name.lower(), [*self.commands, *_ALIASES], n=1, cutoff=_CUTOFF)
-        return f"No such command: {name}." + (f" Did you mean {close[0]}?" if close else "")
+        close = similar_name(name, [*self.commands, *_ALIASES])
+        return f"No such command: {name}." + (f" Did you mean {close}?" if close else "")

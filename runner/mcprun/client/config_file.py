@@ -10,7 +10,6 @@ Amp                                                                          amp
 
 from __future__ import annotations
 
-import difflib
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mcprun._util import jsonc
+from mcprun._util.similar_names import similar_name
 from mcprun._util.special_files import open_input
 from mcprun.client.config_entry import Entry, label
 from mcprun.client.oauth_client import registered_client
@@ -73,6 +73,9 @@ _URL_KEYS = ("headers", "headersHelper", "oauth", "auth")
 _SHELL_VARIABLE = re.compile(r"(?:\w+ )?(?:\$[A-Za-z_]\w*|%[A-Za-z_]\w*%)")
 """`$NAME` or `%NAME%`, also after `Bearer`. Some clients expand these, others pass them on."""
 
+_ALIKE = 0.7
+"""Minimum similarity (`difflib` ratio) for an unknown key to count as a misspelt one."""
+
 _TOOL_FILTERS = frozenset({"tools", "disabledTools", "enabledTools", "excludeTools", "includeTools"})
 
 
@@ -107,8 +110,8 @@ def read_server(
     name = name or _only_enabled(file, servers)
     if name not in servers:
         enabled = [one for one, listed in servers.items() if not listed.disabled_by] or list(servers)
-        close = difflib.get_close_matches(name, enabled, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(enabled)}"
+        close = similar_name(name, enabled)
+        hint = f"did you mean {close}?" if close else f"it has {', '.join(enabled)}"
         raise UsageError(f"{file} has no server {name!r}; {hint}")
     listed = servers[name]
     entry = Entry.of(listed.entry, f"{file}: {listed.path}", surroundings, is_opencode=listed.is_opencode)
@@ -189,8 +192,8 @@ def _warnings(entry: Entry, target: StdioTarget | HttpTarget) -> Iterator[str]:
         if key in _TOOL_FILTERS and value not in ([], ["*"], None):
             yield f"{entry.at(key)} is ignored; use --allow-tool and --deny-tool"
         elif key not in _TOOL_FILTERS | _CLIENT_KEYS and not key.startswith(("_", "$", "/", "x-")):
-            close = difflib.get_close_matches(key, _READ, n=1, cutoff=0.7)
-            yield f"{entry.at(key)} is unknown and ignored{f'; did you mean {close[0]}?' if close else ''}"
+            close = similar_name(key, _READ, _ALIKE)
+            yield f"{entry.at(key)} is unknown and ignored{f'; did you mean {close}?' if close else ''}"
     if entry.values.get("timeout") is not None:
         yield f"{entry.at('timeout')} is ignored, since clients disagree on its unit; use --call-timeout SECONDS"
     is_command = isinstance(target, StdioTarget)

@@ -10,7 +10,6 @@ anything else              a command line
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import shutil
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from mcprun._util.command_line import path_exists, split_command_line
 from mcprun._util.operating_system import IS_WINDOWS
+from mcprun._util.similar_names import similar_name
 from mcprun._util.url_secrets import without_secrets
 from mcprun.client.config_file import read_server
 from mcprun.client.python_environment import python_for
@@ -156,5 +156,5 @@ def check_command(target: Target) -> None:
 def _nearby(path: Path) -> str:
     folder = path.parent
     names = [file.name for file in folder.iterdir() if file.suffix in _NAMED_FILES] if folder.is_dir() else []
-    close = difflib.get_close_matches(path.name, names, n=1)
-    return f"; did you mean {folder / close[0]}?" if close else ""
+    close = similar_name(path.name, names)
+    return f"; did you mean {folder / close}?" if close else ""

@@ -6,7 +6,6 @@ Paths are relative to the folder of the file.
 
 from __future__ import annotations
 
-import difflib
 import io
 import os
 import tomllib
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mcprun._util.similar_names import similar_name
 from mcprun._util.special_files import read_text, refuse_special
 from mcprun.config.paths import relocate_paths
 from mcprun.errors import UsageError
@@ -142,5 +142,5 @@ def _key(variable: str) -> str:
 
 def _hint(key: str, keys: Iterable[str], form: Callable[[str], str]) -> str:
     """Return the end of a message that suggests the key most similar to an unknown one; empty if none is."""
-    close = difflib.get_close_matches(key, keys, n=1)
-    return f"; did you mean {form(close[0])!r}?" if close else ""
+    close = similar_name(key, keys)
+    return f"; did you mean {form(close)!r}?" if close else ""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from mcprun._util.json_value import JsonObject
+from mcprun._util.similar_names import similar_name
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.client.request_owner import ClientFeatures
 from mcprun.client.target import Target
@@ -66,8 +66,8 @@ class WorkerConfig:
             return
         if any(tool["name"] == name for tool in listed):
             why = "is excluded by --allow-tool, --deny-tool or --read-only, or cannot be sent: see mcprun tools --lint"
-        elif close := difflib.get_close_matches(name, usable, n=1):
-            why = f"is not a tool of the server; did you mean {close[0]}?"
+        elif close := similar_name(name, usable):
+            why = f"is not a tool of the server; did you mean {close}?"
         else:
             why = f"is not a tool of the server; available: {', '.join(sorted(usable)) or 'none'}"
         raise UsageError(f"--tool-choice: {name} {why}")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 
+from mcprun._util.similar_names import similar_name
 from mcprun.models.providers import KINDS
 
 REPLAY = "replay"
@@ -59,4 +59,4 @@ def _with_prefix(prefix: str, name: str) -> str:
 
 def _close(word: str, known: tuple[str, ...]) -> str:
     """Return the known word that equals or resembles a word, or an empty string."""
-    return next(iter(difflib.get_close_matches(word.lower(), known, n=1, cutoff=_CUTOFF)), "")
+    return word.lower() if word.lower() in known else similar_name(word, known, _CUTOFF)

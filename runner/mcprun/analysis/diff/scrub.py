@@ -5,7 +5,6 @@ Pure; works on JSON values.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mcprun._util.json_value import key_of
+from mcprun._util.similar_names import similar_name
 from mcprun.analysis.diff.forms import SCRUBS, is_epoch
 from mcprun.errors import UsageError
 from mcprun.option_kinds import Listed, validate_option
@@ -184,7 +184,7 @@ def remainders(paths: Sequence[Path], step: str | int) -> Sequence[Path]:
 def _pattern(scrub: str) -> tuple[re.Pattern[str] | str, str]:
     if scrub in SCRUBS:
         return re.compile(SCRUBS[scrub]), f"<{scrub}>"
-    if _WORD.fullmatch(scrub) and (close := difflib.get_close_matches(scrub.lower(), SCRUBS, n=1, cutoff=_ALIKE)):
-        message = f"--scrub {scrub!r} is not known; did you mean {close[0]}?"
+    if _WORD.fullmatch(scrub) and (close := similar_name(scrub, SCRUBS, _ALIKE)):
+        message = f"--scrub {scrub!r} is not known; did you mean {close}?"
         raise UsageError(f"{message} To use it as a regular expression, write ({scrub})")
     return checked_pattern("--scrub", scrub), "<scrubbed>"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from mcprun._util.operating_system import IS_WINDOWS
+from mcprun._util.similar_names import similar_name
 
 HELP = {
     "/tools": "list the server's tools",
@@ -46,8 +46,8 @@ def command_of(text: str) -> Command | None:
         return None
     name, rest = match[1].lower(), (match[2] or "").strip()
     if name not in _NAMES:
-        close = difflib.get_close_matches(name, _NAMES, n=1)
-        hint = f"did you mean {close[0]}?" if close else "/help lists all commands"
+        close = similar_name(name, _NAMES)
+        hint = f"did you mean {close}?" if close else "/help lists all commands"
         return Command(name, rest, f"unknown command {name}; {hint}")
     if (kind := _ARGUMENTS.get(name)) is None:
         return Command(name, rest, _unexpected_argument(name) if rest and name != "/help" else "")

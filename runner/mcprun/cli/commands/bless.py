@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +106,7 @@ def _accept_only(run: Run, path: Path, patterns: Sequence[str], *, force: bool) 
     Raises `UsageError` for a pattern that matches none, and without `force` for a query that RUN lacks.
     """
     from mcprun._util.name_patterns import fits
+    from mcprun._util.similar_names import did_you_mean
     from mcprun.runs.baseline import Selection, bless_selection, listed_names, query_ids
     from mcprun.runs.run import Run
 
@@ -113,7 +114,7 @@ def _accept_only(run: Run, path: Path, patterns: Sequence[str], *, force: bool) 
     names = dict.fromkeys([*ids, *(query_ids(Run.read(str(path))) if path.is_dir() else [])])
     for pattern in patterns:
         if not any(fits(name, [pattern], names) for name in names):
-            raise UsageError(f"no query of {run.path} matches --only {pattern!r}{_similar(pattern, names)}")
+            raise UsageError(f"no query of {run.path} matches --only {pattern!r}{did_you_mean(pattern, names)}")
     chosen = [name for name in names if fits(name, patterns, names)]
     if (lost := [name for name in chosen if name not in ids]) and not force:
         raise UsageError(f"{run.path} lacks {listed_names(lost)}; use --force to drop from {path} what it lacks")
@@ -121,14 +122,6 @@ def _accept_only(run: Run, path: Path, patterns: Sequence[str], *, force: bool) 
     taken = [name for name in chosen if name in ids]
     parts = [f"accepted {listed_names(taken)} of {run.path}"] if taken else []
     return "; ".join([*parts, *([f"dropped {listed_names(lost)}"] if lost else [])])
-
-
-def _similar(pattern: str, names: Collection[str]) -> str:
-    """Return the end of a message about a pattern without matches: the most similar id, if there is one."""
-    import difflib
-
-    close = difflib.get_close_matches(pattern, names, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _review(run: Run, path: Path, console: Console, parameters: dict[str, Any], *, force: bool) -> str:
