@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-_PLAIN = re.compile(r"""[^.\[\]*"]+""")
-"""Keys that need no quotes."""
+_PLAIN_KEY = re.compile(r"[\w$@/-]+")
+"""A key that needs no quotes."""
+
+Step = str | int | None
+"""A key, an index, or `None` for any single key or index. The key `**` stands for any number of steps."""
 
 
-def child_path(path: str, step: str | int) -> str:
+def child_path(path: str, step: Step) -> str:
     """Return the path of a member of the value at `path`: `step` is its key or its index. The root's path is empty."""
+    if step is None:
+        return f"{path}[*]"
     if isinstance(step, int):
         return f"{path}[{step}]"
-    if not _PLAIN.fullmatch(step):
+    if not _PLAIN_KEY.fullmatch(step):
         quoted = re.sub(r'(["\\])', r"\\\1", step)
         return f'{path}["{quoted}"]'
     return f"{path}.{step}" if path else step
+
+
+def format_path(steps: Iterable[Step]) -> str:
+    """Return the path that these steps lead to: `calls[*].result.id`."""
+    path = ""
+    for step in steps:
+        path = (f"{path}.**" if path else "**") if step == "**" else child_path(path, step)
+    return path

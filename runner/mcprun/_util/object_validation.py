@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from mcprun._util.json_path import format_path
 from mcprun._util.json_value import JsonObject, json_type
 from mcprun._util.nesting import MAX_DEPTH, TOO_DEEP
 
@@ -67,11 +68,6 @@ def problem(error: ValidationError, skip: int = 0) -> str:
 
 def _bound(match: re.Match[str]) -> str:
     return f"at {'least' if match[1] == 'greater' else 'most'} {match[2]}"
-
-
-def format_path(steps: tuple[int | str, ...]) -> str:
-    """Format the path to a value: `icons[0].src`."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
 
 
 def checked(model: type[BaseModel], value: JsonObject, optional: frozenset[str]) -> tuple[JsonObject, list[str]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
+from mcprun._util.json_path import child_path
 from mcprun._util.json_text import index_of, loads
 from mcprun._util.json_value import JsonObject, json_type
 from mcprun.evaluation.evaluator import search
@@ -50,12 +51,12 @@ def resolve(value: Any, calls: Sequence[Call], formatter: ValueFormatter | None 
     `EvaluationError`.
     """
     if isinstance(value, list):
-        return [resolve(item, calls, formatter, f"{place}[{at}]") for at, item in enumerate(value)]
+        return [resolve(item, calls, formatter, child_path(place, at)) for at, item in enumerate(value)]
     if not isinstance(value, dict):
         return value
     if "$from" in value:
         return _resolve_reference(value, calls, formatter or ValueFormatter(), place)
-    return {key: resolve(item, calls, formatter, f"{place}.{key}" if place else key) for key, item in value.items()}
+    return {key: resolve(item, calls, formatter, child_path(place, key)) for key, item in value.items()}
 
 
 def resolve_pointer(value: Any, pointer: str) -> Any:

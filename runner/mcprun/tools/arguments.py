@@ -7,16 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mcprun._util.json_path import child_path
 from mcprun._util.json_text import levels, loads
 from mcprun._util.json_value import JsonObject
 from mcprun._util.similar_names import did_you_mean
 from mcprun.evaluation.json_schema import is_schema
 from mcprun.tools.api_schema import MAX_SCHEMA_DEPTH
+from mcprun.tools.json_schema.document import TYPES, type_of
 from mcprun.tools.json_schema.variants import SchemaVariants
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-
-_TYPES = frozenset({"null", "boolean", "integer", "number", "string", "array", "object"})
 
 _NAMED = 20
 """Maximum number of a tool's arguments that a message names."""
@@ -97,7 +97,7 @@ class _Converter:
             return self.object(group.inner, schema, f"{path}.")
         if "array" in kinds and not (len(group.texts) == 1 and _is_whole(group.texts[0], kinds)):
             items = next((view["items"] for view in views if "items" in view), True)
-            return [self._value(_Group([text]), items, f"{path}[{at}]") for at, text in enumerate(group.texts)]
+            return [self._value(_Group([text]), items, child_path(path, at)) for at, text in enumerate(group.texts)]
         if len(group.texts) > 1:
             raise ValueError(f"{path}: is given {len(group.texts)} times, but takes no list")
         return _scalar(group.texts[0], kinds, _choices(views), path)
@@ -120,36 +120,19 @@ def kinds_of(view: Mapping[str, Any]) -> frozenset[str]:
     if "type" in view:
         return frozenset([view["type"]] if isinstance(view["type"], str) else view["type"])
     if "const" in view or "enum" in view:
-        return frozenset(
-            _kind(value) for value in [*view.get("enum", ()), *([view["const"]] if "const" in view else [])]
-        )
-    return frozenset({"object"}) if "properties" in view else _TYPES
+        return frozenset(map(type_of, _choices([view])))
+    return frozenset({"object"}) if "properties" in view else TYPES
 
 
 def _choices(views: Sequence[Mapping[str, Any]]) -> list[Any]:
     return [value for view in views for value in [*view.get("enum", ()), *([view["const"]] if "const" in view else [])]]
 
 
-def _kind(value: Any) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "boolean"
-        case int():
-            return "integer"
-        case float():
-            return "integer" if value.is_integer() else "number"
-        case str():
-            return "string"
-    return "array" if isinstance(value, list) else "object"
-
-
 def _is_whole(text: str, kinds: frozenset[str]) -> bool:
     """Return whether a text for a key that takes a list is the whole value, not an item of it."""
     value = _parsed(text)
-    kind = "string" if value is _NOT_JSON else _kind(value)
-    return kind == "array" or (kind in kinds and kind != "string" and kinds != _TYPES) or "string" in kinds
+    kind = "string" if value is _NOT_JSON else type_of(value)
+    return kind == "array" or (kind in kinds and kind != "string" and kinds != TYPES) or "string" in kinds
 
 
 _NOT_JSON = object()
@@ -167,7 +150,7 @@ def _scalar(text: str, kinds: frozenset[str], choices: Sequence[Any], path: str)
     if kinds == {"string"} or text in choices:
         return text
     value = _parsed(text)
-    kind = "" if value is _NOT_JSON else _kind(value)
+    kind = "" if value is _NOT_JSON else type_of(value)
     if kind in kinds or (kind == "integer" and "number" in kinds):
         is_whole_float = isinstance(value, float) and kind == "integer" and "number" not in kinds
         return int(value) if is_whole_float else value

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from mcprun._util.json_path import child_path
 from mcprun._util.json_text import levels
 from mcprun._util.json_value import JsonObject
 from mcprun._util.similar_names import did_you_mean, similar_name
@@ -123,11 +124,11 @@ class _Check:
             properties = _properties(views)
             for key, item in value.items():
                 if key in properties:
-                    yield from self.values(item, properties[key], f"{path}.{key}" if path else key)
+                    yield from self.values(item, properties[key], child_path(path, key))
         elif isinstance(value, list):
             items = next((view["items"] for view in views if "items" in view), True)
             for at, item in enumerate(value):
-                yield from self.values(item, items, f"{path}[{at}]")
+                yield from self.values(item, items, child_path(path, at))
 
 
 def _properties(views: Sequence[JsonObject]) -> JsonObject:

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from mcprun._util.alignment import Alignment
 from mcprun._util.json_io import dumps
+from mcprun._util.json_path import format_path
 from mcprun._util.json_value import json_equal
 from mcprun.analysis.diff.forms import SCRUBS
 from mcprun.analysis.diff.json_lines import as_json
 from mcprun.analysis.diff.repeats import Rate
 from mcprun.analysis.diff.runs import DiffSummary, QueryDiff, RunDiff
-from mcprun.analysis.diff.scrub import Scrubber, format_path, parse_path
+from mcprun.analysis.diff.scrub import Scrubber, parse_path
 from mcprun.analysis.diff.transcripts import ASPECTS, Change, CompareOptions, align, result_of
 from mcprun.analysis.diff.values import ValueDifference, value_differences
 from mcprun.errors import UsageError
@@ -424,7 +425,7 @@ def render_lines(before: Any, after: Any) -> list[str]:
         ("5", 5, ['- "5"', "+ 5"]),
         ({"error": "x"}, "error: x", ['- {"error": "x"}', "+ error: x"]),
         ({"n": "a\nb"}, {}, ['- n: "a\\nb"']),
-        ({"n\n": 1}, {"n\n": 2}, ["- n: 1", "+ n: 2"]),
+        ({"n\n": 1}, {"n\n": 2}, ['- ["n "]: 1', '+ ["n "]: 2']),
         ({"n": "a\nb"}, {"n": "a\nc"}, ["  n:", "  a", "- b", "+ c"]),
     ],
 )

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mcprun._util.json_path import Step
 from mcprun._util.json_value import key_of
 from mcprun._util.similar_names import similar_name
 from mcprun.analysis.diff.forms import SCRUBS, is_epoch
@@ -27,12 +28,6 @@ _ALIKE = 0.75
 _STEP = re.compile(r"""\*\*|\*|\[\*\]|\[(\d+)\]|\["((?:[^"\\]|\\.)*)"\]|([^.\[\]*"]+)""")
 _IGNORED = "<ignored>"
 _EPOCH = "<epoch>"
-
-_PLAIN_KEY = re.compile(r"[\w$@/-]+")
-"""A key that a path need not quote."""
-
-Step = str | int | None
-"""A key, an index, or `None` for any single key or index. The key `**` stands for any number of steps."""
 
 Path = tuple[Step, ...]
 
@@ -149,21 +144,6 @@ def parse_path(text: str, flag: str = "--ignore") -> Path:
     if not steps:
         raise UsageError(f"{flag} must be a path such as calls[*].result.updated_at")
     return tuple(steps)
-
-
-def format_path(steps: Iterable[Step]) -> str:
-    """Return the text of a path, which `parse_path` parses into the same steps. None becomes `[*]`."""
-    text = ""
-    for step in steps:
-        if step is None:
-            text += "[*]"
-        elif isinstance(step, int):
-            text += f"[{step}]"
-        elif step == "**" or _PLAIN_KEY.fullmatch(step):
-            text += f".{step}" if text else step
-        else:
-            text += '["' + re.sub(r'(["\\])', r"\\\1", step) + '"]'
-    return text
 
 
 def remainders(paths: Sequence[Path], step: str | int) -> Sequence[Path]:

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from mcprun._util.json_path import format_path
 from mcprun._util.json_value import JsonObject
 from mcprun.analysis.diff.forms import is_epoch
 from mcprun.analysis.diff.rule import Rule
-from mcprun.analysis.diff.scrub import Path, format_path
+from mcprun.analysis.diff.scrub import Path
 from mcprun.analysis.diff.transcripts import Change, CompareOptions
 from mcprun.analysis.volatile.likelihood import compiled_scrubs, is_measured_key, likely_alone
 from mcprun.analysis.volatile.places import Place, places_of_tries, unique_places

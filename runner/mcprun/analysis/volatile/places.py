@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from mcprun._util.json_path import format_path
 from mcprun._util.json_value import json_same, key_of
 from mcprun.analysis.diff.forms import SCRUBS, is_epoch
 from mcprun.analysis.diff.rule import Rule
-from mcprun.analysis.diff.scrub import Path, Scrubber, format_path
+from mcprun.analysis.diff.scrub import Path, Scrubber
 from mcprun.analysis.diff.transcripts import Change
 from mcprun.analysis.volatile.likelihood import Interval, is_measured_key, is_random_id
 from mcprun.analysis.volatile.texts import are_likely, covering_scrubs, patterns_between, scrubbed, sorted_lines

@@ -6,9 +6,10 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 
+from mcprun._util.json_path import format_path
 from mcprun.analysis.diff.forms import SCRUBS
 from mcprun.analysis.diff.rule import Option, Rule
-from mcprun.analysis.diff.scrub import Path, Scrubber, format_path, parse_path
+from mcprun.analysis.diff.scrub import Path, Scrubber, parse_path
 
 OPTIONS: tuple[Option, ...] = ("scrub", "ignore", "ignore_order")
 
