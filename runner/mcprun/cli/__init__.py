@@ -47,10 +47,10 @@ def main() -> None:
 
     \b
     First steps, without a model or an API key:
-      mcprun init server.py --try             # write prompts.jsonl
-      mcprun batch prompts.jsonl server.py    # run it
-      mcprun bless latest baseline            # accept the run
-      mcprun batch prompts.jsonl server.py -m replay:baseline --baseline baseline
+      mcprun init server.py --try                       # write prompts.jsonl
+      mcprun batch prompts.jsonl server.py -m script    # run it
+      mcprun bless latest baseline                      # accept the run
+      mcprun batch prompts.jsonl server.py -m script --baseline baseline
     """
     leave_all_at_exit()
     drop_sdk_logs()

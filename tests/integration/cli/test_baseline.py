@@ -316,21 +316,27 @@ def results_of(baseline: Path) -> dict[str, object]:
 
 
 def test_bless_prints_the_command_that_compares(tmp_path: Path, good: Result) -> None:
-    """After `bless`, the next command is printed with the arguments of the run, and it is green."""
+    """After `bless`, the next command has the arguments of the run, and is green. Scripts are run, models replayed."""
     prompts = write_jsonl(tmp_path / "my prompts.jsonl", script(("ok", {})))
     flags = ("--fresh-server", "--scrub", "uuid", "--env", "TOKEN=secret")
     assert run_mcprun("batch", prompts.name, RAW, *flags, "--out", "run", cwd=tmp_path).code == 0
     done = run_mcprun("bless", "run", "base line", cwd=tmp_path)
     *_, command = done.stdout.splitlines()
     assert command == (
-        f"Next: mcprun batch 'my prompts.jsonl' {RAW} --model 'replay:base line' --baseline 'base line' --fresh-server"
+        f"Next: mcprun batch 'my prompts.jsonl' {RAW} --model script --baseline 'base line' --fresh-server"
         " --env TOKEN --scrub uuid"
     )
     words = shlex.split(command.removeprefix("Next: mcprun "))
     again = run_mcprun(*words, cwd=tmp_path, env={"TOKEN": "secret"})
     assert (again.code, again.stdout.splitlines()[-1]) == (0, "1 unchanged")
-    slim = run_mcprun("bless", "run", "slim", "--slim", cwd=tmp_path).stdout.splitlines()[-1]
-    assert (" --baseline slim" in slim, "replay" in slim) == (True, False)
+    replayed = ("--model", "replay:base line", "--out", "replayed")
+    assert run_mcprun("batch", prompts.name, RAW, *replayed, cwd=tmp_path).code == 0
+    for slim_flag, expected in (
+        ([], " --model replay:other --baseline other"),
+        (["--slim"], f"{RAW} --baseline other"),
+    ):
+        done = run_mcprun("bless", "replayed", "other", *slim_flag, cwd=tmp_path)
+        assert expected in done.stdout.splitlines()[-1]
 
 
 def test_only_accepts_the_named_queries(tmp_path: Path) -> None:

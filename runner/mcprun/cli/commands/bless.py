@@ -178,11 +178,11 @@ def _asked(run: Run, path: Path, console: Console, parameters: dict[str, Any], *
 
 def _next_command(run: Run, path: Path, baseline: str) -> str:
     """Return the command that compares with the baseline."""
-    from mcprun.cli.replay_command import replay_command
+    from mcprun.cli.baseline_command import baseline_command
     from mcprun.config.project import environment, find_config, setting
     from mcprun.runs.run import Run as _Run
 
     variables, files = environment(), [find_config()]
     arguments = run.record.arguments
     configured = {name for name in arguments if setting(name, variables, files) is not None}
-    return replay_command(run, baseline, configured, is_slim=_Run.read_record(str(path)).record.slim)
+    return baseline_command(run, baseline, configured, is_slim=_Run.read_record(str(path)).record.slim)

@@ -18,18 +18,21 @@ _LISTS = {
 """Recorded arguments that say how a server is started and compared: those with a value, switches, and lists."""
 
 
-def replay_command(run: Run, baseline: str, configured: Collection[str] = (), *, is_slim: bool = False) -> str:
+def baseline_command(run: Run, baseline: str, configured: Collection[str] = (), *, is_slim: bool = False) -> str:
     """Return the command that runs the queries of a run again and compares them with a baseline of it.
 
     Arguments that can't be printed, such as a server that contains a secret, are named in capitals. `configured` are
-    keys of options that the project's configuration sets, which the command needs not repeat. A slim baseline can't be
-    replayed.
+    keys of options that the project's configuration sets, which the command need not repeat. A run of scripts uses
+    its scripts again: they read ids from new results (`$from`), where a replay would send the recorded ones.
+    Other runs are replayed, unless the baseline is slim.
     """
     arguments = run.record.arguments
     prompts = arguments.get("prompts")
     words = ["mcprun", "batch", _word(prompts if prompts != "-" else None, "PROMPTS")]
     words.append(_word(arguments.get("server"), "SERVER"))
-    if not is_slim:
+    if run.record.model.kind == "script":
+        words += ["--model", "script"]
+    elif not is_slim:
         words += ["--model", _word(f"replay:{baseline}", "")]
     words += ["--baseline", _word(baseline, "")]
     words += _options({name: value for name, value in arguments.items() if name not in configured})
