@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mcprun.analysis.diff.runs import DiffSummary, QueryDiff
     from mcprun.analysis.diff.scrub import Scrubber
     from mcprun.analysis.diff.transcripts import Change, CompareOptions
-    from mcprun.engine.plan import Options
+    from mcprun.engine.options import Options
     from mcprun.errors import ErrorKind, ExitCode, McprunError, PromptsError, RunError, UsageError
     from mcprun.limits import Limits
     from mcprun.runs.run import Run
@@ -32,7 +32,7 @@ _HOMES = {
     "_util.run_stop": ("RunStop",),
     "errors": ("ErrorKind", "ExitCode", "McprunError", "PromptsError", "RunError", "UsageError"),
     "limits": ("Limits",),
-    "engine.plan": ("Options",),
+    "engine.options": ("Options",),
     "runs.transcript": ("Call", "Check", "Transcript", "Verdict"),
     "runs.run": ("Run",),
     "analysis.diff.scrub": ("Scrubber",),

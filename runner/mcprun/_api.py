@@ -26,7 +26,8 @@ from mcprun.analysis.diff.runs import DiffSummary, QueryDiff, RunDiff
 from mcprun.analysis.diff.transcripts import CompareOptions
 from mcprun.config.option_table import ALPHA as ALPHA_KIND
 from mcprun.engine.comparison import compare_with_baseline
-from mcprun.engine.plan import Options, make_plan
+from mcprun.engine.options import Options
+from mcprun.engine.plan import make_plan
 from mcprun.engine.resume import Resume
 from mcprun.engine.run import execute
 from mcprun.errors import ErrorKind, RunError, UsageError
@@ -37,7 +38,7 @@ from mcprun.runs.transcript_files import open_transcripts, repeated
 from mcprun.tools.changes import ToolChange
 
 if TYPE_CHECKING:
-    from mcprun.engine.plan import AnyServer, Prompts
+    from mcprun.engine.options import AnyServer, Prompts
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 from mcprun._util.json_value import JsonObject
 from mcprun.chat.session import prompts_of
-from mcprun.engine.plan import Options, check_api, client_features, model_settings, resolve_server
+from mcprun.engine.options import Options
+from mcprun.engine.plan import check_api, model_settings
 from mcprun.engine.run import RunPlan
+from mcprun.engine.server_options import client_features, resolve_server
 from mcprun.errors import UsageError
 from mcprun.models.credentials import Credentials
 from mcprun.models.select import choose

@@ -21,7 +21,8 @@ from mcprun.client.oauth_client import recorded_form
 from mcprun.client.server_argument import SERVER_FILES
 from mcprun.config.option_table import KEYS
 from mcprun.config.project import environment
-from mcprun.engine.plan import Options, make_plan
+from mcprun.engine.options import Options
+from mcprun.engine.plan import make_plan
 from mcprun.engine.resume import Resume
 from mcprun.engine.run import RunPlan
 from mcprun.errors import REDACTED, UsageError

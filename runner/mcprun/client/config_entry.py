@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mcprun._util.similar_names import similar_name
 from mcprun.client.placeholders import Surroundings, expand, expand_opencode
 from mcprun.errors import UsageError
 
@@ -88,7 +88,7 @@ class Entry:
     def close_to(self, *keys: str) -> str:
         """Return a hint that a key of the entry may be a misspelling of one of `keys`; empty if none is close."""
         others = [name for name in self.values if name not in keys]
-        pairs = [(key, close) for key in keys for close in difflib.get_close_matches(key, others, n=1)]
+        pairs = [(key, close) for key in keys if (close := similar_name(key, others))]
         return f"; did you mean {pairs[0][0]} instead of {pairs[0][1]!r}?" if pairs else ""
 
     def _text(self, value: Any, where: str) -> str:

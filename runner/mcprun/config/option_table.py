@@ -69,7 +69,7 @@ OPTIONS: Mapping[str, Kind] = {
     "ray": Text(),
     "ray_actors": Whole(1, 10_000),
 }
-"""The fields of `engine.plan.Options`, except for its limits."""
+"""The fields of `engine.options.Options`, except for its limits."""
 
 COMMANDS: Mapping[str, Kind] = {
     "prompts": _FILE,

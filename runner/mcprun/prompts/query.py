@@ -6,7 +6,6 @@ as the user wrote it. Unknown keys are refused, never ignored.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from pydantic import (
 )
 
 from mcprun._util.json_value import JsonObject
+from mcprun._util.similar_names import similar_name
 from mcprun._util.surrogates import is_well_formed, surrogate_paths
 from mcprun.checks.expect import Expect, ExpectedCall, ExpectedText, Part
 from mcprun.evaluation.patterns import compile_pattern
@@ -278,9 +278,9 @@ def _unknown_key(location: tuple[str | int, ...]) -> str:
     *parents, key = location
     part = _PARTS[tuple(name for name in parents if isinstance(name, str))]
     known = [*part.model_fields, *(aliases.ALIASES if part is Query else ())]
-    close = difflib.get_close_matches(str(key), known, n=1)
+    close = similar_name(str(key), known)
     if close:
-        return f"unknown key; did you mean {close[0]!r}?"
+        return f"unknown key; did you mean {close!r}?"
     return "unknown key; " + (
         "put keys of your own under 'metadata'" if part is Query else f"the known keys are {', '.join(known)}"
     )

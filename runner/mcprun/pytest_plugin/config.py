@@ -21,7 +21,7 @@ from mcprun.report.workflow_commands import for_log
 if TYPE_CHECKING:
     from mcprun.cli.argument_sources import Arguments
     from mcprun.config.project import Config, Setting
-    from mcprun.engine.plan import AnyServer, Options
+    from mcprun.engine.options import AnyServer, Options
     from mcprun.engine.run import RunPlan
 
 _OF_ONE_RUN = ("out",)
@@ -131,7 +131,7 @@ class Settings:
         `UsageError`.
         """
         from mcprun.cli.arguments import options_of
-        from mcprun.engine.plan import without_server_options
+        from mcprun.engine.options import without_server_options
 
         found = options_of(self._arguments("-", "-", without=_OF_PROMPTS_FILES).values)
         return found if isinstance(server, str | os.PathLike) else without_server_options(found)

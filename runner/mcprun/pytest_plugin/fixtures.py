@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mcprun.pytest_plugin.config import Settings, split
 
 if TYPE_CHECKING:
-    from mcprun.engine.plan import AnyServer, Options, Prompts
+    from mcprun.engine.options import AnyServer, Options, Prompts
     from mcprun.engine.run import RunPlan
     from mcprun.pytest_plugin.background_run import BackgroundRun
     from mcprun.runs.run import Run
@@ -71,7 +71,8 @@ class McpRun:
     def _plan(
         self, prompts: Prompts, server: AnyServer | None, options: Options | None, more: dict[str, Any]
     ) -> RunPlan:
-        from mcprun.engine.plan import Options, make_plan
+        from mcprun.engine.options import Options
+        from mcprun.engine.plan import make_plan
         from mcprun.errors import UsageError
         from mcprun.option_kinds import type_name
 

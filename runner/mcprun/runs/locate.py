@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from contextlib import suppress
 from pathlib import Path
 
 from mcprun._util.command_line import path_exists
 from mcprun._util.operating_system import relative_path
+from mcprun._util.similar_names import similar_name
 from mcprun._util.special_files import kind_of
 from mcprun.errors import NotRunError, UsageError
 from mcprun.runs.directory import FILES, LATEST, OUTPUTS, RUN
@@ -44,10 +44,10 @@ def find_run(name: str, *, noun: str = "run", advice: str = "") -> Path:
         if file.name in FILES and (file.parent / RUN).exists():
             raise UsageError(f"{name} is a file of a run: pass the run, {file.parent}")
         raise UsageError(f"{name} is {identify(file)}, not a {noun}, which is a folder")
-    similar = difflib.get_close_matches(name, _names(), n=1)
+    similar = similar_name(name, _names())
     hint = advice or _LIST
     if similar:
-        hint = f"did you mean {similar[0]}?" + (f" Otherwise, {advice}" if advice else "")
+        hint = f"did you mean {similar}?" + (f" Otherwise, {advice}" if advice else "")
     raise UsageError(f"there is no {noun} at {name} or {OUTPUTS / name}; {hint}")
 
 

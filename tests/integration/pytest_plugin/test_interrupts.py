@@ -11,7 +11,8 @@ import pytest
 from mcp.server import MCPServer
 
 from mcprun.client.transports import process
-from mcprun.engine.plan import Options, make_plan
+from mcprun.engine.options import Options
+from mcprun.engine.plan import make_plan
 from mcprun.pytest_plugin.background_run import BackgroundRun
 from tests.support.cli import script
 from tests.support.forks import Forks

@@ -20,7 +20,7 @@ from mcprun.cli.commands.batch import batch
 from mcprun.cli.configurable_command import ConfigurableCommand
 from mcprun.config.option_table import KEYS, KINDS, OPTIONS
 from mcprun.config.project import Config, variable_of
-from mcprun.engine.plan import Options
+from mcprun.engine.options import Options
 from mcprun.errors import UsageError
 from mcprun.limits import Limits
 from mcprun.option_kinds import Amount, Headers, Kind, Listed, OneOf, Switch, Text, Thinking, Variables, Whole

@@ -17,7 +17,8 @@ from mcprun._util.json_value import JsonObject
 from mcprun._util.surrogates import well_formed_json
 from mcprun.engine.conversation import Conversation
 from mcprun.engine.grading import case
-from mcprun.engine.plan import Options, model_settings
+from mcprun.engine.options import Options
+from mcprun.engine.plan import model_settings
 from mcprun.errors import RequestError, UsageError
 from mcprun.limits import Limits
 from mcprun.models.base import ModelRequest, ModelSettings

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.engine.plan import Options
+from mcprun.engine.options import Options
 from mcprun.engine.verdict_rules import LIMITS, RULES
 from mcprun.errors import UsageError
 from mcprun.limits import Limits

@@ -163,7 +163,7 @@ def _made(parameters: Mapping[str, Any], console: Console) -> SingleCall:
 
 def _calls(parameters: Mapping[str, Any], console: Console) -> SingleCalls:
     from mcprun.cli.arguments import options_of
-    from mcprun.engine.plan import client_features, resolve_server
+    from mcprun.engine.server_options import client_features, resolve_server
     from mcprun.engine.single_call import SingleCalls
     from mcprun.models.credentials import Credentials
 

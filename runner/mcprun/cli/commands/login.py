@@ -112,7 +112,8 @@ def login(ctx: click.Context, /, **parameters: Any) -> None:
     from mcprun.client.connector import ConnectOptions
     from mcprun.client.inspect import list_server
     from mcprun.client.sdk_logging import sdk_logs
-    from mcprun.engine.plan import Options, resolve_server
+    from mcprun.engine.options import Options
+    from mcprun.engine.server_options import resolve_server
     from mcprun.errors import RunError
     from mcprun.models.credentials import Credentials
     from mcprun.report.console import Console

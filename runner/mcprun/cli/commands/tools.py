@@ -18,7 +18,7 @@ from mcprun.cli.options.option import Heading, option
 from mcprun.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from mcprun.engine.plan import Options
+    from mcprun.engine.options import Options
     from mcprun.report.console import Console
     from mcprun.runs.run_record import ServerRecord
     from mcprun.tools.changes import ToolChange
@@ -167,7 +167,7 @@ def tools(ctx: click.Context, /, **parameters: Any) -> None:
 
 def _options(parameters: Mapping[str, Any]) -> Options:
     """Return the options for starting or connecting to the server."""
-    from mcprun.engine.plan import Options
+    from mcprun.engine.options import Options
     from mcprun.limits import Limits
 
     same = (*auth_options.NAMES, "env", "env_files", "cwd", "python", "protocol", "roots", "redact", "server_args")
@@ -180,7 +180,7 @@ def _inspect(requested: _Parameters, options: Options, console: Console) -> _Ins
     from mcprun.cli.signals import run_to_end
     from mcprun.client.connector import ConnectOptions
     from mcprun.client.inspect import list_all
-    from mcprun.engine.plan import client_features, resolve_server
+    from mcprun.engine.server_options import client_features, resolve_server
     from mcprun.models.credentials import Credentials
     from mcprun.tools.catalog_changes import compare_catalogs
     from mcprun.tools.changes import compare_tools

@@ -64,7 +64,7 @@ def _checked(prompts: PromptsFile, parameters: Mapping[str, Any]) -> tuple[str, 
     from mcprun.cli.dry_run import check_live, server_of
     from mcprun.client.connector import ConnectOptions
     from mcprun.engine.dry_run import DryRunPlan
-    from mcprun.engine.plan import client_features, resolve_server
+    from mcprun.engine.server_options import client_features, resolve_server
     from mcprun.models.credentials import Credentials
     from mcprun.report.console import Console
     from mcprun.tools.toolset import ToolFilter

@@ -95,7 +95,7 @@ NAMES = (
     "oauth_scope",
     "oauth_issuer",
 )
-"""The parameters that `authorization` adds. The fields of `engine.plan.Options` have the same names."""
+"""The parameters that `authorization` adds. The fields of `engine.options.Options` have the same names."""
 
 
 def authorization(command: _Command) -> _Command:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mcprun._util.json_value import JsonObject
     from mcprun.client.target import Target
-    from mcprun.engine.plan import Options
+    from mcprun.engine.options import Options
     from mcprun.report.console import Console
     from mcprun.report.progress import ProgressReporter
     from mcprun.runs.events import Event
@@ -153,7 +153,7 @@ def init(ctx: click.Context, /, **parameters: Any) -> None:
     from mcprun.cli.signals import run_to_end
     from mcprun.client.target import can_use_scratch, server_folder
     from mcprun.config.project import find_config
-    from mcprun.engine.plan import resolve_server
+    from mcprun.engine.server_options import resolve_server
     from mcprun.errors import RunError
     from mcprun.models.credentials import Credentials
     from mcprun.prompts.generate import generate_prompts
@@ -205,7 +205,7 @@ def _listed(server: str, options: Options, console: Console, may_choose: bool) -
     from mcprun.cli.signals import run_to_end
     from mcprun.client.connector import ConnectOptions
     from mcprun.client.inspect import list_server
-    from mcprun.engine.plan import client_features, resolve_server
+    from mcprun.engine.server_options import client_features, resolve_server
     from mcprun.errors import ErrorKind, RunError
     from mcprun.models.credentials import Credentials
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from mcprun._util.json_value import JsonObject
-from mcprun.engine.plan import Options, make_plan
+from mcprun.engine.options import Options
+from mcprun.engine.plan import make_plan
 from mcprun.engine.run import execute
 from mcprun.errors import ErrorKind, RunError
 from mcprun.prompts.chains import chained_queries
