@@ -38,6 +38,12 @@ def whole(mcprun: Forks, tmp_path: Path, prompts: Path) -> Result:
     return done
 
 
+def lines_until_half(mcprun: Forks, folder: Path) -> int:
+    """Return the number of lines of code that a run executes until about half of the twelve queries are done."""
+    starting = mcprun.lines("batch", "p.jsonl", RAW, "--limit", "1", "--out", "one", cwd=folder)
+    return (starting + mcprun.lines("batch", "p.jsonl", RAW, "--out", "all", cwd=folder)) // 2
+
+
 def same(resumed: Result, whole: Result, kills: int = 0) -> None:
     """Assert that a resumed run equals the uninterrupted one.
 

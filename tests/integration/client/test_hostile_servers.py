@@ -263,7 +263,7 @@ def test_server_that_comes_back_serves_the_other_queries(mcprun: Forks, tmp_path
         respawner.communicate(timeout=30)
     assert (done.code, done.verdicts) == (3, {"0": "passed", "1": "error", "2": "passed", "3": "passed"})
     assert done.transcripts[1]["error"]["kind"] == "server_died"
-    assert "The server died; restarting it" in done.stderr
+    assert "The connection to the server was lost; reconnecting" in done.stderr
 
 
 def test_server_that_stays_away_uses_up_the_restarts(mcprun: Forks, tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_server_that_stays_away_uses_up_the_restarts(mcprun: Forks, tmp_path: Pa
     assert (done.code, done.verdicts) == (3, {"0": "passed", "1": "skipped", "2": "skipped"})
     assert "can't connect to" in done.stderr
     assert "mcprun batch --resume" in done.stderr
-    assert "The server died; restarting it" in done.stderr
+    assert "The connection to the server was lost; reconnecting" in done.stderr
 
 
 @pytest.mark.parametrize("tool", ["big", "big-sse"])

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.cli import RAW, Result, clean_environment, script, write_jsonl
 from tests.support.forks import Forks
-from tests.support.resumption import prompts, resumed_part, same, some_queries, whole
+from tests.support.resumption import lines_until_half, prompts, resumed_part, same, some_queries, whole
 
 __all__ = ["prompts", "whole"]
 
@@ -28,9 +28,10 @@ SEED = 20261122
 def test_run_killed_repeatedly_is_completed(mcprun: Forks, tmp_path: Path, whole: Result) -> None:
     """A run that is killed during each of six resumes is completed by the seventh."""
     rng = random.Random(SEED)
-    mcprun.run("batch", "p.jsonl", RAW, "--out", "run", cwd=tmp_path, kill=10_500)
+    point = lines_until_half(mcprun, tmp_path)
+    mcprun.run("batch", "p.jsonl", RAW, "--out", "run", cwd=tmp_path, kill=point)
     for _ in range(6):
-        mcprun.run("batch", "--resume", "run", cwd=tmp_path, kill=rng.randrange(1000, 10_500))
+        mcprun.run("batch", "--resume", "run", cwd=tmp_path, kill=rng.randrange(1000, point))
     same(mcprun.run("batch", "--resume", "run", cwd=tmp_path), whole, kills=7)
 
 
@@ -137,7 +138,8 @@ def test_resume_may_raise_limit_but_not_lower_it(mcprun: Forks, tmp_path: Path, 
 def test_prompts_from_stdin_are_kept_for_a_resume(mcprun: Forks, tmp_path: Path, prompts: Path, whole: Result) -> None:
     """A run whose prompts came from stdin resumes from its own copy, `prompts.jsonl`."""
     lines = prompts.read_text(encoding="utf-8")
-    killed = mcprun.run("batch", "-", RAW, "--out", "run", cwd=tmp_path, input=lines, kill=10_500)
+    point = lines_until_half(mcprun, tmp_path)
+    killed = mcprun.run("batch", "-", RAW, "--out", "run", cwd=tmp_path, input=lines, kill=point)
     assert killed.code == -signal.SIGKILL
     resumed = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
     assert (resumed.code, resumed.bytes) == (whole.code, whole.bytes)
@@ -355,7 +357,8 @@ def test_prompts_from_a_named_pipe_are_kept_for_a_resume(
     os.mkfifo(pipe)
     writer = threading.Thread(target=lambda: pipe.write_bytes(prompts.read_bytes()))
     writer.start()
-    killed = mcprun.run("batch", "pipe", RAW, "--out", "run", cwd=tmp_path, kill=10_500)
+    point = lines_until_half(mcprun, tmp_path)
+    killed = mcprun.run("batch", "pipe", RAW, "--out", "run", cwd=tmp_path, kill=point)
     writer.join()
     assert killed.code == -signal.SIGKILL
     resumed = mcprun.run("batch", "--resume", "run", cwd=tmp_path)

@@ -53,6 +53,7 @@ def test_diff_page_shows_differences_side_by_side(tmp_path: Path) -> None:
     assert changed["result"] == [[["0.5", True]], [["error: Unknown tool: price", True]]]
     assert page.islands["d-0"]["sides"][1]["causes"] == [
         "tool_errors: call 0: price{item: \"apple\"} returned an error: 'Unknown tool: price'"
+        " (the server has no tool 'price'; did you mean 'unit_price'?)"
     ]
 
 

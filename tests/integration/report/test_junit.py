@@ -95,7 +95,7 @@ def test_each_repeat_is_a_testcase(
 def test_server_that_does_not_start_is_an_error_of_the_run(tmp_path: Path) -> None:
     """If the server does not start, the testcase `run` is an error and all queries are skipped."""
     write_jsonl(tmp_path / "p.jsonl", *(script(id=name) for name in "ab"))
-    done = run_mcprun("batch", "p.jsonl", "no-such-command", "--junit", "j.xml", cwd=tmp_path)
+    done = run_mcprun("batch", "p.jsonl", "python -c exit(1)", "--junit", "j.xml", cwd=tmp_path)
     text = (tmp_path / "j.xml").read_text()
     assert (done.code, cases(text)) == (3, {"run": "error", "a": "skipped", "b": "skipped"})
     assert 'type="server_start"' in text

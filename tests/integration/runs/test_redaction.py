@@ -220,8 +220,10 @@ def test_credentials_in_the_base_url_are_redacted(mcprun: Forks, tmp_path: Path,
 def test_prompts_from_stdin_with_secrets_are_not_saved(mcprun: Forks, tmp_path: Path) -> None:
     """Prompts from stdin that contain secrets are not saved with the run, and a resume requires them again."""
     lines = "".join(json.dumps(script(("ok", {}), id=name, prompt=f"card-000{name}")) + "\n" for name in "12")
-    raw = SERVERS / "raw.py"
-    killed = mcprun.run("batch", "-", raw, "--redact", PATTERN, "--out", "run", cwd=tmp_path, input=lines, kill=7_500)
+    args = (SERVERS / "raw.py", "--redact", PATTERN)
+    (tmp_path / "p.jsonl").write_text(lines)
+    point = mcprun.lines("batch", "p.jsonl", *args, "--out", "counted", cwd=tmp_path) * 3 // 4
+    killed = mcprun.run("batch", "-", *args, "--out", "run", cwd=tmp_path, input=lines, kill=point)
     assert killed.code < 0
     resumed = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
     assert (resumed.code, "pass them again, as -" in resumed.stderr) == (2, True)

@@ -229,7 +229,7 @@ def batch(ctx: click.Context, /, **parameters: Any) -> None:
         result, is_updated = update.apply(result, plan, console)
         run = Run(result.path, result.record)
     code = 128 + signals.last if signals.last and is_cancelled else result.record.exit_code
-    if run.record.baseline is None:
+    if run.record.baseline is None and not is_cancelled:
         console.suggestions(volatile_divergences(run, plan.scrubber))
     for warning in plan.scrubber.warnings():
         if warning not in warned:  # the run has already printed the others
