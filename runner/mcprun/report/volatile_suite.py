@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
+from mcprun.analysis.diff.rule import Rule
 from mcprun.analysis.volatile.passes import VolatileQuery, VolatileSuite
 from mcprun.analysis.volatile.places import Place
+from mcprun.analysis.volatile.suite_rules import is_covered
 from mcprun.report.text import one_line, plural, visible
 from mcprun.report.volatile import masked_lines, setting_lines
 
@@ -37,8 +39,9 @@ _REASONS = {
 
 def suite_lines(suite: VolatileSuite) -> Iterator[str]:
     """Yield lines that list the volatile places of each query, what all rules mask, and the lines of `mcprun.toml`."""
+    rules = {*suite.summary.in_force, *suite.summary.suggested}
     for query in suite.volatile[:_QUERIES]:
-        yield from _query_lines(query)
+        yield from _query_lines(query, rules)
     if (left := len(suite.volatile) - _QUERIES) > 0:
         yield f"… and {plural(left, 'more query')}"
     yield from masked_lines(suite.summary, "with these rules, masked" if suite.summary.suggested else "masked")
@@ -64,19 +67,22 @@ def suite_outcome(suite: VolatileSuite) -> str:
 
 def _broken(suite: VolatileSuite) -> Iterator[tuple[str, str]]:
     """Yield the queries that rules do not help, and why."""
+    rules = {*suite.summary.in_force, *suite.summary.suggested}
     for query in suite.volatile:
-        if reason := next((_reason(place) for place in query.places if place.rule is None), ""):
+        if reason := next((_reason(place) for place in query.places if not is_covered(place, rules)), ""):
             yield query.id, reason
     yield from ((one.id, "nothing is left to compare") for one in suite.summary.shares if one.is_empty)
 
 
 def _reason(place: Place) -> str:
+    if place.rule:
+        return f"{place.rule.flag} would leave nothing of another query to compare"
     return _REASONS.get(place.kind, place.kind)
 
 
-def _query_lines(query: VolatileQuery) -> Iterator[str]:
+def _query_lines(query: VolatileQuery, rules: Collection[Rule]) -> Iterator[str]:
     yield one_line(query.id, _WIDTH)
-    rows = [_row(place) for place in query.places[:_PLACES]]
+    rows = [_row(place, rules) for place in query.places[:_PLACES]]
     widths = [max(len(row[at]) for row in rows) for at in (0, 1)]
     for path, kind, rule in rows:
         yield f"  {path:<{widths[0]}}  {kind:<{widths[1]}}  {rule}"
@@ -84,6 +90,9 @@ def _query_lines(query: VolatileQuery) -> Iterator[str]:
         yield f"  … and {plural(left, 'more place')}"
 
 
-def _row(place: Place) -> tuple[str, str, str]:
-    rule = visible(place.rule.flag) if place.rule else f"needs fixing: {_reason(place)}"
-    return one_line(place.path, _WIDTH), place.kind, rule
+def _row(place: Place, rules: Collection[Rule]) -> tuple[str, str, str]:
+    path = one_line(place.path, _WIDTH)
+    if not is_covered(place, rules):
+        return path, place.kind, f"needs fixing: {visible(_reason(place))}"
+    rule = place.otherwise if place.otherwise and place.rule not in rules and place.otherwise in rules else place.rule
+    return path, place.kind, visible(rule.flag) if rule else ""

@@ -13,7 +13,7 @@ from mcprun.analysis.diff.rule import Rule
 from mcprun.analysis.diff.scrub import Path
 from mcprun.analysis.diff.transcripts import Change, CompareOptions
 from mcprun.analysis.volatile.likelihood import compiled_scrubs, is_measured_key, likely_alone
-from mcprun.analysis.volatile.places import Place, places_of_tries, unique_places
+from mcprun.analysis.volatile.places import Place, common_paths, ignoring, places_of_tries, unique_places
 from mcprun.errors import describe
 
 RESULT_PATH: Path = ("calls", None, "result")
@@ -43,10 +43,12 @@ def find_volatile(tries: Sequence[JsonObject], options: CompareOptions, now: dat
 def _places_alone(transcript: JsonObject, options: CompareOptions, now: datetime) -> Iterator[Place]:
     """Yield the places of one transcript that look volatile."""
     for call in options.comparable(transcript).calls:
+        common = common_paths(RESULT_PATH, call.get("result"))
         for path, value in _leaves(RESULT_PATH, call.get("result")):
             for rule in _rules_alone(path, value, now):
                 kind = rule.value if rule.option == "scrub" else "number"
-                yield Place(format_path(path), kind, rule, value, value, call.get("tool"))
+                otherwise = ignoring(path, common) if rule.option == "scrub" else None
+                yield Place(format_path(path), kind, rule, value, value, call.get("tool"), otherwise)
 
 
 def _rules_alone(path: Path, value: Any, now: datetime) -> Iterator[Rule]:

@@ -15,7 +15,7 @@ from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.transcripts import Change
 from mcprun.analysis.volatile.likelihood import Interval, parse_time
 from mcprun.analysis.volatile.masking import measure
-from mcprun.analysis.volatile.places import Budget, Place, likely_places
+from mcprun.analysis.volatile.places import Budget, likely_places
 from mcprun.analysis.volatile.rules import rules_of, sorted_rules
 from mcprun.runs.conditions import condition_difference
 from mcprun.runs.run import Run
@@ -69,12 +69,12 @@ class Findings:
         except Exception:  # noqa: BLE001  a hint must not end the comparison
             return
         for place in places:
-            self.suggest(query, place)
+            self.suggest(query, place.rule)
 
-    def suggest(self, query: str, place: Place) -> None:
+    def suggest(self, query: str, rule: Rule | None) -> None:
         """Collect the rule of a place of a query, if it has one."""
-        if place.rule:
-            self._rules[place.rule] = None
+        if rule:
+            self._rules[rule] = None
             self._suggested_for.add(query)
 
     def observe(self, transcript: JsonObject) -> None:

@@ -15,7 +15,8 @@ from mcprun.analysis.volatile.detect import find_volatile
 from mcprun.analysis.volatile.findings import Findings
 from mcprun.analysis.volatile.likelihood import parse_time
 from mcprun.analysis.volatile.places import Place
-from mcprun.analysis.volatile.rules import rules_of, scrubber_of, sorted_rules
+from mcprun.analysis.volatile.rules import rules_of, scrubber_of
+from mcprun.analysis.volatile.suite_rules import suite_rules
 from mcprun.runs.run import Run
 
 
@@ -85,11 +86,13 @@ def _tries(runs: Sequence[Run]) -> Iterator[tuple[str, list[JsonObject]]]:
 def _measured(run: Run, scrubber: Scrubber, volatile: Sequence[VolatileQuery]) -> VolatileSummary:
     """Return what the rules in force and the missing ones mask in a run."""
     in_force = rules_of(scrubber)
-    missing = sorted_rules(place.rule for query in volatile for place in query.places if place.rule)
-    found = Findings(scrubber_of([*in_force, *(rule for rule in missing if rule not in in_force)]))
+    places = {query.id: query.places for query in volatile}
+    missing = suite_rules(places, (one.line() for one in run.transcripts()), in_force)
+    found = Findings(scrubber_of([*in_force, *missing]))
     for query in volatile:
         for place in query.places:
-            found.suggest(query.id, place)
+            for rule in (place.rule, place.otherwise):
+                found.suggest(query.id, rule if rule in missing else None)
     for transcript in run.transcripts():
         found.observe(transcript.line())
     return found.summary(in_force)

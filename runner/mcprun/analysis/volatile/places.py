@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -42,6 +42,9 @@ _ROOTS: dict[str, Path] = {
 _OWN_LEVELS = {"calls": 3, "messages": 5, "text": 1}
 """Levels of keys that all queries share: a path that ends there would ignore the results of all queries."""
 
+_HOLDING = {"text": ("text",), "image": ("data",), "audio": ("data",), "resource": ("resource",)}
+"""What holds the content in a block of each type."""
+
 RESULT = format_path(_ROOTS["result"])
 
 
@@ -51,7 +54,8 @@ class Place:
 
     `kind` is the name of a scrub, `random id`, `number`, `text`, `value`, `order`, `length`, `keys`, or, for what no
     rule covers, `error`, `verdict`, `stop`, `calls` or `fault`. `rule` is None if nothing smaller than a whole result
-    covers the place: its query needs fixing. `tool` is the tool whose result it is in, if any.
+    covers the place: its query needs fixing. `otherwise` is a rule for this path alone, for a suite of which `rule`
+    would mask too much. `tool` is the tool whose result it is in, if any.
     """
 
     path: str
@@ -60,6 +64,7 @@ class Place:
     before: Any = None
     after: Any = None
     tool: str | None = None
+    otherwise: Rule | None = None
 
 
 def places_of_tries(changes: Iterable[Change]) -> list[Place]:
@@ -96,7 +101,9 @@ def _places(changes: Iterable[Change], interval: Interval | None, budget: Budget
         elif change.are_errors[0] is not change.are_errors[1]:
             search.add(("calls", None, "is_error"), "error", None, change.before, change.after)
         elif change.what in _ROOTS:
-            search.walk(_ROOTS[change.what], change.before, change.after)
+            root = _ROOTS[change.what]
+            search.common = common_paths(root, change.before) | common_paths(root, change.after)
+            search.walk(root, change.before, change.after)
         elif change.what != "usage":
             search.add((change.what,), change.what, None, change.before, change.after)
         found += search.found
@@ -113,21 +120,29 @@ def unique_places(places: Iterable[Place]) -> list[Place]:
 
 @dataclass(slots=True)
 class _Search:
-    """A walk through two values. Without an `interval`, every difference is volatile."""
+    """A walk through two values. Without an `interval`, every difference is volatile.
+
+    `common` are the paths that results of other tools have, too.
+    """
 
     interval: Interval | None
     tool: str | None
     budget: Budget
     found: list[Place] = field(default_factory=list)
+    common: frozenset[Path] = frozenset()
     _known: dict[Path, tuple[str, ...]] = field(default_factory=dict)
 
     def add(self, path: Path, kind: str, rule: Rule | None, before: Any, after: Any) -> None:
         """Add a place."""
-        self.found.append(Place(format_path(path), kind, rule, before, after, self.tool))
+        otherwise = self._ignoring(path) if rule and rule.option == "scrub" else None
+        self.found.append(Place(format_path(path), kind, rule, before, after, self.tool, otherwise))
 
     def ignore(self, path: Path, kind: str, before: Any, after: Any) -> None:
         """Add a place that only ignoring it covers."""
-        self.add(path, kind, _ignoring(path), before, after)
+        self.add(path, kind, self._ignoring(path), before, after)
+
+    def _ignoring(self, path: Path) -> Rule | None:
+        return ignoring(path, self.common)
 
     def walk(self, path: Path, one: Any, other: Any) -> None:
         """Add the places at which two values differ."""
@@ -168,7 +183,7 @@ class _Search:
             self._scrub(path, covering_scrubs(one, other, sorted_lines), one, other)
             return
         is_random = is_random_id(one, other)
-        if is_random and _ignoring(path):
+        if is_random and self._ignoring(path):
             self.ignore(path, "random id", one, other)
         elif patterns := patterns_between(one, other, only_random=self.interval is not None):
             for pattern in patterns:
@@ -263,10 +278,39 @@ def _all_scrubs() -> Scrubber:
     return Scrubber.of(list(SCRUBS))
 
 
-def _ignoring(path: Path) -> Rule | None:
-    """Return the rule that ignores a path; None if that would ignore whole results, of all queries."""
+def ignoring(path: Path, common: frozenset[Path] = frozenset()) -> Rule | None:
+    """Return the rule that ignores a path; None if that would ignore the results of other tools.
+
+    `common` are paths whose values are whole results or whole contents (`common_paths`).
+    """
     own = _OWN_LEVELS.get(str(path[0]), 0)
-    return Rule("ignore", format_path(path)) if any(isinstance(step, str) for step in path[own:]) else None
+    named = path
+    while named and named[-1] is None:
+        named = named[:-1]
+    is_of_all = named in common or not any(isinstance(step, str) for step in path[own:])
+    return None if is_of_all else Rule("ignore", format_path(path))
+
+
+def common_paths(root: Path, result: Any) -> frozenset[Path]:
+    """Return the paths in a result that any tool's result has: those of MCP's content and structured content.
+
+    `result` has the form in which results are compared (`diff.transcripts.result_of`).
+    """
+    if isinstance(result, dict) and result.keys() == {"content", "structured"}:
+        content = *root, "content"
+        return frozenset({content, (*root, "structured"), *_content_paths(content, result["content"])})
+    return frozenset(_content_paths(root, result))
+
+
+def _content_paths(path: Path, content: Any) -> Iterator[Path]:
+    """Yield the paths of what content blocks hold, if a value is a list of them (MCP 2025-11-25, `ContentBlock`)."""
+    if not isinstance(content, list) or not all(isinstance(block, dict) and "type" in block for block in content):
+        return
+    for block in content:
+        for key in _HOLDING.get(str(block["type"]), ()):
+            yield (*path, None, key)
+            if key == "resource":
+                yield from ((*path, None, key, inner) for inner in ("text", "blob"))
 
 
 def _step(key: str) -> str | None:

@@ -15,6 +15,7 @@ from mcprun.analysis.volatile.detect import find_volatile
 from mcprun.analysis.volatile.masking import Masking, measure
 from mcprun.analysis.volatile.places import Place
 from mcprun.analysis.volatile.rules import OPTIONS, rules_of, scrubber_of, sorted_rules
+from mcprun.analysis.volatile.suite_rules import is_covered, suite_rules
 from mcprun.prompts.generate import FirstPrompts
 from mcprun.prompts.tried import Tries
 
@@ -47,7 +48,12 @@ class Masked:
         """The places of each rule, and the queries that they are in."""
         found: dict[str, str] = {}
         for rule in self.rules:
-            places = [(place.path, name) for name, all_ in self.places.items() for place in all_ if place.rule == rule]
+            places = [
+                (place.path, name)
+                for name, all_ in self.places.items()
+                for place in all_
+                if rule in (place.rule, place.otherwise)
+            ]
             paths, names = (list(dict.fromkeys(one)) for one in zip(*places, strict=True)) if places else ([], [])
             if places:
                 where = "" if paths == [rule.value] else f"at {_listed(paths)} "
@@ -71,16 +77,19 @@ def find_masked(tries: Tries, configured: Mapping[str, Any], now: datetime) -> M
     lines = {name: [one.line() for one in found] for name, found in tries.transcripts.items()}
     for name, found in lines.items():
         places[name] = find_volatile(found, CompareOptions(scrubber=before), now)
+    in_force = rules_of(before)
+    failing = tries.first.notes.keys()
+    maskable = {name: found for name, found in places.items() if name in failing or all(one.rule for one in found)}
+    added = suite_rules(maskable, [found[0] for found in lines.values()], in_force)
     unstable = {
-        name: f"{uncovered[0].kind} at {uncovered[0].path}"
+        name: _described(uncovered[0])
         for name, found in places.items()
-        if (uncovered := [place for place in found if place.rule is None and name not in tries.first.notes])
+        if name not in failing and (uncovered := [place for place in found if not is_covered(place, added)])
     }
-    stable = [place for name, found in places.items() if name not in unstable for place in found]
-    rules = sorted_rules([*rules_of(before), *(place.rule for place in stable if place.rule)])
+    rules = sorted_rules([*in_force, *added])
     scrubber = scrubber_of(rules)
     for name, (first, *others) in lines.items():
-        if name not in {*unstable, *tries.first.notes} and any(_differ(first, other, scrubber) for other in others):
+        if name not in {*unstable, *failing} and any(_differ(first, other, scrubber) for other in others):
             unstable[name] = places[name][0].path if places[name] else "its result"
     left = {name: measure(found[0], scrubber) for name, found in lines.items() if name not in unstable}
     return Masked(rules, places, left, unstable)
@@ -103,6 +112,12 @@ def without_unstable(first: FirstPrompts, masked: Masked) -> FirstPrompts:
         notes={name: why for name, why in notes.items() if name not in left_out},
         red=first.red - left_out.keys(),
     )
+
+
+def _described(place: Place) -> str:
+    """Return what no rule covers, and why."""
+    why = f", and {place.rule.flag} would leave nothing of another query to compare" if place.rule else ""
+    return f"{place.kind} at {place.path}{why}"
 
 
 def _differ(first: JsonObject, other: JsonObject, scrubber: Scrubber) -> bool:
