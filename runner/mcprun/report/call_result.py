@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import mimetypes
 import re
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from mcprun._util.json_io import dump_indented
 from mcprun._util.json_text import loads
 from mcprun._util.json_value import JsonObject, json_equal
 from mcprun.errors import UsageError
-from mcprun.report.text import visible
+from mcprun.report.text import visible, visible_json
 from mcprun.tools.media import size_text
 from mcprun.tools.results import blocks, result_text
 
@@ -130,8 +129,5 @@ def _parsed(text: str) -> Any:
 
 
 def as_json(result: JsonObject) -> str:
-    """Return a result as indented JSON, in which characters that are not printable are escaped."""
-    text = dump_indented(result).decode()
-    if text.replace("\n", "").isprintable():
-        return text
-    return json.dumps(json.loads(text), indent=2)
+    """Return a result as indented JSON, in which control and format characters are escaped."""
+    return visible_json(dump_indented(result).decode())

@@ -24,7 +24,7 @@ from mcprun.report.diff_markdown import markdown
 from mcprun.report.fault_isolation import render, render_diff
 from mcprun.report.outcome import outcome
 from mcprun.report.progress import STYLES, LiveReporter, PlainReporter, ProgressReporter, label
-from mcprun.report.text import one_line, plural, visible
+from mcprun.report.text import one_line, plural, visible, visible_json
 from mcprun.report.totals import totals
 from mcprun.report.volatile import empty_warning, masked_lines, suggestion_lines
 from mcprun.runs.directory import DIFFERENCES
@@ -97,7 +97,7 @@ class Console:
 
     def json(self, value: JsonObject) -> None:
         """Print an indented JSON object to stdout."""
-        self._out.file.write(dump_indented(value).decode() + "\n")
+        self._out.file.write(visible_json(dump_indented(value).decode()) + "\n")
 
     def note(self, message: str) -> None:
         """Print a line about what was done."""
@@ -191,11 +191,11 @@ class Console:
         """
         if form == "json":
             for diff in diffs:
-                self._out.put((render_diff(diff, as_json), ""))
+                self._out.put((visible_json(render_diff(diff, as_json)), ""))
             if tools:
-                self._out.put((as_json({"tools": tools}), ""))
+                self._out.put((visible_json(as_json({"tools": tools})), ""))
             if found := volatile():
-                self._out.put((as_json({"volatile": found}), ""))
+                self._out.put((visible_json(as_json({"volatile": found})), ""))
             self._out.put((as_json({"totals": diff_summary}), ""))
             return
         if form == "markdown":

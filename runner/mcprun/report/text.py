@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 _VISIBLE_CONTROLS = frozenset("\n\t")
@@ -18,6 +19,16 @@ def visible(text: str) -> str:
         if character in _VISIBLE_CONTROLS or unicodedata.category(character) not in _UNSEEN
         else character.encode("unicode_escape").decode("ascii")
         for character in text.replace("\r\n", "\n")
+    )
+
+
+def visible_json(text: str) -> str:
+    """Escape control and format characters in JSON as JSON does (`\\u001b`), so that its values stay the same."""
+    if text.isprintable():
+        return text
+    return "".join(
+        json.dumps(character)[1:-1] if character != "\n" and unicodedata.category(character) in _UNSEEN else character
+        for character in text
     )
 
 

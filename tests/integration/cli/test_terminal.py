@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -9,6 +10,8 @@ import signal
 import subprocess
 import sys
 import threading
+import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,8 @@ from tests.support.cli import (
     read_jsonl,
     run_mcprun,
     run_of,
+    script,
+    stdlib_server,
     write_jsonl,
 )
 from tests.support.messages_api import Answer, Body, MessagesApi, prompt_of, text
@@ -207,3 +212,48 @@ def test_an_unknown_command_exits_with_2(tmp_path: Path) -> None:
     typo = run_mcprun("bacth", cwd=tmp_path)
     assert typo.code == 2
     assert "No such command: bacth. Did you mean batch?" in typo.stderr
+
+
+EVIL = "\x1b[2J\x07\x7f\x85\x9b31m\u200b\u202e\u2028\ufeff\U000e0001"
+"""Control characters of ASCII and C1, and format characters."""
+
+
+def test_json_for_a_terminal_has_no_control_characters(tmp_path: Path) -> None:
+    """JSON escapes them, so that it can be printed, and its values stay the same."""
+    server = f"""
+server = StdlibServer("s")
+
+
+@server.tool()
+def odd() -> str:
+    {EVIL!r}
+    return {EVIL!r} + open("n").read()
+
+
+server.run()
+"""
+    (tmp_path / "s.py").write_text(stdlib_server(server))
+    prompts = write_jsonl(tmp_path / f"{EVIL}.jsonl", script(("odd", {}), id="odd"))
+    for name in "12":
+        (tmp_path / "n").write_text(name)
+        assert run_mcprun("batch", prompts, "s.py", "--out", f"outputs/{name}", cwd=tmp_path).code == 0
+    for command in (
+        ("diff", "outputs/1", "outputs/2", "--json"),
+        ("runs", "--json"),
+        ("call", "s.py", "odd", "--json"),
+        ("tools", "s.py", "--json"),
+    ):
+        shown = run_mcprun(*command, cwd=tmp_path).stdout
+        unseen = {one for one in shown if unicodedata.category(one) in ("Cc", "Cf", "Zl")}
+        assert (command[0], unseen) == (command[0], {"\n"})
+        lines = shown.splitlines() if command[0] in ("diff", "runs") else [shown]
+        assert EVIL in "".join(_texts([json.loads(line) for line in lines]))
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield all texts in a JSON value."""
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+    elif isinstance(value, str):
+        yield value

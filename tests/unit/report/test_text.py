@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.report.text import visible
+from mcprun.report.text import visible, visible_json
 from mcprun.runs.transcript import Call
 from mcprun.tools.format import ValueFormatter
 
@@ -18,6 +19,15 @@ def test_visible_text_has_no_control_characters(text: str) -> None:
     invisible = {"Cc", "Cf", "Cs", "Zl", "Zp"}
     found = {character for character in visible(text) if unicodedata.category(character) in invisible}
     assert found <= {"\n", "\t"}
+
+
+@given(st.recursive(st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_visible_json_has_the_same_value_and_no_control_characters(value: object) -> None:
+    """Control and format characters are escaped as JSON does."""
+    for indent in (None, 2):
+        text = visible_json(json.dumps(value, ensure_ascii=False, indent=indent))
+        assert json.loads(text) == value
+        assert visible(text) == text
 
 
 @given(st.text() | st.text(alphabet="ab \n", max_size=400), st.text(max_size=3), st.text(max_size=3))

@@ -71,11 +71,11 @@ def _print(found: list[ListedRun], folder: str, console: Console, *, as_json: bo
     """Print the list of runs."""
     from mcprun._util.json_io import dumps
     from mcprun.report.runs import run_lines, run_totals
-    from mcprun.report.text import visible
+    from mcprun.report.text import visible, visible_json
 
     if as_json:
         for one in found:
-            click.echo(dumps(one.line()))
+            click.echo(visible_json(dumps(one.line())))
         return
     if not found:
         click.echo(visible(f"there is no run in {folder}: create one with mcprun batch"))
