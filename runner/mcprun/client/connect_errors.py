@@ -68,7 +68,7 @@ def connect_error(error: Exception, attempt: ConnectAttempt, refusal: str) -> Ru
             message = f"can't connect to {target}{through}: {_reason(error)}"
             message += "; check that the server is running and that its URL is right" if _is_down(error) else ""
     stderr = attempt.stderr.stderr_tail
-    advice = hint(target, stderr) if kind is ErrorKind.SERVER_START else ""
+    advice = hint(target, stderr, attempt.stderr.recent_errors) if kind is ErrorKind.SERVER_START else ""
     return RunError(kind, f"{message}; {advice}" if advice else message, stderr=stderr)
 
 

@@ -21,6 +21,12 @@ from mcprun.runs.stream_redaction import LineRedactor
 _TAIL_CHARS = 4096
 """Characters at the end of a server's stderr that are shown with an error. The cause is usually there."""
 
+_RECENT_CHARS = 65_536
+"""Characters at the end of a server's stderr that are searched for errors. A traceback of rich takes 10,000 or more."""
+
+_ERROR_LINE = re.compile(r"^.*\b\w*(?:Error|Exception)\b.*$", re.MULTILINE)
+"""A line that names an exception, of any language. Source lines in a traceback rarely do."""
+
 _LINE_CHARS = 65_536
 """Maximum characters of a line. A longer one is written in pieces."""
 
@@ -116,7 +122,14 @@ class ServerStderr:
     def stderr_tail(self) -> str:
         """The end of this server's stderr, redacted and without colours."""
         self.read()
-        return _COLOURS.sub("", self._end + self._log.redactor.text(self._lines.held)).strip()
+        return _COLOURS.sub("", self._end[-_TAIL_CHARS:] + self._log.redactor.text(self._lines.held)).strip()
+
+    @property
+    def recent_errors(self) -> str:
+        """The recent lines of this server's stderr that name an exception, and the end of it, as `stderr_tail`."""
+        tail = self.stderr_tail
+        lines = _ERROR_LINE.findall(_COLOURS.sub("", self._end[:-_TAIL_CHARS]))
+        return "\n".join([*lines, tail])
 
     def close_writer(self) -> None:
         """Close mcprun's copy of the writing end, once the server has inherited its own."""
@@ -160,4 +173,4 @@ class ServerStderr:
 
     def _keep(self, text: str) -> None:
         if text:
-            self._end = (self._end + self._log.write(text))[-_TAIL_CHARS:]
+            self._end = (self._end + self._log.write(text))[-_RECENT_CHARS:]

@@ -294,7 +294,7 @@ class ServerSession:
         stderr = self.stderr_tail().removesuffix(f"[{reason}]").strip()
         message = f"the connection to the server was lost during {what}"
         message += f": {reason}" if reason else ""
-        if self._target and (advice := variables_hint(self._target, stderr)):
+        if self._target and (advice := variables_hint(self._target, self._stderr.recent_errors)):
             message += f"; {advice}"
         message += f"; its stderr ends: {stderr}" if stderr else ""
         return QueryError(ErrorKind.SERVER_DIED, message)
@@ -302,7 +302,9 @@ class ServerSession:
     def _hint_at_variables(self, result: JsonObject) -> None:
         """Warn, once, if a failed call names a variable that is set here but not for the server."""
         texts = [str(block["text"])[:_HINT_CHARS] for block in result["content"] if isinstance(block.get("text"), str)]
-        if self._target and (advice := variables_hint(self._target, "\n".join([*texts[:1], self.stderr_tail()]))):
+        if self._target and (
+            advice := variables_hint(self._target, "\n".join([*texts[:1], self._stderr.recent_errors]))
+        ):
             self.callbacks.warn_once(f"a call failed, and {advice}")
 
     def _raw(self, result: JsonObject) -> JsonObject:

@@ -22,11 +22,14 @@ _IMPORT_ERROR = re.compile(r"^(?:ModuleNotFoundError|ImportError): ", re.MULTILI
 """The last line of a traceback of Python."""
 
 
-def hint(target: Target, stderr: str) -> str:
-    """Return what to do about a server that exited with this end of its stderr; empty if it names nothing known."""
+def hint(target: Target, stderr: str, errors: str = "") -> str:
+    """Return what to do about a server that exited with this end of its stderr; empty if it names nothing known.
+
+    `errors` are earlier lines of its stderr that name an exception, and may name a variable.
+    """
     if not isinstance(target, StdioTarget):
         return ""
-    return _python_hint(target, stderr) or variables_hint(target, stderr)
+    return _python_hint(target, stderr) or variables_hint(target, f"{errors}\n{stderr}")
 
 
 def variables_hint(target: Target, text: str, environment: Mapping[str, str] = os.environ) -> str:

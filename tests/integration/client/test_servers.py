@@ -522,3 +522,43 @@ def test_unquoted_command_line_gets_a_hint(tmp_path: Path, args: tuple[str, ...]
     done = run_mcprun(*args, cwd=tmp_path)
     message = '. Quote a server\'s command line ("npx -y some-server"), or put its arguments after --\n'
     assert (done.code, done.stderr.endswith(message)) == (2, has_hint)
+
+
+@pytest.mark.parametrize("place", ["import", "lifespan", "tool"])
+def test_a_missing_variable_is_named_for_servers_of_the_sdk(tmp_path: Path, place: str) -> None:
+    """A long traceback, such as the SDK prints of a tool that fails, does not hide the name."""
+    reading = 'os.environ["TRACKER_TOKEN"]'
+    at = {name: reading if name == place else "None" for name in ("import", "lifespan", "tool")}
+    (tmp_path / "s.py").write_text(f"""
+import os
+from contextlib import asynccontextmanager
+
+from mcp.server.mcpserver import MCPServer
+
+{at["import"]}
+
+
+@asynccontextmanager
+async def lifespan(server):
+    {at["lifespan"]}
+    yield {{}}
+
+
+server = MCPServer("tracker", lifespan=lifespan)
+
+
+@server.tool()
+def issues() -> str:
+    return str({at["tool"]})
+
+
+server.run()
+""")
+    write_jsonl(tmp_path / "p.jsonl", script(("issues", {})))
+    given = ("batch", "p.jsonl", "s.py", "--connect-timeout", "60", "--call-timeout", "60")
+    done = run_mcprun(*given, cwd=tmp_path, env={"TRACKER_TOKEN": "hunter2"})
+    assert (
+        "TRACKER_TOKEN is set in this shell, but servers get a clean environment: pass --env TRACKER_TOKEN"
+        in done.stderr
+    )
+    assert (done.code, "hunter2" in done.stdout + done.stderr) == (1 if place == "tool" else 3, False)
