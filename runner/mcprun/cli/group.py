@@ -96,16 +96,16 @@ class McprunGroup(click.Group):
             return super().invoke(ctx)
         except UsageError as error:
             problems = isinstance(error, PromptsError)  # one per line, like compilers
-            click.echo(str(error) if problems else f"Error: {error}", err=True)
+            _print_error(str(error) if problems else f"Error: {error}")
             ctx.exit(ExitCode.USAGE)
         except RunError as error:
-            click.echo(f"Error: {error}", err=True)
+            _print_error(f"Error: {error}")
             ctx.exit(ExitCode.ERROR)
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(ExitCode.INTERRUPTED)
         except OSError as error:  # such as a full disk or a closed terminal: the system's message is the clearest
-            click.echo(f"Error: {error}", err=True)
+            _print_error(f"Error: {error}")
             ctx.exit(ExitCode.ERROR)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
@@ -139,3 +139,10 @@ class McprunGroup(click.Group):
                 return f"No such command: {name}. Did you mean {usage}?"
         close = similar_name(name, [*self.commands, *_ALIASES])
         return f"No such command: {name}." + (f" Did you mean {close}?" if close else "")
+
+
+def _print_error(message: str) -> None:
+    """Print an error. Its message may contain text of a server or a file."""
+    from mcprun.report.text import visible
+
+    click.echo(visible(message), err=True)
