@@ -53,7 +53,7 @@ def merge(runs: Sequence[Run], out: str | None, *, partial: bool) -> Run:
     path = new_directory(stem_of(first.prompts.file), out)
     try:
         totals = _write_transcripts(parts, path)
-        names = {name for name, _ in _queries(parts)}
+        names = dict.fromkeys(name for name, _ in _queries(parts))
         comparison = merge_comparisons([part.run for part in parts], names, path)
         record = _record(parts, totals).model_copy(update={"baseline": comparison})
         _write_events(parts, path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +10,9 @@ from pathlib import Path
 from mcprun._util.json_io import open_fresh
 from mcprun._util.json_value import JsonObject
 from mcprun.analysis.diff.json_lines import as_json, read_differences
+from mcprun.analysis.diff.rule import VolatileSummary
 from mcprun.analysis.diff.runs import DiffSummary, QueryDiff
+from mcprun.analysis.volatile.findings import merged
 from mcprun.errors import UsageError
 from mcprun.runs.directory import DIFFERENCES
 from mcprun.runs.run import Run
@@ -18,24 +20,27 @@ from mcprun.runs.run_record import BaselineRecord, ComparedCounts
 from mcprun.tools.changes import ToolChange
 
 
-def merge_comparisons(shards: Sequence[Run], names: Container[str], path: Path) -> BaselineRecord | None:
+def merge_comparisons(shards: Sequence[Run], names: Collection[str], path: Path) -> BaselineRecord | None:
     """Write the differences of all shards to the merged run at `path`, and return their counts.
 
-    `names` are the ids of all queries. Return None if no shard has a baseline. If a shard was not compared with its
-    baseline, nothing is written, and the merged run counts as not compared either. Raises `UsageError` if differences
-    can't be read.
+    `names` are the ids of all queries, in their order. Return None if no shard has a baseline. If a shard was not
+    compared with its baseline, nothing is written, and the merged run counts as not compared either. Raises
+    `UsageError` if differences can't be read.
     """
     records = [shard.record.baseline for shard in shards]
     first = next((record for record in records if record), None)
     if first is None or not all(record and record.compared for record in records):
         return first and BaselineRecord(path=first.path)
     tools: list[ToolChange] = []
+    volatile: list[VolatileSummary] = []
     with open_fresh(path / DIFFERENCES) as file:
         for shard in shards:
             for difference in read_differences(shard.path / DIFFERENCES):
                 if isinstance(difference, QueryDiff):
                     file.write(_line(difference))
-                elif isinstance(difference, list):
+                elif isinstance(difference, VolatileSummary):
+                    volatile.append(difference)
+                else:
                     tools = difference
         counts = _added_up(record.compared for record in records if record and record.compared)
         removed = list(_in_no_shard(shards[0], names, first.path))
@@ -44,6 +49,8 @@ def merge_comparisons(shards: Sequence[Run], names: Container[str], path: Path) 
         counts["regressions"] += len(removed)
         if tools:
             file.write(_line({"tools": tools}))
+        if found := merged(volatile, {name: number for number, name in enumerate(names)}):
+            file.write(_line({"volatile": found}))
         file.write(_line({"totals": asdict(DiffSummary(**counts))}))
     return BaselineRecord(path=first.path, compared=ComparedCounts(**counts))
 

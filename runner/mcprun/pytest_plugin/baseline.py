@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
 
 from mcprun._util.json_io import dumps
 from mcprun._util.json_value import JsonObject
+from mcprun.analysis.diff.rule import Rule
 from mcprun.analysis.diff.runs import RunDiff
 from mcprun.analysis.diff.transcripts import CompareOptions
+from mcprun.analysis.volatile.findings import Findings
+from mcprun.analysis.volatile.likelihood import Interval, parse_time
 from mcprun.engine.run import RunPlan
 from mcprun.report.baseline import query_change
 from mcprun.report.diff import tool_lines
 from mcprun.report.fault_isolation import render_diff
 from mcprun.report.text import visible
+from mcprun.report.volatile import suggestion_lines
 from mcprun.runs.directory import TRANSCRIPTS
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Transcript
@@ -38,11 +43,15 @@ class BaselineComparison:
         for (name, _), offset in self._run.index.items():
             self._offsets.setdefault(name, []).append(offset)
         self._done: dict[str, list[Transcript]] = {}
+        interval = Interval(parse_time(self._run.record.started), datetime.now(UTC))
+        self._found = Findings(plan.scrubber, interval)
+        self._suggested: tuple[Rule, ...] = ()
 
     def regression(self, transcripts: Sequence[Transcript]) -> list[str]:
         """Return how a query regressed, as lines of a diff; empty if it did not.
 
         `transcripts` are the repeats that a test has run. The last of several tests of a query compares all of them.
+        The options that would leave out what looks volatile follow, unless an earlier test has named all of them.
         """
         name = transcripts[0].id
         done = self._done.setdefault(name, [])
@@ -53,9 +62,17 @@ class BaselineComparison:
         base, head = list(self._base_lines(name)), [f"{dumps(one.line())}\n".encode() for one in done]
         is_repeated = any(one.repeat != 1 for one in done) or len(base) > 1
         repeated = {name: (len(base), len(head))} if is_repeated else {}
-        diffs = self._comparison(repeated).compare(base, head)
+        diffs = self._found.watch(self._comparison(repeated).compare(base, head))
         changes = [render_diff(diff, query_change) for diff in diffs if diff.is_regression]
-        return [line for change in changes for line in (change.cause, *change.lines)]
+        lines = [line for change in changes for line in (change.cause, *change.lines)]
+        return [*lines, *self._suggestion()] if lines else []
+
+    def _suggestion(self) -> list[str]:
+        found = self._found.summary()
+        if found.suggested == self._suggested:
+            return []
+        self._suggested = found.suggested
+        return list(suggestion_lines(found))
 
     def other_regressions(self, tools: list[JsonObject] | None) -> list[str]:
         """Return the regressions that are not of a query of the file, as lines of text.

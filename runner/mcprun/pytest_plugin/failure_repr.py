@@ -17,6 +17,7 @@ from mcprun.report.excerpt import causes
 from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label
 from mcprun.report.text import one_line, plural, visible
+from mcprun.report.volatile import suggestion_lines
 from mcprun.runs.directory import LOG
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Transcript, Verdict
@@ -87,6 +88,7 @@ def run(done: Run, stopped: RunError | None) -> str | None:
     lines += [f"{label(one)}: {line}" for one in failing[:_MAX_SHOWN] for line in _causes(one)]
     if against and regressed:
         lines += [visible(f"regressed from the baseline {against.name}:"), *regressed]
+        lines += suggestion_lines(against.volatile)
     blocks = ["\n".join(lines), *map(conversation, failing[:_MAX_SHOWN])]
     if len(failing) > _MAX_SHOWN:
         blocks.append(f"… and {plural(len(failing) - _MAX_SHOWN, 'more query')}")

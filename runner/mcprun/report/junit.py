@@ -18,6 +18,7 @@ from mcprun.report.excerpt import excerpt, kind
 from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label, repeat_label
 from mcprun.report.text import one_line, plural, visible
+from mcprun.report.volatile import note_blocks
 from mcprun.runs.transcript import Transcript, Verdict
 
 _OWN = "mcprun"
@@ -62,10 +63,17 @@ def junit(facts: RunData) -> str:
     for name, value in _properties(facts):
         ET.SubElement(properties, "property", name=_text(name), value=_text(value))
     suite.extend(cases)
-    ET.SubElement(suite, "system-out").text = ""
+    ET.SubElement(suite, "system-out").text = _text("\n".join(_notes(facts)))
     ET.SubElement(suite, "system-err").text = _text(facts.log)
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True, short_empty_elements=True) + "\n"
+
+
+def _notes(facts: RunData) -> Iterator[str]:
+    """Yield the notes of the comparison with the baseline."""
+    for note in note_blocks(facts.against.volatile) if facts.against else ():
+        yield note.title
+        yield from note.lines
 
 
 def _queries(facts: RunData) -> Iterator[ET.Element]:

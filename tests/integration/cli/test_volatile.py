@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from tests.support.cli import SERVERS, Result, run_mcprun, script, write_jsonl
@@ -115,14 +118,18 @@ def test_a_comparison_lists_what_was_masked_and_how_much_is_left(tmp_path: Path)
 
 
 def test_reports_have_the_notes_of_the_comparison(tmp_path: Path) -> None:
-    """The Markdown of a run and of a diff name the missing options, and what was masked."""
+    """Markdown and HTML of a run and of a diff, and JUnit, name the missing options, and what was masked."""
     record(tmp_path, "create")
-    done = replay(tmp_path, "--scrub", "uuid", "--markdown", "report.md")
-    assert done.code == 1
-    page = run_mcprun("diff", "baseline", "--scrub", "uuid", "--markdown", cwd=tmp_path).stdout
-    for text in ((tmp_path / "report.md").read_text(encoding="utf-8"), page):
+    flags = ("--markdown", "run.md", "--html", "run.html", "--junit", "run.xml")
+    assert replay(tmp_path, "--scrub", "uuid", *flags).code == 1
+    given = ("diff", "baseline", "--scrub", "uuid", "--markdown", "--html", "diff.html")
+    shown = run_mcprun(*given, cwd=tmp_path).stdout
+    texts = [(tmp_path / name).read_text(encoding="utf-8") for name in ("run.md", "run.html", "diff.html")]
+    output = ET.parse(tmp_path / "run.xml").findtext(".//system-out")
+    assert output is not None
+    for text in (*map(html.unescape, texts), shown, output):
         assert "1 query differs in values that look volatile." in text
-        assert '\n  scrub = ["uuid", "timestamp"]\n' in text or '\nscrub = ["uuid", "timestamp"]\n' in text
+        assert re.search(r'^ *scrub = \["uuid", "timestamp"\]$', text, re.MULTILINE)
         assert "--scrub uuid  1 value in 1 query" in text
 
 
@@ -223,3 +230,22 @@ def test_a_replay_under_other_conditions_says_so_when_it_differs(tmp_path: Path)
     assert replay(tmp_path, *same, price="3.5").stderr == ""
     alone = run_mcprun("batch", "p.jsonl", SERVER, "--model", "replay:baseline", "-q", "--", "3.5", cwd=tmp_path)
     assert (alone.code, alone.stderr) == (0, note)
+
+
+def test_merged_shards_have_the_notes_of_one_run(tmp_path: Path) -> None:
+    """What the shards masked and found adds up to what one run of all queries does."""
+    record(tmp_path, "create", "listing", "export", "now", "price")
+    whole = replay(tmp_path, "--scrub", "uuid", "--out", "whole")
+    for number in "12":
+        assert replay(tmp_path, "--scrub", "uuid", "--shard", f"{number}/2", "--out", number).code == 1
+    done = run_mcprun("merge", "1", "2", "--out", "merged", "--markdown", "m.md", cwd=tmp_path)
+    assert volatile_of(tmp_path / "merged") == volatile_of(tmp_path / "whole")
+    hint = whole.stderr[whole.stderr.index("4 queries differ in values that look volatile.") :]
+    assert (done.code, hint in done.stderr) == (1, True)
+    assert "What was masked" in (tmp_path / "m.md").read_text(encoding="utf-8")
+
+
+def volatile_of(run: Path) -> dict[str, object]:
+    """Return what a run's comparison with its baseline masked and found."""
+    lines = (run / "differences.jsonl").read_text(encoding="utf-8").splitlines()
+    return next(found for line in lines if (found := json.loads(line).get("volatile")))

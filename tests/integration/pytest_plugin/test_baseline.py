@@ -77,6 +77,22 @@ def test_a_regressed_query_fails_in_both(shop: Suite) -> None:
     assert batch_code(shop) == 1
 
 
+def test_options_that_cover_volatile_results_are_named_once(shop: Suite) -> None:
+    """The first of the queries that differ in ids names the option that leaves them out, and so does `mcp_run`."""
+    config = f'{CONFIG}model = "replay:baseline"\nbaseline = "baseline"\n'.replace('scrub = ["uuid"]\n', "")
+    shop.write("mcprun.toml", config)
+    done = shop.run("--rootdir=.")
+    done.assert_outcomes(passed=1, failed=2)
+    assert str(done.stdout).count("differs in values that look volatile. To leave them out, add:\n  --scrub uuid") == 1
+    assert str(done.stdout).count('  scrub = ["uuid"]') == 1
+    shop.write("test_own.py", 'def test_own(mcp_run):\n    mcp_run("prompts.jsonl", baseline="baseline")\n')
+    done = shop.run("--rootdir=.", "test_own.py")
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(
+        ["*2 queries differ in values that look volatile. To leave them out, add:", "*--scrub uuid"]
+    )
+
+
 @pytest.mark.parametrize(("setting", "outcome"), [("fresh-server", "true"), ("scrub", '["uuid"]')])
 def test_a_setting_that_is_left_out_fails_in_both(shop: Suite, setting: str, outcome: str) -> None:
     """Without the fresh servers or the scrubbed values of the baseline, both are red."""

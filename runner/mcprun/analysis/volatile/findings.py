@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import nsmallest
 from typing import Self
@@ -109,6 +109,31 @@ class Findings:
             in_force=tuple(in_force),
             conditions=self.conditions if self._searched else "",
         )
+
+
+def merged(summaries: Sequence[VolatileSummary], order: Mapping[str, int]) -> VolatileSummary:
+    """Return what the comparisons of all shards of a run masked and found. Each query is in one of them.
+
+    `order` is the position of each query in the run, by its id.
+    """
+    if not summaries:
+        return VolatileSummary()
+    in_force = summaries[0].in_force
+    values, queries = Counter[Rule](), Counter[Rule]()
+    for one in (one for summary in summaries for one in summary.masked):
+        values[one.rule] += one.values
+        queries[one.rule] += one.queries
+    found = sorted((one for summary in summaries for one in summary.shares), key=lambda one: order.get(one.id, 0))
+    shares = nsmallest(MAX_SHARES, found, key=lambda one: one.share)
+    return VolatileSummary(
+        masked=tuple(MaskedRule(rule, values[rule], queries[rule]) for rule in in_force if values[rule]),
+        shares=tuple(shares),
+        more_shares=sum(one.more_shares for one in summaries) + len(found) - len(shares),
+        suggested=tuple(sorted_rules(dict.fromkeys(rule for one in summaries for rule in one.suggested))),
+        suggested_for=sum(one.suggested_for for one in summaries),
+        in_force=in_force,
+        conditions=next((one.conditions for one in summaries if one.conditions), ""),
+    )
 
 
 def _interval(base: Run | None, head: Run | None) -> Interval:

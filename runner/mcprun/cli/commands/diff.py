@@ -148,6 +148,7 @@ def _compare(parameters: _Parameters) -> bool:
             diffs = differing.collect_rows(diffs)
         console.differences(diffs, tools, comparison.summary, parameters.form, found.summary)
         if parameters.html:
+            differing.volatile = found.summary()
             runs = (parameters.base, before.run), (parameters.head, after.run)
             size = write_diff(parameters.html, differing, comparison, *runs)
             click.echo(f"{parameters.html}: {size / 1000:,.1f} kB", err=True)

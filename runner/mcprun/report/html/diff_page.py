@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from mcprun._util.json_value import JsonObject
 from mcprun.analysis.diff.repeats import Variant
+from mcprun.analysis.diff.rule import VolatileSummary
 from mcprun.analysis.diff.runs import DiffSummary, QueryDiff, RunDiff
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.transcripts import Change
@@ -24,6 +25,7 @@ from mcprun.report.html.page import MAX_BYTES, island, page, write_page
 from mcprun.report.html.side_by_side import side_by_side
 from mcprun.report.html.transcript_pairs import pair_json
 from mcprun.report.text import one_line, plural
+from mcprun.report.volatile import note_blocks
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import RunRecord
 from mcprun.runs.transcript import Key
@@ -66,9 +68,13 @@ class _Row:
 
 @dataclass(slots=True)
 class Differing:
-    """The differences between two runs: those of the servers' `tools`, and a row for each query."""
+    """The differences between two runs: those of the servers' `tools`, and a row for each query.
+
+    `volatile` is what the comparison masked, and what looks volatile, once it is finished.
+    """
 
     tools: Sequence[ToolChange] = ()
+    volatile: VolatileSummary = field(default_factory=VolatileSummary)
     rows: list[_Row] = field(default_factory=list)
 
     def collect_rows(self, diffs: Iterable[QueryDiff]) -> Iterator[QueryDiff]:
@@ -123,6 +129,7 @@ def diff_page(
         head=sides[1],
         tally=diff_summary,
         summary=summary(diff_summary),
+        notes=list(note_blocks(differing.volatile)),
         tools=[("".join(text for text, _ in line).strip(), line[0][1]) for line in tool_lines(differing.tools)][1:],
         islands=_islands(differing, sides, scrubber, max_bytes),
     )

@@ -15,6 +15,7 @@ from mcprun.report.latency import Latency, latency
 from mcprun.report.outcome import outcome
 from mcprun.report.text import duration, moment, one_line, plural
 from mcprun.report.timings import Timings, ToolTimes, quantile
+from mcprun.report.volatile import Note, note_blocks
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import Counts, RepeatsRecord, RunRecord
 from mcprun.runs.totals import BilledReply
@@ -75,7 +76,8 @@ class Overview:
     """Everything above the table.
 
     `outcome` is why the run did not pass, empty if it did, and `is_failed` whether it failed rather than ended in an
-    error. `regressions` are a link within the page, empty if there is none, a name and a cause each.
+    error. `regressions` are a link within the page, empty if there is none, a name and a cause each. `notes`
+    are those of the comparison with the baseline.
     """
 
     title: str
@@ -84,6 +86,7 @@ class Overview:
     is_failed: bool
     regressions: tuple[tuple[str, str, str], ...]
     more_regressions: int
+    notes: tuple[Note, ...]
     facts: tuple[tuple[str, str], ...]
     troubles: tuple[str, ...]
     log: str
@@ -111,6 +114,7 @@ def overview(run: Run, timings: Timings, called: Mapping[str, tuple[int, int]], 
         is_failed=record.exit_code == ExitCode.FAILED,
         regressions=tuple(regressions[:_REGRESSIONS]),
         more_regressions=max(0, len(regressions) - _REGRESSIONS),
+        notes=tuple(note_blocks(run_data.against.volatile)) if run_data.against else (),
         facts=tuple(_facts(run)),
         troubles=tuple(_troubles(record, counts, timings)),
         log=run.log(-_LOG_BYTES, _LOG_BYTES) if record.error else "",
