@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
 import click
 
-from mcprun._util.run_stop import RunStop
 from mcprun.analysis.volatile.passes import compare_passes
 from mcprun.cli.argument_sources import Arguments
 from mcprun.cli.arguments import plan_from_arguments
+from mcprun.cli.batch_run import execute_plan
 from mcprun.cli.options.report import REPORT_FORMS
-from mcprun.cli.signals import Signals
-from mcprun.engine.run import RunPlan, execute
-from mcprun.errors import ErrorKind, ExitCode
+from mcprun.engine.run import RunPlan
+from mcprun.errors import ExitCode
 from mcprun.report.console import Console
 from mcprun.runs.run import Run
 
@@ -60,16 +58,13 @@ def _plan(arguments: Arguments, number: int) -> RunPlan:
 
 def _run(plan: RunPlan, console: Console, title: str) -> tuple[Run, int | None]:
     """Execute one pass. Return its run, and the exit code if a signal ended it."""
-    with plan.prompts, console.progress() as progress:
-        run_stop = RunStop()
-        signals = Signals(run_stop, progress.note, is_batched=plan.model.is_batched)
-        result = asyncio.run(signals.run(execute(plan, progress.handle, run_stop)))
+    executed = execute_plan(plan, console)
+    result = executed.result
     if result.error:
         console.run_error(result.error)
     run = Run(result.path, result.record)
     console.pass_of_suite(title, run)
-    is_cancelled = result.error is not None and result.error.kind is ErrorKind.CANCELLED
-    return run, 128 + signals.last if signals.last and is_cancelled else None
+    return run, executed.signal_code
 
 
 def _report(runs: Sequence[Run], plan: RunPlan, console: Console) -> int:

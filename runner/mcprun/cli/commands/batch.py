@@ -19,9 +19,6 @@ from mcprun.cli.options.types import option_type
 
 if TYPE_CHECKING:
     from mcprun.cli.argument_sources import Arguments
-    from mcprun.engine.run import RunPlan
-    from mcprun.errors import ExitCode
-    from mcprun.report.console import Console
 
 
 _FIRST = (
@@ -187,76 +184,10 @@ def batch(ctx: click.Context, /, **parameters: Any) -> None:
         console = Console(quiet=parameters["quiet"], is_verbose=parameters["verbose"])
         ctx.exit(detect_volatile(ctx.obj, parameters["detect_volatile"], console))
     with gc_paused():
-        import asyncio
+        from mcprun.cli.batch_run import BatchRun
 
-        from mcprun._util.run_stop import RunStop
-        from mcprun.cli.arguments import plan_from_arguments
-        from mcprun.cli.baseline_update import BaselineUpdate
-        from mcprun.cli.reports import Reports
-        from mcprun.cli.signals import Signals
-        from mcprun.engine.comparison import compare_with_baseline
-        from mcprun.engine.divergence import volatile_divergences
-        from mcprun.engine.run import execute
-        from mcprun.errors import NOT_STARTED, ErrorKind, ExitCode
-        from mcprun.report.console import Console
-        from mcprun.runs.run import Run
-
-        update = BaselineUpdate.of(ctx.obj)
-        plan = plan_from_arguments(update.arguments(ctx.obj) if update else ctx.obj)
-        reports = Reports.of(parameters)
-        console = Console(
-            quiet=parameters["quiet"], is_verbose=parameters["verbose"], is_stdout_taken=reports.take_stdout
-        )
-    if parameters["dry_run"]:
-        ctx.exit(_dry_run(plan, console))
-    with plan.prompts, console.progress() as progress:
-        run_stop = RunStop()
-        signals = Signals(run_stop, progress.note, is_batched=plan.model.is_batched)
-        result = asyncio.run(signals.run(execute(plan, progress.handle, run_stop)))
-        warned = plan.scrubber.warnings()
-        result = compare_with_baseline(result, plan)
-    run, error = Run(result.path, result.record), result.error
-    if error:
-        console.run_error(error)
-    console.summary(run)
-    is_cancelled = error is not None and error.kind is ErrorKind.CANCELLED
-    done = result.record.counts.done if result.record.counts else 0
-    if error and (done or error.kind not in NOT_STARTED):
-        console.print_resume_command(run)
-    console.baseline(run)
-    is_updated = True
-    if update and not is_cancelled:
-        result, is_updated = update.apply(result, plan, console)
-        run = Run(result.path, result.record)
-    code = 128 + signals.last if signals.last and is_cancelled else result.record.exit_code
-    if run.record.baseline is None and not is_cancelled:
-        console.suggestions(volatile_divergences(run, plan.scrubber))
-    for warning in plan.scrubber.warnings():
-        if warning not in warned:  # the run has already printed the others
-            console.warning(warning)
-    is_reported = reports.written(run)
-    console.outcome(run, is_reported=is_reported)
-    if not (is_reported and is_updated) and code == ExitCode.PASSED:
-        code = ExitCode.ERROR
-    ctx.exit(code)
-
-
-def _dry_run(plan: RunPlan, console: Console) -> ExitCode:
-    """Check the queries of a plan against its server, print the result, and return the exit code."""
-    from mcprun.cli.dry_run import check_live, server_of
-    from mcprun.engine.dry_run import DryRunPlan
-    from mcprun.errors import ExitCode
-    from mcprun.report.text import plural
-
-    with plan.prompts as prompts:
-        for warning in prompts.warnings:
-            console.warning(warning)
-        result, code = check_live(DryRunPlan.of(plan), console)
-    if result and code is ExitCode.PASSED:
-        runs = f", {plural(prompts.runs, 'run')}" if prompts.runs != len(prompts) else ""
-        queries = f"{plural(len(prompts), 'query')}{runs}, model {plan.model.record.name}"
-        console.status(f"Nothing was run: {queries}; checked against {server_of(result)}")
-    return code
+        run = BatchRun.of(ctx.obj, parameters)
+    ctx.exit(run.check() if parameters["dry_run"] else run.execute())
 
 
 def _show_config(arguments: Arguments) -> None:
