@@ -23,12 +23,12 @@ _ANSWERS = {"y": "y", "yes": "y", "n": "n", "no": "n", "a": "a", "all": "a", "q"
 class Review:
     """Asks about differences one by one, and collects the answers.
 
-    `show` prints a difference, `tell` a line, and `ask` returns the answer to a question, or None at the end of the
-    input, which counts as `q`. Queries in `unfit` ended in an error or were skipped, and are not asked about.
+    `show` prints a difference and `print_line` a line. `ask` returns the answer to a question, or None at the end of
+    the input, which counts as `q`. Queries in `unfit` ended in an error or were skipped, and are not asked about.
     """
 
     show: Callable[[QueryDiff | Sequence[ToolChange]], None]
-    tell: Callable[[str], None]
+    print_line: Callable[[str], None]
     ask: Callable[[str], str | None]
     unfit: Collection[str] = frozenset()
     take: dict[str, str] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Review:
         for diff in diffs:
             self.show(diff)
             if diff.id in self.unfit:
-                self.tell("  kept: it ended in an error or was skipped in this run; --force accepts it")
+                self.print_line("  kept: it ended in an error or was skipped in this run; --force accepts it")
                 self.kept += 1
             elif not self._accepts(_QUESTIONS[diff.how]):
                 self.kept += 1
@@ -81,7 +81,7 @@ class Review:
                 case "a" | "q" as rest:
                     self._rest = rest
                 case _:
-                    self.tell(HELP)
+                    self.print_line(HELP)
         return self._rest == "a"
 
 

@@ -29,7 +29,7 @@ def masked_lines(found: VolatileSummary, title: str = "masked") -> Iterator[str]
         shares = [f"{_name(one.id)} {_percent(one.share)}" for one in found.shares[:_NAMED]]
         more = len(found.shares) + found.more_shares - len(shares)
         rest = [f"and {plural(more, 'more query')}"] if more else []
-        yield f"compared of the results: {', '.join(shares + rest)}"
+        yield f"results still compared: {', '.join(shares + rest)}"
 
 
 def empty_warning(shares: Iterable[ComparedShare]) -> str:

@@ -100,7 +100,7 @@ def test_a_comparison_lists_what_was_masked_and_how_much_is_left(tmp_path: Path)
         "  --scrub uuid                           1 value in 1 query\n"
         "  --scrub timestamp                      2 values in 2 queries\n"
         "  --ignore 'calls[*].result.elapsed_ms'  1 value in 1 query\n"
-        "compared of the results: now 0%, create 25%\n"
+        "results still compared: now 0%, create 25%\n"
         "3 unchanged\n"
     )
     warning = "Warning: nothing is left to compare of the results of now: the rules mask all of them"
@@ -159,7 +159,7 @@ def test_several_passes_find_each_volatile_place(tmp_path: Path) -> None:
         "  --scrub uuid                           1 value in 1 query",
         "  --scrub timestamp                      2 values in 2 queries",
         "  --ignore 'calls[*].result.elapsed_ms'  1 value in 1 query",
-        "compared of the results: now 0%, create 25%",
+        "results still compared: now 0%, create 25%",
         "2 queries need fixing: quote (the whole result differs), now (nothing is left to compare)",
         "Add to mcprun.toml:",
         '  scrub = ["uuid", "timestamp"]',

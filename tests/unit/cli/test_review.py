@@ -23,7 +23,7 @@ TOOLS = [ToolChange("get", "tool_removed", True, "removed")]
 def review(answers: str, diffs: Sequence[QueryDiff] = DIFFS, tools: Sequence[ToolChange] = (), **more: Any) -> Review:
     """Answer one letter per question; `-` is the end of the input. All answers must be used."""
     left = [None if answer == "-" else answer for answer in answers]
-    asked = Review(show=lambda _: None, tell=lambda _: None, ask=lambda _: left.pop(0), **more)
+    asked = Review(show=lambda _: None, print_line=lambda _: None, ask=lambda _: left.pop(0), **more)
     asked.differences(diffs, tools)
     assert left == []
     return asked
@@ -51,11 +51,11 @@ def test_answers(answers: str, take: str, drop: str, kept: int) -> None:
 
 def test_an_unknown_answer_is_asked_again() -> None:
     """The answers are explained, and the question is repeated."""
-    told: list[str] = []
+    printed: list[str] = []
     answers = iter(["maybe", "", "y"])
-    asked = Review(show=lambda _: None, tell=told.append, ask=lambda _: next(answers))
+    asked = Review(show=lambda _: None, print_line=printed.append, ask=lambda _: next(answers))
     asked.differences(DIFFS[:1], ())
-    assert (told, list(asked.take)) == ([HELP, HELP], ["a"])
+    assert (printed, list(asked.take)) == ([HELP, HELP], ["a"])
 
 
 def test_questions_name_what_would_happen() -> None:
@@ -66,7 +66,7 @@ def test_questions_name_what_would_happen() -> None:
         questions.append(question)
         return "n"
 
-    Review(show=lambda _: None, tell=lambda _: None, ask=ask).differences(DIFFS[:3], TOOLS)
+    Review(show=lambda _: None, print_line=lambda _: None, ask=ask).differences(DIFFS[:3], TOOLS)
     assert [question.partition("?")[0] for question in questions] == [
         "Accept this change",
         "Remove this query from the baseline",

@@ -76,6 +76,7 @@ def bless(run: str, baseline: str, more: tuple[str, ...], slim: bool, force: boo
       mcprun batch prompts.jsonl server.py -m replay:baseline --baseline baseline
     """
     from mcprun.report.console import Console
+    from mcprun.report.text import plural
     from mcprun.runs.baseline import bless as bless_run
     from mcprun.runs.run import Run
 
@@ -93,7 +94,8 @@ def bless(run: str, baseline: str, more: tuple[str, ...], slim: bool, force: boo
         text = _accept_only(found, path, only, force=force)
     else:
         bless_run(found, path, slim=slim, force=force)
-        text = f"{found.record.counts.queries if found.record.counts else 0:,} transcripts of {found.path}"
+        transcripts = plural(found.record.counts.queries if found.record.counts else 0, "transcript")
+        text = f"{transcripts} of {found.path}"
     if text:
         size = sum(file.stat().st_size for file in path.iterdir())
         console.note(f"{baseline}: {text}, {size / 1000:,.1f} kB")
