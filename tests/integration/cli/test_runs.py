@@ -42,7 +42,7 @@ def test_runs_are_listed(outputs: Path) -> None:
     assert totals.startswith("5 runs, ")
 
 
-def test_runs_as_json(outputs: Path) -> None:
+def test_json_has_one_object_per_run(outputs: Path) -> None:
     """With `--json`, each line is an object; it is the only output on stdout, also with `--keep`."""
     done = run_mcprun("runs", "--json", cwd=outputs.parent)
     found = [json.loads(line) for line in done.stdout.splitlines()]
@@ -90,7 +90,7 @@ def test_refusals_remove_nothing(outputs: Path, args: tuple[str, ...], message: 
     assert names(outputs) == before
 
 
-def test_no_runs(tmp_path: Path) -> None:
+def test_a_folder_without_runs_is_reported(tmp_path: Path) -> None:
     """Without a run, the command that makes one is named."""
     done = run_mcprun("runs", cwd=tmp_path)
     assert (done.code, done.stdout) == (0, "there is no run in outputs: create one with mcprun batch\n")

@@ -43,7 +43,7 @@ def review(answers: str, diffs: Sequence[QueryDiff] = DIFFS, tools: Sequence[Too
         ("YNxn?y", "ad", "", 2),
     ],
 )
-def test_answers(answers: str, take: str, drop: str, kept: int) -> None:
+def test_each_answer_accepts_or_keeps_a_difference(answers: str, take: str, drop: str, kept: int) -> None:
     """`y` accepts one difference, `a` all that follow, `n` keeps one and `q` all that follow, as does the end of input."""
     found = review(answers)
     assert (sorted(found.selection.take), sorted(found.selection.drop), found.kept) == (list(take), list(drop), kept)

@@ -8,6 +8,8 @@ from typing import Literal
 
 Option = Literal["scrub", "ignore", "ignore_order"]
 
+MAX_SHARES = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -68,6 +70,3 @@ class VolatileSummary:
 
     def __bool__(self) -> bool:
         return bool(self.masked or self.suggested or self.conditions)
-
-
-MAX_SHARES = 1_000

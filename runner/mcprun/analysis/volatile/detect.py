@@ -12,7 +12,7 @@ from mcprun.analysis.diff.forms import is_epoch
 from mcprun.analysis.diff.rule import Rule
 from mcprun.analysis.diff.scrub import Path
 from mcprun.analysis.diff.transcripts import Change, CompareOptions
-from mcprun.analysis.volatile.likelihood import compiled_scrubs, is_measured_key, likely_alone
+from mcprun.analysis.volatile.likelihood import compiled_scrubs, is_measured_key, likely_alone, text_before
 from mcprun.analysis.volatile.places import Place, common_paths, ignoring, places_of_tries, unique_places
 from mcprun.errors import describe
 
@@ -55,8 +55,7 @@ def _rules_alone(path: Path, value: Any, now: datetime) -> Iterator[Rule]:
     if isinstance(value, str):
         text = value[:_MAX_CHARS]
         for name, pattern in compiled_scrubs().items():
-            matches = pattern.finditer(text)
-            if any(likely_alone(name, one[0], text[max(0, one.start() - 20) : one.start()], now) for one in matches):
+            if any(likely_alone(name, one[0], text_before(one), now) for one in pattern.finditer(text)):
                 yield Rule("scrub", name)
             text = pattern.sub(f"<{name}>", text)
     elif isinstance(value, int | float) and not isinstance(value, bool):

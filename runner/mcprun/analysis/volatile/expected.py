@@ -6,11 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from mcprun.analysis.diff.forms import is_epoch
-from mcprun.analysis.volatile.likelihood import compiled_scrubs, is_measured_key, likely_alone
+from mcprun.analysis.volatile.likelihood import compiled_scrubs, is_measured_key, likely_alone, text_before
 from mcprun.checks.matchers import is_matcher
-
-_BEFORE = 20
-"""Characters before a match that tell what it is, such as the host before a port."""
 
 _MAX_CHARS = 100_000
 """Longer texts count as volatile: no expectation should hold them."""
@@ -43,7 +40,7 @@ def is_volatile_text(text: str, now: datetime) -> bool:
     if len(text) > _MAX_CHARS:
         return True
     return any(
-        likely_alone(name, match[0], text[max(0, match.start() - _BEFORE) : match.start()], now)
+        likely_alone(name, match[0], text_before(match), now)
         for name, pattern in compiled_scrubs().items()
         for match in pattern.finditer(text)
     )

@@ -1,4 +1,4 @@
-"""Tell values that are volatile by their nature from values that changed. Pure.
+"""Distinguish values that are volatile by their nature from values that changed. Pure.
 
 A difference between two versions of a server may be a regression. So it counts as volatile only if both values have
 the form of one that is made anew in each run: a time that passed as the clock did, a random id, a temporary path.
@@ -35,6 +35,9 @@ _EPHEMERAL_PORT = 32_768
 
 _SHORT = re.compile(r"(?:ns|[uµμ]s|ms|micro\w+|nano\w+|milli\w+|msecs?)$|\d\.\d+ ?s")
 """The end of a duration that a clock measured."""
+
+_BEFORE = 20
+"""Maximum number of characters before a match that are considered."""
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _MEASURED = frozenset({"elapsed", "latency", "took", "uptime", "pid", "ppid", "nonce", "rss"})
@@ -115,6 +118,11 @@ def likely_alone(name: str, match: str, before: str, now: datetime) -> bool:
     if name in ("uuid", "ulid"):
         return len(set(match.replace("-", ""))) > 4  # not a made-up one, such as 0000-…-0001
     return name == "tmp"
+
+
+def text_before(match: re.Match[str]) -> str:
+    """Return the text before a match that shows what it is, such as the host before a port."""
+    return match.string[max(0, match.start() - _BEFORE) : match.start()]
 
 
 def is_measured_key(key: object) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mcprun.analysis.volatile.likelihood import Interval, compiled_scrubs, is_random_id, likely
+from mcprun.analysis.volatile.likelihood import Interval, compiled_scrubs, is_random_id, likely, text_before
 
 _MAX_CHARS = 100_000
 """The longest text of which the parts are compared. Longer ones differ as a whole."""
@@ -70,7 +70,7 @@ def are_likely(one: str, other: str, names: Sequence[str], interval: Interval) -
 
 def _matches(name: str, text: str) -> list[_Match]:
     found = compiled_scrubs()[name].finditer(text)
-    return [_Match(one[0], text[max(0, one.start() - 20) : one.start()]) for one in found]
+    return [_Match(one[0], text_before(one)) for one in found]
 
 
 def patterns_between(one: str, other: str, *, only_random: bool) -> tuple[str, ...]:
@@ -98,7 +98,7 @@ def patterns_between(one: str, other: str, *, only_random: bool) -> tuple[str, .
 
 
 def _pattern(tokens: Sequence[str], at: int, before: str, after: str, *, only_random: bool) -> str:
-    """Return a pattern for a word after the words that precede it on its line; empty if there is no way to tell it."""
+    """Return a pattern for a word after the words that precede it on its line; empty if no word precedes it."""
     if not all(any(character.isdigit() for character in word) for word in (before, after)):
         return ""
     if only_random and not is_random_id(before, after):

@@ -74,12 +74,12 @@ def test_the_description_of_a_tool_describes_its_arguments() -> None:
         (Argument("whatever"), None),
     ],
 )
-def test_names_give_values(argument: Argument, value: str | None) -> None:
+def test_a_name_determines_the_value(argument: Argument, value: str | None) -> None:
     """A value suits the argument's name, its description and the tool."""
     assert next(named_strings(argument), None) == value
 
 
-def test_names_give_numbers() -> None:
+def test_a_name_determines_the_number() -> None:
     """Coordinates, years and sizes have plausible numbers."""
     assert [named_number(name) for name in ("latitude", "year", "x")] == [52.52, 2026, None]
 
