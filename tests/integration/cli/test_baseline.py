@@ -358,6 +358,21 @@ def test_only_accepts_the_named_queries(tmp_path: Path) -> None:
     assert run_mcprun("batch", prompts, FREE_SHIPPING, *flags, cwd=tmp_path).code == 0
 
 
+def test_only_says_that_a_baseline_keeps_its_conditions(tmp_path: Path) -> None:
+    """Queries of a run under other conditions are accepted, with a warning: the others were not recorded so."""
+    assert run_with_baseline(tmp_path, "shop.py", "--fresh-server", "--out", "fresh").code == 0
+    done = run_mcprun("bless", "fresh", "baseline", "--only", "apple", cwd=tmp_path)
+    warning = (
+        "Warning: baseline was recorded without --fresh-server; fresh was not. The baseline keeps its conditions; bless"
+        " the whole run to replace them\n"
+    )
+    assert (done.code, done.stderr) == (0, warning)
+    assert "fresh_server" not in Run.read(str(tmp_path / "baseline")).record.arguments
+    assert run_mcprun("bless", "fresh", "baseline", cwd=tmp_path).stderr == ""
+    assert Run.read(str(tmp_path / "baseline")).record.arguments["fresh_server"] is True
+    assert run_mcprun("bless", "fresh", "baseline", "--only", "apple", cwd=tmp_path).stderr == ""
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

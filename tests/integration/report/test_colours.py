@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import signal
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +16,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.cli import RAW, Result, run_mcprun, script, stdlib_server, write_jsonl
+from tests.support.cli import RAW, Result, clean_environment, run_mcprun, script, stdlib_server, write_jsonl
 from tests.support.forks import Forks
 from tests.support.markup import _Markup
+
+if sys.platform == "win32":
+    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
 
 SERVER = stdlib_server("""
 import pathlib
@@ -177,6 +183,81 @@ def test_an_interrupted_run_is_red_everywhere(mcprun: Forks, tmp_path: Path) -> 
     later = run_mcprun("report", "run", "--github", *REPORTS, cwd=tmp_path)
     found = colours(tmp_path, killed.code, later.stdout)
     assert found == dict.fromkeys(found, True)
+
+
+SLOW = stdlib_server("""
+import os, pathlib, time
+
+server = StdlibServer("slow")
+
+
+@server.tool()
+def ok() -> str:
+    return "ok"
+
+
+@server.tool()
+def hang() -> str:
+    if os.path.exists("ready"):
+        pathlib.Path("ready").write_text("")  # blocks until the test reads
+    time.sleep(600)
+
+
+server.run()
+""")
+
+STOPPED = (script(("ok", {}), id="done"), script(("hang", {}), id="hangs"), script(("ok", {}), id="never"))
+
+
+@pytest.mark.parametrize("baseline", [(), ("--baseline", "base")])
+def test_a_run_that_ctrl_c_ended_is_red_everywhere(tmp_path: Path, baseline: tuple[str, ...]) -> None:
+    """The outputs of an interrupted run, which are written at once, agree with its exit code, and so do later ones."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    record_finished(tmp_path)
+    os.mkfifo(tmp_path / "ready")
+    write_jsonl(tmp_path / "p.jsonl", *STOPPED)
+    words = ("batch", "p.jsonl", "slow.py", "-j", "1", "--github", *baseline, *REPORTS, "--out", "run")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mcprun", *words],
+        cwd=tmp_path, env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    (tmp_path / "ready").read_text()  # blocks until the tool runs
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert any("Press Ctrl-C again" in line for line in process.stderr)
+    process.send_signal(signal.SIGINT)
+    stdout, _ = process.communicate(timeout=60)
+    check_stopped(tmp_path, process.returncode, stdout, "INTERRUPTED: 1 of 3 queries finished")
+    assert process.returncode == 130
+
+
+@pytest.mark.parametrize("baseline", [(), ("--baseline", "base")])
+def test_a_run_that_its_time_limit_ended_is_red_everywhere(tmp_path: Path, baseline: tuple[str, ...]) -> None:
+    """A run that takes longer than `--run-timeout` is an error in all outputs."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    record_finished(tmp_path)
+    write_jsonl(tmp_path / "p.jsonl", *STOPPED)
+    words = ("batch", "p.jsonl", "slow.py", "-j", "1", "--github", *baseline, "--run-timeout", "10", *REPORTS)
+    done = run_mcprun(*words, "--out", "run", cwd=tmp_path)
+    last = [line for line in done.stdout.splitlines() if not line.startswith("::")][-1]
+    check_stopped(tmp_path, done.code, done.stdout, last)
+    assert (done.code, last.startswith("ERROR: ")) == (3, True)
+
+
+def record_finished(folder: Path) -> None:
+    """Make a baseline `base` of the query that finishes."""
+    write_jsonl(folder / "base.jsonl", STOPPED[0])
+    assert run_mcprun("batch", "base.jsonl", "slow.py", "--out", "base", cwd=folder).code == 0
+
+
+def check_stopped(folder: Path, code: int, stdout: str, last: str) -> None:
+    """Check that all outputs of a run that was stopped are red, now and later, and the last line."""
+    found = colours(folder, code, stdout)
+    assert found == dict.fromkeys(found, True)
+    assert [line for line in stdout.splitlines() if not line.startswith("::")][-1] == last
+    later = run_mcprun("report", "run", "--github", *REPORTS, cwd=folder)
+    assert colours(folder, code, later.stdout) == found
+    assert run_mcprun("report", "run", "--no-github", cwd=folder).stdout.splitlines()[-1] == last
 
 
 def test_a_run_that_was_not_compared_is_red_everywhere(tmp_path: Path) -> None:

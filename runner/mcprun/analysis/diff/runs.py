@@ -92,6 +92,7 @@ class RunDiff:
     `among` are the ids of the queries that HEAD was asked to run: other queries that only BASE has are skipped. None
     means all. `repeated` maps each query that one of the runs holds more than once to its number of repeats on both
     sides. Those are compared as samples, and a change of their pass rate counts if its p-value is below `alpha`.
+    `files` are the files of BASE and HEAD, for messages.
     `observe` is called with each transcript of HEAD that is compared, except for those whose line is that of BASE.
     """
 
@@ -101,6 +102,7 @@ class RunDiff:
     alpha: float = ALPHA
     summary: DiffSummary = field(default_factory=DiffSummary)
     observe: Callable[[JsonObject], None] = lambda _: None
+    files: tuple[str, str] = ("", "")
 
     def compare(self, base: Iterable[bytes], head: Iterable[bytes]) -> Iterator[QueryDiff]:
         """Yield the queries that differ: changed ones in the order of the lines, then removed ones, then added ones.
@@ -111,7 +113,7 @@ class RunDiff:
         waiting: tuple[dict[Key, JsonObject], dict[Key, JsonObject]] = ({}, {})
         samples: dict[str, tuple[Sample, Sample]] = {}
         is_begun = False
-        for lines in zip_longest(base, head):
+        for number, lines in enumerate(zip_longest(base, head), 1):
             if lines[0] == lines[1] and is_begun and not self.repeated:
                 self.summary.same += 1
                 continue
@@ -119,7 +121,7 @@ class RunDiff:
             for side, line in enumerate(lines):
                 if line is None:
                     continue
-                transcript = _read(line, ("BASE", "HEAD")[side])
+                transcript = _read(line, ("BASE", "HEAD")[side], f"{self.files[side]}:{number}".lstrip(":"))
                 name, repeat = transcript["id"], transcript["repeat"]
                 if name in self.repeated:
                     pair = samples.setdefault(name, (Sample(self.options), Sample(self.options)))
@@ -131,7 +133,9 @@ class RunDiff:
                 elif other := waiting[1 - side].pop((name, repeat), None):
                     yield from self._compared_pair(*((other, transcript) if side else (transcript, other)))
                 elif (name, repeat) in waiting[side]:
-                    raise UsageError(f"{('BASE', 'HEAD')[side]} has two transcripts of {name!r}, repeat {repeat}")
+                    second = f"the second is line {number}" + (f" of {self.files[side]}" if self.files[side] else "")
+                    what = f"two transcripts of {name!r}, repeat {repeat}; {second}"
+                    raise UsageError(f"{('BASE', 'HEAD')[side]} has {what}")
                 else:
                     waiting[side][name, repeat] = transcript
         if not is_begun:
@@ -262,12 +266,13 @@ def _fault(error: Exception) -> tuple[Change]:
 
 def check(lines: Iterable[bytes], name: str) -> None:
     """Check that lines are transcripts. Raises `UsageError`, starting with `name`, for the first that is not."""
-    for line in lines:
-        _read(line, name)
+    for number, line in enumerate(lines, 1):
+        _read(line, name, str(number))
 
 
-def _read(line: bytes, side: str) -> JsonObject:
-    message = f"{side} has a line that is not a transcript"
+def _read(line: bytes, side: str, place: str) -> JsonObject:
+    """Parse a line of a side. `place` is its number, after the name of the file if that is known."""
+    message = f"{side} has a line that is not a transcript ({place if ':' in place else f'line {place}'})"
     try:
         transcript = read_json(line)
     except TooDeepError:

@@ -88,6 +88,7 @@ def bless(run: str, baseline: str, more: tuple[str, ...], slim: bool, force: boo
     if slim and (only or parameters["interactive"]):
         raise click.UsageError("--slim applies to a whole run: a baseline stays slim if it is")
     found, path, console = Run.read(run), Path(baseline), Console()
+    conditions = _conditions(found, path) if only or parameters["interactive"] else ""
     if parameters["interactive"]:
         text = _review(found, path, console, parameters, force=force)
     elif only:
@@ -97,9 +98,21 @@ def bless(run: str, baseline: str, more: tuple[str, ...], slim: bool, force: boo
         transcripts = plural(found.record.counts.queries if found.record.counts else 0, "transcript")
         text = f"{transcripts} of {found.path}"
     if text:
+        if conditions:
+            console.warning(conditions)
         size = sum(file.stat().st_size for file in path.iterdir())
         console.note(f"{baseline}: {text}, {size / 1000:,.1f} kB")
         console.note(f"Next: {_next_command(found, path, baseline)}")
+
+
+def _conditions(run: Run, path: Path) -> str:
+    """Return a warning if a run was recorded under other conditions than the baseline at `path`; empty if not."""
+    from mcprun.runs.conditions import condition_difference
+    from mcprun.runs.run import Run
+
+    base = Run.read_record(str(path)).record if path.is_dir() else run.record
+    differ = condition_difference(base, run.record, str(path), str(run.path))
+    return differ and f"{differ}. The baseline keeps its conditions; bless the whole run to replace them"
 
 
 def _accept_only(run: Run, path: Path, patterns: Sequence[str], *, force: bool) -> str:

@@ -139,7 +139,8 @@ def _compare(parameters: _Parameters) -> bool:
             )
         found = Findings.between(before.run, after.run, options.scrubber)
         sides = repeated(before, after)
-        comparison = RunDiff(options, repeated=sides, alpha=parameters.alpha, observe=found.observe)
+        files = before.stream.name, after.stream.name
+        comparison = RunDiff(options, repeated=sides, alpha=parameters.alpha, observe=found.observe, files=files)
         tools, diffs = comparison.tools(before.tools, after.tools), found.watch(comparison.compare(before, after))
         if parameters.html:
             from mcprun.report.html.diff_page import Differing, write_diff
