@@ -15,11 +15,14 @@ from mcprun._util.network import proxy_of
 from mcprun.client.connect_attempt import ConnectAttempt
 from mcprun.client.request_errors import first_problem
 from mcprun.client.start_hints import hint
-from mcprun.client.target import HttpTarget, StdioTarget, has_folder
+from mcprun.client.target import HttpTarget, StdioTarget, Target, has_folder
 from mcprun.client.transports.framing import error_text
 from mcprun.errors import ErrorKind, RunError
 
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
+_NO_POST = frozenset({405, 501})
+"""Statuses with which a web server that is no MCP server responds to a POST request."""
+
 _USUAL_PATHS = ("/mcp", "/sse")
 """Paths at which most servers are: of Streamable HTTP and of HTTP+SSE."""
 
@@ -57,9 +60,9 @@ def connect_error(error: Exception, attempt: ConnectAttempt, refusal: str) -> Ru
         case _ if attempt.refused == _NOT_FOUND and isinstance(target, HttpTarget):
             message = _not_found(target, attempt)
         case httpx2.HTTPStatusError() if attempt.delivery.failure:
-            message = f"the server refused the connection: {attempt.delivery.failure.message()} ({target})"
+            message = _refused(target, attempt.delivery.failure.message(), attempt)
         case MCPError():
-            message = f"the server refused the connection: {error_text(error.error)} ({target})"
+            message = _refused(target, error_text(error.error), attempt)
         case ValidationError():
             message = f"the server's handshake is invalid: {first_problem(error)} ({target})"
         case _:
@@ -76,14 +79,26 @@ def _is_down(error: Exception) -> bool:
     return isinstance(error, httpx2.ConnectError)
 
 
+def _refused(target: Target, reply: str, attempt: ConnectAttempt) -> str:
+    """Return the message for a refusal, with other URLs to try if the server accepts no POST request at this one."""
+    failure = attempt.delivery.failure
+    is_no_endpoint = failure is not None and failure.status in _NO_POST and isinstance(target, HttpTarget)
+    advice = f"; nothing accepts MCP requests at that path: try {_other_urls(target)}" if is_no_endpoint else ""
+    return f"the server refused the connection: {reply} ({target}){advice}"
+
+
 def _not_found(target: HttpTarget, attempt: ConnectAttempt) -> str:
     """Return the message for a URL at which nothing is served, with other URLs of the same host to try."""
     failure = attempt.delivery.failure
     reply = f" ({failure.message()})" if failure else ""
+    return f"nothing is served at {target}{reply}: try {_other_urls(target)}"
+
+
+def _other_urls(target: Target) -> str:
+    """Return the URLs at the usual paths of the same host, without that of the target."""
     url = urlsplit(str(target))
     path = url.path.rstrip("/")
-    others = [urlunsplit((url.scheme, url.netloc, one, "", "")) for one in _USUAL_PATHS if one != path]
-    return f"nothing is served at {target}{reply}: try {' or '.join(others)}"
+    return " or ".join(urlunsplit((url.scheme, url.netloc, one, "", "")) for one in _USUAL_PATHS if one != path)
 
 
 def _reason(error: Exception) -> str:

@@ -103,6 +103,7 @@ def test_a_url_at_which_nothing_is_served_gets_a_hint(tmp_path: Path, http_serve
             "it forbids the request (403): \\x1b[2J" + "x" * 996 + "\n",
         ),
         (410, "text/html", b"<html><p>Moved <b>on</b>", "refused the connection: HTTP 410 Gone: Moved on ("),
+        (501, "text/plain", b"", "; nothing accepts MCP requests at that path: try http://127.0.0.1:"),
         (503, "text/plain", b"", "refused the connection: HTTP 503 Service Unavailable ("),
         (
             400,
