@@ -42,6 +42,9 @@ _MAX_PROBLEMS = 1000
 _MAX_DIGITS = 4300
 """The maximum digits of an integer that Python converts by default (CVE-2020-10735)."""
 
+_MAX_BITS = (10**_MAX_DIGITS).bit_length() - 1
+"""The maximum size of a hexadecimal or octal number, which has fewer than `_MAX_DIGITS` decimal digits then."""
+
 _NULL = re.compile(r"~|null|Null|NULL|")
 _BOOLEAN = re.compile(r"true|True|TRUE|false|False|FALSE")
 _DECIMAL = re.compile(r"[-+]?[0-9]+")
@@ -122,7 +125,10 @@ def plain_value(text: str) -> Any:
             raise ValueError(f"a number has more than {_MAX_DIGITS:,} digits")
         return int(text)
     if _OCTAL.fullmatch(text) or _HEXADECIMAL.fullmatch(text):
-        return int(text, 0)
+        whole = int(text, 0)
+        if whole.bit_length() > _MAX_BITS:
+            raise ValueError(f"a number has more than {_MAX_DIGITS:,} digits")
+        return whole
     if _NOT_FINITE.fullmatch(text):
         raise ValueError(f"{text} is not JSON")
     if _FLOAT.fullmatch(text):
@@ -242,7 +248,11 @@ class _Reader:
             self.refuse(line, path, str(error))
             return None
         if tag == "float" and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
+            try:
+                return float(value)
+            except OverflowError:
+                self.refuse(line, path, "the number is too large for a float")
+                return None
         if tag and type(value).__name__ not in (tag, "NoneType" if tag == "null" else tag):
             self.refuse(line, path, f"{event.value!r:.60} is not of the type of its tag, !!{tag}")
         return value
