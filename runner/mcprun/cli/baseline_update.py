@@ -61,6 +61,8 @@ class BaselineUpdate:
         path = next((path for path in (Path(name), OUTPUTS / name) if path.is_dir()), None)
         if path is None and Path(name).name == LATEST:
             raise UsageError(f"--update writes a baseline, and {name} is the latest run: name a folder of its own")
+        if path is None and os.path.lexists(name):
+            raise UsageError(f"{name} exists and is not a folder: a baseline needs a folder of its own")
         if path is not None and not Run.read_record(str(path)).is_baseline:
             raise UsageError(
                 f"{path} is a run, and --update replaces only baselines: make one with mcprun bless {path} baseline"

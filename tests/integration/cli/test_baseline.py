@@ -480,10 +480,12 @@ def test_a_failed_query_can_be_accepted_but_stays_red(tmp_path: Path) -> None:
         (("--baseline", "baseline", "--shard", "1/2"), "--update can't be combined with --shard"),
         (("--baseline", "latest"), "outputs/latest is a run, and --update replaces only baselines"),
         (("--baseline", "good"), "good is a run, and --update replaces only baselines"),
+        (("--baseline", "a.txt"), "a.txt exists and is not a folder"),
     ],
 )
 def test_update_is_refused_before_anything_runs(tmp_path: Path, flags: tuple[str, ...], message: str) -> None:
     """An update without a baseline of its own exits with 2, and nothing is run."""
+    (tmp_path / "a.txt").touch()
     before = list_runs(tmp_path)
     done = run_mcprun("batch", PROMPTS, SHOP, *flags, "--update", cwd=tmp_path)
     assert (done.code, message in done.stderr, list_runs(tmp_path)) == (2, True, before)
