@@ -301,6 +301,11 @@ def test_object_keys_are_scrubbed() -> None:
         "012345678901234567890123",
         "sha256-abc",
         r"C:\Windows\System32",
+        "2024-13-45",
+        "1234-56-78",
+        "2001:0db8:85a3:1234:0000:8a2e:0370:7334",
+        "fe80:1234::1",
+        "12:30:4500",
     ],
 )
 def test_scrubbing_leaves_similar_text_unchanged(text: str) -> None:

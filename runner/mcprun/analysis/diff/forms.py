@@ -27,12 +27,13 @@ _MONTH = (
     r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sep(?:t(?:ember)?)?"
     r"|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)"
 )
+_DATE = r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
 _COMPACT_DATE = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 _COMPACT_CLOCK = r"(?:[01]\d|2[0-3])[0-5]\d[0-5]\d"
 _TIMESTAMP = "|".join(
     (
         # ISO 8601, extended and basic format (https://www.rfc-editor.org/rfc/rfc3339), and the format of Go's `log`
-        rf"{_BEGIN}\d{{4}}-\d\d-\d\d(?:[Tt_]\d\d-\d\d-\d\d{_END}|[Tt ]{_CLOCK}{_ZONE}{_ZONE_NOTE}|T\d\d{_ZONE}{_END})?",
+        rf"{_BEGIN}{_DATE}(?:[Tt_]\d\d-\d\d-\d\d{_END}|[Tt ]{_CLOCK}{_ZONE}{_ZONE_NOTE}|T\d\d{_ZONE}{_END})?",
         rf"{_BEGIN}\d{{8}}T\d{{4}}(?:\d\d(?:[.,]\d+)?)?{_ZONE}{_END}",
         rf"{_BEGIN}\d{{4}}-W[0-5]\d(?:-[1-7])?{_END}",
         rf"{_BEGIN}\d{{4}}/\d\d/\d\d(?: {_CLOCK}{_ZONE}|{_END})",
@@ -70,9 +71,12 @@ _TMP = "|".join(
     )
 )
 
+_NOT_IN_IPV6 = "".join(rf"(?<!:[\da-fA-F]{{{digits}}})" for digits in range(1, 5))
+"""Excludes the groups of an IPv6 address, and what follows a time of day."""
+
 _PORT = "|".join(
     (
-        rf"(?<=[\w\]]):\d{{4,5}}{_END}",
+        rf"(?<=[\w\]]){_NOT_IN_IPV6}:\d{{4,5}}{_END}(?!:[:\da-fA-F])",
         *(rf"(?<={_BEGIN}{word})\d{{4,5}}{_END}" for word in ("[Pp]ort ", "[Pp]ort: ", "[Pp]ort=", "PORT ", "PORT=")),
     )
 )
