@@ -158,6 +158,12 @@ def test_a_difference_beside_a_volatile_value_is_never_scrubbed(
     assert hints(texts[0], texts[1]) == []
 
 
+def test_no_rule_ignores_a_key_that_a_path_reads_as_any_keys() -> None:
+    """The path of a key `**` would match all keys, and so mask what is beside it."""
+    places = found({"a": {"**": 1, "kept": 1}}, {"a": {"**": 2, "kept": 1}})
+    assert [place.rule for place in places] == [None]
+
+
 @given(constants, constants)
 def test_a_real_change_is_never_hinted_at(one: Any, other: Any) -> None:
     """Values without a volatile form are never hinted at."""
@@ -185,6 +191,17 @@ def test_a_real_change_is_never_hinted_at(one: Any, other: Any) -> None:
         ({"a": 1}, {"b": 1}),
         ({"total": 1_732_960_000}, {"total": 1_500_000_000}),
         ("one\ntwo", "two"),
+        ("total:45000", "total:52000"),
+        ("error:40001", "error:50002"),
+        ("at 10:40001", "at 10:50002"),
+        ({"port": 8080}, {"port": 18080}),
+        ({"opens": "09:00:00"}, {"opens": "10:15:00"}),
+        ({"opens": "09:00:00"}, {"opens": "09:30:00"}),
+        ({"latency_budget_ms": 100}, {"latency_budget_ms": 50}),
+        ({"maxUptime": 5}, {"maxUptime": 6}),
+        (UUIDS[0], "00000000-0000-0000-0000-000000000000"),
+        ({"sha": "3f" * 20}, {"sha": "0" * 40}),
+        ("da39a3ee5e6b4b0d3255bfef95601890afd80709", "0" * 40),
     ],
 )
 def test_what_may_be_a_regression_has_no_hint(one: Any, other: Any) -> None:
@@ -203,6 +220,11 @@ def test_what_may_be_a_regression_has_no_hint(one: Any, other: Any) -> None:
         ({"at": NOW.timestamp()}, {"at": LATER.timestamp() + 3}, ["--scrub epoch"]),
         ("/tmp/tmpab12/x", "/tmp/tmpcd34/x", ["--scrub tmp"]),
         ("http://127.0.0.1:40123/", "http://127.0.0.1:51234/", ["--scrub port"]),
+        ("http://build:40123/", "http://build:51234/", ["--scrub port"]),
+        ("on db.example.com:40123", "on db.example.com:51234", ["--scrub port"]),
+        ("listening on port 40123", "listening on port 51234", ["--scrub port"]),
+        ({"port": 40123}, {"port": 51234}, ["--ignore 'calls[*].result.port'"]),
+        ({"time": f"{NOW:%H:%M:%S}"}, {"time": f"{LATER + timedelta(seconds=9):%H:%M:%S}"}, ["--scrub time"]),
         ("done in 12 ms", "done in 15 ms", ["--scrub duration"]),
         ({"elapsed_ms": 12.5}, {"elapsed_ms": 11}, ["--ignore 'calls[*].result.elapsed_ms'"]),
         ({"pid": 12}, {"pid": 99}, ["--ignore 'calls[*].result.pid'"]),
@@ -219,6 +241,23 @@ def test_what_may_be_a_regression_has_no_hint(one: Any, other: Any) -> None:
 def test_what_looks_volatile_is_hinted_at(one: Any, other: Any, flags: list[str]) -> None:
     """A difference between versions that looks volatile has a hint, also beside one that does not."""
     assert hints(one, other) == flags
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_hinted"),
+    [
+        ("2024-01-01T09:00:00", "2024-01-01T10:00:00", False),
+        ("2024-01-01T09:00", "2025-01-01T09:00", False),
+        ("09:00:00", "10:00:00", False),
+        ("2024-01-01T09:00:07Z", "2024-01-01T10:00:00.5Z", True),
+        ("09:12:13", "10:00:00", True),
+    ],
+)
+def test_of_runs_of_unknown_times_only_a_time_with_seconds_looks_volatile(
+    one: str, other: str, is_hinted: bool
+) -> None:
+    """Files of transcripts do not say when they were made. Times that a person chose rarely have seconds."""
+    assert bool(likely_places(changes(of(one), of(other)), Interval())) is is_hinted
 
 
 @pytest.mark.parametrize(

@@ -27,11 +27,18 @@ _SUPPLY = timedelta(days=400)
 """How far from now a time with a clock may lie to count as made by a run, such as an expiry."""
 
 _LOCAL = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|0\.0\.0\.0|\[::1?\])$")
-_LEAST_PORT = 10_000
+_HOST = re.compile(r"(?://[^\s/]+|\]|[\w-]\.[\w-]+)$")
+"""The end of an address before its port. In `total:45000` and `error:40001`, the number is no port."""
+
+LEAST_PORT = 10_000
 """The least port that may have been chosen at random: well-known ones are below, with few exceptions."""
 
 _EPHEMERAL_PORT = 32_768
 """The least port that Linux chooses at random. Other systems start higher."""
+
+_CLOCK = re.compile(r"\d:\d\d")
+_SECONDS = re.compile(r"\d:\d\d:(?!00(?![\d.,]))\d\d")
+"""A time of day that has seconds. One that a person chose seldom has."""
 
 _SHORT = re.compile(r"(?:ns|[uµμ]s|ms|micro\w+|nano\w+|milli\w+|msecs?)$|\d\.\d+ ?s")
 """The end of a duration that a clock measured."""
@@ -40,6 +47,11 @@ _BEFORE = 20
 """Maximum number of characters before a match that are considered."""
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_BOUNDS = frozenset(
+    {"max", "min", "maximum", "minimum", "limit", "budget", "threshold", "target", "allowed", "default", "timeout"}
+)
+"""Words of keys that hold a setting, such as `latency_budget_ms`, not what was measured."""
+
 _MEASURED = frozenset({"elapsed", "latency", "took", "uptime", "pid", "ppid", "nonce", "rss"})
 _MEASURED_NAMES = frozenset(
     {"duration ms", "response time", "query time", "execution time", "processing time", "timestamp", "ts"}
@@ -67,11 +79,11 @@ class Interval:
     def is_followed(self, one: str, other: str) -> bool:
         """Return whether two texts are times that lie as far apart as the runs, or were made shortly before these.
 
-        Of two times in unknown formats or of unknown runs, those with a clock count.
+        Of two times in unknown formats or of unknown runs, those count of which one has seconds, as a clock has.
         """
         before, after = parse_time(one), parse_time(other)
         if not (before and after and self.base and self.head):
-            return ":" in one and ":" in other
+            return all(map(_CLOCK.search, (one, other))) and any(map(_SECONDS.search, (one, other)))
         has_clock = any(time.hour or time.minute or time.second for time in (before, after))
         drift = abs((after - before) - (self.head - self.base))
         are_near = abs(before - self.base) <= _NEAR and abs(after - self.head) <= _NEAR
@@ -80,6 +92,15 @@ class Interval:
         # A difference of whole hours is a change of the time zone, which is no accident.
         of_zone = min(drift % timedelta(minutes=30), timedelta(minutes=30) - drift % timedelta(minutes=30))
         return drift <= _DRIFT or (are_near and of_zone > timedelta(seconds=30))
+
+    def is_clock_followed(self, one: str, other: str) -> bool:
+        """Return whether two times of day moved on as the clock did between the runs."""
+        before, after = (parse_time(f"2000-01-01 {text}") for text in (one, other))
+        if not (before and after and self.base and self.head):
+            return any(map(_SECONDS.search, (one, other)))
+        day = timedelta(days=1)
+        drift = ((after - before) - (self.head - self.base)) % day
+        return min(drift, day - drift) <= _DRIFT
 
     def is_measured(self, one: float, other: float) -> bool:
         """Return whether two numbers are times since 1970 that lie as far apart as the runs."""
@@ -94,16 +115,17 @@ def likely(name: str, one: str, other: str, before: str, interval: Interval) -> 
     if name == "timestamp":
         return interval.is_followed(one, other)
     if name == "time":
-        base, head = interval.base, interval.head
-        return not base or not head or interval.is_followed(f"{base:%Y-%m-%d} {one}", f"{head:%Y-%m-%d} {other}")
+        return interval.is_clock_followed(one, other)
     if name == "epoch":
         return interval.is_measured(float(one), float(other))
     if name == "port":
         ports = [int(text.strip(":")) for text in (one, other)]
-        return min(ports) >= _EPHEMERAL_PORT or (max(ports) >= _LEAST_PORT and bool(_LOCAL.search(before)))
+        if _LOCAL.search(before):
+            return max(ports) >= LEAST_PORT
+        return min(ports) >= _EPHEMERAL_PORT and bool(not one.startswith(":") or _HOST.search(before))
     if name == "duration":
         return all(_SHORT.search(text) for text in (one, other))
-    return True  # ids, hashes and temporary paths
+    return name == "tmp" or (_is_random(one) and _is_random(other))  # ids and hashes
 
 
 def likely_alone(name: str, match: str, before: str, now: datetime) -> bool:
@@ -116,7 +138,7 @@ def likely_alone(name: str, match: str, before: str, now: datetime) -> bool:
     if name == "port":
         return int(match.strip(":")) >= _EPHEMERAL_PORT and bool(_LOCAL.search(before) or not match.startswith(":"))
     if name in ("uuid", "ulid"):
-        return len(set(match.replace("-", ""))) > 4  # not a made-up one, such as 0000-…-0001
+        return _is_random(match)
     return name == "tmp"
 
 
@@ -125,10 +147,15 @@ def text_before(match: re.Match[str]) -> str:
     return match.string[max(0, match.start() - _BEFORE) : match.start()]
 
 
+def _is_random(text: str) -> bool:
+    """Return whether an id or a hash is not a made-up one, such as `0000-…-0001`."""
+    return len(set(text.replace("-", ""))) > 4
+
+
 def is_measured_key(key: object) -> bool:
     """Return whether a key names something that a clock, a counter or the operating system provides."""
     words = [word.lower() for word in _WORDS.findall(key)] if isinstance(key, str) else []
-    return not _MEASURED.isdisjoint(words) or " ".join(words) in _MEASURED_NAMES
+    return (not _MEASURED.isdisjoint(words) and _BOUNDS.isdisjoint(words)) or " ".join(words) in _MEASURED_NAMES
 
 
 def is_random_id(one: str, other: str) -> bool:

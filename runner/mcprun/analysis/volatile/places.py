@@ -19,7 +19,7 @@ from mcprun.analysis.diff.forms import SCRUBS, is_epoch
 from mcprun.analysis.diff.rule import Rule
 from mcprun.analysis.diff.scrub import Path, Scrubber
 from mcprun.analysis.diff.transcripts import Change
-from mcprun.analysis.volatile.likelihood import Interval, is_measured_key, is_random_id
+from mcprun.analysis.volatile.likelihood import LEAST_PORT, Interval, is_measured_key, is_random_id
 from mcprun.analysis.volatile.texts import are_likely, covering_scrubs, patterns_between, scrubbed, sorted_lines
 
 _MAX_KEYS = 5
@@ -281,8 +281,11 @@ def _all_scrubs() -> Scrubber:
 def ignoring(path: Path, common: frozenset[Path] = frozenset()) -> Rule | None:
     """Return the rule that ignores a path; None if that would ignore the results of other tools.
 
-    `common` are paths whose values are whole results or whole contents (`common_paths`).
+    `common` are paths whose values are whole results or whole contents (`common_paths`). A key `**` can't be written in
+    a path, where it stands for any keys.
     """
+    if "**" in path:
+        return None
     own = _OWN_LEVELS.get(str(path[0]), 0)
     named = path
     while named and named[-1] is None:
@@ -323,9 +326,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _are_ports(key: object, one: float, other: float) -> bool:
-    """Return whether two numbers are ports of which at least one was chosen by the operating system."""
-    low, high = sorted((one, other))
-    return key == "port" and 1024 <= low <= high < 65_536 and high >= 10_000
+    """Return whether two numbers are ports that may have been chosen at random."""
+    return key == "port" and all(LEAST_PORT <= number < 65_536 for number in (one, other))
 
 
 def _permutation(one: Sequence[str], other: Sequence[str]) -> list[int] | None:
