@@ -60,6 +60,19 @@ def test_each_volatile_place_has_its_smallest_path_and_rule() -> None:
     assert {place.tool for place in found(one, other)} == {"a"}
 
 
+def test_only_the_start_of_a_long_list_is_searched() -> None:
+    """The items are alike: a place that none of the first ones has is not found, and a shuffled list still is."""
+    one, other = ([{"at": f"2026-11-30T12:00:0{second}Z", "n": n} for n in range(5_000)] for second in (1, 2))
+    other[-1]["n"] = -1
+    assert [(place.path, place.kind) for place in found(one, other)] == [("calls[*].result[*].at", "timestamp")]
+    named = [{"name": f"name {n}", "words": "word " * 20} for n in range(5_000)]
+    counted = [item | {"hits": n} for n, item in enumerate(named[::-1])]
+    places = found([item | {"hits": -1} for item in named], counted)
+    assert [(place.path, place.kind) for place in places] == [
+        ("calls[*].result", "order"), ("calls[*].result[*].hits", "number")
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("one", "other", "kinds", "flags"),
     [

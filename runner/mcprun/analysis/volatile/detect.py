@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -13,13 +14,19 @@ from mcprun.analysis.diff.rule import Rule
 from mcprun.analysis.diff.scrub import Path
 from mcprun.analysis.diff.transcripts import Change, CompareOptions
 from mcprun.analysis.volatile.likelihood import compiled_scrubs, is_measured_key, likely_alone, text_before
-from mcprun.analysis.volatile.places import Place, common_paths, ignoring, places_of_tries, unique_places
+from mcprun.analysis.volatile.places import Budget, Place, common_paths, ignoring, places_of_tries, unique_places
 from mcprun.errors import describe
 
 RESULT_PATH: Path = ("calls", None, "result")
 
 _MAX_CHARS = 100_000
 """The most characters of one text that are searched for volatile parts."""
+
+_MAX_ALIKE = 100
+"""The most values at one path, such as those of one key in a list of objects, that are searched: they are alike."""
+
+_MAX_SEARCHED = 300_000
+"""The most characters of one transcript that are searched. Searching 1,000,000 takes some seconds."""
 
 
 def find_volatile(tries: Sequence[JsonObject], options: CompareOptions, now: datetime) -> list[Place]:
@@ -42,9 +49,15 @@ def find_volatile(tries: Sequence[JsonObject], options: CompareOptions, now: dat
 
 def _places_alone(transcript: JsonObject, options: CompareOptions, now: datetime) -> Iterator[Place]:
     """Yield the places of one transcript that look volatile."""
+    searched = Counter[Path]()
+    budget = Budget(_MAX_SEARCHED)
     for call in options.comparable(transcript).calls:
         common = common_paths(RESULT_PATH, call.get("result"))
         for path, value in _leaves(RESULT_PATH, call.get("result")):
+            searched[path] += 1
+            size = min(len(value), _MAX_CHARS) if isinstance(value, str) else 1
+            if searched[path] > _MAX_ALIKE or not budget.take(size):
+                continue
             for rule in _rules_alone(path, value, now):
                 kind = rule.value if rule.option == "scrub" else "number"
                 otherwise = ignoring(path, common) if rule.option == "scrub" else None

@@ -75,6 +75,8 @@ class _Places:
 
     def below(self, step: str | int) -> _Places:
         """Return the rules that apply at or below an item. What encloses it may be ignored, and so is the item then."""
+        if not (self.ignored or self.unordered):
+            return self
         ended = [(rule, path) for rule, path in self.ignored if not path]
         return _Places([*ended, *_remaining(self.ignored, step)], _remaining(self.unordered, step))
 

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from mcprun._util.json_path import format_path
@@ -30,6 +31,12 @@ _MAX_PLACES = 20
 
 _MAX_CHARS = 1_000_000
 """The longest text that is searched. Longer ones differ as a whole."""
+
+_MAX_ITEMS = 2_000
+"""The most items of one list that are searched if they differ. Those of a longer list are mostly alike."""
+
+_MAX_ORDER_CHARS = 500_000
+"""The most characters of two lists of which the order is compared after scrubbing, which takes seconds."""
 
 _LEAST_SORTED = 4
 """The least length of a list whose order counts as intended if it is sorted: shorter ones often are by chance."""
@@ -214,14 +221,18 @@ class _Search:
             return
         if order is not None:
             self.add(path, "order", Rule("ignore_order", format_path(path)), one, other)
-        for at, item in enumerate(one):
-            self.walk((*path, None), item, other[order[at] if order else at])
+        pairs = ((item, other[order[at] if order else at]) for at, item in enumerate(one))
+        for before, after in islice((pair for pair in pairs if not json_same(*pair)), _MAX_ITEMS):
+            self.walk((*path, None), before, after)
 
     def _order(self, one: list[Any], other: list[Any]) -> list[int] | None:
         """Return the permutation of two lists of one length; None if their items do not differ in order only."""
         keys = [[key_of(item) for item in side] for side in (one, other)]
-        if (order := _permutation(*keys)) or not self.budget.take(sum(map(len, keys[0] + keys[1]))):
+        chars = sum(map(len, keys[0] + keys[1]))
+        if order := _permutation(*keys):
             return order
+        if chars > _MAX_ORDER_CHARS or not self.budget.take(chars):
+            return _permutation_by_field(one, other) if self.interval is None else None
         keys = [[key_of(_all_scrubs().clean(item)) for item in side] for side in (one, other)]
         if keys[0] == keys[1]:
             return None
