@@ -26,7 +26,7 @@ def kept_limits(record: RunRecord) -> JsonObject:
     return {_CONCURRENCY: record.limits[_CONCURRENCY]} if _CONCURRENCY in record.limits else {}
 
 
-def condition_difference(base: RunRecord, head: RunRecord, name: str, head_name: str = "this run") -> str:
+def condition_difference(base: RunRecord, head: RunRecord, name: str, head_name: str = "") -> str:
     """Describe in one line how the conditions of a run differ from those of the run `name`, its base; empty if not.
 
     Rules of the base that are missing count, and other rules of the run do not: they hide no difference of the base.
@@ -37,7 +37,8 @@ def condition_difference(base: RunRecord, head: RunRecord, name: str, head_name:
     had = [*_had(base, head), *_missing_rules(base, head)]
     lacked = [f"--{_flag(one)}" for one in _SWITCHES if _switch(head, one) and not _switch(base, one)]
     parts = [f"{word} {_listed(flags)}" for word, flags in (("with", had), ("without", lacked)) if flags]
-    return f"{name} was recorded {' and '.join(parts)}; {head_name} was not" if parts else ""
+    end = f"; {head_name} was not" if head_name else "; this run was not"
+    return f"{name} was recorded {' and '.join(parts)}{end}" if parts else ""
 
 
 def _had(base: RunRecord, head: RunRecord) -> Iterator[str]:
