@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from mcprun._util.json_value import JsonObject
 from mcprun.prompts.generate import kind_of
 from mcprun.prompts.query import parse_query
 from mcprun.prompts.script_query import script_query
+from mcprun.tools.json_schema.described_values import listed_values
 from mcprun.tools.json_schema.generate import generate_value
 from mcprun.tools.json_schema.named_values import Argument, split_name
 
 _MAX_OPTIONAL = 15
 """Maximum properties of a schema to fill in all of them."""
+
+_MAX_ADVISED = 2
+"""Maximum values that an error lists to try."""
+
+_ABSOLUTE = re.compile(
+    r"\b(?:must|should|needs? to) be (?:an? )?(?:\w+ )?absolute|\babsolute (?:file )?path|not (?:an )?absolute",
+    re.IGNORECASE,
+)
+"""Words of an error by which a path must be absolute."""
 
 _DESTROYING = frozenset(
     {
@@ -34,20 +48,68 @@ _DESTROYING = frozenset(
 )
 """Verbs in the names of tools that must not get the paths of files that exist."""
 
-_TEMPORARY = "/tmp"  # noqa: S108  the same on all machines, which the prompts file must be
+TEMPORARY = "/tmp"  # noqa: S108  the same on all machines, which the prompts file must be
 
 
-def other_queries(query: JsonObject, tool: JsonObject, root: str | None) -> list[JsonObject]:
-    """Return queries with other inputs, the likeliest first.
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Absolute paths of folders for files: a server's `own`, which is among its arguments, if any, and another.
 
-    They have all optional arguments; paths that usually exist, unless the tool destroys things; and absolute paths:
-    below `root`, a folder that the server may use, else in the system's temporary folder if the tool asks for them.
+    `working` is the folder that each server starts in, if a fixed path leads there: what a try leaves in the system's
+    temporary folder, another one finds.
     """
-    found = [script_query(tool, query, [{"tool": tool["name"], "input": one}]) for one in _inputs(tool, root)]
+
+    own: str | None = None
+    working: str = TEMPORARY
+
+    @classmethod
+    def of(cls, own: str | None, *, scratch: bool) -> Folders:
+        """Return the folders of servers that have new working folders, if `scratch` is set (proc(5) leads there)."""
+        return cls(own, "/proc/self/cwd" if scratch and sys.platform == "linux" else TEMPORARY)
+
+
+def other_queries(query: JsonObject, tool: JsonObject, folders: Folders, reason: str = "") -> list[JsonObject]:
+    """Return queries with other inputs, the likeliest first. `reason` is the error of the last try, if it had one.
+
+    They have values that the error lists; all optional arguments; paths that usually exist, unless the tool destroys
+    things; and absolute paths, in the folder that the server is for, or if the tool or the error asks for them.
+    """
+    present = query["script"][-2]["calls"][-1]["input"]
+    inputs = [*_advised(present, reason), *_alternatives(present, tool), *_inputs(tool, folders, reason)]
+    found = [script_query(tool, query, [{"tool": tool["name"], "input": one}]) for one in inputs]
     return [one for number, one in enumerate(found) if _is_new(one, [query, *found[:number]]) and _is_valid(one)]
 
 
-def _inputs(tool: JsonObject, root: str | None) -> Iterator[JsonObject]:
+def _advised(arguments: JsonObject, reason: str) -> Iterator[JsonObject]:
+    """Yield the arguments with a value that an error lists for one of them.
+
+    It is for the argument that the error names or whose value it quotes, else for each string in turn.
+    """
+    values = list(islice(dict.fromkeys(listed_values(reason)), _MAX_ADVISED))
+    if not values:
+        return
+    texts = {name: value for name, value in arguments.items() if isinstance(value, str)}
+    named = [name for name, value in texts.items() if _mentions(reason, name) or _mentions(reason, value)]
+    for value in values:
+        yield from ({**arguments, name: value} for name in named or texts if texts[name] != value)
+
+
+def _alternatives(arguments: JsonObject, tool: JsonObject) -> Iterator[JsonObject]:
+    """Yield the arguments with the next value of the first `enum` that has another one."""
+    schema = tool.get("inputSchema")
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    for name, one in properties.items() if isinstance(properties, dict) else ():
+        values = one.get("enum") if isinstance(one, dict) else None
+        if isinstance(values, list) and name in arguments:
+            yield from ({**arguments, name: value} for value in values[:2] if value != arguments[name])
+            return
+
+
+def _mentions(text: str, word: str) -> bool:
+    return bool(word) and re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) is not None
+
+
+def _inputs(tool: JsonObject, folders: Folders, reason: str) -> Iterator[JsonObject]:
     schema = tool.get("inputSchema")
     if not isinstance(schema, dict):
         return
@@ -56,7 +118,8 @@ def _inputs(tool: JsonObject, root: str | None) -> Iterator[JsonObject]:
     if isinstance(properties, dict) and 0 < len(properties) <= _MAX_OPTIONAL:
         schemas.append({**schemas[0], "required": list(properties)})
     is_safe = not _DESTROYING.intersection(split_name(tool["name"]))
-    folder = root or (_TEMPORARY if "absolute" in str(tool).lower() else "")
+    must_be_absolute = bool(_ABSOLUTE.search(reason))
+    folder = folders.own or (folders.working if must_be_absolute or "absolute" in str(tool).lower() else "")
     kinds = [kind_of(tool) == "read-only"]
     kinds += [not kinds[0]] if is_safe else []
     for one in schemas:
@@ -64,8 +127,10 @@ def _inputs(tool: JsonObject, root: str | None) -> Iterator[JsonObject]:
             arguments = _value(one, tool, reads_only=reads_only)
             if arguments is None:
                 continue
-            yield arguments
-            if folder and (absolute := _below(folder, arguments)) != arguments:
+            absolute = _below(folder, arguments) if folder else arguments
+            if absolute == arguments or not must_be_absolute:
+                yield arguments
+            if absolute != arguments:
                 yield absolute
 
 
@@ -87,7 +152,7 @@ def _below(folder: str, arguments: JsonObject) -> JsonObject:
         is_relative = isinstance(value, str) and ":" not in value and not value.startswith("/")
         if not is_relative:
             return value
-        prefix = "mcprun-" if folder == _TEMPORARY else ""
+        prefix = "mcprun-" if folder == TEMPORARY else ""
         return folder if value == "." else f"{folder}/{prefix}{value}"
 
     return {key: absolute(value) if Argument(key).is_path else value for key, value in arguments.items()}

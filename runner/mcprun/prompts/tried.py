@@ -33,7 +33,12 @@ class Outcome:
     @property
     def works(self) -> bool:
         """Whether the query passed, and all of its calls did what they were asked to."""
-        return not (self.error or self.failure or self.cause)
+        return not self.reason
+
+    @property
+    def reason(self) -> str:
+        """What is wrong, whatever its kind; empty if nothing is."""
+        return self.error or self.failure or self.cause
 
 
 def outcome_of(transcript: Transcript) -> Outcome:

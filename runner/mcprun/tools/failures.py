@@ -69,6 +69,20 @@ _VALIDITY = frozenset({"valid", "isValid", "is_valid", "passed"})
 _BESIDE_ERRORS = frozenset({"errors", "data", "extensions", "status", "success", "ok", "code", "message", "path"})
 
 
+_UNAVAILABLE = re.compile(
+    r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|fetch failed|getaddrinfo|name resolution|resolve host|\bunreachable"
+    r"|connection error|connection refused|failed to connect|could not connect|all connection attempts failed"
+    r"|install chrome|chrom\w+ (?:is |was )?not found|could not find chrom|browser (?:is |was )?not (?:found|installed)"
+    r"|api.?key|api token|\bcredentials?\b|unauthori[sz]ed|\b40[13]\b|not logged in|kubeconfig",
+    re.IGNORECASE,
+)
+
+
+def is_unavailable(reason: str) -> bool:
+    """Return whether an error is about a network, a browser, a service or an account, so that no other input helps."""
+    return bool(_UNAVAILABLE.search(reason))
+
+
 def failure_in(tool: str, content: Sequence[JsonObject], structured: Any = None) -> str:
     """Return the words by which a result says that its call failed, on one line; empty if it does not.
 

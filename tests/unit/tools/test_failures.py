@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mcprun.tools.failures import failure_in
+from mcprun.tools.failures import failure_in, is_unavailable
 
 
 def found(text: str, tool: str = "get_note", structured: Any = None) -> str:
@@ -69,3 +69,17 @@ def test_structured_content_counts_too() -> None:
         deep = {"result": deep}
     assert found("[" * 100_000, structured=deep) == ""
     assert failure_in("t", [{"type": "image", "data": "Error"}, {"type": "text"}], 5) == ""
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("getaddrinfo ENOTFOUND api.example.com", True), ("fetch failed", True), ("Invalid API key", True),
+        ("connect ECONNREFUSED 127.0.0.1:80", True), ("HTTP 401", True), ("Could not find Chrome (ver. 1)", True),
+        ("Note 403x not found", False), ("path must be absolute", False), ("no such table: example", False),
+        ("not connected to a database: use connect", False),
+    ],
+)  # fmt: skip
+def test_failures_that_no_input_avoids_are_recognised(reason: str, expected: bool) -> None:
+    """Without a network, a browser, a service or an account, other inputs are not worth a try."""
+    assert is_unavailable(reason) is expected

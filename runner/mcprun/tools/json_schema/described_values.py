@@ -29,6 +29,17 @@ _CHOICES = re.compile(rf"{_QUOTED}\s*(?:,|\||/|or|:)\s*(?:or\s+)?{_QUOTED}", re.
 _DEFAULTED = re.compile(rf"{_DEFAULT}\s*(?:{_QUOTED}|{_PLAIN})", re.IGNORECASE)
 _PATTERNS = (_CHOICE, _EXAMPLE, _CHOICES, _DEFAULTED)
 
+_ALLOWED = re.compile(
+    r"(?:\b(?:must be|should be|expected|expecting|needs? to be|choose from|use|has to be|input should be)(?: either)?"
+    r"(?: one of| any of|(?=\s*['\"`\[]))|\b(?:supported|allowed|valid|available|possible|accepted|known|permitted)"
+    r"(?: [\w-]+){0,3}?(?: are| is)?\s*:|\bone of)\s*:?\s*([^\n.;]{1,500})",
+    re.IGNORECASE,
+)
+"""What precedes the allowed values in an error, and the list of them."""
+
+_RECEIVED = re.compile(r"\b(?:received|got|but|instead|not)\b", re.IGNORECASE)
+"""What precedes the value that was not allowed."""
+
 _JSON = re.compile(rf"{_INTRO}\s*:?\s*`{{0,3}}(?=[\[{{])", re.IGNORECASE)
 
 _FILLER = frozenset(
@@ -55,6 +66,22 @@ def described_strings(description: str) -> Iterator[str]:
             value = next((one for one in found.groups() if one), "").rstrip(".,;:)").strip()
             if value and value.lower() not in _FILLER and not _HARMFUL.search(value):
                 yield value
+
+
+def listed_values(error: str) -> Iterator[str]:
+    """Yield the values that an error says are allowed: `Supported units: m, km`, `must be one of ['a', 'b']`.
+
+    Instructions in an error are not followed: a value is one word or a quoted text, and nothing harmful.
+    """
+    for found in _ALLOWED.finditer(error[:_MAX_CHARS]):
+        listed = _RECEIVED.split(found[1])[0]
+        quoted = re.findall(_QUOTED, listed)
+        for value in quoted or re.split(r"\s*(?:,|\||;|\bor\b|\band\b)\s*", listed):
+            text = value.strip(" .[](){}'\"`")
+            if re.fullmatch(r"[\w#@%/+:.-]{1,80}" if not quoted else r"[^\n]{1,80}", text) and not (
+                (not quoted and text.lower() in _FILLER) or _HARMFUL.search(text)
+            ):
+                yield text
 
 
 def described_numbers(description: str) -> Iterator[float]:

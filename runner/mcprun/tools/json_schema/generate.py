@@ -122,6 +122,8 @@ class _Generator:
     def _argument(self, name: str, view: JsonObject, about: str) -> Argument:
         described = view.get("description")
         about = described if isinstance(described, str) else about or (name and argument_description(self._about, name))
+        if not about and isinstance(self._root, dict) and len(self._root.get("properties") or ()) == 1:
+            about = self._about  # it describes the only argument
         return Argument(name, about, self._tool, self._reads_only)
 
     def _of_type(self, kind: str, view: JsonObject, argument: Argument, nth: int, level: int) -> Iterator[Any]:

@@ -16,6 +16,9 @@ EXAMPLE = "example"
 URL, EMAIL, DATE, TIME = "https://example.com/", "user@example.com", "2026-01-15", "12:00"
 UUID = "00000000-0000-4000-8000-000000000000"
 
+TABLE = "CREATE TABLE IF NOT EXISTS example (id INTEGER PRIMARY KEY, name TEXT)"
+"""A statement that changes a database, and does so only once."""
+
 _NAMES = {
     "url": URL, "uri": URL, "link": URL, "website": URL, "email": EMAIL, "host": "example.com",
     "hostname": "example.com", "domain": "example.com", "date": DATE, "day": DATE, "time": TIME,
@@ -96,7 +99,8 @@ def named_strings(argument: Argument) -> Iterator[str]:
     if {"query", "statement", "script"}.intersection(
         words
     ) and "sql" in f"{about} {argument.tool} {argument.name}".lower():
-        yield "SELECT 1"
+        writes = {"create", "insert", "write"}.intersection(tool_words) and not argument.reads_only
+        yield TABLE if writes else "SELECT 1"
     if "currenc" in f"{about} {argument.tool} {argument.name}".lower() and {
         "from",
         "to",

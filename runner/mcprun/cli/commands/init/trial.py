@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,17 +14,25 @@ from mcprun.engine.run import execute
 from mcprun.errors import ErrorKind, RunError
 from mcprun.prompts.chains import chained_queries
 from mcprun.prompts.generate import FirstPrompts
-from mcprun.prompts.other_inputs import other_queries
+from mcprun.prompts.other_inputs import Folders, other_queries
 from mcprun.prompts.tried import Tries, mark_failures, outcome_of, worked_calls
 from mcprun.runs.events import Event
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Transcript
+from mcprun.tools.failures import is_unavailable
 
 _ROUNDS = 3
 """Maximum rounds of other scripts for the queries that do not work: each can build on what worked in the one before."""
 
 _MAX_OTHERS = 3
 """Maximum other scripts of each kind that are tried for a query in a round."""
+
+
+_AT_ONCE = 4
+"""Maximum servers that run beside each other in a search."""
+
+_SEARCH_SECONDS = 180.0
+"""How long other scripts are tried. A server with 60 tools that starts in a second needs a minute for each try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +54,31 @@ class Trial:
         Raises `RunError` if a run can't be started or was cancelled.
         """
         search = _Search(first, {one.id: one for one in await self._run(first.queries)})
+        folders = Folders.of(self.root, scratch=self.options.scratch)
+        until = time.monotonic() + _SEARCH_SECONDS
         for number in range(_ROUNDS):
-            others = search.others(self.root if number == 0 else None, with_inputs=number == 0)
-            if not others or not search.adopt(others, await self._run([query for query, _ in others])):
+            others = search.others(folders if number == 0 else None)
+            found = await self._run([query for query, _ in others], until) if others else []
+            if not search.adopt(others, found) or time.monotonic() > until:
                 break
+        if adopted := search.adopted:  # tried beside others: their results must be those of the written conditions
+            again = await self._run([search.queries[name] for name in adopted])
+            search.tried |= {one.id: one for one in again}
         second = {one.id: one for one in await self._run(search.queries.values())}
         transcripts = {name: [one, second[name]] for name, one in search.tried.items() if name in second}
         first = replace(first, queries=tuple(search.queries.values()))
         return Tries(mark_failures(first, transcripts), transcripts)
 
-    async def _run(self, queries: Iterable[JsonObject]) -> list[Transcript]:
-        """Run queries one at a time, each on a new server, and return their transcripts. The run itself is deleted."""
+    async def _run(self, queries: Iterable[JsonObject], until: float | None = None) -> list[Transcript]:
+        """Run queries, each on a new server, and return their transcripts. The run itself is deleted.
+
+        They run one at a time, as those of the written file do. Those of a search, which must end at `until` on the
+        monotonic clock, run beside each other if each server has a new folder; those left are not run.
+        """
         limits = replace(self.options.limits, concurrency=1)
+        if until is not None:
+            seconds = max(1.0, until - time.monotonic())
+            limits = replace(limits, concurrency=_AT_ONCE if self.options.scratch else 1, run_seconds=seconds)
         with tempfile.TemporaryDirectory(prefix="mcprun-") as folder:
             options = replace(self.options, model="script", fresh_server=True, limits=limits, out=folder)
             plan = replace(make_plan(queries, self.server, options), is_latest=False)
@@ -64,28 +86,40 @@ class Trial:
                 result = await execute(plan, self.watch)
             run = Run(result.path, result.record)
             error = run.record.error
-            if error and (error.kind is ErrorKind.CANCELLED or not (run.record.counts and run.record.counts.done)):
+            has_ended = until is not None and error is not None and error.kind is ErrorKind.RUN_TIMEOUT
+            is_empty = not (run.record.counts and run.record.counts.done)
+            if error and not has_ended and (error.kind is ErrorKind.CANCELLED or is_empty):
                 raise RunError(error.kind, error.message)
             return list(run.transcripts())
 
 
 class _Search:
-    """A search for scripts that work. `queries` and `tried` hold the present script of each query and its last try."""
+    """A search for scripts that work.
+
+    `queries` and `tried` hold the present script of each query and its last try, `adopted` the ids of those replaced.
+    """
 
     def __init__(self, first: FirstPrompts, tried: dict[str, Transcript]) -> None:
         self.queries = {query["id"]: query for query in first.queries}
         self.tried = tried
+        self.adopted: list[str] = []
         self._tools = first.tools
         self._seen = {name: [query["script"]] for name, query in self.queries.items()}
 
-    def others(self, root: str | None, *, with_inputs: bool) -> list[tuple[JsonObject, str]]:
-        """Return other queries for those that do not work, with ids of their own, and the id that each is for."""
+    def others(self, folders: Folders | None) -> list[tuple[JsonObject, str]]:
+        """Return other queries for those that do not work, with ids of their own, and the id that each is for.
+
+        Without `folders`, none has only other inputs.
+        """
         works = {name for name, one in self.tried.items() if outcome_of(one).works}
         worked = [worked_calls(self.queries[name], self._tools[name], self.tried[name]) for name in sorted(works)]
         found: list[tuple[JsonObject, str]] = []
         for name in (one for one in self.tried if one not in works):
             query, tool = self.queries[name], self._tools[name]
-            others = other_queries(query, tool, root)[:_MAX_OTHERS] if with_inputs else []
+            reason = outcome_of(self.tried[name]).reason
+            others: list[JsonObject] = []
+            if folders and not is_unavailable(reason):
+                others = other_queries(query, tool, folders, reason)[:_MAX_OTHERS]
             others += chained_queries(query, tool, worked, _MAX_OTHERS)
             new = [one for one in others if one["script"] not in self._seen[name]]
             self._seen[name] += [one["script"] for one in new]
@@ -102,4 +136,5 @@ class _Search:
                 adopted.add(name)
                 self.queries[name] = {**query, "id": name}
                 self.tried[name] = transcript
+        self.adopted += [name for name in adopted if name not in self.adopted]
         return bool(adopted)
