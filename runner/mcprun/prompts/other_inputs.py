@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import PurePosixPath
 from typing import Any
 
 from mcprun._util.json_value import JsonObject
 from mcprun.prompts.generate import kind_of
 from mcprun.prompts.query import parse_query
 from mcprun.prompts.script_query import script_query
-from mcprun.tools.json_schema.described_values import listed_values
+from mcprun.tools.json_schema.described_values import described_strings, listed_values
 from mcprun.tools.json_schema.generate import generate_value
 from mcprun.tools.json_schema.named_values import Argument, split_name
 
@@ -28,6 +29,11 @@ _ABSOLUTE = re.compile(
     re.IGNORECASE,
 )
 """Words of an error by which a path must be absolute."""
+
+_SUFFIX = re.compile(r"(?<![\w/\\])\.[a-z][a-z0-9]{1,4}\b")
+_COMMON = (".txt", ".md", ".json", ".csv", ".xlsx", ".docx", ".pptx", ".png", ".pdf")
+_MAX_REASON = 1000
+"""Maximum characters of an error to search for suffixes."""
 
 _DESTROYING = frozenset(
     {
@@ -75,21 +81,38 @@ def other_queries(query: JsonObject, tool: JsonObject, folders: Folders, reason:
     things; and absolute paths, in the folder that the server is for, or if the tool or the error asks for them.
     """
     present = query["script"][-2]["calls"][-1]["input"]
-    inputs = [*_advised(present, reason), *_alternatives(present, tool), *_inputs(tool, folders, reason)]
-    found = [script_query(tool, query, [{"tool": tool["name"], "input": one}]) for one in inputs]
+    return _queries(
+        query, tool, [*_advised(present, reason), *_alternatives(present, tool), *_inputs(tool, folders, reason)]
+    )
+
+
+def advised_queries(query: JsonObject, tool: JsonObject, reason: str) -> list[JsonObject]:
+    """Return queries whose last call has the input that an error asks for; the calls before it stay."""
+    return _queries(query, tool, _advised(query["script"][-2]["calls"][-1]["input"], reason))
+
+
+def _queries(query: JsonObject, tool: JsonObject, inputs: Iterable[JsonObject]) -> list[JsonObject]:
+    """Return the query with each of the inputs for its last call."""
+    before = [call for turn in query["script"][:-2] for call in turn["calls"]]
+    found = [script_query(tool, query, [*before, {"tool": tool["name"], "input": one}]) for one in inputs]
     return [one for number, one in enumerate(found) if _is_new(one, [query, *found[:number]]) and _is_valid(one)]
 
 
 def _advised(arguments: JsonObject, reason: str) -> Iterator[JsonObject]:
-    """Yield the arguments with a value that an error lists for one of them.
+    """Yield the arguments with a value that an error lists, or gives as an example, for one of them.
 
-    It is for the argument that the error names or whose value it quotes, else for each string in turn.
+    It is for the argument that the error names or whose value it quotes, else, if it is listed, for each string in
+    turn. A path gets the suffix that the error asks for.
     """
-    values = list(islice(dict.fromkeys(listed_values(reason)), _MAX_ADVISED))
-    if not values:
-        return
     texts = {name: value for name, value in arguments.items() if isinstance(value, str)}
-    named = [name for name, value in texts.items() if _mentions(reason, name) or _mentions(reason, value)]
+    paths = {name: value for name, value in texts.items() if Argument(name).is_path}
+    if paths and (suffix := _wanted_suffix(reason, paths.values())):
+        yield {**arguments, **{name: str(PurePosixPath(value).with_suffix(suffix)) for name, value in paths.items()}}
+    others = {name: value for name, value in texts.items() if name not in paths}
+    named = [name for name, value in others.items() if _mentions(reason, value) or _mentions(reason, name)]
+    examples = described_strings(reason) if named else ()
+    values = list(islice(dict.fromkeys([*listed_values(reason), *examples]), _MAX_ADVISED))
+    texts = others
     for value in values:
         yield from ({**arguments, name: value} for name in named or texts if texts[name] != value)
 
@@ -103,6 +126,15 @@ def _alternatives(arguments: JsonObject, tool: JsonObject) -> Iterator[JsonObjec
         if isinstance(values, list) and name in arguments:
             yield from ({**arguments, name: value} for value in values[:2] if value != arguments[name])
             return
+
+
+def _wanted_suffix(reason: str, paths: Iterable[str]) -> str:
+    """Return the suffix that files need by an error, the most common one first; empty if none is named."""
+    without = reason
+    for path in paths:
+        without = without.replace(path, "")
+    found = _SUFFIX.findall(without[:_MAX_REASON])
+    return next((suffix for suffix in _COMMON if suffix in found), next(iter(found), ""))
 
 
 def _mentions(text: str, word: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mcprun.prompts.other_inputs import Folders, other_queries
+from mcprun.prompts.other_inputs import Folders, advised_queries, other_queries
 from mcprun.prompts.script_query import single_call_query
 from mcprun.tools.json_schema.described_values import listed_values
 
@@ -69,3 +69,18 @@ def test_the_folder_that_a_server_starts_in_has_a_fixed_path_on_linux() -> None:
     """With it, a file that needs an absolute path is in the new folder of each server."""
     assert Folders.of(None, scratch=False).working == "/tmp"
     assert (Folders.of(None, scratch=True).working == "/proc/self/cwd") is (sys.platform == "linux")
+
+
+def test_a_value_that_an_error_gives_as_an_example_is_tried() -> None:
+    """It is for the argument whose value the error quotes; paths get the suffix that the error names."""
+    now = {"path": "example.txt", "range": "example"}
+    tool = {"name": "format"}
+    query = single_call_query(tool, "format", now)
+
+    def advised(reason: str) -> list[dict[str, Any]]:
+        return [one["script"][0]["calls"][0]["input"] for one in advised_queries(query, tool, reason)]
+
+    assert advised("Invalid range 'example'. Use A1 notation such as 'B2' or 'A1:C10'.")[0] == {**now, "range": "B2"}
+    wanted = "Path 'example.txt' must point to an Excel file (.xlsm, .xlsx, .xltm, .xltx)."
+    assert advised(wanted) == [{**now, "path": "example.xlsx"}]
+    assert advised("Path 'example.txt' does not exist") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -14,14 +15,14 @@ from mcprun.engine.run import execute
 from mcprun.errors import ErrorKind, RunError
 from mcprun.prompts.chains import chained_queries
 from mcprun.prompts.generate import FirstPrompts
-from mcprun.prompts.other_inputs import Folders, other_queries
+from mcprun.prompts.other_inputs import Folders, advised_queries, other_queries
 from mcprun.prompts.tried import Tries, mark_failures, outcome_of, worked_calls
 from mcprun.runs.events import Event
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Transcript
 from mcprun.tools.failures import is_unavailable
 
-_ROUNDS = 3
+_ROUNDS = 5
 """Maximum rounds of other scripts for the queries that do not work: each can build on what worked in the one before."""
 
 _MAX_OTHERS = 3
@@ -103,6 +104,8 @@ class _Search:
         self.queries = {query["id"]: query for query in first.queries}
         self.tried = tried
         self.adopted: list[str] = []
+        self._further: dict[str, tuple[JsonObject, JsonObject, str]] = {}
+        """By the id of a query, its first other that fails for another reason, its tool, and the reason."""
         self._tools = first.tools
         self._seen = {name: [query["script"]] for name, query in self.queries.items()}
 
@@ -121,6 +124,8 @@ class _Search:
             if folders and not is_unavailable(reason):
                 others = other_queries(query, tool, folders, reason)[:_MAX_OTHERS]
             others += chained_queries(query, tool, worked, _MAX_OTHERS)
+            if name in self._further:
+                others += advised_queries(*self._further[name])[:_MAX_OTHERS]
             new = [one for one in others if one["script"] not in self._seen[name]]
             self._seen[name] += [one["script"] for one in new]
             found += [({**one, "id": f"{name}, other {number}"}, name) for number, one in enumerate(new, 1)]
@@ -129,6 +134,7 @@ class _Search:
     def adopt(self, others: Sequence[tuple[JsonObject, str]], transcripts: Iterable[Transcript]) -> bool:
         """Replace each query by the first of its others that works. Return whether any does."""
         by_id = {one.id: one for one in transcripts}
+        self._further = {}
         adopted: set[str] = set()
         for query, name in others:
             transcript = by_id.get(query["id"])
@@ -136,5 +142,15 @@ class _Search:
                 adopted.add(name)
                 self.queries[name] = {**query, "id": name}
                 self.tried[name] = transcript
+            elif transcript and name not in self._further:
+                reason = outcome_of(transcript).reason
+                if not _is_alike(reason, outcome_of(self.tried[name]).reason):
+                    self._further[name] = ({**query, "id": name}, self._tools[name], reason)
         self.adopted += [name for name in adopted if name not in self.adopted]
-        return bool(adopted)
+        return bool(adopted or self._further)
+
+
+def _is_alike(reason: str, other: str) -> bool:
+    """Return whether two errors differ at most in what they quote."""
+    words = (re.sub(r"'[^']*'|\"[^\"]*\"|\S*[/.]\S*", "", one) for one in (reason, other))
+    return next(words) == next(words)
