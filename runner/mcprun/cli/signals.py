@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def run_to_end(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine and return its result. A signal cancels it, and the process exits with 128 plus its number."""
+def run_to_end(work: Coroutine[Any, Any, T], handle: Callable[[int], bool] | None = None) -> T:
+    """Run a coroutine and return its result. A signal cancels it, and the process exits with 128 plus its number.
+
+    `handle` is called with each signal first, and returns whether that was all to do.
+    """
     last = 0
 
     async def main() -> T:
@@ -32,12 +35,14 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
 
         def take(number: int) -> None:
             nonlocal last
+            if handle and handle(number):
+                return
             last = number
             hurry()
             if task:
                 task.cancel()
 
-        on_stop_signals(take, lambda _: evaluator.hurry())
+        on_stop_signals(take, lambda _: None if handle else evaluator.hurry())
         return await work
 
     try:

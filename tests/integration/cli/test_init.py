@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import signal
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -640,3 +643,59 @@ def test_a_run_of_which_every_call_is_an_error_says_so(tmp_path: Path) -> None:
     both = run_mcprun("init", RAW, "--try", *tools, "--tool", "ok", "--force", cwd=tmp_path)
     assert both.code == 0
     assert "every call returned an error" not in run_mcprun("batch", "prompts.jsonl", RAW, cwd=tmp_path).stderr
+
+
+def test_an_interrupt_ends_the_search_and_keeps_what_was_tried(tmp_path: Path) -> None:
+    """Ctrl-C while other inputs are tried ends that only: all queries are tried a second time, and written."""
+    ready = tmp_path / "ready"
+    os.mkfifo(ready)
+    (tmp_path / "server.py").write_text(
+        stdlib_server(f"""
+import signal
+server = StdlibServer("units")
+
+@server.tool()
+def ok() -> str:
+    return "fine"
+
+@server.tool()
+def convert(unit: str) -> str:
+    if unit == "m":
+        open({str(ready)!r}, "w").close()
+        signal.pause()
+    return "Error: Supported units: m"
+
+server.run()
+""")
+    )
+    command = [sys.executable, "-m", "mcprun", "init", "server.py", "--try", "--no-workflow"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=clean_environment(), stdout=subprocess.PIPE, text=True)
+    ready.open().close()  # blocks until the other input is tried
+    process.send_signal(signal.SIGINT)
+    stdout, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert "Each was tried twice: 1 of 2 works. 1 query needs fixing, see metadata.todo." in stdout.splitlines()
+    assert len(read_jsonl(tmp_path / "prompts.jsonl")) == 2
+
+
+def test_values_that_an_error_lists_are_tried(tmp_path: Path) -> None:
+    """A tool whose error lists the units that it supports is called with one of them."""
+    (tmp_path / "server.py").write_text(
+        stdlib_server("""
+server = StdlibServer("units")
+
+@server.tool()
+def convert(unit: str, value: str) -> str:
+    if unit not in ("m", "km"):
+        return f"Error: unknown unit '{unit}'. Supported units: m, km"
+    if not value.isdigit():
+        return f"Error: invalid value '{value}'. Use a number such as '12'"
+    return f"{value} {unit}"
+
+server.run()
+""")
+    )
+    done = run_mcprun("init", "server.py", "--try", "--no-workflow", cwd=tmp_path)
+    assert (done.code, "Each was tried twice: 1 of 1 works." in done.stdout.splitlines()) == (0, True)
+    (query,) = read_jsonl(tmp_path / "prompts.jsonl")
+    assert query["script"][0]["calls"] == [{"tool": "convert", "input": {"unit": "m", "value": "12"}}]

@@ -175,7 +175,7 @@ def init(ctx: click.Context, /, **parameters: Any) -> None:
         if parameters["wants_trial"]:
             with Console().progress() as progress:
                 trial = Trial(wanted, options, server_folder(target), _report_trial_event(progress))
-                tries = run_to_end(trial.run(first))
+                tries = run_to_end(trial.run(first), trial.stop.handle)
             masked = find_masked(tries, files.config.values, datetime.now(UTC))
             first = without_unstable(tries.first, masked)
             if not first.queries:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from mcprun._util.json_value import JsonObject
+from mcprun._util.run_stop import RunStop
 from mcprun.engine.options import Options
 from mcprun.engine.plan import make_plan
 from mcprun.engine.run import execute
@@ -17,9 +19,9 @@ from mcprun.prompts.chains import chained_queries
 from mcprun.prompts.generate import FirstPrompts
 from mcprun.prompts.other_inputs import Folders, advised_queries, other_queries
 from mcprun.prompts.tried import Tries, mark_failures, outcome_of, worked_calls
-from mcprun.runs.events import Event
+from mcprun.runs.events import Event, QueryEnd
 from mcprun.runs.run import Run
-from mcprun.runs.transcript import Transcript
+from mcprun.runs.transcript import Transcript, Verdict
 from mcprun.tools.failures import is_unavailable
 
 _ROUNDS = 5
@@ -36,6 +38,23 @@ _SEARCH_SECONDS = 180.0
 """How long other scripts are tried. A server with 60 tools that starts in a second needs a minute for each try."""
 
 
+class SearchStop:
+    """Ends a search on Ctrl-C, once. What was found so far is kept."""
+
+    def __init__(self) -> None:
+        self.run_stop: RunStop | None = None
+        """That of the search that is under way, if any."""
+        self.is_asked = False
+
+    def handle(self, number: int) -> bool:
+        """Take a signal. Return whether it ends a search only."""
+        if number != signal.SIGINT or self.run_stop is None or self.is_asked:
+            return False
+        self.is_asked = True
+        self.run_stop.cancel(RunError(ErrorKind.CANCELLED, "the search was interrupted"))
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """How queries are tried: on which server, and with a `watch` that is called with each event.
@@ -47,6 +66,7 @@ class Trial:
     options: Options
     root: str | None = None
     watch: Callable[[Event], None] = lambda _: None
+    stop: SearchStop = field(default_factory=SearchStop)
 
     async def run(self, first: FirstPrompts) -> Tries:
         """Run the queries from their scripts, look for others where they do not work, and run all once more.
@@ -60,7 +80,7 @@ class Trial:
         for number in range(_ROUNDS):
             others = search.others(folders if number == 0 else None)
             found = await self._run([query for query, _ in others], until) if others else []
-            if not search.adopt(others, found) or time.monotonic() > until:
+            if not search.adopt(others, found) or time.monotonic() > until or self.stop.is_asked:
                 break
         if adopted := search.adopted:  # tried beside others: their results must be those of the written conditions
             again = await self._run([search.queries[name] for name in adopted])
@@ -83,15 +103,25 @@ class Trial:
         with tempfile.TemporaryDirectory(prefix="mcprun-") as folder:
             options = replace(self.options, model="script", fresh_server=True, limits=limits, out=folder)
             plan = replace(make_plan(queries, self.server, options), is_latest=False)
+            run_stop = RunStop()
+            self.stop.run_stop = run_stop if until is not None else None
             with plan.prompts:
-                result = await execute(plan, self.watch)
+                result = await execute(plan, self.watch if until is None else self._watch_search, run_stop)
+            self.stop.run_stop = None
             run = Run(result.path, result.record)
             error = run.record.error
-            has_ended = until is not None and error is not None and error.kind is ErrorKind.RUN_TIMEOUT
+            kind = error.kind if error and until is not None else None
+            has_ended = kind is ErrorKind.RUN_TIMEOUT or (kind is ErrorKind.CANCELLED and self.stop.is_asked)
             is_empty = not (run.record.counts and run.record.counts.done)
             if error and not has_ended and (error.kind is ErrorKind.CANCELLED or is_empty):
                 raise RunError(error.kind, error.message)
             return list(run.transcripts())
+
+    def _watch_search(self, event: Event) -> None:
+        """Pass an event of a search on. Tries that do not work are only counted: most are expected not to."""
+        if isinstance(event, QueryEnd):
+            event = replace(event, transcript=event.transcript.model_copy(update={"verdict": Verdict.SKIPPED}))
+        self.watch(event)
 
 
 class _Search:
