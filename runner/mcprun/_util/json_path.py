@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 _PLAIN_KEY = re.compile(r"[\w$@/-]+")
 """A key that needs no quotes."""
 
-Step = str | int | None
-"""A key, an index, or `None` for any single key or index. The key `**` stands for any number of steps."""
+
+@dataclass(frozen=True, slots=True)
+class OfTool:
+    """A step to each call of one tool in a list of calls, written as `[tool=NAME]`."""
+
+    tool: str
+
+
+Step = str | int | None | OfTool
+"""A key, an index, the calls of a tool, or `None` for any single key or index. `**` stands for any number of steps."""
 
 
 def child_path(path: str, step: Step) -> str:
@@ -18,9 +27,11 @@ def child_path(path: str, step: Step) -> str:
         return f"{path}[*]"
     if isinstance(step, int):
         return f"{path}[{step}]"
+    if isinstance(step, OfTool):
+        name = step.tool if _PLAIN_KEY.fullmatch(step.tool) else f'"{_quoted(step.tool)}"'
+        return f"{path}[tool={name}]"
     if not _PLAIN_KEY.fullmatch(step):
-        quoted = re.sub(r'(["\\])', r"\\\1", step)
-        return f'{path}["{quoted}"]'
+        return f'{path}["{_quoted(step)}"]'
     return f"{path}.{step}" if path else step
 
 
@@ -30,3 +41,7 @@ def format_path(steps: Iterable[Step]) -> str:
     for step in steps:
         path = (f"{path}.**" if path else "**") if step == "**" else child_path(path, step)
     return path
+
+
+def _quoted(key: str) -> str:
+    return re.sub(r'(["\\])', r"\\\1", key)

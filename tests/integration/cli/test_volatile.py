@@ -12,13 +12,13 @@ from tests.support.cli import SERVERS, Result, run_mcprun, script, write_jsonl
 
 SERVER = SERVERS / "volatile.py"
 FLAGS = (
-    "--scrub uuid --scrub timestamp --scrub tmp --ignore 'calls[*].result.elapsed_ms'"
-    " --ignore-order 'calls[*].result.orders'"
+    "--scrub uuid --scrub timestamp --scrub tmp --ignore 'calls[tool=create].result.elapsed_ms'"
+    " --ignore-order 'calls[tool=listing].result.orders'"
 )
 SETTINGS = """\
   scrub = ["uuid", "timestamp", "tmp"]
-  ignore = ["calls[*].result.elapsed_ms"]
-  ignore-order = ["calls[*].result.orders"]
+  ignore = ["calls[tool=create].result.elapsed_ms"]
+  ignore-order = ["calls[tool=listing].result.orders"]
 """
 HINT = f"4 queries differ in values that look volatile. To leave them out, add:\n  {FLAGS}\nor, in mcprun.toml:\n{SETTINGS}"
 
@@ -73,8 +73,8 @@ def test_only_missing_rules_are_named_and_lists_are_set_as_a_whole(tmp_path: Pat
     """Flags are only the missing ones. A line of the configuration holds the values in force, too."""
     record(tmp_path, "create")
     done = replay(tmp_path, "--scrub", "uuid")
-    assert "add:\n  --scrub timestamp --ignore 'calls[*].result.elapsed_ms'\nor" in done.stderr
-    assert '  scrub = ["uuid", "timestamp"]\n  ignore = ["calls[*].result.elapsed_ms"]\n' in done.stderr
+    assert "add:\n  --scrub timestamp --ignore 'calls[tool=create].result.elapsed_ms'\nor" in done.stderr
+    assert '  scrub = ["uuid", "timestamp"]\n  ignore = ["calls[tool=create].result.elapsed_ms"]\n' in done.stderr
 
 
 def test_a_regression_beside_volatile_values_is_not_named(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_regression_beside_volatile_values_is_not_named(tmp_path: Path) -> Non
     record(tmp_path, "create", "price")
     done = replay(tmp_path, price="3.5")
     assert done.code == 1
-    assert done.stderr.endswith('calls[*].result.elapsed_ms"]\n')
+    assert done.stderr.endswith('calls[tool=create].result.elapsed_ms"]\n')
     assert "price" not in done.stderr.split("look volatile")[1]
     done = replay(tmp_path, "--filter", "price", price="3.5")
     assert (done.code, "look volatile" in done.stderr) == (1, False)
@@ -150,20 +150,20 @@ def test_several_passes_find_each_volatile_place(tmp_path: Path) -> None:
         "create",
         "  calls[*].result.id          uuid       --scrub uuid",
         "  calls[*].result.created_at  timestamp  --scrub timestamp",
-        "  calls[*].result.elapsed_ms  number     --ignore 'calls[*].result.elapsed_ms'",
+        "  calls[*].result.elapsed_ms  number     --ignore 'calls[tool=create].result.elapsed_ms'",
         "now",
         "  calls[*].result  timestamp  --scrub timestamp",
         "quote",
         "  calls[*].result  text  needs fixing: the whole result differs",
         "with these rules, masked:",
-        "  --scrub uuid                           1 value in 1 query",
-        "  --scrub timestamp                      2 values in 2 queries",
-        "  --ignore 'calls[*].result.elapsed_ms'  1 value in 1 query",
+        "  --scrub uuid                                     1 value in 1 query",
+        "  --scrub timestamp                                2 values in 2 queries",
+        "  --ignore 'calls[tool=create].result.elapsed_ms'  1 value in 1 query",
         "results still compared: now 0%, create 25%",
         "2 queries need fixing: quote (the whole result differs), now (nothing is left to compare)",
         "Add to mcprun.toml:",
         '  scrub = ["uuid", "timestamp"]',
-        '  ignore = ["calls[*].result.elapsed_ms"]',
+        '  ignore = ["calls[tool=create].result.elapsed_ms"]',
         "FAILED: 3 queries with volatile results that no rule in force covers, in 3 passes of 4 queries",
     ]
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mcprun._util.alignment import Alignment
 from mcprun._util.json_io import dumps
-from mcprun._util.json_path import format_path
+from mcprun._util.json_path import OfTool, format_path
 from mcprun._util.json_value import json_equal
 from mcprun.analysis.diff.forms import SCRUBS
 from mcprun.analysis.diff.json_lines import as_json
@@ -389,6 +389,8 @@ def test_an_ignored_field_does_not_affect_the_diff(one: Any, other: Any, seed: i
         ("a.b", ("a", "b")),
         ("$.a[0].*[*]", ("a", 0, None, None)),
         ('a["odd key"].b', ("a", "odd key", "b")),
+        ("calls[tool=get_time].result", ("calls", OfTool("get_time"), "result")),
+        ('calls[tool="a \\"]"].result', ("calls", OfTool('a "]'), "result")),
         ("**.at", ("**", "at")),
     ],
 )
@@ -397,7 +399,9 @@ def test_paths_are_parsed_into_steps(path: str, steps: tuple[Any, ...]) -> None:
     assert parse_path(path) == steps
 
 
-@given(st.lists(st.text(min_size=1) | st.integers(0, 99) | st.none(), min_size=1))
+@given(
+    st.lists(st.text(min_size=1) | st.integers(0, 99) | st.none() | st.builds(OfTool, st.text(min_size=1)), min_size=1)
+)
 def test_a_formatted_path_is_parsed_into_its_steps(steps: list[Any]) -> None:
     """The text of a path is parsed into the steps that it was made of, whatever their characters."""
     assert parse_path(format_path(["calls", *steps])) == ("calls", *steps)

@@ -54,8 +54,8 @@ def test_each_volatile_place_has_its_smallest_path_and_rule() -> None:
     assert [(place.path, place.kind, place.rule and place.rule.flag) for place in found(one, other)] == [
         ("calls[*].result.id", "uuid", "--scrub uuid"),
         ("calls[*].result.at", "timestamp", "--scrub timestamp"),
-        ("calls[*].result.n", "number", "--ignore 'calls[*].result.n'"),
-        ("calls[*].result.rows[*].ms", "number", "--ignore 'calls[*].result.rows[*].ms'"),
+        ("calls[*].result.n", "number", "--ignore 'calls[tool=a].result.n'"),
+        ("calls[*].result.rows[*].ms", "number", "--ignore 'calls[tool=a].result.rows[*].ms'"),
     ]
     assert {place.tool for place in found(one, other)} == {"a"}
 
@@ -77,24 +77,24 @@ def test_only_the_start_of_a_long_list_is_searched() -> None:
     ("one", "other", "kinds", "flags"),
     [
         ("ab12cd34ef56", "9f8e7d6c5b4a", ["text"], []),
-        ({"key": "ab12cd34ef56"}, {"key": "9f8e7d6c5b4a"}, ["random id"], ["--ignore 'calls[*].result.key'"]),
-        (["b", "a", "c"], ["c", "b", "a"], ["order"], ["--ignore-order 'calls[*].result'"]),
-        ("b\na", "a\nb", ["order"], ["--ignore-order 'calls[*].result'"]),
-        ({"v": ["b", "a"]}, {"v": ["a", "b"]}, ["order"], ["--ignore-order 'calls[*].result.v'"]),
-        ({"v": [1, 2]}, {"v": [1]}, ["length"], ["--ignore 'calls[*].result.v'"]),
-        ({"v": None}, {"v": 5}, ["value"], ["--ignore 'calls[*].result.v'"]),
-        ({"v": 1, "k": 1}, {"v": 1}, ["keys"], ["--ignore 'calls[*].result.k'"]),
+        ({"key": "ab12cd34ef56"}, {"key": "9f8e7d6c5b4a"}, ["random id"], ["--ignore 'calls[tool=a].result.key'"]),
+        (["b", "a", "c"], ["c", "b", "a"], ["order"], ["--ignore-order 'calls[tool=a].result'"]),
+        ("b\na", "a\nb", ["order"], ["--ignore-order 'calls[tool=a].result'"]),
+        ({"v": ["b", "a"]}, {"v": ["a", "b"]}, ["order"], ["--ignore-order 'calls[tool=a].result.v'"]),
+        ({"v": [1, 2]}, {"v": [1]}, ["length"], ["--ignore 'calls[tool=a].result.v'"]),
+        ({"v": None}, {"v": 5}, ["value"], ["--ignore 'calls[tool=a].result.v'"]),
+        ({"v": 1, "k": 1}, {"v": 1}, ["keys"], ["--ignore 'calls[tool=a].result.k'"]),
         ({UUIDS[0]: 1}, {UUIDS[1]: 1}, ["uuid"], ["--scrub uuid"]),
         ({"at": 1_732_960_000}, {"at": 1_732_960_001}, ["epoch"], ["--scrub epoch"]),
         ("heads", "tails", ["text"], []),
-        ({"side": "heads"}, {"side": "tails"}, ["text"], ["--ignore 'calls[*].result.side'"]),
+        ({"side": "heads"}, {"side": "tails"}, ["text"], ["--ignore 'calls[tool=a].result.side'"]),
         ("rolled 5 of 6", "rolled 3 of 6", ["text"], ["--scrub '(?<=rolled )[0-9]+(?:[.][0-9]+)?'"]),
         ("[1, 2]", "[1]", ["length"], []),
         (
             {"v": {f"k{n}": n for n in range(30)}},
             {"v": {f"k{n}": -n for n in range(30)}},
             ["value"],
-            ["--ignore 'calls[*].result.v'"],
+            ["--ignore 'calls[tool=a].result.v'"],
         ),
     ],
 )
@@ -166,7 +166,7 @@ def test_a_difference_beside_a_volatile_value_is_never_scrubbed(
     assume(one != other)
     texts = [f"{side} {data.draw(scrubbed_values[name])}" for side in (one, other)]
     places = places_of_tries(changes(of({"text": texts[0]}), of({"text": texts[1]})))
-    assert [place.rule for place in places] == [Rule("ignore", "calls[*].result.text")]
+    assert [place.rule for place in places] == [Rule("ignore", "calls[tool=a].result.text")]
     assert hints({"text": texts[0]}, {"text": texts[1]}) == []
     assert hints(texts[0], texts[1]) == []
 
@@ -236,17 +236,17 @@ def test_what_may_be_a_regression_has_no_hint(one: Any, other: Any) -> None:
         ("http://build:40123/", "http://build:51234/", ["--scrub port"]),
         ("on db.example.com:40123", "on db.example.com:51234", ["--scrub port"]),
         ("listening on port 40123", "listening on port 51234", ["--scrub port"]),
-        ({"port": 40123}, {"port": 51234}, ["--ignore 'calls[*].result.port'"]),
+        ({"port": 40123}, {"port": 51234}, ["--ignore 'calls[tool=a].result.port'"]),
         ({"time": f"{NOW:%H:%M:%S}"}, {"time": f"{LATER + timedelta(seconds=9):%H:%M:%S}"}, ["--scrub time"]),
         ("done in 12 ms", "done in 15 ms", ["--scrub duration"]),
-        ({"elapsed_ms": 12.5}, {"elapsed_ms": 11}, ["--ignore 'calls[*].result.elapsed_ms'"]),
-        ({"pid": 12}, {"pid": 99}, ["--ignore 'calls[*].result.pid'"]),
-        ({"etag": "sess_4f3a9c1d"}, {"etag": "sess_b82e01f7"}, ["--ignore 'calls[*].result.etag'"]),
-        (["b", "a"], ["a", "b"], ["--ignore-order 'calls[*].result'"]),
+        ({"elapsed_ms": 12.5}, {"elapsed_ms": 11}, ["--ignore 'calls[tool=a].result.elapsed_ms'"]),
+        ({"pid": 12}, {"pid": 99}, ["--ignore 'calls[tool=a].result.pid'"]),
+        ({"etag": "sess_4f3a9c1d"}, {"etag": "sess_b82e01f7"}, ["--ignore 'calls[tool=a].result.etag'"]),
+        (["b", "a"], ["a", "b"], ["--ignore-order 'calls[tool=a].result'"]),
         (
             [{"id": UUIDS[0], "n": 1}, {"id": UUIDS[1], "n": 2}],
             [{"id": UUIDS[0], "n": 2}, {"id": UUIDS[1], "n": 1}],
-            ["--scrub uuid", "--ignore-order 'calls[*].result'"],
+            ["--scrub uuid", "--ignore-order 'calls[tool=a].result'"],
         ),
         ({"a": UUIDS[0], "price": 1}, {"a": UUIDS[1], "price": 2}, ["--scrub uuid"]),
     ],
@@ -281,8 +281,8 @@ def test_of_runs_of_unknown_times_only_a_time_with_seconds_looks_volatile(
         ({"at": NOW.timestamp()}, ["--scrub epoch"]),
         ({"file": "/tmp/tmpab12/x"}, ["--scrub tmp"]),
         ({"url": "http://localhost:45123/x"}, ["--scrub port"]),
-        ({"id": UUIDS[0]}, ["--scrub uuid"]),
-        ({"pid": 4242}, ["--ignore 'calls[*].result.pid'"]),
+        ({"id": UUIDS[0], "md5": "1a79a4d60de6718e8e5b326e338ae533"}, []),
+        ({"pid": 4242}, ["--ignore 'calls[tool=a].result.pid'"]),
         ("The Magna Carta was sealed on 1215-06-15.", []),
         ({"released": "1999-12-31T10:00:00Z", "birthday": "1984-01-24"}, []),
         ({"id": "00000000-0000-0000-0000-000000000001"}, []),
@@ -292,7 +292,7 @@ def test_of_runs_of_unknown_times_only_a_time_with_seconds_looks_volatile(
     ],
 )
 def test_a_value_that_looks_volatile_counts_though_the_tries_agree(value: Any, flags: list[str]) -> None:
-    """Times near now, temporary paths, random ports and ids count if the tries agree. Constants in a document do not."""
+    """Times near now, temporary paths and random ports count if the tries agree; ids and constants in a document do not."""
     places = find_volatile([of(value), of(value)], CompareOptions(), NOW)
     assert [place.rule.flag for place in places if place.rule] == flags
 
@@ -360,3 +360,16 @@ def test_without_rules_everything_is_compared(value: Any) -> None:
         assert masking.kept == masking.leaves
         assert not masking.is_empty
         assert json_equal(+masking.values, {})
+
+
+def test_a_rule_for_a_list_or_a_key_leaves_the_results_of_other_tools_alone() -> None:
+    """Rules name the tool: the same list or key in the result of another tool is still compared."""
+    runs = [transcript(id="q", calls=[call("shuffled", json.dumps(items))]) for items in (["b", "a"], ["a", "b"])]
+    (place,) = find_volatile(runs, CompareOptions(), LATER)
+    assert place.rule == Rule("ignore_order", "calls[tool=shuffled].result")
+    options = CompareOptions(scrubber=scrubber_of([place.rule]))
+    assert list(options.changes(*runs)) == []
+    others = [transcript(id="q", calls=[call("kept", json.dumps(items))]) for items in (["b", "a"], ["a", "b"])]
+    assert [change.what for change in options.changes(*others)] == ["result"]
+    assert measure(runs[0], options.scrubber).values == {place.rule: 1}
+    assert not measure(others[0], options.scrubber).values.total()

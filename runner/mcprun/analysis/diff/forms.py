@@ -91,8 +91,8 @@ _LONGER_UNIT = r"(?:h|hrs?|hours?|m|mins?|minutes?)"
 
 SCRUBS: Mapping[str, str] = {
     "uuid": rf"{_BEGIN}(?:[0-9a-fA-F]{{8}}(?:-[0-9a-fA-F]{{4}}){{3}}-[0-9a-fA-F]{{12}}"
-    r"|[0-9a-f]{12}[1-8][0-9a-f]{3}[89ab][0-9a-f]{15}"
-    rf"|[0-9A-F]{{12}}[1-8][0-9A-F]{{3}}[89AB][0-9A-F]{{15}}){_END}",
+    r"|[0-9a-f]{12}[47][0-9a-f]{3}[89ab][0-9a-f]{15}"
+    rf"|[0-9A-F]{{12}}[47][0-9A-F]{{3}}[89AB][0-9A-F]{{15}}){_END}",
     "ulid": rf"{_BEGIN}[0-7](?:[0-9A-HJKMNP-TV-Z]{{25}}|[0-9a-hjkmnp-tv-z]{{25}}){_END}",
     "timestamp": _TIMESTAMP,
     "time": rf"(?<![\d:.]){_TIME}{_ZONE}(?![\d:])",

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mcprun._util.json_path import Step
+from mcprun._util.json_path import OfTool, Step
 from mcprun._util.json_value import key_of
 from mcprun._util.similar_names import similar_name
 from mcprun.analysis.diff.forms import SCRUBS, is_epoch
@@ -25,7 +25,8 @@ _WORD = re.compile(r"\w+")
 _ALIKE = 0.75
 """Minimum similarity (`difflib` ratio) for a word to count as a misspelt name: that of `guid` and `uuid`."""
 
-_STEP = re.compile(r"""\*\*|\*|\[\*\]|\[(\d+)\]|\["((?:[^"\\]|\\.)*)"\]|([^.\[\]*"]+)""")
+_QUOTED = r'"((?:[^"\\]|\\.)*)"'
+_STEP = re.compile(rf"""\*\*|\*|\[\*\]|\[(\d+)\]|\[{_QUOTED}\]|\[tool=(?:{_QUOTED}|([^"\]]+))\]|([^.\[\]*"]+)""")
 _IGNORED = "<ignored>"
 _EPOCH = "<epoch>"
 
@@ -36,10 +37,10 @@ Path = tuple[Step, ...]
 class Scrubber:
     """Cleans values before they are compared. `Scrubber.of` takes `scrubs` (names or regular expressions) and paths.
 
-    A path looks like `calls[*].result.updated_at`: `*` and `[*]` match any key or index, `**` any number of them, and
-    `["odd key"]` is a quoted key. `patterns` are pairs of a pattern and its replacement: built-in patterns are
-    compiled, users' patterns are text and are matched within a time limit. `paths` are ignored. Lists at the paths
-    `unordered` are sorted, and so are the lines of a text there.
+    A path looks like `calls[*].result.updated_at`: `*` and `[*]` match any key or index, `**` any number of them,
+    `["odd key"]` is a quoted key, and `calls[tool=NAME]` matches the calls of one tool. `patterns` are pairs of a
+    pattern and its replacement: built-in patterns are compiled, users' patterns are text and are matched within a time
+    limit. `paths` are ignored. Lists at the paths `unordered` are sorted, and so are the lines of a text there.
     """
 
     patterns: tuple[tuple[re.Pattern[str] | str, str], ...] = ()
@@ -88,8 +89,8 @@ class Scrubber:
             }
             return cleaned if frame > 0 or not self.patterns else self._with_clean_keys(cleaned)
         items = [
-            _IGNORED if () in rest else self._clean(item, rest, remainders(unordered, at), frame - 1)
-            for at, item, rest in ((at, item, remainders(paths, at)) for at, item in enumerate(value))
+            _IGNORED if () in rest else self._clean(item, rest, remainders(unordered, at, item), frame - 1)
+            for at, item, rest in ((at, item, remainders(paths, at, item)) for at, item in enumerate(value))
         ]
         return sorted(items, key=key_of) if () in unordered else items
 
@@ -131,9 +132,11 @@ def parse_path(text: str, flag: str = "--ignore") -> Path:
         found = _STEP.match(path, at)
         if not found:
             raise UsageError(f"{flag} {text!r} is not a path: write it like calls[*].result.updated_at")
-        index, quoted, name = found.groups()
+        index, quoted, quoted_tool, tool, name = found.groups()
         if index is not None:
             steps.append(int(index))
+        elif quoted_tool is not None or tool is not None:
+            steps.append(OfTool(re.sub(r"\\(.)", r"\1", quoted_tool) if quoted_tool is not None else tool))
         elif quoted is not None or name is not None:
             steps.append(re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else name)
         else:
@@ -146,8 +149,11 @@ def parse_path(text: str, flag: str = "--ignore") -> Path:
     return tuple(steps)
 
 
-def remainders(paths: Sequence[Path], step: str | int) -> Sequence[Path]:
-    """Return the remainders of the paths that match a step; `()` if a path ends there. Empty paths match none."""
+def remainders(paths: Sequence[Path], step: str | int, item: Any = None) -> Sequence[Path]:
+    """Return the remainders of the paths that match a step to an item; `()` if a path ends there.
+
+    Empty paths match none.
+    """
     if not paths:
         return ()
     left: list[Path] = []
@@ -155,10 +161,14 @@ def remainders(paths: Sequence[Path], step: str | int) -> Sequence[Path]:
         first, rest = path[0], path[1:]
         if first == "**":
             left.append(path)
-            left += remainders([rest], step) if rest else [()]
-        elif first is None or first == step:
+            left += remainders([rest], step, item) if rest else [()]
+        elif first is None or first == step or (isinstance(first, OfTool) and _is_call_of(item, first.tool)):
             left.append(rest)
     return left
+
+
+def _is_call_of(item: Any, tool: str) -> bool:
+    return isinstance(item, dict) and item.get("tool") == tool
 
 
 def _pattern(scrub: str) -> tuple[re.Pattern[str] | str, str]:

@@ -19,6 +19,9 @@ from mcprun.errors import describe
 
 RESULT_PATH: Path = ("calls", None, "result")
 
+_IDS = frozenset({"uuid", "ulid"})
+"""Scrubs of ids. Those on which two tries agree do not vary, unlike times; and a hash may have their form."""
+
 _MAX_CHARS = 100_000
 """The most characters of one text that are searched for volatile parts."""
 
@@ -58,24 +61,26 @@ def _places_alone(transcript: JsonObject, options: CompareOptions, now: datetime
             size = min(len(value), _MAX_CHARS) if isinstance(value, str) else 1
             if searched[path] > _MAX_ALIKE or not budget.take(size):
                 continue
-            for rule in _rules_alone(path, value, now):
+            for rule in _rules_alone(path, value, now, call.get("tool")):
                 kind = rule.value if rule.option == "scrub" else "number"
-                otherwise = ignoring(path, common) if rule.option == "scrub" else None
+                otherwise = ignoring(path, common, call.get("tool")) if rule.option == "scrub" else None
                 yield Place(format_path(path), kind, rule, value, value, call.get("tool"), otherwise)
 
 
-def _rules_alone(path: Path, value: Any, now: datetime) -> Iterator[Rule]:
+def _rules_alone(path: Path, value: Any, now: datetime, tool: str | None) -> Iterator[Rule]:
     if isinstance(value, str):
         text = value[:_MAX_CHARS]
         for name, pattern in compiled_scrubs().items():
-            if any(likely_alone(name, one[0], text_before(one), now) for one in pattern.finditer(text)):
+            if name not in _IDS and any(
+                likely_alone(name, one[0], text_before(one), now) for one in pattern.finditer(text)
+            ):
                 yield Rule("scrub", name)
             text = pattern.sub(f"<{name}>", text)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         if is_epoch(value) and likely_alone("epoch", str(value), "", now):
             yield Rule("scrub", "epoch")
-        elif is_measured_key(path[-1]):
-            yield Rule("ignore", format_path(path))
+        elif is_measured_key(path[-1]) and (rule := ignoring(path, tool=tool)):
+            yield rule
 
 
 def _leaves(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:

@@ -129,7 +129,7 @@ def likely(name: str, one: str, other: str, before: str, interval: Interval) -> 
 
 
 def likely_alone(name: str, match: str, before: str, now: datetime) -> bool:
-    """Return whether a match of the scrub `name` looks volatile although two tries agree on it."""
+    """Return whether a match of the scrub `name` looks volatile, given one value only."""
     if name in ("timestamp", "epoch"):
         time = _from_epoch(float(match)) if name == "epoch" else parse_time(match)
         distance = abs(time - now) if time else _SUPPLY

@@ -56,9 +56,7 @@ def measure(transcript: JsonObject, scrubber: Scrubber, rules: Sequence[Rule] | 
     walk = _Walk(masking, scrubs)
     for number, call in enumerate(transcript["calls"]):
         if call.get("problem") is None:
-            at = _Places(ignored, unordered)
-            for step in ("calls", number, "result"):
-                at = at.below(step)
+            at = _Places(ignored, unordered).below("calls").below(number, call).below("result")
             walk.value(result_of(call), at)
     return masking
 
@@ -73,16 +71,16 @@ class _Places:
     ignored: _RulePaths
     unordered: _RulePaths
 
-    def below(self, step: str | int) -> _Places:
+    def below(self, step: str | int, item: Any = None) -> _Places:
         """Return the rules that apply at or below an item. What encloses it may be ignored, and so is the item then."""
         if not (self.ignored or self.unordered):
             return self
         ended = [(rule, path) for rule, path in self.ignored if not path]
-        return _Places([*ended, *_remaining(self.ignored, step)], _remaining(self.unordered, step))
+        return _Places([*ended, *_remaining(self.ignored, step, item)], _remaining(self.unordered, step, item))
 
 
-def _remaining(places: _RulePaths, step: str | int) -> list[tuple[Rule, Path]]:
-    return [(rule, rest) for rule, path in places if path for rest in remainders([path], step)]
+def _remaining(places: _RulePaths, step: str | int, item: Any) -> list[tuple[Rule, Path]]:
+    return [(rule, rest) for rule, path in places if path for rest in remainders([path], step, item)]
 
 
 @dataclass(frozen=True, slots=True)

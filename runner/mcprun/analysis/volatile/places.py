@@ -14,7 +14,7 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
-from mcprun._util.json_path import format_path
+from mcprun._util.json_path import OfTool, format_path
 from mcprun._util.json_value import json_same, key_of
 from mcprun.analysis.diff.forms import SCRUBS, is_epoch
 from mcprun.analysis.diff.rule import Rule
@@ -149,7 +149,10 @@ class _Search:
         self.add(path, kind, self._ignoring(path), before, after)
 
     def _ignoring(self, path: Path) -> Rule | None:
-        return ignoring(path, self.common)
+        return ignoring(path, self.common, self.tool)
+
+    def _sorting(self, path: Path) -> Rule:
+        return Rule("ignore_order", format_path(_of_tool(path, self.tool)))
 
     def walk(self, path: Path, one: Any, other: Any) -> None:
         """Add the places at which two values differ."""
@@ -186,7 +189,7 @@ class _Search:
                 self._scrub(path, names, one, other)
             return
         if self._are_lines_permuted(one, other):
-            self.add(path, "order", Rule("ignore_order", format_path(path)), one, other)
+            self.add(path, "order", self._sorting(path), one, other)
             self._scrub(path, covering_scrubs(one, other, sorted_lines), one, other)
             return
         is_random = is_random_id(one, other)
@@ -220,7 +223,7 @@ class _Search:
         if order is not None and self.interval and (_is_sorted(one) or _is_sorted(other)):
             return
         if order is not None:
-            self.add(path, "order", Rule("ignore_order", format_path(path)), one, other)
+            self.add(path, "order", self._sorting(path), one, other)
         pairs = ((item, other[order[at] if order else at]) for at, item in enumerate(one))
         for before, after in islice((pair for pair in pairs if not json_same(*pair)), _MAX_ITEMS):
             self.walk((*path, None), before, after)
@@ -289,8 +292,8 @@ def _all_scrubs() -> Scrubber:
     return Scrubber.of(list(SCRUBS))
 
 
-def ignoring(path: Path, common: frozenset[Path] = frozenset()) -> Rule | None:
-    """Return the rule that ignores a path; None if that would ignore the results of other tools.
+def ignoring(path: Path, common: frozenset[Path] = frozenset(), tool: str | None = None) -> Rule | None:
+    """Return the rule that ignores a path, in the calls of one tool if it is known; None for a whole result.
 
     `common` are paths whose values are whole results or whole contents (`common_paths`). A key `**` can't be written in
     a path, where it stands for any keys.
@@ -302,7 +305,12 @@ def ignoring(path: Path, common: frozenset[Path] = frozenset()) -> Rule | None:
     while named and named[-1] is None:
         named = named[:-1]
     is_of_all = named in common or not any(isinstance(step, str) for step in path[own:])
-    return None if is_of_all else Rule("ignore", format_path(path))
+    return None if is_of_all else Rule("ignore", format_path(_of_tool(path, tool)))
+
+
+def _of_tool(path: Path, tool: str | None) -> Path:
+    """Return the path in the calls of one tool: a rule for all calls would mask the results of other tools."""
+    return ("calls", OfTool(tool), *path[2:]) if tool and path[:2] == ("calls", None) else path
 
 
 def common_paths(root: Path, result: Any) -> frozenset[Path]:
