@@ -308,7 +308,7 @@ def _checked(
     if problems:
         raise PromptsError(problems)
     if not total:
-        empty = f"{label_of(name)}:1: line: the file has no queries"
+        empty = f"{label_of(name)}:1: the file has no queries"
         raise PromptsError(["queries: the list is empty" if name == _VALUES else empty])
     if not digests and select.shard:
         raise UsageError(

@@ -21,8 +21,8 @@ from mcprun.prompts.file import QueryFilter, lines_of, read_prompts
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("empty.jsonl", b"", "empty.jsonl:1: line: the file has no queries"),
-        ("blank.jsonl", b"\n \n", "blank.jsonl:1: line: the file has no queries"),
+        ("empty.jsonl", b"", "empty.jsonl:1: the file has no queries"),
+        ("blank.jsonl", b"\n \n", "blank.jsonl:1: the file has no queries"),
         (
             "folder",
             None,
