@@ -60,8 +60,9 @@ def missing_record(path: Path) -> UsageError:
 
 
 def _names() -> list[str]:
-    """Return the names of the runs in `outputs/` and in this folder."""
-    return [*_run_names(OUTPUTS), *_run_names(Path())]
+    """Return the names of the runs in `outputs/` and in this folder, and `latest` if there is one."""
+    latest = [LATEST] if path_exists(OUTPUTS / LATEST) else []
+    return [*latest, *_run_names(OUTPUTS), *_run_names(Path())]
 
 
 def _run_names(folder: Path) -> list[str]:

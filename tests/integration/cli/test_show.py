@@ -57,7 +57,9 @@ def test_show_prints_a_conversation(quickstart_folder: Path) -> None:
             ("nope",),
             "Error: there is no run at nope or outputs/nope; list the runs with mcprun runs, or make one with mcprun batch\n",
         ),
-        (("latest", "nope"), "has no query 'nope'; list them with: mcprun show latest\n"),
+        (("lastest",), "there is no run at lastest or outputs/lastest; did you mean latest?\n"),
+        (("latest", "add-twyce"), "has no query 'add-twyce'; did you mean 'add-twice'?\n"),
+        (("latest", "zzz"), "has no query 'zzz'; list them with: mcprun show latest\n"),
     ],
 )
 def test_show_reports_an_unknown_run_or_query(quickstart_folder: Path, args: tuple[str, ...], message: str) -> None:

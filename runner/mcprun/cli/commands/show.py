@@ -21,6 +21,7 @@ def show(run: str, query: str | None) -> None:
       mcprun show
       mcprun show latest add
     """
+    from mcprun._util.similar_names import did_you_mean
     from mcprun.report.console import Console
     from mcprun.runs.run import Run
 
@@ -31,6 +32,7 @@ def show(run: str, query: str | None) -> None:
         return
     places = [offset for (name, _), offset in found.index.items() if name == query]
     if not places:
-        raise UsageError(f"{found.path} has no query {query!r}; list them with: mcprun show {run}")
+        hint = did_you_mean(query, [name for name, _ in found.index]) or f"; list them with: mcprun show {run}"
+        raise UsageError(f"{found.path} has no query {query!r}{hint}")
     for offset in places:
         console.conversation(found.at(offset))
