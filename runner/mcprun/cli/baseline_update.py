@@ -11,6 +11,7 @@ from typing import Any, Self
 import click
 
 from mcprun.cli.argument_sources import Arguments
+from mcprun.cli.failed_queries import failed_queries_note
 from mcprun.engine.comparison import compare_with_baseline, record_failed_update
 from mcprun.engine.run import RunPlan, RunResult
 from mcprun.errors import UsageError
@@ -94,6 +95,8 @@ class BaselineUpdate:
             return record_failed_update(result, plan.redactor.text(message)), False
         transcripts = plural(Run.read_record(str(self.path)).counts.queries, "transcript")
         console.note(f"{self.name}: accepted {_accepted(result.record)} ({transcripts}, {size / 1000:,.1f} kB)")
+        if failed := failed_queries_note(run):
+            console.note(failed)
         if not self.exists:
             return result, True
         return compare_with_baseline(result, plan), True

@@ -466,11 +466,30 @@ def test_a_baseline_that_can_not_be_written_makes_the_run_red_everywhere(tmp_pat
 
 
 def test_a_failed_query_can_be_accepted_but_stays_red(tmp_path: Path) -> None:
-    """`--update` accepts differences from the baseline, and no failed expectations."""
-    write_jsonl(tmp_path / "p.jsonl", script(("ok", {}), expect={"text": {"contains": "nope"}}))
+    """`--update` accepts differences from the baseline, and no failed expectations. It names the failed queries."""
+    write_jsonl(tmp_path / "p.jsonl", script(("ok", {}), id="q", expect={"text": {"contains": "nope"}}))
     done = run_mcprun("batch", "p.jsonl", RAW, "--baseline", "mine", "--update", cwd=tmp_path)
     assert (done.code, done.stdout.splitlines()[-1]) == (1, "FAILED: 1 failed")
+    assert "\naccepted with 1 failed query: q\n" in done.stdout
     assert (tmp_path / "mine" / "run.json").exists()
+
+
+def test_bless_names_the_accepted_queries_that_did_not_pass(tmp_path: Path) -> None:
+    """A whole run names all of them, `--only` those that it accepts, and `--force` also errors."""
+    bad = script(("ok", {}), id="bad", expect={"text": {"contains": "nope"}})
+    queries = [script(("ok", {}), id="good"), bad, script(("die", {}), id="dead")]
+    write_jsonl(tmp_path / "p.jsonl", *queries)
+    for limit, name in (("2", "two"), ("3", "three")):
+        run_mcprun("batch", "p.jsonl", RAW, "--limit", limit, "--out", name, cwd=tmp_path)
+    for args, expected in (
+        (("two", "mine"), ["accepted with 1 failed query: bad"]),
+        (("two", "mine", "--only", "good"), []),
+        (("two", "mine", "--only", "bad"), ["accepted with 1 failed query: bad"]),
+        (("three", "mine", "--force"), ["accepted with 1 failed query: bad; 1 query with an error: dead"]),
+    ):
+        done = run_mcprun("bless", *args, cwd=tmp_path)
+        first, *notes, _next = done.stdout.splitlines()
+        assert (done.code, first.startswith("mine: "), notes) == (0, True, expected)
 
 
 @pytest.mark.parametrize(

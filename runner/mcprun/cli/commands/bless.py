@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +75,7 @@ def bless(run: str, baseline: str, more: tuple[str, ...], slim: bool, force: boo
       mcprun bless latest baseline --interactive
       mcprun batch prompts.jsonl server.py -m replay:baseline --baseline baseline
     """
+    from mcprun.cli.failed_queries import failed_queries_note
     from mcprun.report.console import Console
     from mcprun.report.text import plural
     from mcprun.runs.baseline import bless as bless_run
@@ -89,10 +90,11 @@ def bless(run: str, baseline: str, more: tuple[str, ...], slim: bool, force: boo
         raise click.UsageError("--slim applies to a whole run: a baseline stays slim if it is")
     found, path, console = Run.read(run), Path(baseline), Console()
     conditions = _conditions(found, path) if only or parameters["interactive"] else ""
+    accepted: Collection[str] | None = None
     if parameters["interactive"]:
-        text = _review(found, path, console, parameters, force=force)
+        text, accepted = _review(found, path, console, parameters, force=force)
     elif only:
-        text = _accept_only(found, path, only, force=force)
+        text, accepted = _accept_only(found, path, only, force=force)
     else:
         bless_run(found, path, slim=slim, force=force)
         transcripts = plural(found.record.counts.queries if found.record.counts else 0, "transcript")
@@ -102,6 +104,8 @@ def bless(run: str, baseline: str, more: tuple[str, ...], slim: bool, force: boo
             console.warning(conditions)
         size = sum(file.stat().st_size for file in path.iterdir())
         console.note(f"{baseline}: {text}, {size / 1000:,.1f} kB")
+        if failed := failed_queries_note(found, accepted):
+            console.note(failed)
         console.note(f"Next: {_next_command(found, path, baseline)}")
 
 
@@ -115,8 +119,8 @@ def _conditions(run: Run, path: Path) -> str:
     return differ and f"{differ}. The baseline keeps its conditions; bless the whole run to replace them"
 
 
-def _accept_only(run: Run, path: Path, patterns: Sequence[str], *, force: bool) -> str:
-    """Accept the queries whose ids match, and return what was accepted.
+def _accept_only(run: Run, path: Path, patterns: Sequence[str], *, force: bool) -> tuple[str, Collection[str]]:
+    """Accept the queries whose ids match, and return what was accepted as text, and their ids.
 
     Raises `UsageError` for a pattern that matches none, and without `force` for a query that RUN lacks.
     """
@@ -136,11 +140,13 @@ def _accept_only(run: Run, path: Path, patterns: Sequence[str], *, force: bool) 
     bless_selection(run, path, Selection(frozenset(chosen) - {*lost}, frozenset(lost)), force=force)
     taken = [name for name in chosen if name in ids]
     parts = [f"accepted {listed_names(taken)} of {run.path}"] if taken else []
-    return "; ".join([*parts, *([f"dropped {listed_names(lost)}"] if lost else [])])
+    return "; ".join([*parts, *([f"dropped {listed_names(lost)}"] if lost else [])]), taken
 
 
-def _review(run: Run, path: Path, console: Console, parameters: dict[str, Any], *, force: bool) -> str:
-    """Ask about each difference, accept what was chosen, and return what it was; empty if nothing was.
+def _review(
+    run: Run, path: Path, console: Console, parameters: dict[str, Any], *, force: bool
+) -> tuple[str, Collection[str]]:
+    """Ask about each difference, accept what was chosen, and return it as text, empty if nothing was, and its ids.
 
     Raises `UsageError` without a terminal, or without a baseline to compare with.
     """
@@ -157,9 +163,9 @@ def _review(run: Run, path: Path, console: Console, parameters: dict[str, Any], 
     if not (review.take or review.drop or review.tools):
         kept = f"{review.kept:,} differences kept as they are" if review.kept else f"{run.path} does not differ"
         console.note(f"{path} is unchanged: {kept}")
-        return ""
+        return "", ()
     bless_selection(run, path, review.selection, force=force)
-    return review.summary()
+    return review.summary(), review.take
 
 
 def _asked(run: Run, path: Path, console: Console, parameters: dict[str, Any], *, force: bool) -> Review:
