@@ -317,6 +317,10 @@ def test_a_server_that_needs_its_folder_is_tried_there(tmp_path: Path) -> None:
     assert tomllib.loads((tmp_path / "mcprun.toml").read_text()) == {
         "concurrency": 1, "fresh-server": True, "scratch": False
     }  # fmt: skip
+    assert "scratch = false # which is started in this folder\n" in (tmp_path / "mcprun.toml").read_text()
+    (why,) = [line for line in done.stdout.splitlines() if line.startswith("The server is started in this folder")]
+    assert "since it did not start in a new one: " in why
+    assert "FileNotFoundError" in why
     assert (tmp_path / "made").exists()
     refused = run_mcprun("init", "server.py", "--scratch", "--force", cwd=tmp_path)
     assert (refused.code, "settings.txt" in refused.stderr) == (3, True)
@@ -460,7 +464,7 @@ def test_settings_of_the_project_are_not_repeated(tmp_path: Path) -> None:
     done = run_mcprun("init", "server.py", "--try", cwd=tmp_path)
     assert (done.code, "secret" in done.stdout) == (0, False)
     assert done.stdout.splitlines()[-8:-2] == [
-        f"Add to {tmp_path / 'mcprun.toml'}, or pass the flags below:",
+        f"{tmp_path / 'mcprun.toml'} is left as it is. Add to it, or pass the flags below:",
         "  concurrency = 1",
         "  fresh-server = true",
         "  scratch = true",
@@ -492,6 +496,26 @@ def test_values_of_env_must_be_set_for_the_printed_commands(tmp_path: Path, log_
     commands = [*parse_next_commands(done.stdout), next(read_mcprun_commands(tmp_path / WORKFLOW))]
     for command in commands:
         assert run_mcprun(*command, cwd=tmp_path, env={"LOG_LEVEL": "debug"}).code == 0
+    assert tomllib.loads((tmp_path / "mcprun.toml").read_text())["env"] == ["LOG_LEVEL"]
+
+
+def test_force_replaces_the_settings_that_init_wrote(tmp_path: Path) -> None:
+    """Values that were changed are replaced. A file with other options, or not written by `init`, is left, and named."""
+    settings = tmp_path / "mcprun.toml"
+    init = ("init", RAW, "--tool", "ok", "--no-workflow", "--force")
+    assert run_mcprun(*init, cwd=tmp_path).code == 0
+    first = settings.read_text()
+    assert "scratch = true" in first
+    settings.write_text(first.replace("true", "false") + 'ignore = ["calls[*].result.old"]\n')
+    assert run_mcprun(*init, cwd=tmp_path).code == 0
+    assert settings.read_text() == first
+    head, rest = first.split("\n", 1)
+    for text in (f"{head}\ncall-timeout = 5\n", f"# mine\n{rest.replace('true', 'false')}"):
+        settings.write_text(text)
+        done = run_mcprun(*init, cwd=tmp_path)
+        assert (done.code, settings.read_text()) == (0, text)
+        assert f"{settings} is left as it is. Add to it, or pass the flags below:\n" in done.stdout
+        assert "\n  fresh-server = true\n" in done.stdout
 
 
 def test_settings_of_the_environment_are_written_to_the_workflow(tmp_path: Path) -> None:

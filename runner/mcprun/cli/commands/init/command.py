@@ -137,8 +137,8 @@ def init(ctx: click.Context, /, **parameters: Any) -> None:
 
     Tries, the printed commands and the workflow run the queries under the same conditions, which are written to
     mcprun.toml: one at a time, each on a new server. A server that mcprun starts gets a new folder to work in, with the
-    files README.md and example.txt, so that nothing is left in yours. Use --no-scratch for one that needs the files of
-    the current folder. outputs/ is added to .gitignore, so that runs are not committed.
+    files README.md and example.txt. Use --no-scratch for one that needs the files of the current folder. outputs/ is
+    added to .gitignore, so that runs are not committed.
 
     Exits with 0 if the files are written, with 1 if none of the tried queries works, with 2 if a file exists already or
     no tool matches, with 3 if the server does not start.
@@ -166,8 +166,11 @@ def init(ctx: click.Context, /, **parameters: Any) -> None:
     files.workflow_text(next_commands(ctx.obj, [], redactor.text).there)  # before anything is started
     console = Console(quiet=True)
     try:
-        may_choose = ctx.obj.source("scratch") is Source.DEFAULT and can_use_scratch(target)
-        options, server = _listed(wanted, replace(options, scratch=options.scratch or may_choose), console, may_choose)
+        replaced = (Source.FILE,) if files.settings else ()
+        may_choose = ctx.obj.source("scratch") in (Source.DEFAULT, *replaced) and can_use_scratch(target)
+        options, server, why_here = _listed(
+            wanted, replace(options, scratch=options.scratch or may_choose), console, may_choose
+        )
         first = generate_prompts(server.tools, parameters["patterns"], is_destructive_wanted=parameters["destructive"])
         if not first.queries:
             raise UsageError(_nothing(target, server.tools, first.left_out))
@@ -184,22 +187,33 @@ def init(ctx: click.Context, /, **parameters: Any) -> None:
     except RunError as error:
         console.run_error(error)
         ctx.exit(ExitCode.ERROR)
-    needed = Settings.of(scratch=options.scratch, rules=masked.settings)
+    env = () if ctx.obj.source("env") is Source.FILE and not files.settings else sorted(ctx.obj.values["env"])
+    needed = Settings.of(scratch=options.scratch, env=env, rules=masked.settings)
     missing = needed.missing(files.config.values)
     commands = next_commands(ctx.obj, [] if files.settings else missing.flags, redactor.text)
     others = files.write(first.content(str(files.prompts)), needed, commands.there)
     summary = Summary(
-        server, first, files, commands, missing, tries.working if tries else None, masked, options.scratch, others
+        server,
+        first,
+        files,
+        commands,
+        missing,
+        tries.working if tries else None,
+        masked,
+        options.scratch,
+        others,
+        why_here,
     )
     console.lines(summary.lines())
     if tries and not tries.working:
         ctx.exit(ExitCode.FAILED)
 
 
-def _listed(server: str, options: Options, console: Console, may_choose: bool) -> tuple[Options, ServerRecord]:
+def _listed(server: str, options: Options, console: Console, may_choose: bool) -> tuple[Options, ServerRecord, str]:
     """List the tools of a server, and return its record with the options that it was started with.
 
-    With `may_choose`, a server that does not start in a new folder is started in the current one.
+    With `may_choose`, a server that does not start in a new folder is started in the current one. The last item is the
+    reason, if it was.
     Raises `RunError`.
     """
     from mcprun.cli.signals import run_to_end
@@ -215,11 +229,14 @@ def _listed(server: str, options: Options, console: Console, may_choose: bool) -
     target, redactor = resolve_server(server, options, Credentials.find())
     try:
         with console.progress() as progress:
-            return options, run_to_end(list_server(target, redactor, connecting, progress.handle))
+            return options, run_to_end(list_server(target, redactor, connecting, progress.handle)), ""
     except RunError as error:
+        written = [line for line in error.stderr.splitlines() if line.strip() and not line.startswith("[")]
+        why = f"{error}: {written[-1].strip()}" if written else str(error)
         if not (may_choose and options.scratch) or error.kind is ErrorKind.CANCELLED:
             raise
-    return _listed(server, replace(options, scratch=False), console, may_choose=False)
+    options, record, _ = _listed(server, replace(options, scratch=False), console, may_choose=False)
+    return options, record, why
 
 
 def _report_trial_event(progress: ProgressReporter) -> Callable[[Event], None]:

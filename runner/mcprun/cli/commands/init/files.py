@@ -13,7 +13,7 @@ from mcprun.cli.commands.init.github_workflow import WORKFLOW, installs_of, root
 from mcprun.cli.commands.init.gitignore import ignore_outputs
 from mcprun.cli.commands.init.install_source import UNKNOWN, install_source
 from mcprun.cli.commands.init.next_commands import Commands
-from mcprun.cli.commands.init.settings import Settings
+from mcprun.cli.commands.init.settings import Settings, is_own_file
 from mcprun.config.project import FILE, Config
 from mcprun.errors import UsageError
 from mcprun.report.write import write_bytes
@@ -23,8 +23,8 @@ from mcprun.report.write import write_bytes
 class Files:
     """The files to write: the prompts, the workflow (None for no workflow), the project's settings and `.gitignore`.
 
-    `config` is the project's present file. Without one, the settings are written to a new file. `source` is what the
-    workflow installs mcprun from.
+    `config` is the project's present file, unless it is replaced. Without one, the settings are written to a new file.
+    `source` is what the workflow installs mcprun from.
     """
 
     prompts: Path
@@ -41,6 +41,8 @@ class Files:
         for path in filter(None, (prompts, file)):
             if os.path.lexists(path) and not parameters["force"]:
                 raise UsageError(f"{path} already exists: use --force to replace it")
+        if parameters["force"] and is_own_file(config):
+            config = Config()
         return cls(prompts, file, config, parameters["install_from"] or install_source())
 
     @property

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from mcprun.config.project import file_spelling
+from mcprun.config.project import FILE, Config, file_spelling
 
 _HEAD = "# Written by mcprun init: how the queries are run and compared.\n"
 
@@ -15,11 +16,22 @@ _REASONS: Mapping[str, str] = {
     "concurrency": "one query at a time, since servers may share files",
     "fresh_server": "each query has a server of its own",
     "scratch": "which is started in a new folder",
+    "env": "variables that the server gets from the environment, by name",
     "scrub": "values that differ in each run",
     "ignore": "parts of results that differ in each run",
     "ignore_order": "lists whose order differs in each run",
 }
 """The reasons for the settings, as comments."""
+
+_WITHOUT_SCRATCH = "which is started in this folder"
+
+
+def is_own_file(config: Config) -> bool:
+    """Return whether `init` wrote a project's file in this folder, and no other options were added to it."""
+    path = config.path
+    if path is None or path.resolve() != Path(FILE).resolve() or not config.values.keys() <= _REASONS.keys():
+        return False
+    return path.read_text(encoding="utf-8").startswith(_HEAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +44,13 @@ class Settings:
     values: Mapping[str, Any]
 
     @classmethod
-    def of(cls, *, scratch: bool, rules: Mapping[str, Sequence[str]]) -> Settings:
-        """Return the settings of queries that run one at a time. `rules` exclude differences, by option."""
-        return cls({"concurrency": 1, "fresh_server": True, "scratch": scratch, **rules})
+    def of(cls, *, scratch: bool, env: Sequence[str] = (), rules: Mapping[str, Sequence[str]]) -> Settings:
+        """Return the settings of queries that run one at a time.
+
+        `env` holds the names of variables, and `rules` exclude differences, by option.
+        """
+        names = {"env": list(env)} if env else {}
+        return cls({"concurrency": 1, "fresh_server": True, "scratch": scratch, **names, **rules})
 
     def missing(self, configured: Mapping[str, Any]) -> Settings:
         """Return the settings that a project does not have. A list is returned whole, with the project's items."""
@@ -62,7 +78,10 @@ class Settings:
     @property
     def file(self) -> bytes:
         """The settings as a new `mcprun.toml`, with comments."""
-        reasons = [_REASONS.get(key, "") for key in self.values]
+        reasons = [
+            _WITHOUT_SCRATCH if (key, value) == ("scratch", False) else _REASONS.get(key, "")
+            for key, value in self.values.items()
+        ]
         lines = [f"{line} # {why}" if why else line for line, why in zip(self.lines, reasons, strict=True)]
         return (_HEAD + "".join(f"{line}\n" for line in lines)).encode()
 

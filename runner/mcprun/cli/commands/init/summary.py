@@ -28,7 +28,8 @@ class Summary:
 
     `missing` are the settings that the project's file lacks. `working` are the queries that do real work; None if they
     were not tried. `masked` is what differs between the tries. `has_scratch` is set if servers were started in new
-    folders. `others` are the files besides the prompts and the workflow, one line each.
+    folders. `others` are the files besides the prompts and the workflow, one line each. `why_here` is the error of a
+    server that did not start in a new folder.
     """
 
     server: ServerRecord
@@ -40,10 +41,14 @@ class Summary:
     masked: Masked
     has_scratch: bool
     others: Sequence[str] = ()
+    why_here: str = ""
 
     def lines(self) -> Iterator[Text]:
         """Yield the summary, one line per item."""
         yield from self._file_lines()
+        if self.why_here:
+            why = one_line(self.why_here, _REASON)
+            yield Text(f"The server is started in this folder, since it did not start in a new one: {why}", "yellow")
         yield from _some("left out: ", "dim", self.first.left_out)
         yield from _some("! ", "yellow", self.first.notes)
         yield from _some("masked: ", "dim", self.masked.summary)
@@ -101,7 +106,7 @@ class Summary:
     def _setting_lines(self) -> Iterator[Text]:
         """Yield the settings to add to the project's file, if it exists and lacks some."""
         if self.files.config.path and self.missing.values:
-            yield Text(f"Add to {visible(str(self.files.config.path))}, or pass the flags below:")
+            yield Text(f"{visible(str(self.files.config.path))} is left as it is. Add to it, or pass the flags below:")
             for line in self.missing.lines:
                 yield Text(f"  {visible(line)}", "cyan")
 
