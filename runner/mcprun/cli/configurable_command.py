@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from mcprun._util.command_line import split_command_line
 from mcprun.cli.argument_sources import COMBINED, COMMAND_LINE, Arguments, Origin, Source, merge
 from mcprun.cli.server_arguments import WithServerArgs
+from mcprun.cli.server_settings import applicable
 from mcprun.cli.usage_errors import DiscreetCommand
 from mcprun.config.option_table import KINDS
 from mcprun.errors import UsageError
@@ -110,6 +111,10 @@ class ServerCommand(ConfigurableCommand, WithServerArgs):
     def settable(self) -> dict[str, click.Parameter]:
         """Return the parameters that may be set, including the server's arguments."""
         return {**super().settable(), "server_args": SERVER_ARGS}
+
+    def _merged(self, ctx: click.Context, configured: Arguments) -> Arguments:
+        server = ctx.params.get("server") or configured.values.get("server")
+        return super()._merged(ctx, applicable(configured, server))
 
 
 def require(arguments: Arguments, *names: str) -> None:

@@ -128,9 +128,9 @@ def with_start_options(target: Target, *, python: str | None, cwd: str | None, s
     if not isinstance(target, StdioTarget):
         flags = "--scratch applies" if scratch else "--python and --cwd apply"
         raise UsageError(f"{flags} only to a server that mcprun starts; {target} is already running")
-    is_file = target.args[:1] == (target.label,)
+    is_file = _is_server_file(target)
     if python is not None:
-        if not is_file or not target.label.lower().endswith(".py"):
+        if not accepts_python(target):
             raise UsageError(f"--python applies only to a .py file; for {target}, pass a command line")
         if shutil.which(python) is None:
             raise UsageError(f"--python: not found: {python}")
@@ -139,6 +139,11 @@ def with_start_options(target: Target, *, python: str | None, cwd: str | None, s
         file = (str(Path(target.label).absolute()),) if is_file else target.args[:1]
         target = replace(target, args=(*file, *target.args[1:]), cwd=cwd)
     return _in_scratch(target) if scratch else target
+
+
+def accepts_python(target: Target) -> bool:
+    """Return whether `--python` applies to a target: SERVER is a .py file."""
+    return isinstance(target, StdioTarget) and _is_server_file(target) and target.label.lower().endswith(".py")
 
 
 def can_use_scratch(target: Target) -> bool:
@@ -151,6 +156,10 @@ def server_folder(target: Target) -> str | None:
     args = target.args if isinstance(target, StdioTarget) else ()
     paths = (Path(arg) for arg in args)
     return next((str(path) for path in paths if path.is_absolute() and path_exists(path) and path.is_dir()), None)
+
+
+def _is_server_file(target: StdioTarget) -> bool:
+    return target.args[:1] == (target.label,)
 
 
 def _in_scratch(target: StdioTarget) -> StdioTarget:

@@ -133,7 +133,8 @@ class Settings:
         from mcprun.cli.arguments import options_of
         from mcprun.engine.options import without_server_options
 
-        found = options_of(self._arguments("-", "-", without=_OF_PROMPTS_FILES).values)
+        name = os.fspath(server) if isinstance(server, str | os.PathLike) else "-"
+        found = options_of(self._arguments("-", name or "-", without=_OF_PROMPTS_FILES).values)
         return found if isinstance(server, str | os.PathLike) else without_server_options(found)
 
     def _arguments(

@@ -118,14 +118,22 @@ def test_an_unknown_variable_in_an_env_file_is_a_usage_error(project: Path) -> N
 
 
 def test_show_config_redacts_secrets(project: Path) -> None:
-    """`--show-config` prints the names of variables and headers, and no secret value."""
+    """`--show-config` prints the names of variables and headers, and no secret value.
+
+    Headers do not apply to a file, nor variables to a URL, so they have the default there.
+    """
     write_config(project, '[env]\nTOKEN = "s3cret-one"', '[header]\nAuthorization = "Bearer s3cret-two"')
     flags = ("--base-url", "http://me:s3cret-three@api.example", "--oauth-client-secret", "s3cret-four")
-    done = run_mcprun("batch", "--show-config", *flags, "--oauth-assertion", "s3cret-five", cwd=project)
-    shown = parse_config(done)
-    assert "s3cret" not in done.stdout + done.stderr
-    assert shown["env"][0] == '["TOKEN=[redacted]"]'
-    assert shown["header"][0] == '["Authorization: [redacted]"]'
+    file = str(project / "mcprun.toml")
+    env, header = ('["TOKEN=[redacted]"]', file), ('["Authorization: [redacted]"]', file)
+    for server, expected in (
+        ((), (env, ("[]", "default"))),
+        (("p", "http://127.0.0.1:9"), (("[]", "default"), header)),
+    ):
+        done = run_mcprun("batch", "--show-config", *flags, "--oauth-assertion", "s3cret-five", *server, cwd=project)
+        shown = parse_config(done)
+        assert "s3cret" not in done.stdout + done.stderr
+        assert (shown["env"], shown["header"]) == expected
 
 
 def test_show_config_includes_the_server_arguments(project: Path) -> None:
@@ -265,3 +273,50 @@ def test_shell_completion_offers_commands_options_runs_and_queries(tmp_path: Pat
     assert complete("mcprun batch --call", tmp_path) == ["--call-timeout"]
     assert complete("mcprun show ", tmp_path)[:2] == ["latest", name]
     assert complete("mcprun show latest add", tmp_path) == ["add", "add-twice"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "variable", "flags"),
+    [
+        ("scratch = true", "MCPRUN_SCRATCH", ["--scratch"]),
+        ("cwd = '.'", "MCPRUN_CWD", ["--cwd", "."]),
+        ("python = 'python3'", "MCPRUN_PYTHON", ["--python", "python3"]),
+        ("env = { A = 'b' }", "MCPRUN_ENV", ["--env", "A=b"]),
+        ("env-file = 'my.env'", "MCPRUN_ENV_FILE", ["--env-file", "my.env"]),
+        ("server-args = ['-v']", "MCPRUN_SERVER_ARGS", ["--", "-v"]),
+    ],
+)
+def test_settings_for_starting_a_server_are_ignored_for_a_url(
+    tmp_path: Path, setting: str, variable: str, flags: list[str]
+) -> None:
+    """Those of the file and of the environment are ignored, and a flag is refused: the URL is only tried without."""
+    write_jsonl(tmp_path / "p.jsonl", script(("ok", {}), id="a"))
+    (tmp_path / "my.env").write_text("A=b\n")
+    batch = ("batch", "p.jsonl", "http://127.0.0.1:9/mcp", "--connect-timeout", "2", "--no-retry")
+    refused = run_mcprun(*batch, *flags, cwd=tmp_path)
+    assert (refused.code, "server that mcprun starts" in refused.stderr) == (2, True)
+    by_variable = run_mcprun(*batch, cwd=tmp_path, env={variable: flags[-1] if len(flags) > 1 else "1"})
+    assert by_variable.code == 3
+    (tmp_path / "mcprun.toml").write_text(f"{setting}\n")
+    assert run_mcprun(*batch, cwd=tmp_path).code == 3
+
+
+@pytest.mark.parametrize(
+    ("setting", "flags"),
+    [
+        ("token = 'abcdefgh'", ["--token", "abcdefgh"]),
+        ("header = { X-Key = 'abcdefgh' }", ["--header", "X-Key: abcdefgh"]),
+        ("oauth-client-id = 'abcdefgh'\noauth-client-secret = 'env:S'", ["--oauth-client-id", "abcdefgh"]),
+        ("python = 'python3'", ["--python", "python3"]),
+    ],
+)
+def test_settings_for_another_kind_of_server_are_ignored_for_a_command(
+    tmp_path: Path, setting: str, flags: list[str]
+) -> None:
+    """Credentials for a URL, and a Python for a file, do not keep a command line from running. Flags are refused."""
+    write_jsonl(tmp_path / "p.jsonl", script(("ok", {}), id="a"))
+    batch = ("batch", "p.jsonl", f"python3 {RAW}")
+    assert run_mcprun(*batch, *flags, cwd=tmp_path).code == 2
+    (tmp_path / "mcprun.toml").write_text(f"{setting}\n")
+    assert run_mcprun(*batch, cwd=tmp_path).code == 0
+    assert run_mcprun("tools", f"python3 {RAW}", cwd=tmp_path).code == 0

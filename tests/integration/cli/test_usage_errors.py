@@ -112,9 +112,13 @@ def test_usage_errors_do_not_show_secrets(project: Path, args: tuple[str, ...], 
 def test_errors_in_settings_do_not_show_secrets(
     project: Path, variables: dict[str, str], config: str, message: str
 ) -> None:
-    """For a setting in a file or the environment, the message names the file or the variable, but not the value."""
+    """For a setting in a file or the environment, the message names the file or the variable, but not the value.
+
+    Variables apply to a server that mcprun starts, and the others to a URL.
+    """
     (project / "mcprun.toml").write_text(config)
-    done = run_mcprun(*BATCH, URL, cwd=project, env=variables)
+    is_started = "MCPRUN_ENV" in variables or config.startswith("env")
+    done = run_mcprun(*BATCH, RAW if is_started else URL, cwd=project, env=variables)
     assert (done.code, message in done.stderr, SECRET in done.stdout + done.stderr) == (2, True, False), done.stderr
 
 
