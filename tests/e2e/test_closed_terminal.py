@@ -30,8 +30,13 @@ os.execv(sys.executable, [sys.executable, "-m", "mcprun", *sys.argv[2:]])
 """
 """A program that makes stdin the controlling terminal of its session, then executes mcprun."""
 
-SILENT = "import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(600)\n"
-"""A server that writes its process id to `pid`, never answers and ignores the end of its stdin."""
+SILENT = """
+import os, time
+from pathlib import Path
+Path(__file__).with_name("pid").write_text(str(os.getpid()))
+time.sleep(600)
+"""
+"""A server that writes its process id to `pid` beside its file, never answers and ignores the end of its stdin."""
 
 
 @contextmanager
