@@ -11,7 +11,7 @@ from mcprun.analysis.diff.json_lines import read_differences
 from mcprun.analysis.diff.rule import VolatileSummary
 from mcprun.analysis.diff.runs import QueryDiff
 from mcprun.analysis.diff.transcripts import Change
-from mcprun.report.diff import lines, summary, title, tool_lines, value_pairs
+from mcprun.report.diff import BASELINE, lines, summary, title, tool_lines, value_pairs
 from mcprun.report.fault_isolation import render_diff
 from mcprun.report.text import one_line
 from mcprun.runs.directory import DIFFERENCES
@@ -148,7 +148,7 @@ def _short(change: Change) -> str:
 
 
 def _plain(diff: QueryDiff) -> list[str]:
-    return [_text(line) for line in lines(diff)]
+    return [_text(line) for line in lines(diff, BASELINE)]
 
 
 def _text(line: Iterable[tuple[str, str]]) -> str:

@@ -19,7 +19,7 @@ from mcprun.analysis.diff.runs import DiffSummary, QueryDiff
 from mcprun.errors import ErrorKind, RunError
 from mcprun.report.chat import ChatPrinter
 from mcprun.report.conversation import head, laid_out, prompt_start
-from mcprun.report.diff import lines, summary, tool_lines
+from mcprun.report.diff import BASELINE, lines, summary, tool_lines
 from mcprun.report.diff_markdown import markdown
 from mcprun.report.fault_isolation import render, render_diff
 from mcprun.report.outcome import outcome
@@ -183,8 +183,10 @@ class Console:
         diff_summary: DiffSummary,
         form: str,
         volatile: Callable[[], VolatileSummary] = VolatileSummary,
+        *,
+        base: str = "BASE",
     ) -> None:
-        """Print the differences between two runs as `text`, `json` or `markdown`.
+        """Print the differences between two runs as `text`, `json` or `markdown`. `base` names the first in text.
 
         `diff_summary` is complete once `diffs` is exhausted, and `volatile` is called then. What looks volatile, and
         warnings about what is masked, go to stderr, unless they are part of the Markdown or JSON.
@@ -203,7 +205,7 @@ class Console:
                 self._out.put((piece, ""))
             return
         for diff in diffs:
-            for line in render_diff(diff, lambda one: list(lines(one))):
+            for line in render_diff(diff, lambda one: list(lines(one, base))):
                 self._out.put(*line)
         for line in tool_lines(tools):
             self._out.put(*line)
@@ -256,7 +258,9 @@ class Console:
                     tools.extend(difference)
 
         counts = DiffSummary(**record.compared.model_dump())
-        self.differences(queries(), tools, counts, "text", lambda: volatile[0] if volatile else VolatileSummary())
+        self.differences(
+            queries(), tools, counts, "text", lambda: volatile[0] if volatile else VolatileSummary(), base=BASELINE
+        )
 
     def outcome(self, run: Run, *, is_reported: bool = True) -> None:
         """Print why a run did not pass, as the last line, even if quiet. Print nothing if it passed.
@@ -272,7 +276,7 @@ class Console:
     def difference(self, difference: QueryDiff | Sequence[ToolChange]) -> None:
         """Print a query that differs, or the changes of a server's tools."""
         if isinstance(difference, QueryDiff):
-            shown = render_diff(difference, lambda one: list(lines(one)))
+            shown = render_diff(difference, lambda one: list(lines(one, BASELINE)))
         else:
             shown = list(tool_lines(difference))
         for line in shown:

@@ -45,11 +45,18 @@ Pair = tuple[str, str]
 """A sign (`-`, `+`, or a space) and the text after it."""
 
 
-def lines(diff: QueryDiff) -> Iterator[Line]:
-    """Lay out one query: a title, and below it the changes, with old values in red and new ones in green."""
+BASELINE = "the baseline"
+"""The name of BASE where a run is compared with its baseline."""
+
+
+def lines(diff: QueryDiff, base: str = "BASE") -> Iterator[Line]:
+    """Lay out one query: a title, and below it the changes, with old values in red and new ones in green.
+
+    `base` names the side that the query is compared with.
+    """
     mark, style = _MARKS[diff.how]
     repeat = f" (repeat {diff.repeat})" if diff.repeat and diff.repeat > 1 else ""
-    only = {"added": "  only in HEAD", "removed": "  only in BASE"}.get(diff.how, "")
+    only = {"added": f"  new query, not in {base}", "removed": f"  missing query, only in {base}"}.get(diff.how, "")
     yield (
         (f"{mark} ", style),
         (one_line(_id(diff), _NAME) + repeat, "bold"),
@@ -64,7 +71,7 @@ def lines(diff: QueryDiff) -> Iterator[Line]:
         )
         yield from _changes(variant.changes)
     if (left := len(diff.variants) - _VARIANTS) > 0:
-        yield ((f"    … and {plural(left, 'more variant')} not in BASE", "dim"),)
+        yield ((f"    … and {plural(left, 'more variant')} not in {base}", "dim"),)
 
 
 def _id(diff: QueryDiff) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 import signal
@@ -69,7 +70,11 @@ def test_a_removed_query_is_a_regression(tmp_path: Path) -> None:
     lines = PROMPTS.read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "fewer.jsonl").write_text("".join(lines[:2]), encoding="utf-8")
     fewer = run_mcprun("batch", "fewer.jsonl", EXAMPLE_SERVERS / "shop.py", "--baseline", "baseline", cwd=tmp_path)
-    assert (fewer.code, "- big-basket  passed  only in BASE" in fewer.stdout) == (1, True)
+    assert (fewer.code, "- big-basket  passed  missing query, only in the baseline\n" in fewer.stdout) == (1, True)
+    write_jsonl(tmp_path / "more.jsonl", *map(json.loads, lines), script(("total", {"items": {"milk": 1}}), id="new"))
+    more = run_mcprun("batch", "more.jsonl", SHOP, "--baseline", "baseline", "--markdown", "r.md", cwd=tmp_path)
+    title = "+ new  passed  new query, not in the baseline\n"
+    assert (more.code, title in more.stdout, title in (tmp_path / "r.md").read_text()) == (0, True, True)
     assert run_with_baseline(tmp_path, "shop.py", "--limit", "2").code == 0
 
 

@@ -216,7 +216,7 @@ def test_json_and_markdown_output(tmp_path: Path, good: Result) -> None:
     ]  # fmt: skip
     done = run_mcprun("diff", "good", "bad.jsonl", "--markdown", cwd=tmp_path)
     assert done.stdout.startswith("**The runs differ**: 1 changed, 1 added, 1 removed, 1 unchanged.\n")
-    assert "<code>+ &lt;b&gt;new&lt;/b&gt;  passed  only in HEAD</code>" in done.stdout
+    assert "<code>+ &lt;b&gt;new&lt;/b&gt;  passed  new query, not in BASE</code>" in done.stdout
     assert "````diff\n" in done.stdout
     assert "\x1b" not in done.stdout
 
