@@ -21,6 +21,7 @@ from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label, repeat_label
 from mcprun.report.text import duration, one_line, plural, visible
 from mcprun.report.volatile import note_blocks
+from mcprun.runs.server_flags import server_flags
 from mcprun.runs.transcript import Transcript
 
 COMMENT_BYTES = 65_000
@@ -183,6 +184,7 @@ def _command(facts: RunData, name: str) -> str:
     words = ["mcprun", "batch", arguments["prompts"], arguments.get("server", "SERVER")]
     words += ["--model", arguments["model"]] if arguments.get("model") else []
     words += ["--baseline", arguments["baseline"]] if arguments.get("baseline") else []
+    words += server_flags(arguments)
     words += ["--filter", glob.escape(name)]
     words += ["--", *arguments["server_args"]] if arguments.get("server_args") else []
     return shlex.join(map(str, words))

@@ -32,6 +32,18 @@ def test_markdown_report_of_a_failed_run(tmp_path: Path) -> None:
     assert list(again.verdicts) == ["it [1]"]
 
 
+def test_the_command_in_the_report_starts_the_server_alike(tmp_path: Path) -> None:
+    """It has the options about how the server is started, and only the names of variables."""
+    write_jsonl(tmp_path / "p.jsonl", script(("ok", {}), id="a", expect={"text": {"contains": "6"}}))
+    flags = ("--env", "KEY=s3cret-value", "--scratch", "--fresh-server", "--protocol", "legacy")
+    assert run_mcprun("batch", "p.jsonl", RAW, *flags, "--markdown", "m.md", cwd=tmp_path).code == 1
+    text = (tmp_path / "m.md").read_text()
+    (command, _) = (token.content for token in tokens(text) if token.type == "fence")
+    how = "--fresh-server --scratch --protocol legacy --env KEY"
+    assert command == f"mcprun batch p.jsonl {RAW} {how} --filter a\n"
+    assert "s3cret" not in text
+
+
 def test_markdown_report_of_repeats(mcprun: Forks, tmp_path: Path) -> None:
     """Pass rates are in a table, and failed repeats that do not count are mentioned."""
     flaky(mcprun, tmp_path, "--repeat", "4", "--pass-rate", "0.75", "--markdown", "m.md")
