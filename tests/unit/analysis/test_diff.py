@@ -190,6 +190,18 @@ def test_ignore_paths_reach_into_json_text() -> None:
     assert changes(base, head, scrubber=Scrubber.of(ignore=["calls[*].result.at"])) == []
 
 
+@pytest.mark.parametrize(
+    "content", [[], [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], [{"type": "image", "data": "x"}]]
+)
+def test_content_differs_from_one_text_with_its_json(content: list[dict[str, Any]]) -> None:
+    """Several texts, other blocks and no content differ from a single text that holds the same as JSON."""
+    texts = [block["text"] for block in content if "text" in block]
+    blocks = {**call("a"), "content": content}
+    one, other = (transcript(calls=[made]) for made in (blocks, call("a", json.dumps(texts or content))))
+    assert [change.what for change in changes(one, other)] == ["result"]
+    assert changes(other, other) == []
+
+
 @pytest.mark.parametrize("path", ["calls[0]", "calls[*]", "calls[*].tool", "calls[*].input", "calls[*].is_error"])
 def test_calls_and_their_parts_can_be_ignored(path: str) -> None:
     """Ignoring one call, all calls or their input hides a changed input. Ignoring `tool` or `is_error` does not."""

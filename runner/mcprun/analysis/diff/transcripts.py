@@ -57,8 +57,9 @@ class Change:
 class ComparableTranscript:
     """The compared parts of a transcript, scrubbed.
 
-    Each of `calls` has `tool`, `input`, `result`, `is_error` and `problem`. `text` is the model's final text, `stop` is
-    how the conversation stopped, and `opening` are the messages made from the server's prompt and resources.
+    Each of `calls` has `tool`, `input`, `result`, `is_error`, `problem` and `form` (`_form`). `text` is the model's
+    final text, `stop` is how the conversation stopped, and `opening` are the messages made from the server's prompt and
+    resources.
     """
 
     calls: Sequence[JsonObject]
@@ -93,6 +94,7 @@ class CompareOptions:
                 "result": result_of(call),
                 "is_error": call["is_error"],
                 "problem": call.get("problem"),
+                "form": _form(call),
             }
             for call in transcript["calls"]
         ]
@@ -143,6 +145,11 @@ class CompareOptions:
             is_same = _has_same_problem(one, other) or (errors[0] is errors[1] and json_same(*results))
             if "results" in self.aspects and not is_same:
                 yield Change("result", *results, after, tool, other.get("input"), errors)
+            elif "results" in self.aspects and "result" in one and {one.get("form"), other.get("form")} == _FORMS:
+                sides = (
+                    json.dumps(call["result"]) if call["form"] == "text" else call["result"] for call in (one, other)
+                )
+                yield Change("result", next(sides), next(sides), after, tool, other.get("input"), errors)
         elif "calls" not in self.aspects:
             return
         elif after is not None:
@@ -232,6 +239,19 @@ def result_of(call: JsonObject) -> Any:
     return {"content": shortest, "structured": structured}
 
 
+def _form(call: JsonObject) -> str | None:
+    """Return `text` for a single text with a JSON list, `blocks` for no or several texts and other content, else None.
+
+    Their values may be equal (`result_of`), but not their contents.
+    """
+    content = call["content"]
+    if call["structured"] is not None:
+        return None
+    if len(content) != 1 or content[0].keys() != {"type", "text"}:
+        return "blocks"
+    return "text" if content[0]["text"][:1] == "[" and isinstance(_json_in(content[0]["text"], None), list) else None
+
+
 def _values_in(texts: list[str]) -> Any:
     """Return the JSON values in texts: a single one, or a list. Text that is not JSON becomes a unique sentinel."""
     values = [_json_in(text, _NONE, any_value=True) for text in texts]
@@ -239,6 +259,8 @@ def _values_in(texts: list[str]) -> Any:
 
 
 _NONE = object()
+
+_FORMS = {"text", "blocks"}
 
 
 def read_json(line: bytes) -> Any:
