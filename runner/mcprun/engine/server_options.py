@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +19,7 @@ from mcprun.client.server_argument import check_command, parse_target
 from mcprun.client.target import (
     HttpTarget,
     InProcessTarget,
+    StdioTarget,
     Target,
     secrets_of,
     variables_of,
@@ -44,6 +48,8 @@ def resolve_server(server: AnyServer, options: Options, account: Credentials) ->
     target = with_start_options(target, python=options.python, cwd=options.cwd, scratch=options.scratch)
     env = {name: value for file in options.env_files for name, value in variables_of(file).items()}
     target = with_more(target, env={**env, **options.env}, headers=options.headers)
+    if isinstance(target, StdioTarget):
+        target = replace(target, warnings=(*target.warnings, *_empty_variables(options.env)))
     check_command(target)
     if isinstance(target, HttpTarget):
         check_network()
@@ -61,6 +67,13 @@ def resolve_server(server: AnyServer, options: Options, account: Credentials) ->
     target = with_authorization(target, token=resolve_secret("--token", options.token, variables), client=client)
     secrets = [*account.secrets, *url_secrets(options.base_url or ""), *secrets_of(target)]
     return target, Redactor(secrets, options.redact)
+
+
+def _empty_variables(env: Mapping[str, str]) -> Iterator[str]:
+    """Yield a warning for each variable that is copied from this environment, and is empty there."""
+    for name, value in env.items():
+        if not value and os.environ.get(name) == "":
+            yield f"--env {name}: the variable is empty in this environment, and the server gets it so"
 
 
 def _in_process(server: object) -> InProcessTarget:

@@ -301,6 +301,18 @@ def test_settings_for_starting_a_server_are_ignored_for_a_url(
     assert run_mcprun(*batch, cwd=tmp_path).code == 3
 
 
+def test_an_empty_variable_for_the_server_is_warned_about(tmp_path: Path) -> None:
+    """A variable that is copied from the environment may be unset by mistake. One that is set to be empty is meant so."""
+    write_jsonl(tmp_path / "p.jsonl", script(("ok", {}), id="a"))
+    warning = "Warning: --env KEY: the variable is empty in this environment, and the server gets it so\n"
+    for args, is_warned in ((("--env", "KEY"), True), (("--env", "OTHER="), False)):
+        for command in (("batch", "p.jsonl"), ("tools",)):
+            done = run_mcprun(*command, RAW, *args, cwd=tmp_path, env={"KEY": ""})
+            assert (done.code, warning in done.stderr) == (0, is_warned)
+    (tmp_path / "mcprun.toml").write_text('env = ["KEY"]\n')
+    assert warning in run_mcprun("batch", "p.jsonl", RAW, cwd=tmp_path, env={"KEY": ""}).stderr
+
+
 @pytest.mark.parametrize(
     ("setting", "flags"),
     [
