@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_PLAIN_KEY = re.compile(r"[\w$@/-]+")
-"""A key that needs no quotes."""
+_PLAIN_KEY = re.compile(r"""[^.\[\]*"]+""")
+"""A key that needs no quotes. Look-alikes, such as `é` in two normal forms, are written alike."""
 
 
 @dataclass(frozen=True, slots=True)

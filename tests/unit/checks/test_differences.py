@@ -55,7 +55,7 @@ def message(expected: Any, got: Any, *, exact: bool = False) -> str:
         (
             {"odd key": {"a.b": [{"é": 1}]}},
             {"odd key": {"a.b": [{"é": 2}]}},
-            'result["odd key"]["a.b"][0].é: expected 1, got 2',
+            'result.odd key["a.b"][0].é: expected 1, got 2',
         ),
         ({"a": {"$type": ["integer", "null"]}}, {"a": "x"}, 'result.a: expected type integer or null, got "x"'),
         ({"a": {"$oneof": ["C", "F"]}}, {"a": "K"}, 'result.a: expected one of "C", "F", got "K"'),
