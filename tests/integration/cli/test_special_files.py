@@ -56,6 +56,8 @@ def test_every_command_refuses_special_files(run: Path, tmp_path: Path) -> None:
     for name, file in (("r1", "trace.jsonl"), ("r2", "server.log"), ("r3", "transcripts.jsonl"), ("r4", "run.json")):
         shutil.copytree(run / "s1", tmp_path / name)
         place("a pipe", tmp_path / name / file)
+    for file in ("queries.jsonl", "server.log", "trace.jsonl"):
+        (tmp_path / "r4" / file).unlink()  # what a baseline does not have
     place("a pipe", tmp_path / "pipe.json")
     (tmp_path / "out").mkdir()
     place("a pipe", tmp_path / "page")

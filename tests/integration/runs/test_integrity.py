@@ -31,7 +31,8 @@ def test_every_command_refuses_a_damaged_run(tmp_path: Path) -> None:
     for part in ("1/2", "2/2"):
         assert run_mcprun("batch", prompts, RAW, "--shard", part, "--out", f"s{part[0]}", cwd=tmp_path).code == 0
     shutil.copytree(tmp_path / "good", tmp_path / "bad")
-    for folder in ("bad", "s2"):
+    assert run_mcprun("bless", "good", "baseline", cwd=tmp_path).code == 0
+    for folder in ("bad", "s2", "baseline"):
         tear_last(tmp_path / folder)
     for command in (
         ["show", "bad"],
@@ -42,7 +43,7 @@ def test_every_command_refuses_a_damaged_run(tmp_path: Path) -> None:
         ["diff", f"bad/{TRANSCRIPTS}", "good"],
         ["bless", "bad", "kept"],
         ["bless", "bad", "kept", "--force"],
-        ["bless", "good", "bad"],
+        ["bless", "good", "baseline"],
         ["merge", "s1", "s2", "--out", "whole"],
         ["merge", "s1", "s2", "--out", "whole", "--partial"],
         ["batch", prompts, RAW, "--baseline", "bad", "--out", "new"],
