@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
+import sys
 import threading
 from dataclasses import fields
 from pathlib import Path
@@ -43,6 +44,8 @@ def server() -> MCPServer:
     @adder.tool()
     async def interrupt() -> None:
         """Interrupt the main thread, as Ctrl-C does, and wait forever."""
+        if sys.platform == "win32":
+            raise NotImplementedError
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         await asyncio.Event().wait()
 
