@@ -93,7 +93,9 @@ def test_one_repeat_compares_with_several_and_none_is_added_or_removed(tmp_path:
         (diff,), comparison = compared(base, head)
         assert (diff.how, comparison.summary.regressions) == (how, how == "removed")
         shown = run_mcprun("diff", base, head, cwd=tmp_path).stdout
-        assert f"q  3/3 passed  only in {'HEAD' if how == 'added' else 'BASE'}" in shown
+        assert (
+            f"q  3/3 passed  {'new query, not in BASE' if how == 'added' else 'missing query, only in BASE'}" in shown
+        )
 
 
 @pytest.fixture

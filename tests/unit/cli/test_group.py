@@ -35,7 +35,7 @@ def error_of(*args: str) -> str:
 def test_run_and_test_are_batch(name: str) -> None:
     """`run` and `test` are understood as `batch`, also by its help and its errors."""
     assert run(name, "--help").output.startswith("Usage: mcprun batch [OPTIONS] PROMPTS SERVER")
-    assert "Try 'mcprun batch --help' for help." in run(name, "--nope").output
+    assert run(name, "--nope").output.startswith("Usage: mcprun batch [OPTIONS] PROMPTS SERVER")
 
 
 def test_help_takes_a_command() -> None:
