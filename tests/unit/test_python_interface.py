@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import re
 import signal
 import sys
@@ -107,5 +108,6 @@ def test_options_are_shown_without_defaults_and_secrets() -> None:
 @pytest.mark.parametrize("kind", [mcprun.Options, mcprun.Limits])
 def test_each_option_is_described(kind: type[mcprun.Options | mcprun.Limits]) -> None:
     """The docstring describes the fields, each on a line of its own, in their order."""
-    described = re.findall(r"^ {8}(\w+): \S", kind.__doc__ or "", re.MULTILINE)
+    docstring = inspect.cleandoc(kind.__doc__ or "")  # Python 3.13 strips the indentation itself
+    described = re.findall(r"^ {4}(\w+): \S", docstring, re.MULTILINE)
     assert described == [field.name for field in fields(kind)]
