@@ -94,3 +94,5 @@ def test_a_folder_without_runs_is_reported(tmp_path: Path) -> None:
     """Without a run, the command that makes one is named."""
     done = run_mcprun("runs", cwd=tmp_path)
     assert (done.code, done.stdout) == (0, "there is no run in outputs: create one with mcprun batch\n")
+    done = run_mcprun("runs", "output", cwd=tmp_path)
+    assert (done.code, "there is no folder output: runs are listed in outputs by default" in done.stderr) == (2, True)

@@ -53,10 +53,13 @@ def runs(folder: str, keep: int | None, yes: bool, as_json: bool) -> None:
       mcprun runs --json | jq 'select(.verdicts.failed > 0) | .name'
     """
     from mcprun.report.console import Console
+    from mcprun.runs.directory import OUTPUTS
     from mcprun.runs.listing import list_runs
 
     if yes and keep is None:
         raise click.UsageError("--yes requires --keep N")
+    if Path(folder) != OUTPUTS and not Path(folder).exists():
+        raise click.UsageError(f"there is no folder {folder}: runs are listed in {OUTPUTS} by default")
     console = Console(is_stdout_taken=as_json)
     found = list_runs(Path(folder))
     if keep is not None:
