@@ -32,8 +32,8 @@ from mcprun.runs.transcript import Key
 from mcprun.runs.transcript_files import open_single
 from mcprun.tools.changes import ToolChange
 
-_SCRIPTS = ("dom.js", "table.js", "view.js", "pairs.js", "sides.js", "diff.js")
-_STYLES = ("page.css", "conversation.css", "diff.css")
+_SCRIPTS = ("dom.js", "address.js", "table.js", "view.js", "pairs.js", "sides.js", "diff.js")
+_STYLES = ("page.css", "view.css", "conversation.css", "diff.css")
 
 _COLUMNS = ("id", "repeat", "how", "before", "after", "worse", "changes", "kept")
 """The cells of a row, in order. `worse` is 1 for a regression; `kept` is 1 if the page holds the query's details."""

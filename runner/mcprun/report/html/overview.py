@@ -76,14 +76,15 @@ class Overview:
     """Everything above the table.
 
     `outcome` is why the run did not pass, empty if it did, and `is_failed` whether it failed rather than ended in an
-    error. `regressions` are a link within the page, empty if there is none, a name and a cause each. `notes`
-    are those of the comparison with the baseline.
+    error. `is_red` is whether it did not pass. `regressions` are a link within the page, empty if there is none, a
+    name and a cause each. `notes` are those of the comparison with the baseline.
     """
 
     title: str
     subtitle: str
     outcome: str
     is_failed: bool
+    is_red: bool
     regressions: tuple[tuple[str, str, str], ...]
     more_regressions: int
     notes: tuple[Note, ...]
@@ -112,6 +113,7 @@ def overview(run: Run, timings: Timings, called: Mapping[str, tuple[int, int]], 
         subtitle=f"Server: {record.arguments.get('server', '?')}, model: {record.model.name}, {moment(record.started)}",
         outcome=outcome(record, run.counts),
         is_failed=record.exit_code == ExitCode.FAILED,
+        is_red=record.exit_code != ExitCode.PASSED,
         regressions=tuple(regressions[:_REGRESSIONS]),
         more_regressions=max(0, len(regressions) - _REGRESSIONS),
         notes=tuple(note_blocks(run_data.against.volatile)) if run_data.against else (),

@@ -15,10 +15,10 @@ from mcprun.runs.transcript import Transcript, Verdict
 
 COLUMNS = (
     "id", "repeat", "verdict", "prompt", "cause", "turns", "calls", "errors", "diverged", "tokens", "seconds", "tools",
-    "regressed", "kept",
+    "regressed", "red", "kept",
 )  # fmt: skip
 """The cells of a row, in order. `tools` holds indices into the table's `tools`; `regressed` is 1 if the query regressed
-against the baseline; `kept` is 1 if the page holds the conversation."""
+against the baseline; `red` is 1 if it makes the run red; `kept` is 1 if the page holds the conversation."""
 
 _MAX_CHARS = 160
 """Maximum number of characters of a prompt or a cause in the table."""
@@ -100,6 +100,7 @@ class Rows:
         yield round(times.seconds, 6) if times and times.seconds is not None else None
         yield [self._tools.setdefault(tool, len(self._tools)) for tool in tools]
         yield int(regression is not None)
+        yield int(self._facts.is_red(transcript))
 
 
 def _slowest_seconds(slowest: tuple[int, QueryTimes] | None) -> float | None:

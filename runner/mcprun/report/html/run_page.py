@@ -15,6 +15,7 @@ from itertools import chain
 from markupsafe import Markup
 
 from mcprun._util.json_value import JsonObject
+from mcprun.errors import ExitCode
 from mcprun.report.data import gather
 from mcprun.report.fault_isolation import render
 from mcprun.report.html.conversation import conversation_json
@@ -26,8 +27,8 @@ from mcprun.report.timings import QueryTimes, Timings
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Transcript, Verdict
 
-_SCRIPTS = ("dom.js", "table.js", "view.js", "waterfall.js", "pairs.js", "conversation.js", "report.js")
-_STYLES = ("page.css", "conversation.css", "diff.css")
+_SCRIPTS = ("dom.js", "address.js", "table.js", "view.js", "waterfall.js", "pairs.js", "conversation.js", "report.js")
+_STYLES = ("page.css", "view.css", "conversation.css", "diff.css")
 
 _LOG_BYTES = 4000
 """Maximum bytes of the server's stderr shown with a conversation that did not pass."""
@@ -48,7 +49,11 @@ def report(run: Run, max_bytes: int = MAX_BYTES) -> Iterator[str]:
         render(transcript, partial(rows.add, times=times, size=size))
     kept = rows.fitting(max_bytes)
     slowest = _times(rows.slowest[1]) | {"row": rows.slowest[0]} if rows.slowest else None
-    data = rows.data(run.record.repeats, kept) | {"run": str(run.path), "slowest": slowest}
+    data = rows.data(run.record.repeats, kept) | {
+        "run": str(run.path),
+        "slowest": slowest,
+        "red": run.record.exit_code != ExitCode.PASSED,
+    }
     return page(
         "report.html.jinja",
         _SCRIPTS,

@@ -42,15 +42,43 @@ const columns = [
   { name: 'Duration', kind: 'number time', cell: (row) => time(row.seconds), sort: (row) => row.seconds },
 ].filter(({ name }) => (name !== 'Tokens' || has('tokens')) && (name !== 'Duration' || has('seconds')));
 
+const isFlaky = (row) => Boolean(row.repeats && row.repeats[2]);
+
+/** Return where a row is listed: what needs a look first. */
+const rank = (row) => {
+  if (row.red && row.verdict === 'error') return 0;
+  if (row.red && row.verdict === 'failed') return 1;
+  if (row.red) return 2; // it only regressed
+  if (isFlaky(row)) return 3;
+  if (row.diverged) return 4;
+  return row.verdict === 'skipped' ? 6 : 5;
+};
+const isQuiet = (row) => rank(row) > 4;
+const listed = rows.toSorted((one, other) => rank(one) - rank(other) || one.number - other.number);
+
+const ofVerdict = (name) => ({ name, kind: name, group: 'verdict', test: (row) => row.verdict === name });
 const chips = [
-  ...['passed', 'failed', 'error', 'skipped'].map((name) => ({ name, kind: name, group: 'verdict', test: (row) => row.verdict === name })),
+  ofVerdict('error'),
+  ofVerdict('failed'),
   { name: 'regressed', kind: 'failed', group: 'regressed', test: (row) => Boolean(row.regressed) },
-  { name: 'flaky', kind: '', group: 'flaky', test: (row) => Boolean(row.repeats && row.repeats[2]) },
-  { name: 'with tool errors', kind: '', group: 'errors', test: (row) => row.errors > 0 },
+  { name: 'flaky', kind: '', group: 'flaky', test: isFlaky },
   { name: 'diverged', kind: '', group: 'diverged', test: (row) => row.diverged > 0 },
+  { name: 'with tool errors', key: 'tool-errors', kind: '', group: 'errors', test: (row) => row.errors > 0 },
+  ofVerdict('passed'),
+  ofVerdict('skipped'),
 ];
-const choices = data.tools.map((name, tool) => ({ name, test: (row) => row.tools.includes(tool) }))
+
+/** Return the choices of a chooser: one for each name that a list of the data holds, by the row's cell of that name. */
+const choicesOf = (list) => data[list].map((name, at) => ({ name, test: (row) => row[list].includes(at) }))
   .sort((one, other) => (one.name < other.name ? -1 : 1));
+const choosers = [
+  { key: 'tool', label: 'Any tool', choices: choicesOf('tools') },
+];
+
+/** Describe rows that are folded: `39 passed, 24 skipped`. */
+const foldedText = (all) => ['passed', 'skipped']
+  .map((name) => [name, all.filter(({ verdict: one }) => one === name).length])
+  .filter(([, count]) => count).map(([name, count]) => `${grouped(count)} ${name}`).join(', ');
 
 if (data.slowest) {
   const row = rows[data.slowest.row];
@@ -61,7 +89,9 @@ if (data.slowest) {
 if (rows.length) {
   const section = document.getElementById('queries');
   section.hidden = false;
-  const table = new Table(section, { rows, columns, chips, choices, choose: 'Any tool', searchText, noun: 'query' });
+  const table = new Table(section, {
+    rows: listed, columns, chips, choosers, searchText, noun: 'query', isFolded: data.red ? isQuiet : null, foldedText,
+  });
   new View(table, (row) => conversation(row, read(row), data.run));
 }
 offerScheme();

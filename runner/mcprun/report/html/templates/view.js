@@ -1,16 +1,29 @@
 // The view that the page's address selects, the list or one query, and the keyboard shortcuts.
 
+const LIST_KEYS = [
+  ['/', 'search'], ['j  k', 'next and previous row'], ['Enter', 'open the row'], ['Esc', 'in the search: clear it, then leave it'],
+  ['?', 'this list'],
+];
+const QUERY_KEYS = [
+  ['j  →', 'next query'], ['k  ←', 'previous query'], ['e', 'expand or fold all calls'], ['Esc', 'all queries'], ['?', 'this list'],
+];
+
 /** `table` holds the rows; `draw` renders one of them (row → nodes). */
 class View {
   constructor(table, draw) {
     Object.assign(this, { table, draw });
     this.list = document.getElementById('list');
     this.open = document.getElementById('open');
-    this.links = new Map(table.rows.map((row) => [row.link, row]));
+    this.unknown = document.getElementById('unknown');
+    this.rows = new Map(table.rows.map((row) => [row.key, row]));
     this.row = null;
+    this.call = null;
     this.scrolled = 0;
     this.title = document.title;
     this.fromList = false;
+    this.help = this.keys();
+    table.changed = () => this.write();
+    this.open.addEventListener('click', (event) => this.followCall(event));
     addEventListener('hashchange', () => this.show(true));
     addEventListener('keydown', (event) => this.key(event));
     addEventListener('beforeprint', () => this.unfold(true));
@@ -19,22 +32,69 @@ class View {
 
   /** Show what the address names. `moved` is true if the reader came from another view of this page. */
   show(moved = false) {
-    const row = this.links.get(location.hash) || null;
+    const parts = readAddress();
+    const unknown = this.table.differs(parts) ? this.table.read(parts) : [];
+    const row = this.rows.get(parts.get('q')) || null;
+    if (parts.has('q') && !row) unknown.push(`${this.table.noun} “${parts.get('q')}”`);
     const before = this.row;
     if (!before && row) Object.assign(this, { scrolled: scrollY, fromList: moved });
-    this.row = row;
+    if (row && this.table.hidesFolded && this.table.folded.has(row)) this.table.expand();
+    Object.assign(this, { row, call: parts.get('call') || null });
     this.list.hidden = row !== null;
     this.open.hidden = row === null;
     document.title = row ? `${row.name}: ${this.title}` : this.title;
-    if (row) {
+    if (row && row === before) {
+      this.fromList = false; // a step within the query: the browser's back button no longer leads to the list
+    } else if (row) {
       this.open.replaceChildren(this.bar(), ...this.draw(row));
       scrollTo(0, 0);
       this.open.querySelector('h1').focus({ preventScroll: true });
-    } else if (before) {
+    } else if (before && !row) {
       this.open.replaceChildren();
       scrollTo(0, this.scrolled);
       this.table.focus(before);
+    } else if (moved && !row && parts.size) {
+      this.table.status.scrollIntoView({ block: 'start' });
     }
+    if (row && this.call !== null && !this.reveal(this.call)) unknown.push(`call “${this.call}”`);
+    this.warn(unknown);
+  }
+
+  /** Say which parts of the address this page does not have. */
+  warn(unknown) {
+    this.unknown.hidden = !unknown.length;
+    this.unknown.textContent = unknown.length ? `Not on this page: ${unknown.join(', ')}.` : '';
+  }
+
+  /** Keep in the address what is shown, without a step in the browser's history. */
+  write() {
+    this.warn([]);
+    history.replaceState(history.state, '', this.address() === '#' ? location.pathname + location.search : this.address());
+  }
+
+  address() {
+    return addressOf([...this.table.parts(), ['q', this.row && this.row.key], ['call', this.call]]);
+  }
+
+  /** Unfold a call of the open query and scroll to it; return false if it has none with that number. */
+  reveal(number) {
+    const call = [...this.open.querySelectorAll('[data-call]')].find(({ dataset }) => dataset.call === number);
+    if (!call) return this.open.querySelector('[data-call]') === null && this.row.calls > Number(number); // omitted
+    call.open = true;
+    const summary = call.querySelector('summary');
+    summary.focus({ preventScroll: true });
+    summary.scrollIntoView({ block: 'start' });
+    return true;
+  }
+
+  /** Keep in the address which call was unfolded last. */
+  followCall({ target }) {
+    const summary = target.closest('summary');
+    if (!summary || !summary.parentElement.dataset.call) return;
+    const { dataset, open } = summary.parentElement;
+    if (open && this.call !== dataset.call) return;
+    this.call = open ? null : dataset.call;
+    this.write();
   }
 
   bar() {
@@ -50,17 +110,18 @@ class View {
       at < 0 ? null : el('span', { class: 'note' }, `${grouped(at + 1)} of ${grouped(this.table.shown.length)}`),
       step('↑', 'Previous', -1),
       step('↓', 'Next', 1),
-      el('button', { type: 'button', onclick: () => this.unfold() }, 'Expand all'));
+      el('button', { type: 'button', onclick: () => this.unfold() }, 'Expand all'),
+      el('button', { type: 'button', 'aria-label': 'Keys', onclick: () => this.showKeys() }, '?'));
   }
 
   /** Open another row in place of this one, so that the browser's back button returns to the list. */
   go(row) {
-    if (row) location.replace(row.link);
+    if (row) location.replace(this.table.linkTo(row));
   }
 
   close() {
     if (this.fromList) history.back();
-    else location.hash = '';
+    else location.hash = addressOf(this.table.parts());
   }
 
   /** Unfold all folded elements. If there are none, fold all, unless they must be unfolded. */
@@ -70,8 +131,27 @@ class View {
     for (const one of all) one.open = open;
   }
 
+  /** Return the dialog that lists the keys, and offer it on the list. */
+  keys() {
+    const dialog = el('dialog', { class: 'keys', 'aria-labelledby': 'keys-title' });
+    document.body.append(dialog);
+    const button = document.getElementById('keys');
+    button.addEventListener('click', () => this.showKeys());
+    button.hidden = false;
+    return dialog;
+  }
+
+  showKeys() {
+    const all = this.row ? QUERY_KEYS : LIST_KEYS;
+    this.help.replaceChildren(el('h2', { id: 'keys-title' }, 'Keys'),
+      el('dl', {}, all.map(([keys, what]) => el('div', {},
+        el('dt', {}, keys.split('  ').map((key) => el('kbd', {}, key))), el('dd', {}, what)))),
+      el('button', { type: 'button', onclick: () => this.help.close() }, 'Close'));
+    this.help.showModal();
+  }
+
   key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || this.help.open) return;
     const isTyping = event.target.matches('input, select, textarea');
     if (this.inInput(event) || isTyping) return;
     const actions = this.row
@@ -84,10 +164,11 @@ class View {
           e: () => this.unfold(),
         }
       : { '/': () => this.table.search.focus(), j: () => this.move(1), k: () => this.move(-1) };
+    actions['?'] = () => this.showKeys();
     if (!this.row && this.table.focused()) {
       Object.assign(actions, { ArrowDown: () => this.move(1), ArrowUp: () => this.move(-1) });
     }
-    if (actions[event.key]) {
+    if (Object.hasOwn(actions, event.key)) {
       event.preventDefault();
       actions[event.key]();
     }
@@ -100,9 +181,9 @@ class View {
     if (event.key === 'Escape') {
       if (!search.value) search.blur();
       search.value = '';
-      this.table.filter();
+      this.table.set({ words: '' });
     } else if (event.key === 'Enter' || event.key === 'ArrowDown') {
-      this.table.filter();
+      this.table.set({ words: search.value });
       if (this.table.shown.length) this.table.focus(this.table.shown[0]);
     } else {
       return false;
@@ -116,16 +197,3 @@ class View {
     if (row) this.table.focus(row);
   }
 }
-
-/** Set each row's `link`, `#q=NAME`, with the row's number if the name is taken. */
-const link = (rows) => {
-  const taken = new Set();
-  rows.forEach((row, number) => {
-    const name = `#q=${encodeURIComponent(row.name)}`;
-    row.link = taken.has(name) ? `${name}~${number}` : name;
-    taken.add(row.link);
-  });
-};
-
-/** Return a query's id, and the repeat if it is not the first: `add (3)`. */
-const named = (id, repeat) => (repeat > 1 ? `${id} (${repeat})` : id);
