@@ -62,8 +62,9 @@ class QueryChange:
 class BaselineData:
     """The comparison of a run with the baseline `name`.
 
-    `changes` holds the queries that differ and are in the run, `removed` those that only the baseline has. `breaking`
-    describes each breaking change of a tool. `totals` is text, and `lines` is the start of the diff.
+    `changes` holds the queries that differ and are in the run, `removed` those that only the baseline has. `tools` are
+    all changes of tools, and `breaking` describes each that is breaking. `totals` is text, and `lines` is the start of
+    the diff.
     """
 
     name: str
@@ -73,6 +74,7 @@ class BaselineData:
     removed: tuple[QueryChange, ...] = ()
     breaking: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
+    tools: tuple[ToolChange, ...] = ()
     volatile: VolatileSummary = field(default_factory=VolatileSummary)
 
 
@@ -113,6 +115,7 @@ def read_baseline(run: Run) -> BaselineData | None:
         removed=tuple(removed),
         breaking=tuple(one_line(f"{one.tool}: {one.message}", _CAUSE) for one in tools if one.breaking),
         lines=tuple(shown[:AGAINST_LINES]),
+        tools=tuple(tools),
         volatile=volatile,
     )
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from mcprun.errors import ExitCode
 from mcprun.prompts.file import lines_of, stem_of
 from mcprun.report.baseline import BaselineData, QueryChange, read_baseline
+from mcprun.report.causes import Cause, CauseGroups, Causes
 from mcprun.report.excerpt import causes
+from mcprun.report.fault_isolation import render
+from mcprun.report.run_causes import breaking_causes, end_causes, tool_names
 from mcprun.report.text import plural
 from mcprun.runs.directory import LOG
 from mcprun.runs.run import Run
@@ -74,6 +77,34 @@ class RunData:
         """Return why a query is red, one line per cause: its error, checks that failed, and how it regressed."""
         regression = self.regression(transcript)
         return [*causes(transcript), *([regression.cause] if regression else [])]
+
+    @property
+    def why(self) -> tuple[Cause, ...]:
+        """Why the run is red: causes of the whole run, then those of queries, the most frequent first. Else empty."""
+        return self._causes.causes
+
+    def cause_index(self, transcript: Transcript) -> int | None:
+        """Return the index in `why` of the cause of a red query; None for other queries."""
+        return self._causes.index.get((transcript.id, transcript.repeat))
+
+    @cached_property
+    def _causes(self) -> Causes:
+        """All causes, from one pass over the transcripts if any query may be red."""
+        if self.code is ExitCode.PASSED:
+            return Causes()
+        changes = self.against.tools if self.against else ()
+        groups = CauseGroups(name for change in changes if change.breaking for name in tool_names(change))
+        if self.counts.failed or self.counts.error or (self.against and self.against.changes):
+            for transcript in self.transcripts():
+                if self.is_red(transcript):
+                    regression = self.regression(transcript)
+                    render(transcript, partial(groups.add, regression=regression.cause if regression else ""))
+        run_causes = [
+            *end_causes(self.record, self.counts, self.log),
+            *breaking_causes(changes, groups.callers),
+        ]
+        removed = [(one.id, one.repeat) for one in self.against.removed] if self.against else []
+        return groups.result(run_causes, removed)
 
     def is_excused(self, transcript: Transcript) -> bool:
         """Return whether a failed repeat does not fail the run, because its query reaches its required pass rate."""

@@ -1,0 +1,275 @@
+"""Why a run is red: its red queries grouped by cause, and the causes that concern the whole run. Pure.
+
+Messages are compared without ids, numbers and times, so that the same fault in many queries is one cause. While there
+are more than `_FEW` causes, those are merged that differ only in quoted texts, then those that only begin alike, and
+then those of the same check and tool. Memory holds numbers for each red query, and no transcript.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from mcprun.report.cause_message import QUOTED, VARIES, Template, opening, shared_opening
+from mcprun.report.text import one_line
+from mcprun.runs.transcript import Call, Check, Key, Transcript
+from mcprun.tools.results import result_text
+
+QUERIES = 5
+"""Maximum number of queries that a cause lists."""
+
+TOOLS = 5
+"""Maximum number of tools that a cause lists."""
+
+_MESSAGE = 300
+"""Maximum number of characters of a message."""
+
+_FEW = 5
+"""Maximum number of causes that are not merged, however alike they are."""
+
+_GROUPS = 2_000
+"""Maximum number of different messages. Further ones share a cause with those of the same check and tool."""
+
+_WORDS = 3
+"""Number of words with which messages of one cause begin, if they end differently."""
+
+
+class CauseKind(StrEnum):
+    """What a cause concerns: first those of the whole run, then those of queries."""
+
+    SERVER = "server"
+    STOPPED = "stopped"
+    BREAKING = "breaking"
+    ERROR = "error"
+    FAILED = "failed"
+    REGRESSED = "regressed"
+    REMOVED = "removed"
+
+
+_OF_RUN = frozenset({CauseKind.SERVER, CauseKind.STOPPED, CauseKind.BREAKING})
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A reason why a run is red.
+
+    `message` is one line, in which ids, numbers and times that differ between queries are `…`. `count` is the number
+    of queries, in which the repeats of a query count once: those that are red for this reason; for an end of the run,
+    those that were not run; for a breaking change of a tool, red ones that call it. `tools` are the tools that it
+    concerns, the most frequent first. `queries` are the first queries, in the order of the file. `regressed` is how
+    many of them regressed from the baseline.
+    """
+
+    kind: CauseKind
+    message: str
+    count: int
+    tools: tuple[str, ...] = ()
+    queries: tuple[Key, ...] = ()
+    regressed: int = 0
+
+    @property
+    def is_of_run(self) -> bool:
+        """Whether the cause concerns the whole run."""
+        return self.kind in _OF_RUN
+
+
+@dataclass(frozen=True, slots=True)
+class Causes:
+    """All causes of a run, those of the whole run first, then the most frequent; `index` maps red queries to theirs."""
+
+    causes: tuple[Cause, ...] = ()
+    index: Mapping[Key, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What causes must share to become one: the kind, the kind of the error or the check, and the tool if known."""
+
+    kind: CauseKind
+    what: str
+    tool: str = ""
+
+    @property
+    def message(self) -> str:
+        """The message of a cause whose messages have nothing in common."""
+        return f"{self.tool or self.what}: {VARIES}"
+
+
+@dataclass(slots=True, eq=False)
+class _Group:
+    """Red queries with the same cause."""
+
+    head: _Head
+    template: Template
+    ids: set[str] = field(default_factory=set)
+    regressed: set[str] = field(default_factory=set)
+    queries: list[Key] = field(default_factory=list)
+    tools: Counter[str] = field(default_factory=Counter)
+    merged_into: _Group | None = None
+
+    def add(self, key: Key, tools: Iterable[str], *, is_regressed: bool) -> None:
+        if key[0] not in self.ids:
+            self.ids.add(key[0])
+            self.tools.update(tools)
+            if len(self.queries) < QUERIES:
+                self.queries.append(key)
+        if is_regressed:
+            self.regressed.add(key[0])
+
+    def absorb(self, other: _Group, template: Template) -> None:
+        """Merge a group that began later into this one."""
+        new = [key for key in other.queries if key[0] not in self.ids]
+        self.queries = [*self.queries, *new][:QUERIES]
+        self.ids |= other.ids
+        self.regressed |= other.regressed
+        self.tools.update(other.tools)
+        self.template = template
+        other.merged_into = self
+
+    @property
+    def final(self) -> _Group:
+        """The group that this one was merged into at last."""
+        return self.merged_into.final if self.merged_into else self
+
+    def cause(self) -> Cause:
+        tools = tuple(tool for tool, _ in self.tools.most_common(TOOLS))
+        message = one_line(str(self.template), _MESSAGE)
+        return Cause(self.head.kind, message, len(self.ids), tools, tuple(self.queries), len(self.regressed))
+
+
+class CauseGroups:
+    """Groups red queries by cause, in the order in which they are added.
+
+    `callers` are the red queries that call each of the `tools`.
+    """
+
+    def __init__(self, tools: Iterable[str] = ()) -> None:
+        self.callers: dict[str, list[Key]] = {tool: [] for tool in tools}
+        self._groups: dict[Hashable, _Group] = {}
+        self._group_of: dict[Key, _Group] = {}
+
+    def add(self, transcript: Transcript, regression: str = "") -> None:
+        """Add a red query. `regression` is how it regressed from the baseline, empty if it did not."""
+        head, text, tools = _reason(transcript, regression)
+        template = Template.of(one_line(text, _MESSAGE))
+        name: Hashable = (head, template.fixed)
+        if name not in self._groups and len(self._groups) >= _GROUPS:
+            name, template = head, Template((head.message,), ())
+        group = self._groups.setdefault(name, _Group(head, template))
+        group.template = group.template.merged(template)
+        key = (transcript.id, transcript.repeat)
+        group.add(key, tools, is_regressed=bool(regression))
+        self._group_of[key] = group
+        for tool in {call.tool for call in transcript.calls} & self.callers.keys():
+            self.callers[tool].append(key)
+
+    def result(self, run_causes: Sequence[Cause] = (), removed: Sequence[Key] = ()) -> Causes:
+        """Return all causes: those of the whole run as given, and then the groups, the most frequent first.
+
+        `removed` are the queries that only the baseline has. They are one cause.
+        """
+        groups = list(self._groups.values())
+        for level in _LEVELS:
+            if len(groups) > _FEW:
+                groups = list(level.merged(groups))
+        rows: list[tuple[int, _Group | None, Cause]] = [(len(one.ids), one, one.cause()) for one in groups]
+        if removed:
+            count = len({name for name, _ in removed})
+            rows.append((count, None, Cause(CauseKind.REMOVED, REMOVED, count, queries=tuple(removed[:QUERIES]))))
+        rows.sort(key=lambda row: -row[0])  # stable: then in the order of the file
+        numbers = {id(group): number for number, (_, group, _) in enumerate(rows, len(run_causes))}
+        index = {key: numbers[id(group.final)] for key, group in self._group_of.items()}
+        return Causes((*run_causes, *(cause for _, _, cause in rows)), index)
+
+
+REMOVED = "removed: the baseline has this query, and the run has not"
+"""The cause of a query that only the baseline has."""
+
+
+def _quoted(group: _Group) -> Template:
+    return Template.of(str(group.template), QUOTED)
+
+
+def _same_quotes(group: _Group) -> Hashable:
+    return group.head, _quoted(group).fixed
+
+
+def _without_quotes(one: _Group, other: _Group) -> Template:
+    return _quoted(one).merged(_quoted(other))
+
+
+def _same_opening(group: _Group) -> Hashable:
+    return group.head, opening(str(group.template), _WORDS)
+
+
+def _same_head(group: _Group) -> Hashable:
+    return group.head
+
+
+def _opening(one: _Group, other: _Group) -> Template:
+    shared = shared_opening(str(one.template), str(other.template))
+    return Template((one.head.message if shared == VARIES else shared,), ())
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """Merges `least` or more groups with the same `key`. `template` returns the message of two of them."""
+
+    key: Callable[[_Group], Hashable]
+    template: Callable[[_Group, _Group], Template]
+    least: int
+
+    def merged(self, groups: Iterable[_Group]) -> Iterator[_Group]:
+        """Yield the groups, with those that are alike merged into the first of them."""
+        alike: dict[Hashable, list[_Group]] = {}
+        for group in groups:
+            alike.setdefault(self.key(group), []).append(group)
+        for first, *others in alike.values():
+            if len(others) + 1 < self.least:
+                yield from (first, *others)
+                continue
+            for other in others:
+                first.absorb(other, self.template(first, other))
+            yield first
+
+
+_LEVELS = (
+    _Level(_same_quotes, _without_quotes, 2),
+    _Level(_same_opening, _opening, 4),
+    _Level(_same_head, _opening, 4),
+)
+
+
+def _reason(transcript: Transcript, regression: str) -> tuple[_Head, str, list[str]]:
+    """Return the first reason why a query is red, and the tools whose calls it concerns."""
+    tools = list(dict.fromkeys(call.tool for call in transcript.calls))
+    if error := transcript.error:
+        return _Head(CauseKind.ERROR, str(error.kind)), f"{error.kind}: {error.message}", _named(tools, error.message)
+    check = next((check for check in transcript.checks if not check.passed), None)
+    if check is None:
+        kind = CauseKind.REGRESSED if regression else CauseKind.FAILED
+        return _Head(kind, str(kind)), regression or str(transcript.verdict), _named(tools, regression)
+    if call := _failed_call(transcript, check):
+        return _Head(CauseKind.FAILED, check.check, call.tool), f"{call.tool}: {_result(call)}", [call.tool]
+    text = check.message or check.check
+    return _Head(CauseKind.FAILED, check.check), text, _named(tools, text)
+
+
+def _failed_call(transcript: Transcript, check: Check) -> Call | None:
+    """Return the first call that returned an error which fails a `tool_errors` check."""
+    if check.check != "tool_errors":
+        return None
+    errors = [(f"call {number}: ", call) for number, call in enumerate(transcript.calls) if call.is_error]
+    return next((call for name, call in errors if name in (check.message or "")), None)
+
+
+def _result(call: Call) -> str:
+    return result_text(call.content) or ("" if call.structured is None else json.dumps(call.structured))
+
+
+def _named(tools: list[str], text: str) -> list[str]:
+    """Return the tools that a text names; all of them if it names none."""
+    return [tool for tool in tools if tool in text] or tools

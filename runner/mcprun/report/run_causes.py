@@ -1,0 +1,74 @@
+"""Why a whole run is red: no server, an early end, or breaking changes of the server's tools. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from mcprun.errors import ErrorKind
+from mcprun.report.causes import QUERIES, TOOLS, Cause, CauseKind
+from mcprun.report.log_excerpt import exception_line
+from mcprun.report.text import one_line, plural
+from mcprun.runs.run_record import Counts, RunRecord
+from mcprun.runs.transcript import Key
+from mcprun.tools.changes import ToolChange
+
+_MESSAGE = 500
+"""Maximum number of characters of a message."""
+
+_CHANGES = 10
+"""Maximum number of breaking changes that have a row of their own."""
+
+_NO_SERVER = frozenset({ErrorKind.SERVER_START, ErrorKind.CONNECT_TIMEOUT, ErrorKind.BAD_TOOLS})
+"""Kinds of errors that end a run because it has no usable server."""
+
+
+def end_causes(record: RunRecord, counts: Counts, log: str = "") -> Iterator[Cause]:
+    """Yield why a run did not do everything: its server, its early end, or the missing comparison.
+
+    `log` is the end of the servers' stderr.
+    """
+    left = max(0, record.prompts.runs - counts.done)
+    not_run = f"{left:,} of {plural(record.prompts.runs, 'query')} not run" if left else ""
+    error = record.error
+    if error and error.kind in _NO_SERVER and not counts.done:
+        line = exception_line(log) if error.kind is ErrorKind.SERVER_START else ""
+        parts = [error.message, line if line not in error.message else ""]
+        yield _cause(CauseKind.SERVER, parts, left)
+    elif error:
+        is_end = record.state != "finished" or bool(left)
+        yield _cause(CauseKind.STOPPED, [f"{'stopped early: ' if is_end else ''}{error.message}", not_run], left)
+    elif record.state != "finished":
+        yield _cause(CauseKind.STOPPED, [f"the run has not finished (state: {record.state})", not_run], left)
+    elif counts.skipped and not counts.error:
+        yield _cause(CauseKind.STOPPED, [not_run], left)
+    if record.state == "finished" and not error and record.lacks_comparison and record.baseline:
+        message = f"the run was not compared with its baseline {record.baseline.path}"
+        yield _cause(CauseKind.STOPPED, [message], 0)
+
+
+def breaking_causes(changes: Sequence[ToolChange], callers: Mapping[str, Sequence[Key]]) -> Iterator[Cause]:
+    """Yield the breaking changes of tools. `callers` holds the red queries that call each tool."""
+    breaking = [change for change in changes if change.breaking]
+    for change in breaking[:_CHANGES]:
+        tools = tool_names(change)
+        queries = list(dict.fromkeys(key for tool in tools for key in callers.get(tool, ())))
+        count = len({name for name, _ in queries})
+        yield Cause(CauseKind.BREAKING, one_line(_breaking(change), _MESSAGE), count, tools, tuple(queries[:QUERIES]))
+    if more := breaking[_CHANGES:]:
+        tools = tuple(dict.fromkeys(change.tool for change in more))[:TOOLS]
+        yield Cause(CauseKind.BREAKING, plural(len(more), "more breaking tool change"), 0, tools)
+
+
+def tool_names(change: ToolChange) -> tuple[str, ...]:
+    """Return the name of a changed tool, and its new name if it was renamed."""
+    return (change.tool, str(change.after)) if change.kind == "tool_renamed" else (change.tool,)
+
+
+def _breaking(change: ToolChange) -> str:
+    if change.kind == "tool_renamed":
+        return f"breaking tool change: {change.tool} → {change.after}, probably renamed"
+    return f"breaking tool change: {change.tool}: {change.message}"
+
+
+def _cause(kind: CauseKind, parts: Sequence[str], count: int) -> Cause:
+    return Cause(kind, one_line("; ".join(filter(None, parts)), _MESSAGE), count)
