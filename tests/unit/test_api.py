@@ -90,16 +90,16 @@ async def test_run_batch_runs_an_in_process_server(server: MCPServer) -> None:
     assert (run.record.state, run.record.exit_code) == ("finished", mcprun.ExitCode.FAILED)
     assert run.record.server
     assert (run.record.server.name, run.record.server.version) == ("adder", "1.2.3")
-    assert run.record.arguments == {"prompts": "-", "server": "adder (in this process)"}
+    assert run.record.arguments == {"prompts": "-", "server": "adder (in this process)", "model": "script"}
     assert [event.transcript.id for event in events if isinstance(event, QueryEnd)] in (["add", "bad"], ["bad", "add"])
 
 
 async def test_a_run_records_its_rules_and_rejects_others_on_resume(server: MCPServer) -> None:
-    """The rules are recorded in `run.json` like those of a command, and a resumed run must have the same ones."""
+    """The options are recorded in `run.json` like those of a command, and a resumed run must have the same rules."""
     options = replace(SCRIPT, allow_tool_errors=True, deny_tool=["x*"], out="kept")
     run = await mcprun.run_batch([ADD], server, options)
-    rules = {"allow_tool_errors": True, "deny_tool": ["x*"]}
-    assert run.record.arguments == {"prompts": "-", "server": "adder (in this process)", **rules}
+    named = {"model": "script", "allow_tool_errors": True, "deny_tool": ["x*"], "out": "kept"}
+    assert run.record.arguments == {"prompts": "-", "server": "adder (in this process)", **named}
     with pytest.raises(mcprun.UsageError, match="--allow-tool-errors has changed since kept was started"):
         await mcprun.run_batch([ADD], server, replace(options, allow_tool_errors=False, out=None), resume=run)
     resumed = await mcprun.run_batch([ADD], server, replace(options, out=None), resume=run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -16,28 +15,26 @@ from mcprun._util.json_value import JsonObject
 from mcprun._util.url_secrets import without_secrets
 from mcprun.cli.argument_sources import Arguments, Source
 from mcprun.cli.configurable_command import require
-from mcprun.cli.options.auth import SECRETS
-from mcprun.client.oauth_client import recorded_form
 from mcprun.client.server_argument import SERVER_FILES
 from mcprun.config.option_table import KEYS
-from mcprun.config.project import environment
 from mcprun.engine.options import Options
 from mcprun.engine.plan import make_plan
+from mcprun.engine.recorded_arguments import recorded_arguments
 from mcprun.engine.resume import Resume
 from mcprun.engine.run import RunPlan
-from mcprun.errors import REDACTED, UsageError
+from mcprun.errors import UsageError
 from mcprun.limits import Limits
 from mcprun.prompts.patterns import files_of
 from mcprun.prompts.yaml_file import SUFFIXES as YAML_SUFFIXES
 from mcprun.runs.directory import PROMPTS
-from mcprun.runs.literal_patterns import shown_pattern
 from mcprun.runs.run import Run
 
-_SERVER_ARGS = "server_args"
 _NOT_RECORDED = (
     "resume", "detect_volatile", "retry_errors", "force", "update", "quiet", "verbose", "dry_run", "github",
 )  # fmt: skip
 """Parameters that control resuming and printing, which are not recorded as arguments of the run."""
+
+_SOURCES = {Source.ENVIRONMENT: "environment", Source.FILE: "file"}
 
 _PROMPTS = (".jsonl", *YAML_SUFFIXES)
 
@@ -83,7 +80,7 @@ def _plan(arguments: Arguments) -> RunPlan:
     model = plan.model
     if resume and arguments.source("model") is Source.RUN:
         model = replace(model, record=resume.run.record.model)
-    return replace(plan, model=model, arguments=as_recorded(arguments))
+    return replace(plan, model=model, arguments=as_recorded(arguments), configured=configured(arguments, resume))
 
 
 def _single_file(pattern: str, source: str) -> str:
@@ -166,36 +163,25 @@ def _stored_prompts(arguments: Arguments, resume: Resume) -> Path | None:
     return None
 
 
-def without_secret(name: str, value: Any) -> Any:
-    """Return a parameter's value with secrets redacted."""
-    if value is None:
-        return None
-    if name == "env":
-        return [f"{one}={REDACTED}" for one in value]
-    if name == "redact":
-        return [shown_pattern(one) for one in value]
-    if name == "header":
-        return [f"{one}: {REDACTED}" for one in value]
-    if name in SECRETS:
-        return recorded_form(name, value, environment())
-    if name == _SERVER_ARGS:
-        return [without_secrets(one) if "://" in one else one for one in value]
-    return without_secrets(value) if isinstance(value, str) and "://" in value else value
-
-
 def as_recorded(arguments: Arguments) -> JsonObject:
     """Return the arguments that `run.json` records: no defaults, and no secrets in URLs or other values."""
-    written: JsonObject = {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in arguments.values.items()
-        if name in arguments.origins and name not in _NOT_RECORDED
+    return recorded_arguments(
+        {
+            name: value
+            for name, value in arguments.values.items()
+            if name in arguments.origins and name not in _NOT_RECORDED
+        }
+    )
+
+
+def configured(arguments: Arguments, resume: Resume | None = None) -> dict[str, str]:
+    """Return the arguments that the environment or the project's file set, with that source: `RunRecord.configured`.
+
+    Those of a resumed run come from where that run has recorded.
+    """
+    earlier = resume.run.record.configured if resume else {}
+    found = {
+        name: earlier.get(name) if origin.source is Source.RUN else _SOURCES.get(origin.source)
+        for name, origin in arguments.origins.items()
     }
-    if not written.get(_SERVER_ARGS, True):
-        del written[_SERVER_ARGS]
-    if "env" in written:  # a value that is in the environment can be read again on resume
-        written["env"] = [
-            name if os.environ.get(name) == value else f"{name}={REDACTED}" for name, value in written["env"].items()
-        ]
-    for name in {"header", "redact", "server", "base_url", *SECRETS} & written.keys():
-        written[name] = without_secret(name, written[name])
-    return written
+    return {name: source for name, source in found.items() if source and name not in _NOT_RECORDED}

@@ -16,6 +16,7 @@ from mcprun._util.special_files import read_text
 from mcprun._util.url_secrets import header_secrets, url_secrets, without_secrets
 from mcprun.client.oauth_client import OAuthClient
 from mcprun.errors import UsageError
+from mcprun.runs.run_record import IN_PROCESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class InProcessTarget:
 
     def __str__(self) -> str:
         """Return the server's own name, with a note that it is in this process."""
-        return f"{self.server.name} (in this process)"
+        return f"{self.server.name}{IN_PROCESS}"
 
 
 Target = StdioTarget | HttpTarget | InProcessTarget

@@ -12,13 +12,13 @@ from typing import IO, TYPE_CHECKING
 from mcprun._util.json_value import JsonObject
 from mcprun._util.name_patterns import fits
 from mcprun._util.network import check_network
-from mcprun._util.url_secrets import without_secrets
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.client.target import (
     Target,
 )
 from mcprun.engine.baseline import Baseline
 from mcprun.engine.options import Options
+from mcprun.engine.recorded_arguments import option_arguments
 from mcprun.engine.resume import Resume
 from mcprun.engine.run import RunPlan
 from mcprun.engine.server_options import client_features, resolve_server
@@ -137,10 +137,8 @@ def _selected_model(spec: str | None, account: Credentials, prompts: PromptsFile
 
 
 def _arguments(prompts: str, target: Target, options: Options) -> JsonObject:
-    """Return the `arguments` of `run.json`: what resuming needs, and what the shards of a run must share."""
-    server_args = [without_secrets(arg) if "://" in arg else arg for arg in options.server_args]
-    rules = as_arguments({**asdict(options), "server_args": server_args})
-    return {"prompts": prompts, "server": str(target), **rules}
+    """Return the `arguments` of `run.json`: what resuming and reproducing need, and what shards must share."""
+    return {**option_arguments(options), "prompts": prompts, "server": str(target)}
 
 
 def is_batched(options: Options, model: SelectedModel) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,6 +70,7 @@ class RunPlan(WorkerConfig):
         ray_actors: The number of actors on that cluster.
         baseline: The run to compare with at the end (`engine/comparison.py`).
         arguments: The user's arguments, stored unchanged in `run.json`.
+        configured: The source of each argument that was not on the command line, likewise (`RunRecord.configured`).
     """
 
     prompts: PromptsFile
@@ -82,6 +83,7 @@ class RunPlan(WorkerConfig):
     ray_actors: int | None = None
     baseline: Baseline | None = None
     arguments: JsonObject = field(default_factory=dict)
+    configured: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,8 @@ async def execute(
     """
     run_stop = run_stop or RunStop()
     record = initial_record(plan.prompts, plan, plan.arguments, plan.resume.run.record if plan.resume else None)
+    if plan.configured:
+        record = record.model_copy(update={"configured": dict(plan.configured)})
     if plan.baseline:
         record = record.model_copy(update={"baseline": BaselineRecord(path=plan.baseline.name)})
     telemetry = open_telemetry(plan.model.record, plan.redactor.text) if plan.otel else NoTelemetry()

@@ -1,6 +1,7 @@
 """`run.json`: the record of a run and its parts, as Pydantic models.
 
-Keys are always present, `null` if unknown, so that `jq` needs no guards. Only `again` is left out when empty.
+Keys are always present, `null` if unknown, so that `jq` needs no guards. Only `again` and `configured` are left out
+when empty.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from mcprun._util.json_value import JsonObject
 from mcprun.errors import ErrorKind, ExitCode
 from mcprun.runs.record_base import SCHEMA, Record, Schema, Shape
 from mcprun.runs.transcript import ErrorInfo, Usage
+
+IN_PROCESS = " (in this process)"
+"""The end of a recorded server that was an object of a program."""
 
 
 class Counts(Record):
@@ -162,11 +166,13 @@ class RunRecord(Record):
 
     `started` and `finished` are ISO 8601 in UTC. `seconds` is the wall time spent running. For a resumed run it
     excludes the pauses, and the time before a kill. `folder` is the working directory at the start, to which paths in
-    `arguments` are relative. A `slim` baseline has no messages and can't be replayed. `again` lists the queries (id and
-    repeat) whose errors were caused by the end of the run. `--resume` runs them again.
+    `arguments` are relative. `configured` names the arguments that were not on the command line, and where they come
+    from: the `file` of the project, or the `environment`. A `slim` baseline has no messages and can't be replayed.
+    `again` lists the queries (id and repeat) whose errors were caused by the end of the run: `--resume` runs them
+    again.
     """
 
-    fixed = frozenset({"state", "started", "finished", "limits", "versions"})
+    fixed = frozenset({"state", "started", "finished", "limits", "versions", "configured"})
     shaped: ClassVar[Mapping[str, Shape]] = {"arguments": "arguments"}
     schema_: Schema = Field(default=SCHEMA, alias="schema")
     state: Literal["started", "finished", "interrupted"]
@@ -174,6 +180,7 @@ class RunRecord(Record):
     finished: str | None = None
     seconds: float | None = None
     arguments: JsonObject
+    configured: dict[str, str] = Field(default={}, exclude_if=lambda value: not value)
     folder: str | None = None
     slim: bool = False
     prompts: PromptsRecord

@@ -193,8 +193,8 @@ def batch(ctx: click.Context, /, **parameters: Any) -> None:
 def _show_config(arguments: Arguments) -> None:
     import json
 
-    from mcprun.cli.arguments import without_secret
     from mcprun.cli.configurable_command import settings_with_sources
+    from mcprun.engine.recorded_arguments import without_secret
 
     rows = [
         (key, json.dumps(without_secret(key, value)), source)

@@ -212,7 +212,7 @@ def _save(made: SingleCall, appender: PromptsAppender, parameters: Mapping[str, 
     """Append the call to a prompts file, and print what was written and how to run it."""
     import shlex
 
-    from mcprun.cli.arguments import without_secret
+    from mcprun.engine.recorded_arguments import without_secret
     from mcprun.engine.single_call import query_of
 
     if made.problem:
