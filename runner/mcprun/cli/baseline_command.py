@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Collection
 from typing import Any
 
+from mcprun.errors import REDACTED
+from mcprun.report.reproduce import MODEL_ONLY, repeated_flags
 from mcprun.runs.run import Run
-from mcprun.runs.server_flags import server_flags, word_or
 
 
 def baseline_command(run: Run, baseline: str, configured: Collection[str] = (), *, is_slim: bool = False) -> str:
@@ -27,8 +28,9 @@ def baseline_command(run: Run, baseline: str, configured: Collection[str] = (), 
     elif not is_slim:
         words += ["--model", _word(f"replay:{baseline}", "")]
     words += ["--baseline", _word(baseline, "")]
-    flags = server_flags({name: value for name, value in arguments.items() if name not in configured})
-    words += map(shlex.quote, flags)
+    is_ours = run.record.model.kind == "script" or not is_slim  # then the command's model is no API's
+    flags = repeated_flags(arguments, {*configured, *(MODEL_ONLY if is_ours else ())})
+    words += [flags.lstrip()] if flags else []
     if rest := arguments.get("server_args"):
         words += ["--", *(_word(one, "ARG") for one in rest)]
     return " ".join(words)
@@ -36,4 +38,4 @@ def baseline_command(run: Run, baseline: str, configured: Collection[str] = (), 
 
 def _word(value: Any, placeholder: str) -> str:
     """Return a value as a word of a shell, or the placeholder if there is none or it contains a secret."""
-    return shlex.quote(word_or(value, placeholder))
+    return shlex.quote(placeholder if value is None or REDACTED in str(value) else str(value))

@@ -14,6 +14,7 @@ from mcprun.report.baseline import BaselineData, QueryChange, read_baseline
 from mcprun.report.causes import Cause, CauseGroups, Causes
 from mcprun.report.excerpt import causes
 from mcprun.report.fault_isolation import render
+from mcprun.report.reproduce import Commands
 from mcprun.report.run_causes import breaking_causes, end_causes, tool_names
 from mcprun.report.text import plural
 from mcprun.runs.directory import LOG
@@ -53,6 +54,11 @@ class RunData:
     def trouble(self) -> str:
         """Why the run is incomplete; empty if it is complete."""
         return trouble(self.record)
+
+    @cached_property
+    def commands(self) -> Commands:
+        """The commands that run its queries again, and that print them."""
+        return Commands.of(self.record, self.path)
 
     @property
     def code(self) -> ExitCode:

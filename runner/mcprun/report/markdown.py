@@ -7,9 +7,7 @@ longer than any run of backticks inside.
 
 from __future__ import annotations
 
-import glob
 import re
-import shlex
 import string
 from collections.abc import Iterator
 from functools import partial
@@ -21,7 +19,6 @@ from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label, repeat_label
 from mcprun.report.text import duration, one_line, plural, visible
 from mcprun.report.volatile import note_blocks
-from mcprun.runs.server_flags import server_flags
 from mcprun.runs.transcript import Transcript
 
 COMMENT_BYTES = 65_000
@@ -173,21 +170,12 @@ def _foot(facts: RunData, ids: list[str]) -> Iterator[str]:
     }
     yield ""
     yield "; ".join(f"{name} {_code(value, 200)}" for name, value in values.items())
-    if ids and "prompts" in record.arguments:
+    if ids and (command := facts.commands.batch(ids[0])):
         yield ""
-        yield from _fenced([_command(facts, ids[0])], "sh")
-
-
-def _command(facts: RunData, name: str) -> str:
-    """Return the command that runs one query again."""
-    arguments = facts.record.arguments
-    words = ["mcprun", "batch", arguments["prompts"], arguments.get("server", "SERVER")]
-    words += ["--model", arguments["model"]] if arguments.get("model") else []
-    words += ["--baseline", arguments["baseline"]] if arguments.get("baseline") else []
-    words += server_flags(arguments)
-    words += ["--filter", glob.escape(name)]
-    words += ["--", *arguments["server_args"]] if arguments.get("server_args") else []
-    return shlex.join(map(str, words))
+        yield from _fenced([command, facts.commands.show(ids[0])], "sh")
+        if facts.commands.note:
+            yield ""
+            yield _plain(facts.commands.note, 1000)
 
 
 def _row(transcript: Transcript, facts: RunData) -> str:

@@ -328,8 +328,8 @@ def test_bless_prints_the_command_that_compares(tmp_path: Path, good: Result) ->
     done = run_mcprun("bless", "run", "base line", cwd=tmp_path)
     *_, command = done.stdout.splitlines()
     assert command == (
-        f"Next: mcprun batch 'my prompts.jsonl' {RAW} --model script --baseline 'base line' --fresh-server"
-        " --env TOKEN --scrub uuid"
+        f"Next: mcprun batch 'my prompts.jsonl' {RAW} --model script --baseline 'base line' --env TOKEN"
+        " --fresh-server --scrub uuid"
     )
     words = shlex.split(command.removeprefix("Next: mcprun "))
     again = run_mcprun(*words, cwd=tmp_path, env={"TOKEN": "secret"})

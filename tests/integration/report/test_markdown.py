@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
@@ -26,21 +27,26 @@ def test_markdown_report_of_a_failed_run(tmp_path: Path) -> None:
     assert "server raw" not in shown
     assert "prompts p q.jsonl; server " in shown
     (command, message) = (token.content for token in tokens(text) if token.type == "fence")
-    assert command == f"mcprun batch 'p q.jsonl' {RAW} --filter 'it [[]1]' -- odd\n"
+    assert command == (
+        f"mcprun batch 'p q.jsonl' {RAW} --model script --filter 'it [1]' -- odd\nmcprun show r 'it [1]'\n"
+    )
     assert message.splitlines()[2:] == ["user     Do it.", "call 0   ok{}", '→        ["ok", {}]', "model    Done."]
-    again = run_mcprun(*command.split()[1:2], "p q.jsonl", RAW, "--filter", "it [[]1]", "--", "odd", cwd=tmp_path)
+    again = run_mcprun(*shlex.split(command.splitlines()[0])[1:], cwd=tmp_path)
     assert list(again.verdicts) == ["it [1]"]
 
 
 def test_the_command_in_the_report_starts_the_server_alike(tmp_path: Path) -> None:
-    """It has the options about how the server is started, and only the names of variables."""
+    """It has the options about how the server is started, and only the names of variables, which a note lists."""
     write_jsonl(tmp_path / "p.jsonl", script(("ok", {}), id="a", expect={"text": {"contains": "6"}}))
     flags = ("--env", "KEY=s3cret-value", "--scratch", "--fresh-server", "--protocol", "legacy")
     assert run_mcprun("batch", "p.jsonl", RAW, *flags, "--markdown", "m.md", cwd=tmp_path).code == 1
     text = (tmp_path / "m.md").read_text()
     (command, _) = (token.content for token in tokens(text) if token.type == "fence")
-    how = "--fresh-server --scratch --protocol legacy --env KEY"
-    assert command == f"mcprun batch p.jsonl {RAW} {how} --filter a\n"
+    how = "--model script --env KEY --scratch --protocol legacy --fresh-server"
+    assert command.splitlines()[0] == f"mcprun batch p.jsonl {RAW} {how} --filter a"
+    assert "Set KEY first: secrets are not recorded." in "".join(
+        token.content for token in tokens(text) if token.type in ("text", "text_special")
+    )
     assert "s3cret" not in text
 
 

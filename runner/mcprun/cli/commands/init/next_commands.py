@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from mcprun.cli.options.auth import SECRETS
 from mcprun.client.target import has_folder, variables_of
 from mcprun.config.option_table import KEYS
 from mcprun.config.project import variable_of
+from mcprun.report.reproduce import header_flag, header_variable
 from mcprun.runs.literal_patterns import shown_pattern
 
 _VARIABLE = "env:"
@@ -56,7 +56,7 @@ class Commands:
         words = ["mcprun", "batch", self.prompts, self.server, *self.flags, *flags]
         words = [shlex.quote(word) for word in words]
         words += [f"--env {shlex.quote(name)}" for name in self.env]
-        words += [f'--header {shlex.quote(f"{name}: ")}"${_header_variable(name)}"' for name in self.headers]
+        words += [header_flag(name) for name in self.headers]
         return " ".join([*words, *(["--", shlex.join(self.args)] if self.args else [])])
 
     def script(self, *flags: str) -> str:
@@ -75,7 +75,7 @@ class Commands:
     @property
     def secrets(self) -> list[str]:
         """Names of the variables that hold secrets."""
-        return list(dict.fromkeys([*self.env, *map(_header_variable, self.headers), *self.variables]))
+        return list(dict.fromkeys([*self.env, *map(header_variable, self.headers), *self.variables]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ def _secrets(values: dict[str, Any]) -> tuple[list[str], list[str]]:
 def _secret_values(arguments: Arguments) -> dict[str, str]:
     """Return the values passed to `init` by the variable that the printed commands take them from."""
     values = dict(arguments.values["env"])
-    values |= {_header_variable(name): value for name, value in arguments.values["header"].items()}
+    values |= {header_variable(name): value for name, value in arguments.values["header"].items()}
     for name in SECRETS:
         value = arguments.values[name]
         if value and not value.startswith(_VARIABLE):
@@ -180,8 +180,3 @@ def _secret_values(arguments: Arguments) -> dict[str, str]:
 
 def _key(name: str) -> str:
     return KEYS.get(name, name).replace("_", "-")
-
-
-def _header_variable(header: str) -> str:
-    """Return the variable name of a header: `AUTHORIZATION` for `Authorization`."""
-    return re.sub(r"\W", "_", header.upper(), flags=re.ASCII)
