@@ -42,8 +42,8 @@ def merge(runs: Sequence[Run], out: str | None, *, partial: bool) -> Run:
     """Write the merged run of all shards to `out`, or to a new directory, and return it.
 
     Its transcripts are byte for byte those of a single run of all queries. Trace events are in order of time, and the
-    servers of all shards are numbered consecutively. With `partial`, shards may be missing or unfinished. The merged
-    run is `interrupted` then, and can be resumed.
+    servers and the workers of all shards are numbered consecutively. With `partial`, shards may be missing or
+    unfinished. The merged run is `interrupted` then, and can be resumed.
 
     Raises:
         UsageError: The runs are not the shards of one run, or the merged run can't be written.
@@ -180,26 +180,26 @@ def _write_events(parts: Sequence[_Part], path: Path) -> None:
     """Write the events of all shards in order of time."""
     logs = [part.run.path / LOG for part in parts]
     offsets = accumulate((log.stat().st_size if log.exists() else 0 for log in logs), initial=0)
-    servers = accumulate((_servers(part.run) for part in parts), initial=0)
+    servers = accumulate((_highest(part.run, "server") for part in parts), initial=0)
+    workers = accumulate((_highest(part.run, "worker") + 1 for part in parts), initial=0)
     traces = [
-        _renumber(part.run.events(), server, offset)
-        for part, server, offset in zip(parts, servers, offsets, strict=False)
+        _renumber(part.run.events(), {"server": server, "worker": worker, "log_offset": offset})
+        for part, server, worker, offset in zip(parts, servers, workers, offsets, strict=False)
     ]
     with (path / TRACE).open("wb") as file:
         for event in heapq.merge(*traces, key=lambda event: str(event["at"])):
             file.write(f"{dumps(event)}\n".encode())
 
 
-def _servers(run: Run) -> int:
-    """Return the number of servers of a run: the highest `server` of its trace."""
-    return max((event["server"] for event in run.events() if isinstance(event.get("server"), int)), default=0)
+def _highest(run: Run, key: str) -> int:
+    """Return the highest number that the events of a run hold under a key: 0 if there is none."""
+    return max((event[key] for event in run.events() if isinstance(event.get(key), int)), default=0)
 
 
-def _renumber(events: Iterable[JsonObject], server: int, offset: int) -> Iterator[JsonObject]:
-    """Shift the server numbers and `server.log` offsets of events to those of the merged run."""
-    base = {"server": server, "log_offset": offset}
+def _renumber(events: Iterable[JsonObject], shifts: JsonObject) -> Iterator[JsonObject]:
+    """Shift the numbers of servers and workers and the `server.log` offsets of events to those of the merged run."""
     for event in events:
-        yield event | {key: event[key] + shift for key, shift in base.items() if isinstance(event.get(key), int)}
+        yield event | {key: event[key] + shift for key, shift in shifts.items() if isinstance(event.get(key), int)}
 
 
 def _write_log(parts: Sequence[_Part], path: Path) -> None:

@@ -183,8 +183,8 @@ class _Execution:
             take = take or _pending_queries(plan.prompts, journal, self.run_stop)
             try:
                 async with asyncio.TaskGroup() as group:
-                    for _ in range(active.queries):
-                        group.create_task(self._work(runner, take)).add_done_callback(active.finish_one)
+                    for worker in range(active.queries):
+                        group.create_task(self._work(runner, take, worker)).add_done_callback(active.finish_one)
             except ExceptionGroup as errors:
                 raise _preferred_error(errors) from errors
 
@@ -233,8 +233,8 @@ class _Execution:
         for message in unmatched(plan.permit, plan.prompts.patterns, server.tools):
             emit(WarningEvent(message=message))
 
-    async def _work(self, runner: QueryRunner, take: NextQuery) -> None:
-        """Run queries, one at a time, until there are no more or the run ends."""
+    async def _work(self, runner: QueryRunner, take: NextQuery, worker: int) -> None:
+        """Run queries, one at a time, until there are no more or the run ends. `worker` is the number of this task."""
         plan, recorder, run_stop = self.plan, self.recorder, self.run_stop
         run_stop.has_started = True
         while taken := await take():  # all workers share one iterator, so each query runs once
@@ -247,7 +247,8 @@ class _Execution:
             with self.telemetry.query(query.id, repeat):
                 transcript = await _isolated(plan, runner, query, repeat)
                 where = AttemptRef(query.id, repeat, transcript.attempts)
-                recorder.emit(QueryEnd(where=where, seconds=time.monotonic() - started, transcript=transcript))
+                seconds = time.monotonic() - started
+                recorder.emit(QueryEnd(where=where, seconds=seconds, transcript=transcript, worker=worker))
 
 
 async def _isolated(config: WorkerConfig, runner: QueryRunner, query: Query, repeat: int) -> Transcript:

@@ -369,11 +369,15 @@ class ExchangeEnd(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryEnd(Event):
-    """A query has ended, and its transcript is final. Only the verdict is written to the trace."""
+    """A query has ended, and its transcript is final. Of the transcript, only the verdict is written to the trace.
+
+    `worker` numbers the queries that run at the same time, from 0; a worker runs one query after another.
+    """
 
     name: ClassVar[str] = "query_end"
     unwritten: ClassVar[frozenset[str]] = frozenset({"where", "transcript"})
     transcript: Transcript
+    worker: int | None = None
 
     def line(self, at: str) -> JsonObject:
         """Return the JSON object for the trace, with the verdict."""

@@ -86,11 +86,12 @@ def test_killed_merge_can_be_repeated(mcprun: Forks, folder: Path) -> None:
 
 
 def test_merged_events_refer_to_their_server_and_log(mcprun: Forks, folder: Path) -> None:
-    """Servers are renumbered, and the log offset of each call points to its server's output in the merged log."""
+    """Servers and workers are renumbered, and each log offset points to the output of its server in the merged log."""
     run_shards(mcprun, folder, 2, "--concurrency", "1", "--servers", "2")
     merged = mcprun.run("merge", "1", "2", "--out", "merged", cwd=folder)
     started = [event["server"] for event in merged.trace if event["event"] == "server_start"]
     assert sorted(started) == [1, 2, 3, 4]
+    assert {event["worker"] for event in merged.trace if event["event"] == "query_end"} == {0, 1}
     log = (merged.run / "server.log").read_bytes()
     calls = [event for event in merged.trace if event["event"] == "tool_call"]
     assert len(calls) == len(WORDS) + 2
