@@ -20,7 +20,7 @@ from mcprun.report.html.run_page import report
 from mcprun.report.html.side_by_side import side_by_side
 from mcprun.report.latency import latency
 from mcprun.report.text import duration, visible
-from mcprun.report.timings import MAX_SPANS, Timings, quantile
+from mcprun.report.timings import quantile
 from mcprun.runs.run import Run
 from mcprun.runs.totals import BilledReply
 from mcprun.runs.transcript import Usage
@@ -108,48 +108,6 @@ def test_image_with_invalid_base64_is_shown_as_text(data: Any) -> None:
     """Data that is not base64 never becomes the address of an image."""
     image_call = call("draw", {"type": "image", "data": data, "mimeType": "image/png"})
     assert conversation_json(transcript("a", image_call))["items"][2]["items"][0]["kind"] == "text"
-
-
-def test_spans_have_their_start_times() -> None:
-    """Trace events mark the end of a span, except those of waits, which mark the start."""
-    where: dict[str, Any] = {"query": "q"}
-    events = [
-        event("retry", 200, **where, turn=0, tried=1, error="throttled: slow down", wait=0.5),
-        event("model_call", 1000, **where, turn=0, seconds=1.0, model="m"),
-        event("tool_call", 1300, **where, turn=0, seconds=0.1, call=1, tool="b"),
-        event("tool_call", 1500, **where, turn=0, seconds=0.5, call=0, tool="a", is_error=True, log_offset=7),
-        event("attempt_end", 1500, **where, seconds=1.5, waited=0.5, stop="end_turn"),
-        event("query_end", 1510, **where, seconds=1.51, verdict="passed"),
-    ]  # fmt: skip
-    timings = Timings.of(events)
-    query = timings.queries["q", 1]
-    assert [(span.kind, span.label, span.start, span.seconds, span.problem) for span in query.since_start()] == [
-        ("attempt", "", 0.0, 1.5, ""),
-        ("model", "m", 0.0, 1.0, ""),
-        ("wait", "", 0.2, 0.5, "throttled: slow down"),
-        ("call", "a", 1.0, 0.5, "returned an error"),
-        ("call", "b", 1.2, 0.1, ""),
-    ]
-    assert (query.seconds, query.waited, query.log_offset) == (1.51, 0.5, 7)
-    assert {name: (tool.errors, list(tool.seconds)) for name, tool in timings.tools.items()} == {
-        "b": (0, [0.1]), "a": (1, [0.5])
-    }  # fmt: skip
-
-
-def test_resumed_run_times_a_query_from_its_restart() -> None:
-    """Spans that a killed process recorded for the query are dropped."""
-    start = event("run_start", 0, queries=1, done=0)
-    first = event("model_call", 100, query="q", seconds=0.1)
-    resumed = [event("model_call", 90_000, query="q", seconds=0.2), event("query_end", 90_000, query="q", seconds=0.2)]
-    query = Timings.of([start, first, start, *resumed]).queries["q", 1]
-    assert ([span.seconds for span in query.spans], query.seconds) == ([0.2], 0.2)
-
-
-def test_spans_are_bounded() -> None:
-    """Spans above the limit are only counted."""
-    events = (event("tool_call", n, query="q", seconds=0.0, tool="t", call=n) for n in range(MAX_SPANS + 5))
-    query = Timings.of(events).queries["q", 1]
-    assert (len(query.spans), query.dropped) == (MAX_SPANS, 5)
 
 
 @given(st.lists(seconds, min_size=1, max_size=50).map(sorted))

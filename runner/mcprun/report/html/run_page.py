@@ -16,19 +16,20 @@ from markupsafe import Markup
 
 from mcprun._util.json_value import JsonObject
 from mcprun.errors import ExitCode
-from mcprun.report.data import gather
+from mcprun.report.data import RunData, gather
 from mcprun.report.fault_isolation import render
 from mcprun.report.html.conversation import conversation_json
 from mcprun.report.html.differences import RunDifferences
 from mcprun.report.html.overview import overview
 from mcprun.report.html.page import MAX_BYTES, island, page
 from mcprun.report.html.rows import Rows
-from mcprun.report.timings import QueryTimes, Timings
+from mcprun.report.html.waterfall import MAX_TIMELINES, waterfall
+from mcprun.report.timings import Keeps, Timings
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Transcript, Verdict
 
 _SCRIPTS = ("dom.js", "address.js", "table.js", "view.js", "waterfall.js", "pairs.js", "conversation.js", "report.js")
-_STYLES = ("page.css", "view.css", "conversation.css", "diff.css")
+_STYLES = ("page.css", "view.css", "conversation.css", "waterfall.css", "diff.css")
 
 _LOG_BYTES = 4000
 """Maximum bytes of the server's stderr shown with a conversation that did not pass."""
@@ -39,8 +40,8 @@ def report(run: Run, max_bytes: int = MAX_BYTES) -> Iterator[str]:
 
     Raises `UsageError` if a file of the run can't be read.
     """
-    timings = Timings.of(run.events())
     facts = gather(run)
+    timings = Timings.of(run.events(), keeps=_keeps_timeline(facts))
     differences = RunDifferences(run)
     rows = Rows(facts)
     for number, transcript in enumerate(run.transcripts()):
@@ -48,7 +49,7 @@ def report(run: Run, max_bytes: int = MAX_BYTES) -> Iterator[str]:
         size = len(_island(number, transcript, timings, run, differences).encode("utf-8", "backslashreplace"))
         render(transcript, partial(rows.add, times=times, size=size))
     kept = rows.fitting(max_bytes)
-    slowest = _times(rows.slowest[1]) | {"row": rows.slowest[0]} if rows.slowest else None
+    slowest = {"row": rows.slowest[0], "timeline": waterfall(rows.slowest[1])} if rows.slowest else None
     data = rows.data(run.record.repeats, kept) | {
         "run": str(run.path),
         "slowest": slowest,
@@ -62,6 +63,7 @@ def report(run: Run, max_bytes: int = MAX_BYTES) -> Iterator[str]:
         queries=len(rows),
         is_timed=timings.is_recorded,
         left_out=_left_out(run, len(kept), len(rows)),
+        no_timeline=_no_timeline(run, timings),
         islands=chain([island("data", data)], _conversations(run, timings, kept, differences)),
     )
 
@@ -78,23 +80,12 @@ def _conversations(
 
 def _island(number: int, transcript: Transcript, timings: Timings, run: Run, differences: RunDifferences) -> Markup:
     times = timings.queries.get((transcript.id, transcript.repeat))
-    more = _times(times)
+    more: JsonObject = {"timeline": waterfall(times)}
     with suppress(Exception):  # one value must not cost the conversation
         more |= differences.json(transcript)
     if times and times.log_offset is not None and transcript.verdict in (Verdict.FAILED, Verdict.ERROR):
         more["log"] = run.log(times.log_offset, _LOG_BYTES)
     return render(transcript, lambda one: island(f"c-{number}", conversation_json(one) | more))
-
-
-def _times(times: QueryTimes | None) -> JsonObject:
-    """Return the data of a query's waterfall chart."""
-    if times is None:
-        return {"spans": []}
-    spans = [
-        [span.kind, span.attempt, span.turn, span.call, span.label, span.start, span.seconds, span.problem]
-        for span in times.since_start()
-    ]
-    return {"spans": spans, "dropped": times.dropped, "waited": round(times.waited, 3)}
 
 
 def _left_out(run: Run, fitting: int, total: int) -> str:
@@ -103,4 +94,24 @@ def _left_out(run: Run, fitting: int, total: int) -> str:
     return (
         f"Conversations in this file: {fitting:,} of {total:,}. Queries that did not pass are included first."
         f" Run mcprun show {run.path} ID to see the others."
+    )
+
+
+def _keeps_timeline(facts: RunData) -> Keeps:
+    """Return whether a query that passed keeps its timeline: all of a small run do, and those that regressed."""
+    if facts.record.prompts.runs <= MAX_TIMELINES:
+        return lambda _: True
+    changes = facts.against.changes if facts.against else {}
+    return lambda key: key in changes and changes[key].is_regression
+
+
+def _no_timeline(run: Run, timings: Timings) -> str:
+    """Return which timelines the page does not hold, and what shows them; empty if it holds all."""
+    left_out = sum(one.is_left_out for one in timings.queries.values())
+    if not left_out:
+        return ""
+    return (
+        f"Timelines in this file: {len(timings.queries) - left_out:,} of {len(timings.queries):,}."
+        f" In a run of more than {MAX_TIMELINES:,} queries, those that passed have none, except the slowest."
+        f" Run mcprun show {run.path} ID --trace to see one."
     )

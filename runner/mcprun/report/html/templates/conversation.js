@@ -58,14 +58,6 @@ const changes = (heading, all, names) => (all ? [
     el('summary', {}, el('code', {}, title)), el('div', { class: 'named' }, both(sides, '(none)', names)))),
 ].flat() : []);
 
-/** Return the seconds of each turn's model request in the last attempt, by turn number. */
-const turnTimes = (spans) => {
-  const last = Math.max(0, ...spans.map(([, attempt]) => attempt));
-  return Object.fromEntries(spans
-    .filter(([kind, attempt]) => kind === 'model' && attempt === last)
-    .map(([, , turn, , , , seconds]) => [turn, seconds]));
-};
-
 /** Draw a conversation. `value` is its island, or null if the page does not hold it. */
 const conversation = (row, value, run) => {
   const heading = el('h1', { tabindex: '-1' }, verdict(row.verdict), ' ', row.name,
@@ -78,8 +70,7 @@ const conversation = (row, value, run) => {
   const facts = [value.model, `stop: ${value.stop}`, many(row.turns, 'turn'), many(row.calls, 'call'),
     row.tokens === null ? null : many(row.tokens, 'token'), row.seconds === null ? null : time(row.seconds),
     value.attempts > 1 ? many(value.attempts, 'attempt') : null];
-  const times = turnTimes(value.spans);
-  const fall = waterfall(value);
+  const times = turnTimes(timelineOf(value.timeline));
   const items = value.items.map((item) => itemPart(item, times[item.turn]));
   return [
     el('div', { class: 'head' }, heading, el('p', { class: 'facts' }, facts.filter(Boolean).join(' · ')), findings(value)),
@@ -88,7 +79,7 @@ const conversation = (row, value, run) => {
     el('div', { class: 'columns' },
       el('div', { class: 'items' }, items.length ? items : el('p', { class: 'note' }, 'No messages.')),
       el('aside', {},
-        el('section', {}, el('h2', {}, 'Timeline'), fall || el('p', { class: 'note' }, 'Not available: the run has no trace of this query.')),
+        el('section', {}, el('h2', {}, 'Timeline'), timelinePanel(value.timeline, `mcprun show ${run} ${row.id} --trace`)),
         value.log && el('details', { open: true }, el('summary', {}, 'server.log since the last error'), text(value.log, 'log')))),
   ];
 };
