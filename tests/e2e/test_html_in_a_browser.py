@@ -253,7 +253,7 @@ def test_problems_come_before_the_conversation(page: Opened) -> None:
         "attempt 2",
         "attempt 3",
     ]
-    assert "including 1.8 s of waiting" in page.texts("#open .waterfall .note")[0]
+    assert "waiting 1.8 s" in page.texts("#open .waterfall .key")
     page.page.keyboard.press("j")
     above = page.page.locator("#open").inner_text()
     assert above.index("total was expected with items") < above.index("Two apples?")

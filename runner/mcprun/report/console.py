@@ -25,6 +25,8 @@ from mcprun.report.fault_isolation import render, render_diff
 from mcprun.report.outcome import outcome
 from mcprun.report.progress import STYLES, LiveReporter, PlainReporter, ProgressReporter, label
 from mcprun.report.text import one_line, plural, visible, visible_json
+from mcprun.report.timeline import Timeline
+from mcprun.report.timeline_text import timeline_rows
 from mcprun.report.totals import totals
 from mcprun.report.volatile import empty_warning, masked_lines, suggestion_lines
 from mcprun.runs.directory import DIFFERENCES
@@ -287,6 +289,12 @@ class Console:
         title, body = render(transcript, lambda one: (head(one), laid_out(one)))
         self._out.print(title, soft_wrap=True)
         self._out.print(body)
+        self._out.print()
+
+    def timeline(self, shown: Timeline) -> None:
+        """Print where the time of a query went."""
+        for row in timeline_rows(shown):
+            self._out.print(row)
         self._out.print()
 
 

@@ -22,7 +22,7 @@ _PART_OF = {"wait": "waiting", "model": "model", "call": "calls", "judge": "othe
 _RESOLUTION_S = 0.002
 """A shorter time without a span, in seconds, is not noticed: the trace records milliseconds."""
 
-_LISTED_SHARE = 0.01
+_LISTED_SHARE = 0.002
 """The smallest share of a query's time that idle time must have to be listed."""
 
 SERVER, RATE_LIMIT = "a server", "the rate limit"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import QUICKSTART, SERVERS, run_mcprun, squeezed, write_jsonl
+from tests.support.runs import call, event, transcript, write_run
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,47 @@ def test_show_prints_a_conversation(quickstart_folder: Path) -> None:
     ]
 
 
+def test_show_prints_the_timeline_of_a_query(tmp_path: Path) -> None:
+    """With `--trace`, the conversation is followed by its spans, with waiting and idle time, and what is not listed."""
+    calls_made = (call("price", "0.5"), call("\x1b[2Jstock", "none", is_error=True))
+    one = transcript("slow", *calls_made)
+    where = {"query": "slow"}
+    trace = [
+        event("run_start", 0, queries=1, done=0),
+        event("model_call", 9000, query="slow", turn=0, seconds=9.0, model="m"),
+        event("run_start", 10_000, queries=1, done=0),
+        event("model_call", 12_000, **where, turn=0, seconds=1.0, model="m"),
+        event("retry", 11_200, **where, turn=0, tried=1, error="throttled", wait=0.5),
+        event("tool_call", 12_500, **where, turn=0, seconds=0.5, call=0, tool="price"),
+        event("tool_call", 12_300, **where, turn=0, seconds=0.3, call=1, tool="\x1b[2Jstock", is_error=True),
+        event("model_call", 14_000, **where, turn=1, seconds=0.9, model="m"),
+        event("attempt_end", 14_000, **where, seconds=4.0, waited=1.5, stop="end_turn"),
+        event("query_end", 14_000, **where, seconds=4.0, verdict="passed"),
+    ]
+    write_run(tmp_path / "run", [one], trace)
+    done = run_mcprun("show", "run", "slow", "--trace", cwd=tmp_path)
+    assert (done.code, done.stderr) == (0, "")
+    assert squeezed(done.stdout)[-10:] == [
+        "4 s: model 1.4 s, calls 500 ms, waiting 1.5 s, idle 600 ms",
+        "starts at took",
+        "0 ms 4 s attempt 1",
+        "0 ms 1 s wait for a server",
+        "1 s 1 s turn 0",
+        "1.2 s 500 ms wait before a retry ✗ throttled",
+        "2 s 500 ms call 0 price",
+        r"2 s 300 ms call 1 \x1b[2Jstock ✗ returned an error",
+        "2.5 s 600 ms idle",
+        "3.1 s 900 ms turn 1",
+    ]
+
+
+def test_a_run_without_a_trace_has_no_timeline(tmp_path: Path) -> None:
+    """Baselines keep no trace: `--trace` says so, and prints nothing else."""
+    write_run(tmp_path / "run", [transcript("a")])
+    done = run_mcprun("show", "run", "a", "--trace", cwd=tmp_path)
+    assert (done.code, done.stdout, done.stderr) == (2, "", "Error: run has no trace of 'a'\n")
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -60,6 +102,7 @@ def test_show_prints_a_conversation(quickstart_folder: Path) -> None:
         (("lastest",), "there is no run at lastest or outputs/lastest; did you mean latest?\n"),
         (("latest", "add-twyce"), "has no query 'add-twyce'; did you mean 'add-twice'?\n"),
         (("latest", "zzz"), "has no query 'zzz'; list them with: mcprun show latest\n"),
+        (("latest", "--trace"), "Error: --trace needs a QUERY: mcprun show RUN QUERY --trace\n"),
     ],
 )
 def test_show_reports_an_unknown_run_or_query(quickstart_folder: Path, args: tuple[str, ...], message: str) -> None:

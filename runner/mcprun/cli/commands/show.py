@@ -12,7 +12,8 @@ from mcprun.errors import UsageError
 @click.command(cls=DiscreetCommand, short_help="Show a run, or one conversation.")
 @click.argument("run", metavar="[RUN]", default="latest", shell_complete=runs)
 @click.argument("query", metavar="[QUERY]", required=False, shell_complete=queries)
-def show(run: str, query: str | None) -> None:
+@click.option("--trace", is_flag=True, help="With QUERY, also its timeline: turns, calls, waits and idle time.")
+def show(run: str, query: str | None, *, trace: bool) -> None:
     """Show RUN in the terminal, or the conversation of one QUERY (an id).
 
     RUN is a run's folder, its name under outputs/, or latest (the default).
@@ -20,11 +21,16 @@ def show(run: str, query: str | None) -> None:
     \b
       mcprun show
       mcprun show latest add
+      mcprun show latest add --trace
     """
     from mcprun._util.similar_names import did_you_mean
     from mcprun.report.console import Console
+    from mcprun.report.timeline import timeline
+    from mcprun.report.timings import Timings
     from mcprun.runs.run import Run
 
+    if trace and query is None:
+        raise UsageError("--trace needs a QUERY: mcprun show RUN QUERY --trace")
     found = Run.read(run)
     console = Console()
     if query is None:
@@ -34,5 +40,13 @@ def show(run: str, query: str | None) -> None:
     if not places:
         hint = did_you_mean(query, [name for name, _ in found.index]) or f"; list them with: mcprun show {run}"
         raise UsageError(f"{found.path} has no query {query!r}{hint}")
+    timings = (
+        Timings.of(event for event in found.events() if event.get("query", query) == query) if trace else Timings()
+    )
+    if trace and not timings.queries:
+        raise UsageError(f"{found.path} has no trace of {query!r}")
     for offset in places:
-        console.conversation(found.at(offset))
+        transcript = found.at(offset)
+        console.conversation(transcript)
+        if times := timings.queries.get((transcript.id, transcript.repeat)):
+            console.timeline(timeline(times))

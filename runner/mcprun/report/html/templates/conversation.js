@@ -23,7 +23,7 @@ const callPart = (item) => {
     el('code', { class: item.is_error ? 'failed' : 'result' }, item.brief), marks);
   const content = item.items.map((one) => (one.kind === 'image' ? image(one) : text(one.text, item.is_error ? 'failed' : '')));
   const hasImage = item.items.some((one) => one.kind === 'image');
-  return part(`call ${item.call}`, 'call', el('details', { open: item.is_error || hasImage }, line,
+  return part(`call ${item.call}`, 'call', el('details', { open: item.is_error || hasImage, 'data-call': item.call }, line,
     labelled('Input', text(item.input)),
     labelled(item.is_error ? 'Error' : 'Result', content.length ? content : text('(empty)', 'dim')),
     item.structured === null ? null : labelled('Structured', text(item.structured))));
@@ -79,7 +79,7 @@ const conversation = (row, value, run) => {
     el('div', { class: 'columns' },
       el('div', { class: 'items' }, items.length ? items : el('p', { class: 'note' }, 'No messages.')),
       el('aside', {},
-        el('section', {}, el('h2', {}, 'Timeline'), timelinePanel(value.timeline, `mcprun show ${run} ${row.id} --trace`)),
+        el('section', {}, el('h2', {}, 'Timeline'), timelinePanel(value.timeline, `mcprun show ${run} ${row.id} --trace`, callLink)),
         value.log && el('details', { open: true }, el('summary', {}, 'server.log since the last error'), text(value.log, 'log')))),
   ];
 };

@@ -83,7 +83,7 @@ const foldedText = (all) => ['passed', 'skipped']
 if (data.slowest) {
   const row = rows[data.slowest.row];
   const panel = document.getElementById('slowest');
-  panel.append(el('h2', {}, 'Slowest query: ', el('a', { href: row.link }, row.name)), waterfall(data.slowest.timeline) || '');
+  panel.append(el('h2', {}, 'Slowest query: ', el('a', { href: row.link }, row.name)), waterfall(data.slowest.timeline, (call) => addressOf([['q', row.key], ['call', call]])) || '');
   panel.hidden = false;
 }
 if (rows.length) {

@@ -80,7 +80,7 @@ const minimap = (spans, seconds, go) => {
     width: Math.max(1.5, (WIDTH * span.seconds) / seconds).toFixed(2), height: LANE - 1,
   }));
   const ticks = failed.map((span) => svg('rect', {
-    class: 'tick', x: Math.min(WIDTH - 4, x(span.start + span.seconds)), y: foot, width: 4, height: 7,
+    class: 'tick', x: Math.min(WIDTH - 6, x(span.start + span.seconds)), y: foot, width: 6, height: 8,
   }));
   const brush = svg('rect', { class: 'brush', x: 0, y: 0, width: WIDTH, height: foot + 8 });
   const chart = svg('svg', {
@@ -128,13 +128,13 @@ const waterfall = (value, to = null) => {
   const list = el('ol', { tabindex: '0', 'aria-label': 'Spans' }, rows);
   const failed = rows.filter((_, at) => spans[at].problem && spans[at].kind !== 'attempt');
   const where = el('span', { role: 'status' });
-  const scrollTo = (row) => { list.scrollTop = row.offsetTop - list.offsetTop - 40; };
+  const scrollTo = (row) => { list.scrollTop = row.offsetTop - 40; };
   const map = minimap(spans, seconds, (at) => {
     const next = spans.findIndex((span) => span.kind !== 'attempt' && span.start + span.seconds >= at);
     scrollTo(rows[next < 0 ? rows.length - 1 : next]);
   });
   const show = () => {
-    const top = list.scrollTop + list.offsetTop;
+    const top = list.scrollTop;
     const seen = rows.map((row, at) => at).filter((at) => {
       const middle = rows[at].offsetTop + rows[at].offsetHeight / 2;
       return middle >= top && middle <= top + list.clientHeight;
@@ -147,17 +147,17 @@ const waterfall = (value, to = null) => {
   list.addEventListener('scroll', () => requestAnimationFrame(show));
   new ResizeObserver(show).observe(list);
   const nextError = () => {
-    const below = failed.find((row) => row.offsetTop - list.offsetTop > list.scrollTop + 60) || failed[0];
+    const below = failed.find((row) => row.offsetTop > list.scrollTop + 60) || failed[0];
     scrollTo(below);
     (below.querySelector('a') || list).focus({ preventScroll: true });
   };
   const notes = [];
-  if (times.unlisted) notes.push(`Idle times below 1 % are not listed (${times.unlisted}); the bar above counts them.`);
+  if (times.unlisted) notes.push(`Idle times below 0.2 % are not listed (${times.unlisted}); the bar above counts them.`);
   if (times.dropped) notes.push(`${many(times.dropped, 'more span')} in trace.jsonl.`);
   return el('div', { class: 'waterfall' },
     partsBar(times.parts, seconds), map.chart, list,
     el('p', { class: 'note' }, `Total ${time(seconds)}. `, where, ' ', notes.join(' ')),
-    failed.length ? el('button', { type: 'button', class: 'control', onclick: nextError }, `Next of ${many(failed.length, 'error')}`) : null);
+    failed.length ? el('button', { type: 'button', class: 'control', onclick: nextError }, failed.length > 1 ? `Next of ${grouped(failed.length)} errors` : 'Show the error') : null);
 };
 
 const spanRow = (span, seconds, href) => {

@@ -1,0 +1,158 @@
+"""The charts of a run's page in Chromium: clicks, keys, text alternatives and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from mcprun.report.html.page import write_page
+from mcprun.report.html.run_page import report
+from mcprun.runs.run import Run
+from mcprun.runs.transcript import Transcript
+from tests.support.browser import CHROMIUM, CONTRAST, Opened, browsing, opened
+from tests.support.large_runs import write_large_run
+from tests.support.runs import JsonObject, call, event, failed, transcript, write_run
+
+pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
+
+TURNS = 40
+
+
+def long_conversation() -> tuple[Transcript, list[JsonObject]]:
+    """Return a query of 40 turns with two calls each, two of which failed, and its trace: 121 spans without waits."""
+    errors = {31, 62}
+    calls_made = [call("stock", f"{at}", turn=at // 2, is_error=at in errors) for at in range(2 * (TURNS - 1) + 2)]
+    messages: list[JsonObject] = [{"role": "user", "content": "Count."}]
+    trace = [event("run_start", 0, queries=1, done=0, model="m", chosen="a test")]
+    for turn in range(TURNS):
+        at = turn * 1000
+        uses = [{"type": "tool_use", "id": f"t{turn}-{n}", "name": "stock", "input": {}} for n in range(2)]
+        messages += [{"role": "assistant", "content": uses}, {"role": "user", "content": []}]
+        trace.append(event("model_call", at + 500, query="long", turn=turn, seconds=0.5, model="m"))
+        trace += [
+            event("tool_call", at + 900, query="long", turn=turn, seconds=0.4, call=2 * turn + n, tool="stock",
+                  is_error=2 * turn + n in errors, log_offset=0)
+            for n in range(2)
+        ]  # fmt: skip
+    end = TURNS * 1000
+    trace.append(event("attempt_end", end, query="long", seconds=end / 1000, waited=0.0, stop="end_turn"))
+    trace.append(event("query_end", end, query="long", seconds=end / 1000, verdict="failed", worker=0))
+    return failed("long", "too many", *calls_made, messages=messages), trace
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Start one browser for the module. Each test opens its own context."""
+    with browsing() as one:
+        yield one
+
+
+def page_of(run: Path) -> Path:
+    """Write the page of a run beside it."""
+    file = run.with_suffix(".html")
+    write_page(file, report(Run.read(str(run))))
+    return file
+
+
+@pytest.fixture(scope="module")
+def long_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the page of a run with one query of 40 turns."""
+    one, trace = long_conversation()
+    return page_of(write_run(tmp_path_factory.mktemp("long") / "run", [one, transcript("none")], trace))
+
+
+@pytest.fixture
+def timeline(browser: Browser, long_page: Path) -> Iterator[Opened]:
+    """Open the query of 40 turns, and check afterwards that the page logged no error."""
+    with opened(browser, long_page, "#q=long", viewport={"width": 1440, "height": 900}) as one:
+        yield one
+        assert one.complaints == []
+
+
+def test_a_timeline_says_which_of_its_spans_are_in_view(timeline: Opened) -> None:
+    """All 160 spans are listed, idle times included, and the status names those in view while the list scrolls."""
+    expect(timeline.page.locator("#open .waterfall li")).to_have_count(4 * TURNS)
+    status = timeline.page.locator("#open .waterfall .note [role=status]")
+    expect(status).to_have_text(f"Spans 1 to 22 of {4 * TURNS}.")
+    timeline.page.locator("#open .waterfall ol").focus()
+    timeline.page.keyboard.press("End")
+    expect(status).to_have_text(f"Spans {4 * TURNS - 21} to {4 * TURNS} of {4 * TURNS}.")
+
+
+def test_the_minimap_shows_everything_and_scrolls_the_list(timeline: Opened) -> None:
+    """It draws every span and a tick for each error, frames the part in view, and a click scrolls to that time."""
+    minimap = timeline.page.get_by_role("img", name="Whole timeline: 160 spans in 40 s, 2 errors")
+    expect(minimap.locator("rect.span")).to_have_count(4 * TURNS)
+    expect(minimap.locator("rect.tick")).to_have_count(2)
+    box: Any = minimap.bounding_box()
+    minimap.click(position={"x": box["width"] * 0.5, "y": 10})
+    expect(timeline.page.locator("#open .waterfall li", has_text="turn 20")).to_be_in_viewport()
+    expect(timeline.page.locator("#open .waterfall .note [role=status]")).not_to_contain_text("Spans 1 to")
+    x, width = (float(str(minimap.locator(".brush").get_attribute(name))) for name in ("x", "width"))
+    assert 450 < x < 510
+    assert 100 < width < 200
+
+
+def test_waiting_and_idle_time_are_named(timeline: Opened) -> None:
+    """The bar above has a legend with the seconds of each part, and each idle time is a row."""
+    assert timeline.texts("#open .waterfall .legend .key") == ["model 20 s", "calls 16 s", "idle 4 s"]
+    assert timeline.texts("#open .waterfall li .what.idle") == ["idle"] * TURNS
+    expect(timeline.page.get_by_role("img", name="model 20 s, calls 16 s, idle 4 s")).to_be_visible()
+
+
+def test_a_bar_leads_to_its_call(timeline: Opened) -> None:
+    """A click on a call of the timeline unfolds it, and the address names it."""
+    timeline.page.get_by_role("link", name="call 7 stock").click()
+    expect(timeline.page.locator(".items details[data-call='7']")).to_have_attribute("open", "")
+    expect(timeline.page.locator(".items details[data-call='7'] summary")).to_be_in_viewport()
+    assert "call=7" in timeline.page.url
+
+
+def test_errors_are_reached_one_after_the_other(timeline: Opened) -> None:
+    """A button scrolls to the next error and focuses it, so that Enter opens its call."""
+    for number in (31, 62, 31):
+        timeline.page.get_by_role("button", name="Next of 2 errors").click()
+        expect(timeline.page.locator("#open .waterfall a:focus")).to_contain_text(f"call {number} stock")
+    timeline.page.keyboard.press("Enter")
+    expect(timeline.page.locator(".items details[data-call='31'] summary")).to_be_focused()
+
+
+def test_a_query_without_a_trace_says_so(browser: Browser, long_page: Path) -> None:
+    """The place of the timeline explains its absence."""
+    with opened(browser, long_page, "#q=none") as one:
+        assert "Not available: the run has no trace of this query." in one.page.locator("#open aside").inner_text()
+
+
+@pytest.fixture(scope="module")
+def large_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the page of more queries than have timelines."""
+    return page_of(write_large_run(tmp_path_factory.mktemp("large") / "run", 2_040))
+
+
+def test_a_large_page_says_which_timelines_it_leaves_out(browser: Browser, large_page: Path) -> None:
+    """Queries that did not pass have timelines. The page counts the others, and each names the command that shows it."""
+    with opened(browser, large_page) as one:
+        note = one.page.locator(".note", has_text="Timelines in this file").inner_text()
+        assert note.startswith(
+            "Timelines in this file: 121 of 2,040. In a run of more than 2,000 queries, those that passed"
+        )
+        one.page.goto(f"{large_page.as_uri()}#q=order-00016")
+        expect(one.page.locator("#open .waterfall li")).to_have_count(4)
+        one.page.goto(f"{large_page.as_uri()}#q=order-00017")
+        command = one.page.locator("#open aside code").inner_text()
+        assert command.endswith("run order-00017 --trace")
+        assert one.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1024, 1440])
+def test_a_timeline_fits_and_is_readable(browser: Browser, long_page: Path, width: int, scheme: Any) -> None:
+    """Nothing scrolls sideways, and all text has enough contrast."""
+    size: Any = {"width": width, "height": 900}
+    with opened(browser, long_page, "#q=long", viewport=size, color_scheme=scheme) as one:
+        assert one.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert one.page.evaluate(CONTRAST) == []
