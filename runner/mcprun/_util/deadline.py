@@ -69,6 +69,15 @@ class Deadline:
             self._reschedule(due)
 
     @property
+    def reached(self) -> str:
+        """The limit that ended the context, for a message: `2 s`, with the last progress if there was any."""
+        if not self._progress:
+            return f"{self.limit_s:g} s"
+        if self._is_last:
+            return f"{self.max_limit_s:g} s (`--max-call-timeout`; last progress: {self._progress})"
+        return f"{self.limit_s:g} s without progress (last: {self._progress})"
+
+    @property
     def limit(self) -> str:
         """The limit that ended the context, such as `within 2 s`, with the last progress if there was any."""
         if not self._progress:

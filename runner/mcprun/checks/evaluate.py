@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from mcprun._util.json_text import AmbiguousError, loads
 from mcprun._util.json_value import JsonObject
 from mcprun._util.name_patterns import fits
+from mcprun._util.plural import plural
 from mcprun.checks import calls as call_checks
 from mcprun.checks.expect import Expect, ExpectedText
 from mcprun.evaluation import evaluator
@@ -19,6 +20,13 @@ from mcprun.tools.format import ValueFormatter, line_of_difference
 
 COMPLETE_STOP_REASONS = frozenset({"end_turn", "stop_sequence"})
 """Stop reasons with which a model ends its turn by itself."""
+
+_STOPPED = {
+    "max_tokens": "stopped at the limit of tokens per reply (`--max-tokens`)",
+    "diverged": "stopped at the first call that diverged (`--on-divergence stop`)",
+    "refusal": "the model refused to answer (stop reason `refusal`)",
+}
+"""Why a conversation did not end, by its stop reason."""
 
 _MAX_PROBLEM_CHARS = 500
 """Characters of a message after which no further violation of a schema is added."""
@@ -30,6 +38,8 @@ _ALIGN = {"exact": call_checks.exact, "in_order": call_checks.in_order, "any_ord
 class Outcome:
     """The outcome of a conversation: how it stopped, its calls, the model's final text, and its cost.
 
+    `limit` is the limit that stopped it, such as ``25 turns (`--max-turns`)``, and empty if none did. `timeouts` maps the
+    number of each call that was not answered in time to its time limit, such as `2 s`.
     `elapsed` does not include waiting for a rate limit or a server. `output_tokens` is `None` if they were not counted.
     `unlisted` are the numbers of the calls of tools that the server does not list, `denied` those of tools that may not
     be used. `unknown_tools` maps the name of each unlisted tool that was called or is expected to the most similar name
@@ -37,6 +47,8 @@ class Outcome:
     """
 
     stop_reason: str
+    limit: str = ""
+    timeouts: Mapping[int, str] = field(default_factory=dict)
     calls: Sequence[Call]
     text: str
     turns: int = 0
@@ -59,7 +71,7 @@ def check_all(
 
 def _checks(expect: Expect, outcome: Outcome, formatter: ValueFormatter, allow_tool_errors: bool) -> Iterator[Check]:
     calls = outcome.calls
-    yield check_stop_reason(outcome.stop_reason)
+    yield check_stop_reason(outcome.stop_reason, outcome.limit)
     matches: call_checks.Matches = {}
     problem = ""
     if expect.calls is not None:
@@ -81,22 +93,25 @@ def _checks(expect: Expect, outcome: Outcome, formatter: ValueFormatter, allow_t
     yield from check_limits(expect, outcome)
 
 
-def check_stop_reason(stop_reason: str) -> Check:
-    """Check that the model ended its turn and was not cut short."""
+def check_stop_reason(stop_reason: str, limit: str = "") -> Check:
+    """Check that the model ended its turn and was not cut short, by a `limit` or for another reason."""
+    message = _STOPPED.get(stop_reason, f"expected the model to end its turn, got {stop_reason}")
     return _check(
-        "ended", stop_reason in COMPLETE_STOP_REASONS, f"expected the model to end its turn, got {stop_reason}"
+        "ended", stop_reason in COMPLETE_STOP_REASONS, f"stopped at the limit of {limit}" if limit else message
     )
 
 
 def check_tool_errors(outcome: Outcome, wanted: set[int], formatter: ValueFormatter) -> Check:
     """Check that no call returned an error, except those whose numbers are in `wanted`."""
     wrong = [(number, call) for number, call in enumerate(outcome.calls) if call.is_error and number not in wanted]
-    message = "; ".join(
-        f"call {number}: {formatter.call(call)} returned an error: {formatter.result(call)}"
-        f"{_unknown_tool(call.tool, outcome, formatter)}"
-        for number, call in wrong
-    )
-    return _check("tool_errors", not wrong, message)
+    return _check("tool_errors", not wrong, "; ".join(_tool_error(outcome, *one, formatter) for one in wrong))
+
+
+def _tool_error(outcome: Outcome, number: int, call: Call, formatter: ValueFormatter) -> str:
+    if limit := outcome.timeouts.get(number):
+        return f"timed out after {limit} in call {number}, `{formatter.name(call.tool)}`"
+    message = f"call {number}: {formatter.call(call)} returned an error: {formatter.result(call)}"
+    return message + _unknown_tool(call.tool, outcome, formatter)
 
 
 def _unusable(outcome: Outcome, wanted: Set[int]) -> Mapping[int, str]:
@@ -160,21 +175,24 @@ def check_text(expected: ExpectedText, text: str, formatter: ValueFormatter) -> 
 
 def check_limits(expect: Expect, outcome: Outcome) -> Iterator[Check]:
     """Check the maximum calls, turns, seconds and output tokens."""
-    yield from _within_limit("max_calls", expect.max_calls, len(outcome.calls), "calls")
-    yield from _within_limit("max_turns", expect.max_turns, outcome.turns, "turns")
-    yield from _within_limit("max_seconds", expect.max_seconds, round(outcome.elapsed, 3), "seconds")
+    yield from _within_limit("max_calls", expect.max_calls, len(outcome.calls), ("made", "call"))
+    yield from _within_limit("max_turns", expect.max_turns, outcome.turns, ("took", "turn"))
+    if (limit := expect.max_seconds) is not None:
+        seconds = round(outcome.elapsed, 3)
+        yield _check("max_seconds", seconds <= limit, f"took {seconds:,g} s, at most {limit:,g} s allowed")
     if expect.max_output_tokens is not None and outcome.output_tokens is None:
-        message = f"expected at most {expect.max_output_tokens:,} output tokens, but the model reported none"
+        message = f"the model reported no output tokens, at most {expect.max_output_tokens:,} allowed"
         yield _check("max_output_tokens", False, message)
     else:
-        yield from _within_limit(
-            "max_output_tokens", expect.max_output_tokens, outcome.output_tokens or 0, "output tokens"
-        )
+        used = outcome.output_tokens or 0
+        yield from _within_limit("max_output_tokens", expect.max_output_tokens, used, ("used", "output token"))
 
 
-def _within_limit(name: str, limit: float | None, got: float, what: str) -> Iterator[Check]:
+def _within_limit(name: str, limit: int | None, got: int, words: tuple[str, str]) -> Iterator[Check]:
+    """Check a count; `words` are the verb and the noun of the message: `took 2 turns, at most 1 allowed`."""
+    verb, noun = words
     if limit is not None:
-        yield _check(name, got <= limit, f"expected at most {limit:,} {what}, got {got:,}")
+        yield _check(name, got <= limit, f"{verb} {plural(got, noun)}, at most {limit:,} allowed")
 
 
 def _schema_problem(schema: JsonObject, text: str, got: str) -> str:

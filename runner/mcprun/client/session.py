@@ -59,13 +59,14 @@ class ToolResult:
 
     `problem` classifies a result that mcprun synthesised or marked as failed; None for one that the server sent as it
     is. `error` is the text of the server's JSON-RPC error, if it answered with one. `cancelled` is set if the call was
-    abandoned and the server was notified.
+    abandoned and the server was notified, and `limit` to the time after which it was, such as `2 s`.
     """
 
     result: JsonObject
     problem: str | None = None
     cancelled: bool = False
     error: str | None = None
+    limit: str = ""
 
     @property
     def is_error(self) -> bool:
@@ -222,7 +223,8 @@ class ServerSession:
                 self.callbacks.emit_required_urls(caller, failure.reply)
             timed_out = failure.problem == TIMEOUT
             result = error_result(failure.result_text)
-            return ToolResult(result, failure.problem, cancelled=timed_out, error=failure.error)
+            limit = clock.reached if timed_out else ""
+            return ToolResult(result, failure.problem, cancelled=timed_out, error=failure.error, limit=limit)
         answer = await self._check_result(tool, result)
         # After validation: the tool's output schema may accept NaN as a number.
         return replace(answer, result=self.callbacks.finite(answer.result, tool))

@@ -105,10 +105,9 @@ class QueryExecutor:
                 return QueryError(error.kind, f"{error}; waiting for {conversation.pending}")
             return error
         except TimeoutError:
-            message = (
-                f"the query did not finish within {attempt.deadline.limit_s:g} s (--query-timeout or its `timeout`)"
-            )
-            return QueryError(ErrorKind.QUERY_TIMEOUT, f"{message}; waiting for {conversation.pending}")
+            option = "the query's `timeout`" if attempt.query.timeout else "`--query-timeout`"
+            message = f"timed out after {attempt.deadline.limit_s:g} s{conversation.place} ({option})"
+            return QueryError(ErrorKind.QUERY_TIMEOUT, message)
         except RunError as error:
             # Replies already paid for are used: once the budget is spent, other queries run until their next request.
             (self.run_stop.drain if error.kind is ErrorKind.BUDGET else self.run_stop.cancel)(error)
@@ -129,7 +128,7 @@ class QueryExecutor:
         """Grade a conversation by its query's rubrics. One that did not end by itself fails without being graded."""
         conversation = attempt.conversation
         if self.judge and attempt.rubrics and conversation.stop in COMPLETE_STOP_REASONS:
-            with conversation.waiting_for("the judge"):
+            with conversation.waiting_for("the judge's grading"):
                 conversation.judged += await self.judge.grade(attempt)
 
     async def _check(self, attempt: Attempt, elapsed: float) -> None:
@@ -152,6 +151,8 @@ class QueryExecutor:
         usage = _total_usage(conversation)
         outcome = Outcome(
             stop_reason=conversation.stop,
+            limit=conversation.limit,
+            timeouts=conversation.timeouts,
             calls=conversation.calls,
             text=conversation.text,
             turns=len(conversation.turns),

@@ -54,6 +54,8 @@ class Conversation:
         calls: The answered calls, in order.
         turns: The turns of the model, in order.
         stop: The model's last stop reason, `max_turns`, `max_calls` or `diverged`.
+        limit: The limit that stopped the conversation, such as ``25 turns (`--max-turns`)``, if one did.
+        timeouts: The time limits of calls that were not answered in time, such as `2 s`, by the number of the call.
         divergences: How calls differ from the recording, by the number of the call.
         unlisted: The numbers of calls of tools that the server does not list.
         denied: The numbers of calls of tools that may not be used.
@@ -74,6 +76,8 @@ class Conversation:
     calls: list[Call] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     stop: str = ""
+    limit: str = ""
+    timeouts: dict[int, str] = field(default_factory=dict)
     divergences: dict[int, str] = field(default_factory=dict)
     unlisted: set[int] = field(default_factory=set)
     denied: set[int] = field(default_factory=set)
@@ -102,8 +106,13 @@ class Conversation:
         return given | {f"call {number}": self.divergences[number] for number in sorted(self.divergences)}
 
     @property
+    def place(self) -> str:
+        """The operations in progress, for a message: `` in call 2, `add` ``. Empty if there are none."""
+        return f" in {', '.join(self._pending)}" if self._pending else ""
+
+    @property
     def pending(self) -> str:
-        """The operations in progress, with their times: `add, call 2 (for 3.2 s)`. Empty if there are none."""
+        """The operations in progress, with their times: ``call 2, `add` (for 3.2 s)``. Empty if there are none."""
         now = time.monotonic()
         return ", ".join(f"{what} (for {now - since:.1f} s)" for what, since in self._pending.items())
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from mcprun._util.gc_tuning import gc_paused, gc_tuned_for_run
 from mcprun._util.json_value import JsonObject
+from mcprun._util.plural import plural
 from mcprun._util.run_stop import RunStop
 from mcprun.client.sdk_logging import sdk_logs
 from mcprun.client.server_log import ServerLog
@@ -32,7 +33,7 @@ from mcprun.prompts.query import Query
 from mcprun.runs.directory import new_directory
 from mcprun.runs.events import AttemptRef, Event, QueryEnd, RunStart, WarningEvent
 from mcprun.runs.run_record import BaselineRecord, RunRecord, ServerRecord
-from mcprun.runs.totals import BilledReply
+from mcprun.runs.totals import BilledReply, RunTotals
 from mcprun.runs.transcript import Transcript
 from mcprun.runs.writer import RunWriter
 from mcprun.telemetry import NoTelemetry, Telemetry, open_telemetry
@@ -240,7 +241,7 @@ class _Execution:
         while taken := await take():  # all workers share one iterator, so each query runs once
             await asyncio.sleep(0)  # lets signals and deadlines in between queries that never await I/O
             query, repeat = taken
-            _drain_after_failures(plan.limits.max_failures, recorder.journal.totals.failures, run_stop)
+            _drain_after_failures(plan.limits.max_failures, recorder.journal.totals, run_stop)
             if run_stop.reason:
                 return
             started = time.monotonic()
@@ -282,11 +283,24 @@ def _billed_replies(plan: RunPlan) -> Iterator[BilledReply]:
     return plan.resume.run.replies() if plan.resume and has_budget and is_paid else iter(())
 
 
-def _drain_after_failures(max_failures: int | None, failures: int, run_stop: RunStop) -> None:
+class MaxFailuresError(RunError):
+    """Too many queries did not pass.
+
+    The message is computed when it is read, since queries that were in flight at the limit may fail as well.
+    """
+
+    def __init__(self, limit: int, totals: RunTotals) -> None:
+        self._limit, self._totals = limit, totals
+        super().__init__(ErrorKind.BUDGET, str(self))
+
+    def __str__(self) -> str:
+        return f"{plural(self._totals.failures, 'query')} did not pass (limit `--max-failures {self._limit}`)"
+
+
+def _drain_after_failures(max_failures: int | None, totals: RunTotals, run_stop: RunStop) -> None:
     """Stop the run once `max_failures` queries did not pass."""
-    if max_failures is not None and failures >= max_failures:
-        message = f"queries that did not pass: {failures:,} (--max-failures {max_failures:,})"
-        run_stop.drain(RunError(ErrorKind.BUDGET, message))
+    if max_failures is not None and totals.failures >= max_failures:
+        run_stop.drain(MaxFailuresError(max_failures, totals))
 
 
 def _journal(plan: RunPlan) -> RunWriter:

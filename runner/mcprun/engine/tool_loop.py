@@ -16,6 +16,7 @@ from typing import Any
 from mcprun._util.deadline import Deadline, Gate
 from mcprun._util.json_text import levels
 from mcprun._util.json_value import JsonObject
+from mcprun._util.plural import plural
 from mcprun._util.tasks import gather_or_cancel
 from mcprun.client.request_owner import ClientFeatures, PendingCall
 from mcprun.client.session import ServerSession, ToolResult
@@ -173,13 +174,17 @@ class _Exchange:
     async def run(self) -> None:
         """Run turns until the model ends its turn, a limit is reached, or a call diverged under `stop_diverged`."""
         conversation = self.conversation
-        max_turns = self.attempt.query.max_turns or self.loop.limits.max_turns
+        own, limits = self.attempt.query.max_turns, self.loop.limits
+        max_turns = own or limits.max_turns
         while len(conversation.turns) < max_turns:
             reply = await self._reply()
             conversation.add(reply)
             uses = [block for block in reply.content if block.get("type") == "tool_use"]
-            if len(conversation.calls) + len(uses) > self.loop.limits.max_calls:
-                conversation.stop = "max_calls"
+            if len(conversation.calls) + len(uses) > limits.max_calls:
+                conversation.stop, conversation.limit = (
+                    "max_calls",
+                    f"{plural(limits.max_calls, 'call')} (`--max-calls`)",
+                )
                 return
             if uses and reply.stop_reason in _CALLING:
                 conversation.say(await self._call_when_admitted(uses))
@@ -188,7 +193,8 @@ class _Exchange:
                     return
             elif reply.stop_reason != "pause_turn":
                 return
-        conversation.stop = "max_turns"
+        option = "the query's `max_turns`" if own else "`--max-turns`"
+        conversation.stop, conversation.limit = "max_turns", f"{plural(max_turns, 'turn')} ({option})"
 
     async def _reply(self) -> ModelReply:
         """Request the model's next turn and emit a `ModelCall`."""
@@ -288,7 +294,7 @@ class _Exchange:
         started = time.monotonic()
         caller = PendingCall(self.handler, event.turn or 0, event.call, self.loop.clock(), self.attempt.deadline)
         try:
-            with self.conversation.waiting_for(f"{event.tool}, call {event.call}"):
+            with self.conversation.waiting_for(f"call {event.call}, `{event.tool}`"):
                 answer = rejection or await self.server.call(
                     event.tool, event.input, self.loop.limits.call_seconds, caller
                 )
@@ -306,6 +312,8 @@ class _Exchange:
             )
             raise
         answers[event.call] = answer
+        if answer.limit:
+            self.conversation.timeouts[event.call] = answer.limit
         self.loop.emit(
             replace(
                 event,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import unicodedata
 
+from mcprun._util.plural import plural as plural
+
 _VISIBLE_CONTROLS = frozenset("\n\t")
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories that are invisible or change other text: controls, format marks (such as bidi), separators."""
@@ -43,13 +45,6 @@ def cut(text: str, length: int) -> str:
     if len(text) <= length:
         return text
     return f"{text[:length]}… ({len(text) - length:,} more characters)"
-
-
-def plural(count: int, noun: str) -> str:
-    """Return a count with its noun: `1 call`, `2 calls`, `3 queries`."""
-    if count == 1:
-        return f"1 {noun}"
-    return f"{count:,} {noun[:-1]}ies" if noun.endswith("y") else f"{count:,} {noun}s"
 
 
 def duration(seconds: float | None) -> str:

@@ -102,6 +102,10 @@ class ValueFormatter:
         one, other = reveal(*shorten_to_difference(one[1:-1], other[1:-1], _SHOWN))
         return f'"{_cut(one)}"', f'"{_cut(other)}"'
 
+    def name(self, tool: str) -> str:
+        """Format the name of a tool in few characters."""
+        return _cut(self.clean(tool), _SHORT)
+
     def call(self, call: NamedCall) -> str:
         """Format a call in short notation: `add{a: 2, b: 3}`."""
         return f"{self.clean(call.tool)}{self.input(call.input)}"
