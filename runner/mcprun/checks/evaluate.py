@@ -38,11 +38,11 @@ _ALIGN = {"exact": call_checks.exact, "in_order": call_checks.in_order, "any_ord
 class Outcome:
     """The outcome of a conversation: how it stopped, its calls, the model's final text, and its cost.
 
-    `limit` is the limit that stopped it, such as ``25 turns (`--max-turns`)``, and empty if none did. `timeouts` maps the
-    number of each call that was not answered in time to its time limit, such as `2 s`.
-    `elapsed` does not include waiting for a rate limit or a server. `output_tokens` is `None` if they were not counted.
-    `unlisted` are the numbers of the calls of tools that the server does not list, `denied` those of tools that may not
-    be used. `unknown_tools` maps the name of each unlisted tool that was called or is expected to the most similar name
+    `limit` is the limit that stopped it, such as ``25 turns (`--max-turns`)``, and empty if none did. `timeouts` maps
+    the number of each call that was not answered in time to its time limit, such as `2 s`. `elapsed` does not include
+    waiting for a rate limit or a server. `output_tokens` is `None` if they were not counted. `unlisted` are
+    the numbers of the calls of tools that the server does not list, `denied` those of tools that may not be used.
+    `unknown_tools` maps the name of each unlisted tool that was called or is expected to the most similar name
     of a tool, or to an empty string.
     """
 
@@ -96,9 +96,9 @@ def _checks(expect: Expect, outcome: Outcome, formatter: ValueFormatter, allow_t
 def check_stop_reason(stop_reason: str, limit: str = "") -> Check:
     """Check that the model ended its turn and was not cut short, by a `limit` or for another reason."""
     message = _STOPPED.get(stop_reason, f"expected the model to end its turn, got {stop_reason}")
-    return _check(
-        "ended", stop_reason in COMPLETE_STOP_REASONS, f"stopped at the limit of {limit}" if limit else message
-    )
+    if limit:
+        message = f"stopped at the limit of {limit}"
+    return _check("ended", stop_reason in COMPLETE_STOP_REASONS, message)
 
 
 def check_tool_errors(outcome: Outcome, wanted: set[int], formatter: ValueFormatter) -> Check:

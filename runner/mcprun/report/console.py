@@ -22,7 +22,7 @@ from mcprun.report.conversation import head, laid_out, prompt_start
 from mcprun.report.diff import BASELINE, lines, summary, tool_lines
 from mcprun.report.diff_markdown import markdown
 from mcprun.report.fault_isolation import render, render_diff
-from mcprun.report.outcome import outcome
+from mcprun.report.outcome import early_end, outcome
 from mcprun.report.progress import STYLES, LiveReporter, PlainReporter, ProgressReporter, label
 from mcprun.report.text import one_line, plural, visible, visible_json
 from mcprun.report.timeline import Timeline
@@ -137,8 +137,7 @@ class Console:
             return
         for warning in run.record.server.warnings if run.record.server else []:
             self.warning(warning)
-        done, total = run.counts.done, run.record.prompts.runs
-        if done:
+        if run.counts.done:
             self._out.print(totals(run, self._out))
         for line in repeats(run.record):
             self._out.print(line, soft_wrap=True)
@@ -146,9 +145,8 @@ class Console:
             self.warning(
                 "every call returned an error: the queries passed, but nothing that the server does was tested"
             )
-        if done < total:
-            missing = f"Incomplete: {total - done:,} of {plural(total, 'query')} did not finish."
-            self._out.print(Text(missing, "yellow"), soft_wrap=True)
+        if left := early_end(run.record, run.counts):
+            self._out.print(Text(visible(left), "yellow"), soft_wrap=True)
         self.files(run)
 
     def files(self, run: Run) -> None:

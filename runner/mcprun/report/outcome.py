@@ -26,6 +26,20 @@ def outcome(record: RunRecord, counts: Counts) -> str:
     return f"{_WORDS[code]}: {', '.join(_reasons(record, counts, code))}"
 
 
+def early_end(record: RunRecord, counts: Counts) -> str:
+    """Return that a run ended early, why, and how many queries it left; empty if it did everything."""
+    left = max(0, record.prompts.runs - counts.done)
+    left_out = f"{left:,} of {record.prompts.runs:,} were not run" if left else ""
+    if record.error and (left or record.state != "finished"):
+        end = "Stopped early" if counts.done else "Not started"
+        sentences = [f"{end}: {record.error.message}".rstrip("."), left_out]
+    elif record.state != "finished":
+        sentences = [f"The run has not finished (state: {record.state})", left_out]
+    else:
+        sentences = [left_out.replace(" were", " queries were")]
+    return " ".join(f"{sentence}." for sentence in sentences if sentence)
+
+
 def _reasons(record: RunRecord, counts: Counts, code: ExitCode) -> Iterator[str]:
     if code is ExitCode.INTERRUPTED:
         yield f"{counts.done:,} of {plural(record.prompts.runs, 'query')} finished"

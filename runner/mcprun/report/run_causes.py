@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from mcprun.errors import ErrorKind
 from mcprun.report.causes import QUERIES, TOOLS, Cause, CauseKind
 from mcprun.report.log_excerpt import exception_line
+from mcprun.report.outcome import early_end
 from mcprun.report.text import one_line, plural
 from mcprun.runs.run_record import Counts, RunRecord
 from mcprun.runs.transcript import Key
@@ -28,19 +29,13 @@ def end_causes(record: RunRecord, counts: Counts, log: str = "") -> Iterator[Cau
     `log` is the end of the servers' stderr.
     """
     left = max(0, record.prompts.runs - counts.done)
-    not_run = f"{left:,} of {plural(record.prompts.runs, 'query')} not run" if left else ""
     error = record.error
     if error and error.kind in _NO_SERVER and not counts.done:
         line = exception_line(log) if error.kind is ErrorKind.SERVER_START else ""
         parts = [error.message, line if line not in error.message else ""]
         yield _cause(CauseKind.SERVER, parts, left)
-    elif error:
-        is_end = record.state != "finished" or bool(left)
-        yield _cause(CauseKind.STOPPED, [f"{'stopped early: ' if is_end else ''}{error.message}", not_run], left)
-    elif record.state != "finished":
-        yield _cause(CauseKind.STOPPED, [f"the run has not finished (state: {record.state})", not_run], left)
-    elif counts.skipped and not counts.error:
-        yield _cause(CauseKind.STOPPED, [not_run], left)
+    elif error or record.state != "finished" or (counts.skipped and not counts.error):
+        yield _cause(CauseKind.STOPPED, [early_end(record, counts) or (error.message if error else "")], left)
     if record.state == "finished" and not error and record.lacks_comparison and record.baseline:
         message = f"the run was not compared with its baseline {record.baseline.path}"
         yield _cause(CauseKind.STOPPED, [message], 0)

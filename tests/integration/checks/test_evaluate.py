@@ -21,7 +21,9 @@ from tests.support.expectations import call
     [
         ({}, "end_turn", [], False, []),
         ({}, "stop_sequence", [], False, []),
-        ({}, "max_turns", [], False, ["expected the model to end its turn, got max_turns"]),
+        ({}, "pause_turn", [], False, ["expected the model to end its turn, got pause_turn"]),
+        ({}, "max_tokens", [], False, ["stopped at the limit of tokens per reply (`--max-tokens`)"]),
+        ({}, "refusal", [], False, ["the model refused to answer (stop reason `refusal`)"]),
         ({}, "end_turn", [call("a", is_error=True, text="no")], True, []),
         ({"tool_errors": "allow"}, "end_turn", [call("a", is_error=True)], False, []),
         (
@@ -75,10 +77,10 @@ from tests.support.expectations import call
         ({"never": ["x", "y"]}, "end_turn", [call("xy")], False, []),
         ({"calls": []}, "end_turn", [], False, []),
         ({"calls": []}, "end_turn", [call("a")], False, ["expected no calls, got call 0, a{}"]),
-        ({"max_calls": 1}, "end_turn", [call("a"), call("b")], False, ["expected at most 1 calls, got 2"]),
-        ({"max_turns": 2}, "end_turn", [], False, ["expected at most 2 turns, got 3"]),
-        ({"max_seconds": 1}, "end_turn", [], False, ["expected at most 1.0 seconds, got 1.5"]),
-        ({"max_output_tokens": 39}, "end_turn", [], False, ["expected at most 39 output tokens, got 40"]),
+        ({"max_calls": 1}, "end_turn", [call("a"), call("b")], False, ["made 2 calls, at most 1 allowed"]),
+        ({"max_turns": 2}, "end_turn", [], False, ["took 3 turns, at most 2 allowed"]),
+        ({"max_seconds": 1}, "end_turn", [], False, ["took 1.5 s, at most 1 s allowed"]),
+        ({"max_output_tokens": 39}, "end_turn", [], False, ["used 40 output tokens, at most 39 allowed"]),
         ({"max_calls": 0, "max_turns": 3, "max_seconds": 1.5, "max_output_tokens": 40}, "end_turn", [], False, []),
         (
             {"calls": [{"tool": "a", "is_error": True}]},

@@ -155,7 +155,7 @@ def test_run_json_describes_a_finished_run(tmp_path: Path) -> None:
             'expected call 0 differs from call 0, echo{text: "b"}: input.text: expected "a", got "b"',
         ),
         (script(expect={"calls": [{"tool": "echo"}]}), 1, "expected call 0 is missing: echo{}; got no calls"),
-        (script(("echo", {"text": "a"}), max_turns=1), 1, "expected the model to end its turn, got max_turns"),
+        (script(("echo", {"text": "a"}), max_turns=1), 1, "stopped at the limit of 1 turn (the query's `max_turns`)"),
         (
             {"id": "q", "prompt": "x", "script": [
                 {"calls": [{"tool": "echo", "input": {"text": "a"}}]},

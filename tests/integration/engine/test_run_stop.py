@@ -39,14 +39,14 @@ def test_run_timeout_skips_the_remaining_queries(mcprun: Forks, tmp_path: Path) 
     assert [call["tool"] for call in in_flight["calls"]] == ["ok"]
     assert re.fullmatch(
         r"the run ended before the query finished: the run did not finish within 1 s \(--run-timeout\);"
-        r" waiting for hang, call 1 \(for \d\.\d s\)",
+        r" waiting for call 1, `hang` \(for \d\.\d s\)",
         in_flight["error"]["message"],
     )
     assert unstarted["error"]["message"] == "not started: the run did not finish within 1 s (--run-timeout)"
     assert (unstarted["messages"], unstarted["attempts"]) == ([], 0)
     assert (done.record["state"], done.record["error"]["kind"]) == ("interrupted", "run_timeout")
     assert done.stderr.count("Error: ") == 1
-    assert "Incomplete: 3 of 4 queries did not finish." in done.stdout
+    assert "Stopped early: the run did not finish within 1 s (--run-timeout). 3 of 4 were not run." in done.stdout
     resumed = mcprun.run("batch", "--resume", "latest", "--run-timeout", "60", "--call-timeout", "0.1", cwd=tmp_path)
     assert resumed.verdicts == {"a": "passed", "b": "failed", "c": "passed", "d": "passed"}
 

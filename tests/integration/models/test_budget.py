@@ -123,7 +123,7 @@ def test_max_failures_ends_the_run(mcprun: Forks, tmp_path: Path) -> None:
     flags = ("--concurrency", "1", "--max-failures", "2", "--out", "run")
     done = mcprun.run("batch", "p.jsonl", RAW, *flags, cwd=tmp_path)
     assert (done.code, list(done.verdicts.values())) == (1, ["passed", "failed", "passed", "error"] + ["skipped"] * 5)
-    assert "Error: queries that did not pass: 2 (--max-failures 2)" in done.stderr
+    assert "Error: 2 queries did not pass (limit `--max-failures 2`)" in done.stderr
     assert mcprun.run("batch", "--resume", "run", cwd=tmp_path).bytes == done.bytes
     resumed = mcprun.run("batch", "--resume", "run", "--max-failures", "3", cwd=tmp_path)
     assert list(resumed.verdicts.values()) == ["passed", "failed", "passed", "error"] + ["passed"] * 5

@@ -351,7 +351,7 @@ def test_query_timeout_names_the_pending_call(tmp_path: Path) -> None:
     assert (done.code, transcript["stop"], len(transcript["messages"])) == (3, "timeout", 2)
     assert transcript["error"]["kind"] == "query_timeout"
     assert re.fullmatch(
-        r"the query did not finish within 1\.5 s \(--query-timeout or its `timeout`\); waiting for hangs, call 0 \(for 1\.\d s\)",
+        r"timed out after 1\.5 s in call 0, `hangs` \(`--query-timeout`\)",
         transcript["error"]["message"],
     )
     hung = next(event for event in done.trace if event["event"] == "tool_call")

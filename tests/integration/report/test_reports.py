@@ -139,7 +139,7 @@ def test_reports_are_written_for_runs_that_end_early(tmp_path: Path) -> None:
     assert done.code == 3
     lines = [line for line in (tmp_path / "t.tap").read_text().splitlines() if re.match(r"(not )?ok ", line)]
     assert [line.split(" # ")[0] for line in lines] == ["not ok 1 - run", "not ok 2 - a", "ok 3 - b", "ok 4 - c"]
-    assert " # SKIP budget: not started: queries that did not pass: 1 (--max-failures 1)" in lines[2]
+    assert " # SKIP budget: not started: 1 query did not pass (limit `--max-failures 1`)" in lines[2]
     (tmp_path / "t.tap").unlink()
     assert run_mcprun("batch", "--resume", "latest", "--restarts", "20", cwd=tmp_path).code == 3
     assert "1..4\n" in (tmp_path / "t.tap").read_text()

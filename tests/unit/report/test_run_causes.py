@@ -48,10 +48,10 @@ def test_a_server_that_did_not_start_is_the_cause_with_its_exception() -> None:
         (
             record(kind="budget", message="the run spent its budget"),
             Counts(passed=1, skipped=2),
-            "stopped early: the run spent its budget; 2 of 3 queries not run",
+            "Stopped early: the run spent its budget. 2 of 3 were not run.",
         ),
-        (record("started"), Counts(passed=2), "the run has not finished (state: started); 1 of 3 queries not run"),
-        (record("finished"), Counts(passed=2, skipped=1), "1 of 3 queries not run"),
+        (record("started"), Counts(passed=2), "The run has not finished (state: started). 1 of 3 were not run."),
+        (record("finished"), Counts(passed=2, skipped=1), "1 of 3 queries were not run."),
         (
             record("finished", kind="output", message="can't write differences.jsonl"),
             Counts(passed=3),

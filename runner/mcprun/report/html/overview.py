@@ -12,7 +12,7 @@ from mcprun.limits import BATCH_SHARE
 from mcprun.report.baseline import BaselineData
 from mcprun.report.data import RunData
 from mcprun.report.latency import Latency, latency
-from mcprun.report.outcome import outcome
+from mcprun.report.outcome import early_end, outcome
 from mcprun.report.text import duration, moment, one_line, plural
 from mcprun.report.timings import Timings, ToolTimes, quantile
 from mcprun.report.volatile import Note, note_blocks
@@ -185,13 +185,10 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
 
 def _troubles(record: RunRecord, counts: Counts, timings: Timings) -> Iterator[str]:
     """Yield the problems that affect how far the numbers can be trusted."""
-    if record.state != "finished":
-        yield f"This run has not finished (state: {record.state})."
-    if record.error:
+    if end := early_end(record, counts):
+        yield end
+    elif record.error:
         yield f"{record.error.kind}: {record.error.message}"
-    total = record.prompts.runs
-    if counts.done < total:
-        yield f"Incomplete: {total - counts.done:,} of {plural(total, 'query')} did not finish."
     if restarts := timings.restarts:
         yield f"The server died and was restarted {plural(restarts, 'time')}."
     warnings = record.server.warnings if record.server else []
@@ -217,11 +214,11 @@ def _tiles(run: Run, counts: Counts, durations: Sequence[float], *, is_traced: b
     yield _cost(run, is_traced=is_traced)
     if durations:
         yield Tile(
-            "Query duration", duration(quantile(durations, 0.5)), f"median; p95 {duration(quantile(durations, 0.95))}"
+            "Time per query", duration(quantile(durations, 0.5)), f"median; p95 {duration(quantile(durations, 0.95))}"
         )
     if record.seconds is not None:
         throughput = f"{counts.done / record.seconds:,.1f} queries/s" if record.seconds and counts.done else ""
-        yield Tile("Run duration", duration(record.seconds), throughput)
+        yield Tile("Run time", duration(record.seconds), throughput)
 
 
 def _cost(run: Run, *, is_traced: bool) -> Tile:

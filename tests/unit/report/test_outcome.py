@@ -1,0 +1,48 @@
+"""Why a run did not pass, in one line."""
+
+from __future__ import annotations
+
+import pytest
+
+from mcprun.report.outcome import early_end
+from mcprun.runs.run_record import Counts, ModelRecord, PromptsRecord, RunRecord
+from mcprun.runs.transcript import ErrorInfo
+
+
+def record(state: str, kind: str = "", message: str = "") -> RunRecord:
+    """Return the record of a run of 54 queries."""
+    return RunRecord(
+        state=state, started="2026-11-22T10:00:00Z", arguments={}, limits={}, versions={},
+        prompts=PromptsRecord(file="p.jsonl", sha256="", queries=54, runs=54),
+        model=ModelRecord(kind="script", name="script", chosen="named"),
+        error=ErrorInfo.model_validate({"kind": kind, "message": message}) if kind else None,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("run", "counts", "sentence"),
+    [
+        (
+            record("interrupted", "budget", "10 queries did not pass (limit `--max-failures 9`)"),
+            Counts(passed=20, failed=9, error=1, skipped=24),
+            "Stopped early: 10 queries did not pass (limit `--max-failures 9`). 24 of 54 were not run.",
+        ),
+        (
+            record("interrupted", "server_start", "the server exited before it responded."),
+            Counts(skipped=54),
+            "Not started: the server exited before it responded. 54 of 54 were not run.",
+        ),
+        (
+            record("interrupted", "cancelled", "interrupted by SIGINT"),
+            Counts(passed=54),
+            "Stopped early: interrupted by SIGINT.",
+        ),
+        (record("started"), Counts(passed=50), "The run has not finished (state: started). 4 of 54 were not run."),
+        (record("finished"), Counts(passed=50, skipped=4), "4 of 54 queries were not run."),
+        (record("finished", "output", "can't write differences.jsonl"), Counts(passed=54), ""),
+        (record("finished"), Counts(passed=50, failed=4), ""),
+    ],
+)
+def test_an_early_end_says_why_and_how_many_queries_it_left(run: RunRecord, counts: Counts, sentence: str) -> None:
+    """It is empty if every query was run, whatever their verdicts."""
+    assert early_end(run, counts) == sentence
