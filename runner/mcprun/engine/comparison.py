@@ -70,6 +70,8 @@ def _compare(baseline: Baseline, path: Path, plan: RunPlan) -> ComparedCounts:
         )
         file = stack.enter_context(open_fresh(staged))
         file.writelines(f"{as_json(line)}\n".encode(errors="replace") for line in lines)
+        if comparison.moved:
+            file.write(f"{as_json({'moved': comparison.moved})}\n".encode(errors="replace"))
         if volatile := found.summary():
             file.write(f"{as_json({'volatile': volatile})}\n".encode(errors="replace"))
         file.write(f"{as_json({'totals': comparison.summary})}\n".encode())

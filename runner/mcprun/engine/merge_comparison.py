@@ -11,7 +11,7 @@ from mcprun._util.json_io import open_fresh
 from mcprun._util.json_value import JsonObject
 from mcprun.analysis.diff.json_lines import as_json, read_differences
 from mcprun.analysis.diff.rule import VolatileSummary
-from mcprun.analysis.diff.runs import DiffSummary, QueryDiff
+from mcprun.analysis.diff.runs import MAX_MOVED, DiffSummary, MovedRate, QueryDiff
 from mcprun.analysis.volatile.findings import merged
 from mcprun.errors import UsageError
 from mcprun.runs.directory import DIFFERENCES
@@ -32,6 +32,7 @@ def merge_comparisons(shards: Sequence[Run], names: Collection[str], path: Path)
     if first is None or not all(record and record.compared for record in records):
         return first and BaselineRecord(path=first.path)
     tools: list[ToolChange] = []
+    moved: list[MovedRate] = []
     volatile: list[VolatileSummary] = []
     with open_fresh(path / DIFFERENCES) as file:
         for shard in shards:
@@ -40,6 +41,8 @@ def merge_comparisons(shards: Sequence[Run], names: Collection[str], path: Path)
                     file.write(_line(difference))
                 elif isinstance(difference, VolatileSummary):
                     volatile.append(difference)
+                elif isinstance(difference, tuple):
+                    moved += difference
                 else:
                     tools = difference
         counts = _added_up(record.compared for record in records if record and record.compared)
@@ -49,6 +52,8 @@ def merge_comparisons(shards: Sequence[Run], names: Collection[str], path: Path)
         counts["regressions"] += len(removed)
         if tools:
             file.write(_line({"tools": tools}))
+        if moved:
+            file.write(_line({"moved": moved[:MAX_MOVED]}))
         if found := merged(volatile, {name: number for number, name in enumerate(names)}):
             file.write(_line({"volatile": found}))
         file.write(_line({"totals": asdict(DiffSummary(**counts))}))

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal
 
+from mcprun.analysis.diff.groups import Groups
 from mcprun.analysis.diff.json_lines import read_differences
 from mcprun.analysis.diff.rule import VolatileSummary
 from mcprun.analysis.diff.runs import QueryDiff
 from mcprun.analysis.diff.transcripts import Change
-from mcprun.report.diff import BASELINE, lines, summary, title, tool_lines, value_pairs
+from mcprun.report.change_lines import title, value_pairs
+from mcprun.report.diff import BASELINE, blocks, diff_line, lines, summary, tool_lines
 from mcprun.report.fault_isolation import render_diff
-from mcprun.report.text import one_line
+from mcprun.report.text import one_line, plural
 from mcprun.runs.directory import DIFFERENCES
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import ComparedCounts
 from mcprun.runs.transcript import Key
 from mcprun.tools.changes import ToolChange
 
-AGAINST_LINES = 200
+AGAINST_LINES = 50
 """Maximum number of lines of a comparison that reports keep."""
 
 _DETAILED = 500
@@ -89,24 +91,24 @@ def read_baseline(run: Run) -> BaselineData | None:
     changes: dict[Key, QueryChange] = {}
     removed: list[QueryChange] = []
     tools: list[ToolChange] = []
-    shown: list[str] = []
+    groups = Groups()
     volatile = VolatileSummary()
     for difference in read_differences(run.path / DIFFERENCES):
         if isinstance(difference, VolatileSummary):
             volatile = difference
+            continue
+        if isinstance(difference, tuple):
             continue
         if not isinstance(difference, QueryDiff):
             tools = difference
             continue
         is_detailed = difference.is_regression and len(changes) + len(removed) < _DETAILED
         change = render_diff(difference, query_change if is_detailed else _short_change)
-        if len(shown) < AGAINST_LINES:
-            shown += render_diff(difference, _plain)
+        render_diff(difference, groups.add)
         if change.status == "removed":
             removed.append(change)
         else:
             changes[change.id, change.repeat] = change
-    shown += (_text(line) for line in tool_lines(tools))
     return BaselineData(
         name=record.path,
         counts=record.compared,
@@ -114,10 +116,19 @@ def read_baseline(run: Run) -> BaselineData | None:
         changes=changes,
         removed=tuple(removed),
         breaking=tuple(one_line(f"{one.tool}: {one.message}", _CAUSE) for one in tools if one.breaking),
-        lines=tuple(shown[:AGAINST_LINES]),
+        lines=tuple(_first_lines(groups, tools)),
         tools=tuple(tools),
         volatile=volatile,
     )
+
+
+def _first_lines(groups: Groups, tools: Sequence[ToolChange]) -> Iterator[str]:
+    """Yield the start of a diff: the changes of tools, then groups of changes, with signs in the first column."""
+    shown = [*tool_lines(tools), *(line for block in blocks(groups, BASELINE, is_inline=False) for line in block)]
+    count = len(shown) if len(shown) <= AGAINST_LINES else AGAINST_LINES - 1
+    yield from map(diff_line, shown[:count])
+    if left := len(shown) - count:
+        yield f"… and {plural(left, 'more line')}; mcprun diff lists all"
 
 
 def query_change(diff: QueryDiff) -> QueryChange:

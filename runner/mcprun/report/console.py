@@ -13,13 +13,14 @@ from rich.text import Text
 
 from mcprun._util.json_io import dump_indented
 from mcprun._util.json_value import JsonObject
+from mcprun.analysis.diff.groups import Groups
 from mcprun.analysis.diff.json_lines import as_json, read_differences
 from mcprun.analysis.diff.rule import VolatileSummary
-from mcprun.analysis.diff.runs import DiffSummary, QueryDiff
+from mcprun.analysis.diff.runs import DiffSummary, MovedRate, QueryDiff
 from mcprun.errors import ErrorKind, RunError
 from mcprun.report.chat import ChatPrinter
 from mcprun.report.conversation import head, laid_out, prompt_start
-from mcprun.report.diff import BASELINE, lines, summary, tool_lines
+from mcprun.report.diff import BASELINE, blocks, lines, moved_lines, summary, tool_lines
 from mcprun.report.diff_markdown import markdown
 from mcprun.report.fault_isolation import render, render_diff
 from mcprun.report.outcome import early_end, outcome
@@ -185,29 +186,35 @@ class Console:
         volatile: Callable[[], VolatileSummary] = VolatileSummary,
         *,
         base: str = "BASE",
+        moved: Sequence[MovedRate] = (),
     ) -> None:
         """Print the differences between two runs as `text`, `json` or `markdown`. `base` names the first in text.
 
-        `diff_summary` is complete once `diffs` is exhausted, and `volatile` is called then. What looks volatile, and
-        warnings about what is masked, go to stderr, unless they are part of the Markdown or JSON.
+        `diff_summary` and `moved` are complete once `diffs` is exhausted, and `volatile` is called then. What looks
+        volatile, and warnings about what is masked, go to stderr, unless they are part of the Markdown or JSON.
         """
         if form == "json":
             for diff in diffs:
                 self._out.put((visible_json(render_diff(diff, as_json)), ""))
             if tools:
                 self._out.put((visible_json(as_json({"tools": tools})), ""))
+            if moved:
+                self._out.put((visible_json(as_json({"moved": list(moved)})), ""))
             if found := volatile():
                 self._out.put((visible_json(as_json({"volatile": found})), ""))
             self._out.put((as_json({"totals": diff_summary}), ""))
             return
+        groups = Groups()
+        for diff in diffs:
+            render_diff(diff, groups.add)
         if form == "markdown":
-            for piece in markdown(list(diffs), tools, diff_summary, volatile=volatile):
+            for piece in markdown(groups, tools, diff_summary, moved=moved, volatile=volatile()):
                 self._out.put((piece, ""))
             return
-        for diff in diffs:
-            for line in render_diff(diff, lambda one: list(lines(one, base))):
+        for block in blocks(groups, base):
+            for line in block:
                 self._out.put(*line)
-        for line in tool_lines(tools):
+        for line in (*tool_lines(tools), *moved_lines(moved, diff_summary.chance)):
             self._out.put(*line)
         self._totals(volatile(), diff_summary)
 
@@ -247,6 +254,7 @@ class Console:
             return
         tools: list[ToolChange] = []
         volatile: list[VolatileSummary] = []
+        moved: list[MovedRate] = []
 
         def queries() -> Iterator[QueryDiff]:
             for difference in read_differences(run.path / DIFFERENCES):
@@ -254,12 +262,20 @@ class Console:
                     yield difference
                 elif isinstance(difference, VolatileSummary):
                     volatile.append(difference)
+                elif isinstance(difference, tuple):
+                    moved.extend(difference)
                 else:
                     tools.extend(difference)
 
         counts = DiffSummary(**record.compared.model_dump())
         self.differences(
-            queries(), tools, counts, "text", lambda: volatile[0] if volatile else VolatileSummary(), base=BASELINE
+            queries(),
+            tools,
+            counts,
+            "text",
+            lambda: volatile[0] if volatile else VolatileSummary(),
+            base=BASELINE,
+            moved=moved,
         )
 
     def outcome(self, run: Run, *, is_reported: bool = True) -> None:

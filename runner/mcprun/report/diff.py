@@ -1,49 +1,40 @@
-"""Differences between two runs, as text for a terminal."""
+"""Differences between two runs, as text for a terminal: what became worse first, identical changes once."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
 
-from mcprun._util.alignment import Alignment, common_ends
-from mcprun._util.code_points import look_alike, reveal, reveal_name
-from mcprun.analysis.diff.describe import differences_of
-from mcprun.analysis.diff.runs import DiffSummary, QueryDiff
-from mcprun.analysis.diff.transcripts import Change
-from mcprun.analysis.diff.values import ABSENT, ValueDifference
-from mcprun.report.text import cut, one_line, plural, visible
+from mcprun._util.code_points import reveal_name
+from mcprun.analysis.diff.groups import Group, Groups, Occurrences
+from mcprun.analysis.diff.runs import DiffSummary, MovedRate, QueryDiff
+from mcprun.report.change_groups import SHOWN_NAMES, counts, group_pairs, group_title, inline, names
+from mcprun.report.change_lines import NAME, SHOWN, Pair, title
+from mcprun.report.text import one_line, plural
+from mcprun.report.word_marks import word_marks
 from mcprun.runs.run_record import ComparedCounts
+from mcprun.runs.transcript import Verdict
 from mcprun.tools.changes import ToolChange
-from mcprun.tools.format import ValueFormatter, shorten_to_difference
-
-_SHOWN = 500
-"""Maximum number of characters shown of one value; `--json` does not shorten it."""
-
-_NAME = 200
-"""Maximum number of characters shown of a query's id or a tool's name."""
-
-_MAX_PATH_CHARS = 200
-"""Maximum number of characters shown of a value's path."""
 
 _LINES = 200
 """Maximum number of lines shown for one change; `--json` has all of them."""
 
-_MAX_PAIRS = 2_500
-"""Maximum number of removed/added path pairs checked for look-alikes; with more, the names are unrelated."""
+_BLOCKS = 200
+"""Maximum number of groups and queries shown; `--json` has all of them."""
+
+_RATES = 20
+"""Maximum number of pass rates listed."""
+
+_EXAMPLES = 3
+"""Number of values shown of a place that has many."""
 
 _VARIANTS = 5
 """Maximum number of variants shown of a query; `--json` has all of them."""
 
-_MARKS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
+_MARKS = {"added": "+", "removed": "-", "changed": "~"}
 
 Line = tuple[tuple[str, str], ...]
 """The parts of a line: pairs of text and style."""
-
-Pair = tuple[str, str]
-"""A sign (`-`, `+`, or a space) and the text after it."""
-
 
 BASELINE = "the baseline"
 """The name of BASE where a run is compared with its baseline."""
@@ -54,24 +45,126 @@ def lines(diff: QueryDiff, base: str = "BASE") -> Iterator[Line]:
 
     `base` names the side that the query is compared with.
     """
-    mark, style = _MARKS[diff.how]
+    groups = Groups()
+    groups.add(diff)
+    head = _heading(diff, base)
+    yield head
+    yield from _changes_of_query(groups.groups())
+    yield from _left_out(groups.more)
+
+
+def blocks(groups: Groups, base: str = "BASE", *, is_inline: bool = True) -> Iterator[list[Line]]:
+    """Lay out the changes between two runs as blocks of lines, each with a title.
+
+    Changed verdicts come first, then changes that several queries share, then those of one query, then queries that
+    only one side has. With `is_inline`, the title of a group holds its values if they are short, and no line repeats
+    them.
+    """
+    shared = [group for group in groups.groups() if group.occurrences.queries > 1]
+    own: dict[tuple[str, int | None], list[Group]] = {}
+    for group in groups.groups():
+        if group.occurrences.queries == 1:
+            own.setdefault(_key(group.occurrences.first[0]), []).append(group)
+    yield from _outcomes(groups, own, base)
+    rest = iter(
+        [
+            *(_group_block(group, is_inline) for group in sorted(shared, key=_priority)),
+            *(_query_block(found, base) for found in sorted(own.values(), key=lambda found: _priority(found[0]))),
+        ]
+    )
+    yield from islice(rest, _BLOCKS)
+    if left := sum(1 for _ in rest):
+        yield [(("… and ", "dim"), (f"{plural(left, 'more change')}; mcprun diff --json lists all", "dim"))]
+    yield [*_left_out(groups.more)]
+    for how, sides in (("removed", groups.removed), ("added", groups.added)):
+        for verdict, found in sides.items():
+            yield [_heading(found.first[0], base) if found.queries == 1 else _one_side(how, verdict, found, base)]
+
+
+def _outcomes(groups: Groups, own: dict[tuple[str, int | None], list[Group]], base: str) -> Iterator[list[Line]]:
+    """Lay out the queries whose outcome has changed. Takes the changes of a query that has a block out of `own`."""
+    for (before, after), found in sorted(groups.verdicts.items(), key=_verdict_priority):
+        if found.queries == 1:
+            yield _with_changes(found.first[0], own, base)
+        else:
+            outcome = f"{before} → {after}"
+            yield [
+                (
+                    ("~ ", _style(after)),
+                    (plural(found.queries, "query"), "bold"),
+                    (f"  {outcome}", _style(after)),
+                    (f": {names(found)}", ""),
+                )
+            ]
+    for diff in groups.rates.first[:_RATES]:
+        yield _with_changes(diff, own, base)
+    if (left := groups.rates.queries - min(len(groups.rates.first), _RATES)) > 0:
+        yield [((f"… and {plural(left, 'more query')} with another pass rate", "dim"),)]
+
+
+def _with_changes(diff: QueryDiff, own: dict[tuple[str, int | None], list[Group]], base: str) -> list[Line]:
+    return [_heading(diff, base), *_changes_of_query(own.pop(_key(diff), []))]
+
+
+def _query_block(found: list[Group], base: str) -> list[Line]:
+    return [_heading(found[0].occurrences.first[0], base), *_changes_of_query(found)]
+
+
+def _key(diff: QueryDiff) -> tuple[str, int | None]:
+    return diff.id, diff.repeat
+
+
+def _priority(group: Group) -> tuple[bool, int]:
+    """Sort what made queries worse first, then what most queries share."""
+    return not group.occurrences.worse, -group.occurrences.queries
+
+
+def _verdict_priority(item: tuple[tuple[str | None, str | None], Occurrences]) -> tuple[bool, bool, int]:
+    (before, after), found = item
+    return after == Verdict.PASSED, before != Verdict.PASSED, -found.queries
+
+
+def _heading(diff: QueryDiff, base: str) -> Line:
+    """Return the title of one query: how it differs, its name and its outcome."""
+    style = _heading_style(diff)
     repeat = f" (repeat {diff.repeat})" if diff.repeat and diff.repeat > 1 else ""
     only = {"added": f"  new query, not in {base}", "removed": f"  missing query, only in {base}"}.get(diff.how, "")
-    yield (
-        (f"{mark} ", style),
-        (one_line(_id(diff), _NAME) + repeat, "bold"),
+    return (
+        (f"{_MARKS[diff.how]} ", style),
+        (one_line(_id(diff), NAME) + repeat, "bold"),
         (f"  {_outcome(diff)}", style),
         (only, "dim"),
     )
-    yield from _changes(diff.changes)
-    for variant in diff.variants[:_VARIANTS]:
-        runs = diff.rates[1].runs if diff.rates[1] else 0
-        yield (
-            (f"    new in {variant.runs:,} of {plural(runs, 'run')}, for example repeat {variant.repeat}", "yellow"),
-        )
-        yield from _changes(variant.changes)
-    if (left := len(diff.variants) - _VARIANTS) > 0:
-        yield ((f"    … and {plural(left, 'more variant')} not in {base}", "dim"),)
+
+
+def _heading_style(diff: QueryDiff) -> str:
+    """Return a colour that never shows a failed query in green."""
+    if diff.how == "removed":
+        return "red"
+    before, after = diff.verdicts
+    if diff.how == "changed" and (diff.repeat is None or before == after):
+        return "yellow"
+    rate = diff.rates[1]
+    return (
+        _style(after) if diff.repeat is not None or rate is None else "green" if rate.passed == rate.runs else "yellow"
+    )
+
+
+def _style(verdict: str | None) -> str:
+    return {"passed": "green", "failed": "red", "error": "red"}.get(str(verdict), "yellow")
+
+
+def _one_side(how: str, verdict: str | None, found: Occurrences, base: str) -> Line:
+    """Return the title of several queries that only one side has."""
+    only = f"missing queries, only in {base}" if how == "removed" else f"new queries, not in {base}"
+    style = "red" if how == "removed" else _style(verdict or "passed")
+    return (
+        (f"{_MARKS[how]} ", style),
+        (plural(found.queries, "query"), "bold"),
+        (f"  {verdict}" if verdict else "", style),
+        (f"  {only}", "dim"),
+        (f": {names(found)}", ""),
+    )
 
 
 def _id(diff: QueryDiff) -> str:
@@ -82,17 +175,109 @@ def _id(diff: QueryDiff) -> str:
     return diff.id if diff.how == "changed" else reveal_name(diff.id)
 
 
-def _changes(changes: Iterable[Change]) -> Iterator[Line]:
-    for change in changes:
-        if change.what == "verdict":  # shown in the title
+def _changes_of_query(found: Sequence[Group]) -> Iterator[Line]:
+    """Lay out the changes of one query, each below its call."""
+    variants: list[int] = []
+    left = 0
+    for group in found:
+        value = group.values[0]
+        if (variant := value.variant) and variant.repeat not in variants:
+            variants.append(variant.repeat)
+            if len(variants) <= _VARIANTS:
+                runs = group.occurrences.first[0].rates[1]
+                note = f"new in {variant.runs:,} of {plural(runs.runs if runs else 0, 'run')}"
+                yield ((f"    {note}, for example repeat {variant.repeat}", "yellow"),)
+        if len(variants) > _VARIANTS and variant and variant.repeat in variants[_VARIANTS:]:
+            left = len(variants) - _VARIANTS
             continue
-        yield ("    ", ""), (title(change), "cyan")
-        pairs = value_pairs(change)
-        for sign, text in islice(pairs, _LINES):
-            colour = {"-": "red", "+": "green"}.get(sign, "dim")
-            yield ("      ", ""), (f"{sign} {text}", colour)
-        if left := sum(1 for _ in pairs):
-            yield (("      ", ""), (f"  … and {plural(left, 'more line')}", "dim"))
+        calls = group.occurrences.calls - 1
+        more = f"  and {plural(calls, 'more call')}" if calls and group.example.call is not None else ""
+        yield ("    ", ""), (title(group.example), "cyan"), (more, "dim")
+        yield from _value_lines(group)
+    if left:
+        yield ((f"    … and {plural(left, 'more variant')} not in BASE", "dim"),)
+
+
+def _group_block(group: Group, is_inline: bool) -> list[Line]:
+    """Lay out a change that several queries share."""
+    worse = group.occurrences.worse
+    note = f"  ({'all' if worse == group.occurrences.queries else f'{worse:,} of them'} worse)" if worse else ""
+    shown = [inline(value) for value in group.values]
+    is_short = is_inline and group.place is None and len(shown) == 1 and shown[0] is not None
+    head: Line = (
+        ("~ ", "red" if worse else "yellow"),
+        (group_title(group, with_values=is_short or group.place is None), "bold"),
+        (f": {counts(group)}", ""),
+        (note, "red"),
+    )
+    where: Line = (
+        (f"    {names(group.occurrences, SHOWN_NAMES)}", "dim"),
+        ("" if group.example.call is None else f"; first: {title(group.example)}", "dim"),
+    )
+    return [head, where, *(() if is_short else _value_lines(group))]
+
+
+def _value_lines(group: Group) -> Iterator[Line]:
+    """Lay out the values of a group below its title, and count those that are left out."""
+    values = group.values[:_EXAMPLES] if group.place else group.values
+    pairs = list(islice(group_pairs(values), _LINES + 1_000_000))
+    yield from ((("      ", ""), *parts) for parts in marked_pairs(pairs[:_LINES]))
+    left = max(0, len(pairs) - _LINES) + group.left_out
+    if group.place:
+        other = "other values" if group.place.is_full else plural(len(group.values) - len(values), "other value")
+        yield (("      ", ""), (f"  … and {other}", "dim"))
+    elif left:
+        yield (("      ", ""), (f"  … and {plural(left, 'more line')}", "dim"))
+
+
+def marked_pairs(pairs: Sequence[tuple[Pair, bool]]) -> Iterator[Line]:
+    """Style lines of values, with the words that differ in bold. A line of an error is red, also if it is new."""
+    at = 0
+    while at < len(pairs):
+        counted = [0, 0]
+        for side, sign in enumerate("-+"):
+            while at + sum(counted) < len(pairs) and pairs[at + sum(counted)][0][0] == sign:
+                counted[side] += 1
+        if not any(counted):
+            (sign, text), _ = pairs[at]
+            yield ((f"{sign} {text}", "dim"),)
+            at += 1
+            continue
+        yield from _marked_block(pairs[at : at + counted[0]], pairs[at + counted[0] : at + sum(counted)])
+        at += sum(counted)
+
+
+def _marked_block(before: Sequence[tuple[Pair, bool]], after: Sequence[tuple[Pair, bool]]) -> Iterator[Line]:
+    paired = min(len(before), len(after))
+    marks = [word_marks(before[at][0][1], after[at][0][1]) for at in range(paired)]
+    for side, found in enumerate((before, after)):
+        for at, ((sign, text), fails) in enumerate(found):
+            style = "red" if sign == "-" or fails else "green"
+            mark = marks[at] if at < paired else None
+            if mark is None:
+                yield ((f"{sign} {text}", style),)
+            else:
+                parts = [(part, f"bold {style}" if number % 2 else style) for number, part in enumerate(mark[side])]
+                yield ((f"{sign} ", style), *((part, one) for part, one in parts if part))
+
+
+def diff_line(line: Line) -> str:
+    """Return a line for a fence of the language `diff`, with the sign of a value in the first column.
+
+    There, `+` means green: a value that is an error has the sign `!`.
+    """
+    text = "".join(part for part, _ in line)
+    if text.startswith("+ ") and line[0][1] != "green":
+        return f"!{text[1:]}"
+    if not text.startswith("      "):
+        return f"  {text.strip()}" if text.startswith(" ") else text
+    return f"!{text[7:]}" if text[6:7] == "+" and line[1][1].endswith("red") else text[6:]
+
+
+def _left_out(more: Occurrences) -> Iterator[Line]:
+    if more.calls:
+        where = f"{plural(more.calls, 'more difference')} in {plural(more.queries, 'query')}"
+        yield ((f"… and {where}; mcprun diff --json lists all", "dim"),)
 
 
 def _outcome(diff: QueryDiff) -> str:
@@ -106,82 +291,35 @@ def _outcome(diff: QueryDiff) -> str:
     return f"{first} → {more[0]} passed, {chance(diff)}"
 
 
-def chance(diff: QueryDiff) -> str:
+def chance(diff: QueryDiff | MovedRate) -> str:
     """Return the p-value of a change as text: `p = 0.012`, or `p < 0.000001` if it rounds to 0."""
     return f"p = {diff.p:.2g}" if diff.p else "p < 0.000001"
 
 
-def title(change: Change) -> str:
-    """Return the title of a change on one line, with control characters escaped."""
-    if change.call is None:
-        return change.what
-    call = f"call {change.call}  {one_line(str(change.tool), _NAME)}"
-    if change.what == "call_added":
-        return f"{call}{_input(change.after)}  added"
-    if change.what == "call_removed":
-        return f"{call}{_input(change.before)}  removed"
-    return f"{call}{_input(change.input)}" if change.what == "result" else f"{call}  {change.what}"
-
-
-def value_pairs(change: Change) -> Iterator[Pair]:
-    """Yield the old and new values of a change, one escaped line each.
-
-    Long values are cut to the part around their first difference.
-    """
-    if change.what in ("call_added", "call_removed"):
-        return
-    if change.are_errors[0] is not change.are_errors[1]:
-        for sign, value, fails in zip("-+", (change.before, change.after), change.are_errors, strict=True):
-            yield sign, f"{'error: ' if fails else ''}{_short(_plain(value))}"
-        return
-    for difference, paths in _with_visible_paths(differences_of(change)):
-        before, after = difference.before, difference.after
-        at, other_at = (f"{one_line(path, _MAX_PATH_CHARS)}: " if path else "" for path in paths)
-        if isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
-            if other_at:
-                yield " ", other_at.rstrip()
-            yield from _text_lines(before, after)
-        elif before is ABSENT or after is ABSENT:
-            sign, at, value = ("+", other_at, after) if before is ABSENT else ("-", at, before)
-            yield sign, f"{at}{_short(_plain(value))}"
-        else:
-            if isinstance(before, str) and isinstance(after, str):
-                before, after = reveal(*shorten_to_difference(before, after, _SHOWN))
-            one, other = _plain(before), _plain(after)
-            if one == other:  # such as `5` and `"5"`
-                one, other = _json(before), _json(after)
-            one, other = shorten_to_difference(one, other, _SHOWN)
-            yield "-", f"{at}{_short(one)}"
-            yield "+", f"{other_at}{_short(other)}"
-
-
-def _with_visible_paths(differing: Iterable[ValueDifference]) -> list[tuple[ValueDifference, tuple[str, str]]]:
-    """Add the paths to show: escaped where a removed and an added key look alike."""
-    places = list(differing)
-    removed = [place.path for place in places if place.after is ABSENT]
-    added = [place.path for place in places if place.before is ABSENT]
-    shown: dict[str, str] = {}
-    if len(removed) * len(added) <= _MAX_PAIRS:
-        for one, other in ((one, other) for one in removed for other in added if look_alike(one, other)):
-            shown[one], shown[other] = reveal(one, other)
-    return [(place, (shown.get(one, one), shown.get(other, other))) for place in places for one, other in [place.paths]]
+def moved_lines(moved: Sequence[MovedRate], count: int) -> Iterator[Line]:
+    """List pass rates that have moved within chance. `count` is the number of all."""
+    for one in moved[:_RATES]:
+        before, after = (f"{rate.passed:,}/{rate.runs:,}" for rate in one.rates)
+        yield (
+            ("= ", "dim"),
+            (one_line(one.id, NAME), ""),
+            (f"  {before} → {after} passed, within chance ({chance(one)})", "dim"),
+        )
+    if (left := count - min(len(moved), _RATES)) > 0 and moved:
+        yield ((f"… and {plural(left, 'more query')} with another pass rate, within chance", "dim"),)
 
 
 def summary(diff_summary: DiffSummary | ComparedCounts) -> str:
-    """Return the totals as text: `2 changed, 1 added, 117 unchanged`."""
-    counts = {
+    """Return the totals as text: `2 changed, 1 added, 117 unchanged; 2 pass rates moved, within chance`."""
+    counted = {
         "changed": diff_summary.changed,
         "added": diff_summary.added,
         "removed": diff_summary.removed,
         "unchanged": diff_summary.same,
     }
-    text = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count or word == "unchanged")
-    text += (
-        f" ({diff_summary.chance:,} with a different pass rate, not statistically significant)"
-        if diff_summary.chance
-        else ""
-    )
+    text = ", ".join(f"{count:,} {word}" for word, count in counted.items() if count or word == "unchanged")
     text += f" ({diff_summary.fewer:,} with fewer repeats than in BASE)" if diff_summary.fewer else ""
+    text += f"; {plural(diff_summary.chance, 'pass rate')} moved, within chance" if diff_summary.chance else ""
     return f"{text}; {plural(diff_summary.breaking, 'breaking tool change')}" if diff_summary.breaking else text
 
 
@@ -191,59 +329,5 @@ def tool_lines(tools: Sequence[ToolChange]) -> Iterator[Line]:
         yield ("~ ", "yellow"), ("server tools", "bold")
     for change in sorted(tools, key=lambda change: not change.breaking):
         mark, style = ("✗", "red") if change.breaking else ("~", "dim")
-        text = f"{one_line(reveal_name(change.tool), _NAME)}  {one_line(change.message, _SHOWN)}"
+        text = f"{one_line(reveal_name(change.tool), NAME)}  {one_line(change.message, SHOWN)}"
         yield (f"    {mark} ", style), (text, style)
-
-
-def _text_lines(before: str, after: str) -> Iterator[Pair]:
-    """Compare two texts line by line, line endings included.
-
-    A missing newline at the end is noted if only one text lacks it.
-    """
-    one, other = with_ends(before), with_ends(after)
-    note = "  (no newline at the end)" if before.endswith("\n") != after.endswith("\n") else ""
-
-    def shown(line: str, text: str) -> str:
-        return _short(text.removesuffix("\n")) + ("" if line.endswith("\n") else note)
-
-    begin, end = common_ends(one, other)
-    lead, trail = one[:begin][-1:], one[len(one) - end :][:1]
-    one, other = (side[begin : len(side) - end] for side in (one, other))
-    yield from ((" ", shown(line, line)) for line in lead)
-    for group in Alignment(one, other).get_grouped_opcodes(1):
-        for tag, i, j, k, n in group:
-            if tag == "equal":
-                yield from ((" ", shown(line, line)) for line in one[i:j])
-                continue
-            sides = tuple([line.removesuffix("\n") for line in side] for side in (one[i:j], other[k:n]))
-            for at, (before_it, after_it) in enumerate(zip(sides[0], sides[1], strict=False)):
-                sides[0][at], sides[1][at] = reveal(*shorten_to_difference(before_it, after_it, _SHOWN))
-            paired = min(map(len, sides))
-            for side in sides:
-                side[paired:] = [reveal("", line)[1] for line in side[paired:]]
-            yield from (("-", shown(line, text)) for line, text in zip(one[i:j], sides[0], strict=True))
-            yield from (("+", shown(line, text)) for line, text in zip(other[k:n], sides[1], strict=True))
-    yield from ((" ", shown(line, line)) for line in trail)
-
-
-def with_ends(text: str) -> list[str]:
-    """Split a text into lines that keep their `\\n`. The last line has none if the text does not end with one."""
-    lines = [f"{line}\n" for line in text.split("\n")]
-    return [*lines[:-1], lines[-1][:-1]] if lines[-1] != "\n" else lines[:-1]
-
-
-def _short(text: str) -> str:
-    return visible(cut(text, _SHOWN))
-
-
-def _plain(value: Any) -> str:
-    """Return a text unchanged if it is unambiguous without quotes, else as JSON; return other values as JSON."""
-    return value if isinstance(value, str) and value.strip() == value != "" and "\n" not in value else _json(value)
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _input(value: Any) -> str:
-    return one_line(ValueFormatter().input(value), _SHOWN) if isinstance(value, dict) else ""

@@ -1,19 +1,18 @@
 """Differences between two runs as Markdown, for a job's summary or a comment.
 
-Text from servers and models is put only into code and fences. The size is bounded, and omitted queries and lines are
+Text from servers and models is put only into code and fences. The size is bounded, and omitted changes and lines are
 counted.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 
+from mcprun.analysis.diff.groups import Groups
 from mcprun.analysis.diff.rule import VolatileSummary
-from mcprun.analysis.diff.runs import DiffSummary, QueryDiff
-from mcprun.report.diff import Line, lines, summary, tool_lines
-from mcprun.report.fault_isolation import render_diff
+from mcprun.analysis.diff.runs import DiffSummary, MovedRate
+from mcprun.report.diff import Line, blocks, diff_line, moved_lines, summary, tool_lines
 from mcprun.report.markdown import COMMENT_BYTES
 from mcprun.report.text import plural
 from mcprun.report.volatile import Note, note_blocks
@@ -30,39 +29,40 @@ _NOTES_BYTES = 400
 
 
 def markdown(
-    diffs: Iterable[QueryDiff],
+    groups: Groups,
     tools: Sequence[ToolChange],
     diff_summary: DiffSummary,
     max_bytes: int = COMMENT_BYTES,
     *,
-    volatile: Callable[[], VolatileSummary] = VolatileSummary,
+    moved: Sequence[MovedRate] = (),
+    volatile: VolatileSummary | None = None,
 ) -> Iterator[str]:
-    """Lay out differences in at most `max_bytes`: totals first, then each query's changes, folded, then the tools.
+    """Lay out differences in at most `max_bytes`: totals first, then the tools, then the changes, folded.
 
-    What was masked, and how to leave out what looks `volatile`, comes last.
-
-    Yields blocks of whole lines. `diff_summary` must be complete.
+    Pass rates that `moved` within chance follow. What was masked, and how to leave out what looks `volatile`, comes
+    last. Yields blocks of whole lines.
     """
     head = f"**{'The runs differ' if diff_summary.differ else 'No differences'}**: {summary(diff_summary)}."
     yield head
     left = max_bytes - _NOTES_BYTES - _size(head)
     of_tools = _block(list(tool_lines(tools)), left) if tools else ""
-    notes = "".join(_note(block, left) for block in note_blocks(volatile()))
-    left -= _size(of_tools) + _size(notes)
-    left_out = 0
-    for diff in diffs:
-        if left < _LEAST_BYTES:
-            left_out += 1
-            continue
-        block = render_diff(diff, partial(_diff_block, max_bytes=left))
-        left -= _size(block)
-        yield block
     if of_tools:
         yield of_tools
-    if notes:
-        yield notes
+    rates = [((("pass rates within chance"), ""),), *moved_lines(moved, diff_summary.chance)] if moved else []
+    notes = [_block(rates, left)] if rates else []
+    notes += [note for block in (note_blocks(volatile) if volatile else ()) if (note := _note(block, left))]
+    left -= _size(of_tools) + sum(map(_size, notes))
+    left_out = 0
+    for laid_out in blocks(groups, is_inline=False):
+        if left < _LEAST_BYTES:
+            left_out += bool(laid_out)
+        elif laid_out:
+            block = _block(laid_out, left)
+            left -= _size(block)
+            yield block
+    yield from notes
     if left_out:
-        yield f"\nOmitted: {plural(left_out, 'more query')} with differences. Run `mcprun diff` to see all of them."
+        yield f"\nOmitted: {plural(left_out, 'more change')}. Run `mcprun diff` to see all of them."
 
 
 def _note(note: Note, left: int) -> str:
@@ -70,14 +70,12 @@ def _note(note: Note, left: int) -> str:
     return "" if left < _LEAST_BYTES else _block([((line, ""),) for line in (note.title, *note.lines)], left, "text")
 
 
-def _diff_block(diff: QueryDiff, max_bytes: int) -> str:
-    return _block(list(lines(diff)), max_bytes)
-
-
 def _block(laid_out: list[Line], max_bytes: int, language: str = "diff") -> str:
     """Return a folded block whose summary is the first line, with as many of the other lines as fit in `max_bytes`."""
-    head, *rest = ["".join(text for text, _ in line) for line in laid_out]
-    body = [line[6:] if line.startswith("      ") else line.strip() for line in rest]
+    head = "".join(text for text, _ in laid_out[0])
+    body = [diff_line(line) for line in laid_out[1:]]
+    if not body:  # an element that keeps Markdown out of the text
+        return f"\n<div><code>{_escaped(head)}</code></div>"
     ticks = max((len(run) for line in body for run in re.findall("`+", line)), default=0)
     fence = "`" * max(3, ticks + 1)  # longer than any run of backticks inside
     before = f"\n<details><summary><code>{_escaped(head)}</code></summary>\n\n{fence}{language}\n"

@@ -18,6 +18,7 @@ from mcprun._util.json_io import dumps
 from mcprun._util.json_path import OfTool, format_path
 from mcprun._util.json_value import json_equal
 from mcprun.analysis.diff.forms import SCRUBS
+from mcprun.analysis.diff.groups import Groups
 from mcprun.analysis.diff.json_lines import as_json
 from mcprun.analysis.diff.repeats import Rate
 from mcprun.analysis.diff.runs import DiffSummary, QueryDiff, RunDiff
@@ -25,8 +26,9 @@ from mcprun.analysis.diff.scrub import Scrubber, parse_path
 from mcprun.analysis.diff.transcripts import ASPECTS, Change, CompareOptions, align, result_of
 from mcprun.analysis.diff.values import ValueDifference, value_differences
 from mcprun.errors import UsageError
+from mcprun.report.change_lines import value_pairs
 from mcprun.report.diff import lines as lines_of
-from mcprun.report.diff import tool_lines, value_pairs
+from mcprun.report.diff import tool_lines
 from mcprun.report.diff_markdown import markdown
 from mcprun.report.markdown import COMMENT_BYTES
 from mcprun.tools.changes import ToolChange
@@ -528,14 +530,17 @@ def test_long_diffs_are_truncated_with_a_count() -> None:
 @given(st.integers(0, 60), st.integers(0, 400), st.sampled_from(["x", "`", "😀", "\n", "&<>"]), st.booleans())
 @settings(max_examples=examples(30), deadline=None)
 def test_markdown_fits_into_a_comment(count: int, length: int, letter: str, has_tools: bool) -> None:
-    """The Markdown fits into a GitHub comment. Omitted queries are counted, and every opened block is closed."""
-    changed = [Change("result", [letter * 300] * length, [letter * 301] * length, 0, letter * 300, {letter * 300: 1})]
-    diffs = [QueryDiff(f"{at}{letter * 300}", 1, "changed", changes=(*changed * 2,)) for at in range(count)]
+    """The Markdown fits into a GitHub comment. Omitted changes are counted, and every opened block is closed."""
+    groups = Groups()
+    for at in range(count):
+        before, after = ([f"{letter * number}{at}"] * length for number in (300, 301))
+        changed = Change("result", before, after, 0, f"{at}{letter * 300}", {letter * 300: 1})
+        groups.add(QueryDiff(f"{at}{letter * 300}", 1, "changed", changes=(changed, changed)))
     tools = [ToolChange(letter * 300, "other", True, letter * 600) for _ in range(length)] if has_tools else []
-    text = "\n".join(markdown(diffs, tools, DiffSummary(changed=count))) + "\n"
+    text = "\n".join(markdown(groups, tools, DiffSummary(changed=count))) + "\n"
     assert len(text.encode()) <= COMMENT_BYTES
     folded = text.count("<details>")
     assert text.count("</details>") == folded
     assert len(re.findall("(?m)^`{3,}", text)) == 2 * folded
-    omitted = re.search(r"^Omitted: ([\d,]+) more quer(?:y|ies) with differences", text, re.MULTILINE)
-    assert folded - bool(tools) + (int(omitted[1]) if omitted else 0) == count
+    omitted = re.search(r"^Omitted: ([\d,]+) more changes?\.", text, re.MULTILINE)
+    assert folded + text.count("<div>") - bool(tools) + (int(omitted[1]) if omitted else 0) == count

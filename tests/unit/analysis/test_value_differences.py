@@ -18,7 +18,7 @@ from mcprun.analysis.diff.runs import RunDiff
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.transcripts import Change, CompareOptions
 from mcprun.analysis.diff.values import ABSENT, value_differences
-from mcprun.report.diff import value_pairs
+from mcprun.report.change_lines import value_pairs
 from mcprun.report.html.side_by_side import side_by_side
 from mcprun.report.html.transcript_pairs import pair_json
 from tests.support.json_strategies import JSON

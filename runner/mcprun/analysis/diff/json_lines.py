@@ -1,8 +1,8 @@
 """The differences between two runs as JSON Lines, as `mcprun diff --json` prints and `differences.jsonl` holds them.
 
-A line is a query that differs (`QueryDiff`), `{"tools": […]}` with the changes of the servers' tools,
-`{"volatile": {…}}` with what was masked and what looks volatile (`VolatileSummary`), or `{"totals": {…}}` with the
-counts.
+A line is a query that differs (`QueryDiff`), `{"tools": […]}` with the changes of the servers' tools, `{"moved": […]}`
+with pass rates that moved within chance (`MovedRate`), `{"volatile": {…}}` with what was masked and what looks volatile
+(`VolatileSummary`), or `{"totals": {…}}` with the counts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mcprun._util.json_text import finite
 from mcprun._util.json_value import JsonObject
 from mcprun.analysis.diff.describe import differences_of
 from mcprun.analysis.diff.rule import VolatileSummary
-from mcprun.analysis.diff.runs import QueryDiff
+from mcprun.analysis.diff.runs import MovedRate, QueryDiff
 from mcprun.analysis.diff.transcripts import Change, read_json
 from mcprun.analysis.diff.values import ABSENT, ValueDifference
 from mcprun.errors import UsageError
@@ -42,8 +42,12 @@ def as_json(value: QueryDiff | JsonObject) -> str:
     return json.dumps(finite(value), ensure_ascii=False, default=lambda one: finite(_shallow(one)))
 
 
-def read_differences(path: Path) -> Iterator[QueryDiff | list[ToolChange] | VolatileSummary]:
-    """Stream the queries that differ, the changes of tools, and what was masked, from a file of these lines.
+Recorded = QueryDiff | list[ToolChange] | tuple[MovedRate, ...] | VolatileSummary
+"""What a line holds: a query, the changes of tools, pass rates that moved within chance, or what was masked."""
+
+
+def read_differences(path: Path) -> Iterator[Recorded]:
+    """Stream a file of these lines, apart from the totals.
 
     Raises `UsageError` if the file can't be read or has another line.
     """
@@ -55,6 +59,9 @@ def read_differences(path: Path) -> Iterator[QueryDiff | list[ToolChange] | Vola
                     continue
                 if "volatile" in value:
                     yield _volatile().validate_python(value["volatile"])
+                    continue
+                if "moved" in value:
+                    yield _moved().validate_python(value["moved"])
                     continue
                 yield _tools().validate_python(value["tools"]) if "tools" in value else parse_query_diff(value)
     except OSError as error:
@@ -76,6 +83,11 @@ def _query() -> TypeAdapter[QueryDiff]:
 @cache
 def _tools() -> TypeAdapter[list[ToolChange]]:
     return TypeAdapter(list[ToolChange])
+
+
+@cache
+def _moved() -> TypeAdapter[tuple[MovedRate, ...]]:
+    return TypeAdapter(tuple[MovedRate, ...])
 
 
 @cache

@@ -26,6 +26,9 @@ _READ: Mapping[str, type | tuple[type, ...]] = {
 }  # fmt: skip
 """The keys of a transcript that are read here, and their types."""
 
+MAX_MOVED = 1_000
+"""Maximum number of queries that are listed because their pass rate moved within chance."""
+
 Key = tuple[str, int]
 Sides = tuple[int, ...]
 """The number of repeats of a query in BASE and in HEAD."""
@@ -60,6 +63,15 @@ class QueryDiff:
         return f"<QueryDiff {short_repr(self.id)}: {', '.join(parts)}>"
 
 
+@dataclass(frozen=True, slots=True)
+class MovedRate:
+    """A repeated query whose pass rate differs, but not significantly: both rates, and the p-value."""
+
+    id: str
+    rates: tuple[Rate, Rate]
+    p: float
+
+
 @dataclass(slots=True)
 class DiffSummary:
     """The number of compared queries by outcome.
@@ -92,8 +104,9 @@ class RunDiff:
     `among` are the ids of the queries that HEAD was asked to run: other queries that only BASE has are skipped. None
     means all. `repeated` maps each query that one of the runs holds more than once to its number of repeats on both
     sides. Those are compared as samples, and a change of their pass rate counts if its p-value is below `alpha`.
-    `files` are the files of BASE and HEAD, for messages.
-    `observe` is called with each transcript of HEAD that is compared, except for those whose line is that of BASE.
+    `files` are the files of BASE and HEAD, for messages. `moved` receives the first queries whose pass rate moved
+    within chance. `observe` is called with each transcript of HEAD that is compared, except for those whose line is
+    that of BASE.
     """
 
     options: CompareOptions = field(default_factory=CompareOptions)
@@ -103,6 +116,7 @@ class RunDiff:
     summary: DiffSummary = field(default_factory=DiffSummary)
     observe: Callable[[JsonObject], None] = lambda _: None
     files: tuple[str, str] = ("", "")
+    moved: list[MovedRate] = field(default_factory=list)
 
     def compare(self, base: Iterable[bytes], head: Iterable[bytes]) -> Iterator[QueryDiff]:
         """Yield the queries that differ: changed ones in the order of the lines, then removed ones, then added ones.
@@ -241,7 +255,10 @@ class RunDiff:
             yield self._changed(diff)
         else:
             self.summary.same += 1
-            self.summary.chance += gain != 0
+            if gain:
+                self.summary.chance += 1
+                if len(self.moved) < MAX_MOVED:
+                    self.moved.append(MovedRate(name, (base.rate, head.rate), round(p, 6)))
             self.summary.fewer += head.runs < base.runs
 
     def _changed(self, diff: QueryDiff) -> QueryDiff:

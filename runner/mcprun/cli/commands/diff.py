@@ -147,7 +147,7 @@ def _compare(parameters: _Parameters) -> bool:
 
             differing = Differing(tools)
             diffs = differing.collect_rows(diffs)
-        console.differences(diffs, tools, comparison.summary, parameters.form, found.summary)
+        console.differences(diffs, tools, comparison.summary, parameters.form, found.summary, moved=comparison.moved)
         if parameters.html:
             differing.volatile = found.summary()
             runs = (parameters.base, before.run), (parameters.head, after.run)

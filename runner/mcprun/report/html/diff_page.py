@@ -19,7 +19,8 @@ from mcprun.analysis.diff.runs import DiffSummary, QueryDiff, RunDiff
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.transcripts import Change
 from mcprun.errors import describe
-from mcprun.report.diff import chance, summary, title, tool_lines
+from mcprun.report.change_lines import title
+from mcprun.report.diff import chance, summary, tool_lines
 from mcprun.report.fault_isolation import render_diff
 from mcprun.report.html.page import MAX_BYTES, island, page, write_page
 from mcprun.report.html.side_by_side import side_by_side

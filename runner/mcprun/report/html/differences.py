@@ -13,7 +13,7 @@ from mcprun.analysis.diff.runs import QueryDiff
 from mcprun.analysis.diff.transcripts import Change, read_json, result_of
 from mcprun.analysis.diff.values import ABSENT
 from mcprun.errors import UsageError
-from mcprun.report.diff import title
+from mcprun.report.change_lines import title
 from mcprun.report.html.side_by_side import side_by_side
 from mcprun.report.text import one_line
 from mcprun.runs.directory import DIFFERENCES
