@@ -176,7 +176,7 @@ def test_column_heads_sort_the_table(page: Opened) -> None:
     assert names_in_table(page)[0] == "apple"
     page.page.get_by_role("button", name="tokens").click()
     assert names_in_table(page)[0] == "apple"
-    page.page.get_by_role("button", name="Duration").click()
+    page.page.get_by_role("button", name="Time", exact=True).click()
     assert names_in_table(page)[0] == "poison"
 
 

@@ -19,6 +19,12 @@ _COMPARED = 2_000
 _CONTEXT = 20
 """Characters of context on each side of a difference."""
 
+_EMOJI = "\u2194-\u21ff\u2300-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
+"""Blocks that contain the emoji that occur in sequences: symbols only, no letters."""
+
+_JOINER = re.compile(f"(?:(?<=[{_EMOJI}])|(?<=[{_EMOJI}]\ufe0f))\u200d(?=[{_EMOJI}])")
+"""A zero-width joiner between two emoji (Unicode Technical Standard 51, ED-16)."""
+
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
 """Unicode categories of characters without a visible glyph. `_is_unseen` excludes the space (U+0020)."""
 
@@ -169,3 +175,8 @@ def _visible(text: str) -> Iterator[str]:
             yield " "
         elif not _is_unseen(one):
             yield one
+
+
+def emoji_joiners(text: str) -> frozenset[int]:
+    """Return the positions of zero-width joiners that make one emoji of two. Between letters, a joiner hides text."""
+    return frozenset(joiner.start() for joiner in _JOINER.finditer(text)) if "\u200d" in text else frozenset()

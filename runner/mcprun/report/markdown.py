@@ -17,9 +17,9 @@ from mcprun.report.data import RunData
 from mcprun.report.excerpt import excerpt
 from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label, repeat_label
-from mcprun.report.text import duration, one_line, plural, visible
+from mcprun.report.text import duration, one_line, plural, verdict_count, visible
 from mcprun.report.volatile import note_blocks
-from mcprun.runs.transcript import Transcript
+from mcprun.runs.transcript import Transcript, Verdict
 
 COMMENT_BYTES = 65_000
 """Maximum bytes of a report: GitHub refuses comments of more than 65,536 characters, and no text has fewer bytes."""
@@ -123,7 +123,7 @@ class _Page:
 def _head(facts: RunData) -> Iterator[str]:
     counts, record = facts.counts, facts.record
     yield f"<!-- mcprun:{re.sub(r'[^A-Za-z0-9_.]+', '-', facts.stem)[:100]} -->"
-    words = (f"{getattr(counts, name):,} {name}" for name in ("passed", "failed", "error", "skipped"))
+    words = (verdict_count(verdict, getattr(counts, verdict)) for verdict in Verdict)
     totals = ", ".join(word for word in words if not word.startswith("0 ")) or "no queries ran"
     yield f"### {_MARKS[facts.code]}: {_plain(facts.stem, 100)}, {totals}"
     yield ""
@@ -136,7 +136,7 @@ def _head(facts: RunData) -> Iterator[str]:
         yield ""
     tokens = f"{counts.usage.read:,} / {counts.usage.output_tokens:,}" if counts.usage else "none"
     calls, errors, turns = (f"{count:,}" for count in (counts.calls, counts.tool_errors, counts.turns))
-    yield _cells(("Tool calls", "Tool errors", "Turns", "Tokens in/out", "Duration"))
+    yield _cells(("Tool calls", "Tool errors", "Turns", "Tokens in/out", "Run time"))
     yield _cells("--:" for _ in range(5))
     yield _cells((calls, errors, turns, tokens, duration(record.seconds)))
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from mcprun.errors import ExitCode
 from mcprun.report.progress import STYLES
-from mcprun.report.text import one_line, plural
+from mcprun.report.text import one_line, plural, verdict_count
 from mcprun.runs.listing import ListedRun
 from mcprun.runs.transcript import Verdict
 
@@ -58,7 +58,9 @@ def _outcome(one: ListedRun) -> Text:
     if one.run is None:
         return Text("damaged", "red")
     verdicts = [
-        Text(f"{count:,} {verdict}", STYLES[verdict]) for verdict in Verdict if (count := getattr(one.counts, verdict))
+        Text(verdict_count(verdict, count), STYLES[verdict])
+        for verdict in Verdict
+        if (count := getattr(one.counts, verdict))
     ]
     state = [] if one.state == "finished" else [Text("unfinished" if one.state == "started" else one.state, "yellow")]
     is_error = not state and not one.counts.done and one.run.record.exit_code is ExitCode.ERROR

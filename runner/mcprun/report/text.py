@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 
+from mcprun._util.code_points import emoji_joiners
 from mcprun._util.plural import plural as plural
 
 _VISIBLE_CONTROLS = frozenset("\n\t")
@@ -13,14 +14,19 @@ _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def visible(text: str) -> str:
-    """Escape control and format characters as Python does (`\\x1b`); line breaks and tabs are kept."""
+    """Escape control and format characters as Python does (`\\x1b`).
+
+    Line breaks, tabs, and the joiners of an emoji that consists of several are kept.
+    """
     if text.isprintable():
         return text
+    text = text.replace("\r\n", "\n")
+    joiners = emoji_joiners(text)
     return "".join(
         character
-        if character in _VISIBLE_CONTROLS or unicodedata.category(character) not in _UNSEEN
+        if character in _VISIBLE_CONTROLS or unicodedata.category(character) not in _UNSEEN or at in joiners
         else character.encode("unicode_escape").decode("ascii")
-        for character in text.replace("\r\n", "\n")
+        for at, character in enumerate(text)
     )
 
 
@@ -28,9 +34,12 @@ def visible_json(text: str) -> str:
     """Escape control and format characters in JSON as JSON does (`\\u001b`), so that its values stay the same."""
     if text.isprintable():
         return text
+    joiners = emoji_joiners(text)
     return "".join(
-        json.dumps(character)[1:-1] if character != "\n" and unicodedata.category(character) in _UNSEEN else character
-        for character in text
+        json.dumps(character)[1:-1]
+        if character != "\n" and unicodedata.category(character) in _UNSEEN and at not in joiners
+        else character
+        for at, character in enumerate(text)
     )
 
 
@@ -45,6 +54,11 @@ def cut(text: str, length: int) -> str:
     if len(text) <= length:
         return text
     return f"{text[:length]}… ({len(text) - length:,} more characters)"
+
+
+def verdict_count(verdict: str, count: int) -> str:
+    """Return how many queries have a verdict: `3 passed`, `1 error`, `2 errors`."""
+    return plural(count, verdict) if verdict == "error" else f"{count:,} {verdict}"
 
 
 def duration(seconds: float | None) -> str:

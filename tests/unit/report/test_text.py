@@ -5,20 +5,59 @@ from __future__ import annotations
 import json
 import unicodedata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.report.text import visible, visible_json
+from mcprun._util.code_points import emoji_joiners
+from mcprun.report.text import verdict_count, visible, visible_json
 from mcprun.runs.transcript import Call
 from mcprun.tools.format import ValueFormatter
 
 
 @given(st.text())
 def test_visible_text_has_no_control_characters(text: str) -> None:
-    """Only printable characters, line breaks and tabs remain."""
+    """Only printable characters, line breaks and tabs remain, apart from the joiners of emoji."""
     invisible = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-    found = {character for character in visible(text) if unicodedata.category(character) in invisible}
+    shown = visible(text)
+    joiners = emoji_joiners(shown)
+    found = {
+        character
+        for at, character in enumerate(shown)
+        if unicodedata.category(character) in invisible and at not in joiners
+    }
     assert found <= {"\n", "\t"}
+
+
+@pytest.mark.parametrize(
+    "emoji",
+    ["👨‍👩‍👧", "🏳️‍🌈", "🏴‍☠️", "❤️‍🔥", "👩🏽‍💻", "🧑🏿‍❤️‍💋‍🧑🏻", "🤷‍♀️", "🙂‍↔️", "🐦‍⬛"],
+)
+def test_an_emoji_of_several_is_shown_whole(emoji: str) -> None:
+    """The joiners between its parts are kept, in text and in JSON."""
+    assert "\u200d" in emoji
+    assert visible(f"a {emoji}{emoji}\u202e") == f"a {emoji}{emoji}\\u202e"
+    assert visible_json(f'"{emoji}"') == f'"{emoji}"'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\u200db",
+        "👨\u200da",
+        "a\u200d👩",
+        "\u200d👩",
+        "👨\u200d",
+        "👨\u200d\u200d👩",
+        "a\ufe0f\u200d👩",
+        "1\u200d2",
+        "न\u200dम",
+    ],
+)
+def test_other_joiners_are_escaped(text: str) -> None:
+    """A joiner next to a letter, a digit, an end or another joiner could hide text or make two texts look alike."""
+    assert "\u200d" not in visible(text)
+    assert visible(text).count("\\u200d") == text.count("\u200d")
 
 
 @given(st.recursive(st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
@@ -28,6 +67,12 @@ def test_visible_json_has_the_same_value_and_no_control_characters(value: object
         text = visible_json(json.dumps(value, ensure_ascii=False, indent=indent))
         assert json.loads(text) == value
         assert visible(text) == text
+
+
+def test_verdicts_are_counted_in_words() -> None:
+    """Only `error` is a noun, and has a plural."""
+    assert [verdict_count(verdict, 1) for verdict in ("passed", "error")] == ["1 passed", "1 error"]
+    assert [verdict_count(verdict, 2000) for verdict in ("failed", "error")] == ["2,000 failed", "2,000 errors"]
 
 
 @given(st.text() | st.text(alphabet="ab \n", max_size=400), st.text(max_size=3), st.text(max_size=3))

@@ -13,7 +13,7 @@ from mcprun.report.baseline import BaselineData
 from mcprun.report.data import RunData
 from mcprun.report.latency import Latency, latency
 from mcprun.report.outcome import early_end, outcome
-from mcprun.report.text import duration, moment, one_line, plural
+from mcprun.report.text import duration, moment, one_line, plural, verdict_count
 from mcprun.report.timings import Timings, ToolTimes, quantile
 from mcprun.report.volatile import Note, note_blocks
 from mcprun.runs.run import Run
@@ -57,6 +57,11 @@ class Segment:
     count: int
     x: float
     width: float
+
+    @property
+    def label(self) -> str:
+        """The count with its verdict: `3 failed`, `2 errors`."""
+        return verdict_count(self.verdict, self.count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +214,8 @@ def _tiles(run: Run, counts: Counts, durations: Sequence[float], *, is_traced: b
     if usage := counts.usage:
         recorded = "recorded, " if record.model.kind == "replay" else ""
         yield Tile("Tokens", f"{usage.total:,}", f"{recorded}{usage.read:,} in, {usage.output_tokens:,} out")
-    else:
-        yield Tile("Tokens", "none", "no usage reported")
-    yield _cost(run, is_traced=is_traced)
+    if record.model.is_asked:
+        yield _cost(run, is_traced=is_traced)
     if durations:
         yield Tile(
             "Time per query", duration(quantile(durations, 0.5)), f"median; p95 {duration(quantile(durations, 0.95))}"
@@ -222,10 +226,7 @@ def _tiles(run: Run, counts: Counts, durations: Sequence[float], *, is_traced: b
 
 
 def _cost(run: Run, *, is_traced: bool) -> Tile:
-    kind = run.record.model.kind
-    if not run.record.model.is_asked:
-        return Tile("Cost", "none", f"{kind}: no API requests")
-    dollars, why = cost(run.replies(), kind) if is_traced else (None, "unknown: the run has no trace")
+    dollars, why = cost(run.replies(), run.record.model.kind) if is_traced else (None, "unknown: the run has no trace")
     return Tile("Cost", "?" if dollars is None else f"${dollars:,.4f}" if dollars < 1 else f"${dollars:,.2f}", why)
 
 

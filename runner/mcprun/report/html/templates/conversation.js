@@ -80,6 +80,6 @@ const conversation = (row, value, run) => {
       el('div', { class: 'items' }, items.length ? items : el('p', { class: 'note' }, 'No messages.')),
       el('aside', {},
         el('section', {}, el('h2', {}, 'Timeline'), timelinePanel(value.timeline, `mcprun show ${run} ${row.id} --trace`, callLink)),
-        value.log && el('details', { open: true }, el('summary', {}, 'server.log since the last error'), text(value.log, 'log')))),
+        value.log && el('details', { open: true }, el('summary', {}, 'Server log since the last failed call'), text(value.log, 'log')))),
   ];
 };

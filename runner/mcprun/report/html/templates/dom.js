@@ -20,8 +20,9 @@ const island = (id) => {
 
 const grouped = (number) => number.toLocaleString('en-US');
 
-const many = (count, word) =>
-  `${grouped(count)} ${count === 1 ? word : word.endsWith('y') ? `${word.slice(0, -1)}ies` : `${word}s`}`;
+const plural = (word) => (word.endsWith('y') ? `${word.slice(0, -1)}ies` : `${word}s`);
+
+const many = (count, word) => `${grouped(count)} ${count === 1 ? word : plural(word)}`;
 
 /** Format a duration in seconds: `4 ms`, `1.25 s`, `3 min 20 s`. */
 const time = (seconds) => {

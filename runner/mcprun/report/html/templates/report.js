@@ -39,8 +39,8 @@ const columns = [
   { name: 'Turns', kind: 'number', cell: (row) => grouped(row.turns), sort: (row) => row.turns },
   { name: 'Tool calls', kind: 'number calls', cell: calls, sort: (row) => row.calls },
   { name: 'Tokens', kind: 'number', cell: (row) => (row.tokens === null ? '' : grouped(row.tokens)), sort: (row) => row.tokens },
-  { name: 'Duration', kind: 'number time', cell: (row) => time(row.seconds), sort: (row) => row.seconds },
-].filter(({ name }) => (name !== 'Tokens' || has('tokens')) && (name !== 'Duration' || has('seconds')));
+  { name: 'Time', kind: 'number time', cell: (row) => time(row.seconds), sort: (row) => row.seconds },
+].filter(({ name }) => (name !== 'Tokens' || has('tokens')) && (name !== 'Time' || has('seconds')));
 
 const isFlaky = (row) => Boolean(row.repeats && row.repeats[2]);
 

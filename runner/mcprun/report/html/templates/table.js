@@ -193,7 +193,7 @@ class Table {
     const rows = this.shown.slice(from, from + size);
     const filtered = all < this.rows.length && !this.hidesFolded ? ` (filtered from ${grouped(this.rows.length)})` : '';
     const which = all > rows.length ? `${grouped(from + 1)} to ${grouped(from + rows.length)} of ` : '';
-    const none = this.hidesFolded ? '' : `No matching ${many(2, this.noun).replace(/^2 /, '')}`;
+    const none = this.hidesFolded ? '' : `No matching ${plural(this.noun)}`;
     this.status.textContent = all ? `${which}${many(all, this.noun)}${filtered}` : none;
     this.body.replaceChildren(...rows.map((row) => this.row(row)));
     this.table.hidden = !all;
