@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mcprun.client.scratch import samples
 from tests.support.cli import RAW, run_mcprun, stdlib_server, write_jsonl
+
+SAMPLES = [
+    "README.md",
+    "example",
+    *(f"example.{suffix}" for suffix in ("csv", "json", "pdf", "png", "txt", "xlsx")),
+]
+
+COMMIT = "c81cae157d7f9f13f23d9002e74bd0af882cda4d Example Add a file\n"
 
 SERVER = stdlib_server("""
 import os
@@ -45,7 +57,7 @@ def test_each_server_has_a_new_folder(tmp_path: Path) -> None:
     run = run_mcprun("batch", "p.jsonl", "server.py", *flags, cwd=tmp_path)
     assert run.code == 0
     (first, files, arguments), (second, others, _) = looked(run.transcripts)
-    assert (files, others) == ("README.md,example.txt,left.txt", "README.md,example.txt")
+    assert (files.split(","), others.split(",")) == ([*SAMPLES, "left.txt"], SAMPLES)
     assert first != second
     assert not Path(first).exists()
     assert not Path(second).exists()
@@ -61,7 +73,7 @@ def test_a_shared_server_has_one_folder(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "p.jsonl", script("a", "leave"), script("b", "look"))
     run = run_mcprun("batch", "p.jsonl", "server.py", cwd=tmp_path)
     assert run.code == 0
-    assert looked(run.transcripts[1:])[0][1] == "README.md,example.txt,left.txt"
+    assert looked(run.transcripts[1:])[0][1].split(",") == [*SAMPLES, "left.txt"]
     here = run_mcprun("batch", "p.jsonl", "server.py", "--cwd", ".", cwd=tmp_path)
     assert (here.code, (tmp_path / "left.txt").exists()) == (0, True)
 
@@ -82,3 +94,23 @@ def test_a_server_with_its_own_folder_is_refused(
     write_jsonl(tmp_path / "p.jsonl", script("a", "ok"))
     run = run_mcprun("batch", "p.jsonl", server, "--scratch", *flags, cwd=tmp_path)
     assert (run.code, message in run.stderr) == (2, True), run.stderr
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="Git is not installed")
+def test_a_folder_holds_a_repository(tmp_path: Path) -> None:
+    """Its commit is the same everywhere, whatever the user has configured; one file is not committed."""
+    files = {path: content for path, content in samples().items() if path.startswith("example/")}
+    for path, content in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+
+    def git(*arguments: str) -> str:
+        env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull}
+        return subprocess.run(
+            ["git", *arguments], cwd=tmp_path / "example", env=env, check=True, capture_output=True, text=True
+        ).stdout
+
+    assert git("log", "--format=%H %an %s") == COMMIT
+    assert git("status", "--porcelain") == "?? example.txt\n"
+    git("add", "example.txt")
+    git("commit", "--quiet", "--message=Add another")

@@ -137,7 +137,7 @@ def init(ctx: click.Context, /, **parameters: Any) -> None:
 
     Tries, the printed commands and the workflow run the queries under the same conditions, which are written to
     mcprun.toml: one at a time, each on a new server. A server that mcprun starts gets a new folder to work in, with the
-    files README.md and example.txt. Use --no-scratch for one that needs the files of the current folder. outputs/ is
+    sample files. Use --no-scratch for one that needs the files of the current folder. outputs/ is
     added to .gitignore, so that runs are not committed.
 
     Exits with 0 if the files are written, with 1 if none of the tried queries works, with 2 if a file exists already or
