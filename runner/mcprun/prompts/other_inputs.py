@@ -16,7 +16,7 @@ from mcprun.prompts.query import parse_query
 from mcprun.prompts.script_query import script_query
 from mcprun.tools.json_schema.described_values import described_strings, listed_values
 from mcprun.tools.json_schema.generate import generate_value
-from mcprun.tools.json_schema.named_values import Argument, split_name
+from mcprun.tools.json_schema.named_values import EXAMPLE, Argument, split_name
 
 _MAX_OPTIONAL = 15
 """Maximum properties of a schema to fill in all of them."""
@@ -107,7 +107,7 @@ def _advised(arguments: JsonObject, reason: str) -> Iterator[JsonObject]:
     texts = {name: value for name, value in arguments.items() if isinstance(value, str)}
     paths = {name: value for name, value in texts.items() if Argument(name).is_path}
     if paths and (suffix := _wanted_suffix(reason, paths.values())):
-        yield {**arguments, **{name: str(PurePosixPath(value).with_suffix(suffix)) for name, value in paths.items()}}
+        yield {**arguments, **{name: _with_suffix(value, suffix) for name, value in paths.items()}}
     others = {name: value for name, value in texts.items() if name not in paths}
     named = [name for name, value in others.items() if _mentions(reason, value) or _mentions(reason, name)]
     examples = described_strings(reason) if named else ()
@@ -135,6 +135,12 @@ def _wanted_suffix(reason: str, paths: Iterable[str]) -> str:
         without = without.replace(path, "")
     found = _SUFFIX.findall(without[:_MAX_REASON])
     return next((suffix for suffix in _COMMON if suffix in found), next(iter(found), ""))
+
+
+def _with_suffix(path: str, suffix: str) -> str:
+    """Return the path of a file of another format. A new working folder has one of each common format."""
+    file = PurePosixPath(path)
+    return str(file.with_name(file.stem.replace("README", EXAMPLE) + suffix))
 
 
 def _mentions(text: str, word: str) -> bool:

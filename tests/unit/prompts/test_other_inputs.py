@@ -84,3 +84,10 @@ def test_a_value_that_an_error_gives_as_an_example_is_tried() -> None:
     wanted = "Path 'example.txt' must point to an Excel file (.xlsm, .xlsx, .xltm, .xltx)."
     assert advised(wanted) == [{**now, "path": "example.xlsx"}]
     assert advised("Path 'example.txt' does not exist") == []
+
+
+def test_a_file_of_another_format_is_the_sample_of_that_format() -> None:
+    """A new working folder has an `example.xlsx`, and no `README.xlsx`."""
+    query = single_call_query({"name": "read"}, "read", {"path": "/proc/self/cwd/README.md"})
+    (advised,) = advised_queries(query, {"name": "read"}, "Path must point to an Excel file (.xlsx)")
+    assert advised["script"][0]["calls"][0]["input"] == {"path": "/proc/self/cwd/example.xlsx"}

@@ -27,7 +27,8 @@ _EXAMPLE = re.compile(rf"{_INTRO}\s*:?\s*\(?(?:{_QUOTED}|{_PLAIN})", re.IGNORECA
 _CHOICE = re.compile(rf"{_LISTED}\s*(?:{_QUOTED}|([\w-]{{1,40}})(?=\s*(?:,|\||/|or\b)))", re.IGNORECASE)
 _CHOICES = re.compile(rf"{_QUOTED}\s*(?:,|\||/|or|:)\s*(?:or\s+)?{_QUOTED}", re.IGNORECASE)
 _DEFAULTED = re.compile(rf"{_DEFAULT}\s*(?:{_QUOTED}|{_PLAIN})", re.IGNORECASE)
-_PATTERNS = (_CHOICE, _EXAMPLE, _CHOICES, _DEFAULTED)
+_IN_PARENTHESES = re.compile(rf"\w\s\({_QUOTED}\)")
+_PATTERNS = (_CHOICE, _EXAMPLE, _CHOICES, _IN_PARENTHESES, _DEFAULTED)
 
 _ALLOWED = re.compile(
     r"(?:\b(?:must be|should be|expected|expecting|needs? to be|choose from|use|has to be|input should be)(?: either)?"

@@ -34,7 +34,7 @@ _NAMES = {
     "yaml": "a: 1", "csv": "a,b\n1,2", "markdown": "# Example", "base64": "ZXhhbXBsZQ==", "hex": "ff",
     "command": "echo example", "cmd": "echo example", "code": "1 + 1", "mime": "text/plain", "mimetype": "text/plain",
     "encoding": "utf-8", "charset": "utf-8", "namespace": "default", "glob": "*", "units": "metric",
-    "cell": "A1", "sheet": "Sheet1", "worksheet": "Sheet1",
+    "cell": "A1", "range": "A1:B2", "sheet": "Sheet1", "worksheet": "Sheet1",
 }  # fmt: skip
 _ENDS = frozenset({"end", "until", "to", "before", "stop", "finish"})
 _LATER = {DATE: "2026-01-16", TIME: "13:00", f"{DATE}T12:00:00Z": "2026-01-16T12:00:00Z"}
@@ -58,6 +58,9 @@ _SUFFIXES = {
     ".png": {"png", "screenshot", "image"}, ".md": {"markdown", "md"}, ".db": {"sqlite"},
 }  # fmt: skip
 """Words for the formats of files."""
+
+_BINARY = (".xlsx", ".docx", ".pptx", ".pdf", ".png", ".db")
+"""Formats that no tool finds in a text file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,8 @@ def named_strings(argument: Argument) -> Iterator[str]:
         yield "." if argument.reads_only else EXAMPLE
         return
     if _FILES.intersection(words):
-        yield "README.md" if argument.reads_only else f"example{_suffix(argument)}"
+        suffix = _suffix(argument)
+        yield "README.md" if argument.reads_only and suffix not in _BINARY else f"example{suffix}"
         return
     if "data:" in about and _URLS.intersection(words):
         yield "data:text/plain,Hello"
