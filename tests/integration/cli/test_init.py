@@ -646,6 +646,35 @@ def test_what_differs_between_tries_is_masked(tmp_path: Path) -> None:
         assert run_mcprun(*command, cwd=tmp_path).code == 0
 
 
+UNSTABLE = stdlib_server("""
+import random
+server = StdlibServer("unstable")
+
+@server.tool()
+def ok() -> str:
+    return "good"
+
+@server.tool()
+def broken() -> str:
+    return "Error: " + " ".join(random.sample("alder beech elm fir larch oak pine yew".split(), 5))
+
+server.run()
+""")
+
+
+def test_a_query_whose_error_differs_in_each_try_is_left_out(tmp_path: Path) -> None:
+    """No setting covers the difference, so that the query would turn the next run red."""
+    (tmp_path / "server.py").write_text(UNSTABLE)
+    done = run_mcprun("init", "server.py", "--try", "--no-workflow", cwd=tmp_path)
+    assert done.code == 0
+    assert [query["id"] for query in read_jsonl(tmp_path / "prompts.jsonl")] == ["ok"]
+    (left_out,) = (line for line in done.stdout.splitlines() if line.startswith("left out: broken"))
+    assert "its result says that the call failed: Error: " in left_out
+    assert "differs in each try" in left_out
+    batch, bless, compare = parse_next_commands(done.stdout)
+    assert [run_mcprun(*command, cwd=tmp_path).code for command in (batch, bless, compare, compare)] == [0, 0, 0, 0]
+
+
 def test_a_suite_of_which_nothing_works_is_no_success(tmp_path: Path) -> None:
     """If no query does real work, the files are written, but the exit code is 1."""
     (tmp_path / "server.py").write_text(VOLATILE)

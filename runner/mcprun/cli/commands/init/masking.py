@@ -17,7 +17,7 @@ from mcprun.analysis.volatile.places import Place
 from mcprun.analysis.volatile.rules import OPTIONS, rules_of, scrubber_of, sorted_rules
 from mcprun.analysis.volatile.suite_rules import is_covered, suite_rules
 from mcprun.prompts.generate import FirstPrompts
-from mcprun.prompts.tried import Tries
+from mcprun.prompts.tried import Tries, outcome_of
 
 _MAX_LISTED, _MAX_SHARES = 4, 8
 """Maximum number of places, of queries, and of shares that a line of the summary lists."""
@@ -29,7 +29,7 @@ _NOTHING_LEFT = "all of its results differ in each run, so that nothing is compa
 class Masked:
     """What differs between the tries: the rules that cover it, and by the ids of queries its places and what is left.
 
-    `unstable` maps queries that work, but that no rule covers, to what differs.
+    `unstable` maps queries that no rule covers to what differs.
     """
 
     rules: Sequence[Rule] = ()
@@ -70,7 +70,7 @@ class Masked:
 def find_masked(tries: Tries, configured: Mapping[str, Any], now: datetime) -> Masked:
     """Return what differs between the tries beyond the rules that the project has configured.
 
-    `now` is when the tries were made, in UTC.
+    `now` is when the tries were made, in UTC. What works in one try only is noted by then, and not examined.
     """
     before = Scrubber.of(*(_items(configured.get(option)) for option in OPTIONS))
     places: dict[str, list[Place]] = {}
@@ -78,18 +78,20 @@ def find_masked(tries: Tries, configured: Mapping[str, Any], now: datetime) -> M
     for name, found in lines.items():
         places[name] = find_volatile(found, CompareOptions(scrubber=before), now)
     in_force = rules_of(before)
-    failing = tries.first.notes.keys()
-    maskable = {name: found for name, found in places.items() if name in failing or all(one.rule for one in found)}
+    noted = {
+        name for name in tries.first.notes if any(outcome_of(one).works for one in tries.transcripts.get(name, ()))
+    }
+    maskable = {name: found for name, found in places.items() if name in noted or all(one.rule for one in found)}
     added = suite_rules(maskable, [found[0] for found in lines.values()], in_force)
     unstable = {
         name: _described(uncovered[0])
         for name, found in places.items()
-        if name not in failing and (uncovered := [place for place in found if not is_covered(place, added)])
+        if name not in noted and (uncovered := [place for place in found if not is_covered(place, added)])
     }
     rules = sorted_rules([*in_force, *added])
     scrubber = scrubber_of(rules)
     for name, (first, *others) in lines.items():
-        if name not in {*unstable, *failing} and any(_differ(first, other, scrubber) for other in others):
+        if name not in {*unstable, *noted} and any(_differ(first, other, scrubber) for other in others):
             unstable[name] = places[name][0].path if places[name] else "its result"
     left = {name: measure(found[0], scrubber) for name, found in lines.items() if name not in unstable}
     return Masked(rules, places, left, unstable)
@@ -97,7 +99,7 @@ def find_masked(tries: Tries, configured: Mapping[str, Any], now: datetime) -> M
 
 def without_unstable(first: FirstPrompts, masked: Masked) -> FirstPrompts:
     """Leave out the queries that differ whatever is masked, and note those of which nothing is left to compare."""
-    left_out = {name: f"its result differs in each try: {what}" for name, what in masked.unstable.items()}
+    left_out = {name: _why_left_out(first.notes.get(name), what) for name, what in masked.unstable.items()}
     empty = {name for name, masking in masked.left.items() if masking.is_empty}
     queries = [
         {**query, "metadata": {"todo": _NOTHING_LEFT}} if query["id"] in empty and "metadata" not in query else query
@@ -112,6 +114,10 @@ def without_unstable(first: FirstPrompts, masked: Masked) -> FirstPrompts:
         notes={name: why for name, why in notes.items() if name not in left_out},
         red=first.red - left_out.keys(),
     )
+
+
+def _why_left_out(failure: str | None, what: str) -> str:
+    return f"{failure}, and differs in each try: {what}" if failure else f"its result differs in each try: {what}"
 
 
 def _described(place: Place) -> str:
