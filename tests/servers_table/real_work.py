@@ -25,12 +25,19 @@ from tests.release.environments import BrokenError
 from tests.servers_table.candidates import CANDIDATES, Candidate
 from tests.servers_table.installing import install
 from tests.servers_table.trying import fill_placeholders, prepare_folder, start_loopback
+from tests.support.browser import CHROMIUM
 from tests.support.cli import clean_environment, read_jsonl
 
 _WITHOUT_NETWORK = ("unshare", "--map-root-user", "--net")
 _INSIDE = "MCPRUN_TEST_WITHOUT_NETWORK"
 _SECONDS = 1800.0
 _CALL_SECONDS = "20"
+
+_WITH_BROWSER = {
+    "@playwright/mcp": ("--no-sandbox", "--executable-path", CHROMIUM),
+    "chrome-devtools-mcp": ("--chromeArg=--no-sandbox", "--executablePath", CHROMIUM),
+}
+"""Further arguments of the servers that control a browser, if one is installed."""
 
 _UNAVAILABLE = re.compile(
     r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|fetch failed|getaddrinfo|name resolution|resolve host|unreachable|connection|connect to"
@@ -115,7 +122,7 @@ def count_queries(candidate: Candidate, folder: Path, runs: int, package: Path |
     filled = fill_placeholders(candidate, {"{here}": str(here), "{port}": "0"})
     entry = {
         "command": str(install(candidate).program),
-        "args": list(filled.args),
+        "args": [*filled.args, *(_WITH_BROWSER.get(candidate.package, ()) if CHROMIUM else ())],
         "env": {**filled.env, "HOME": str(folder / "home")},
     }
     (folder / "servers.json").write_text(json.dumps({"mcpServers": {"tried": entry}}))
