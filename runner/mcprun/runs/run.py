@@ -18,6 +18,7 @@ from typing import IO, TypeVar
 from pydantic import ValidationError
 
 from mcprun._util.compact_index import Digests
+from mcprun._util.cut_text import decode_part
 from mcprun._util.json_io import parse_line
 from mcprun._util.json_value import JsonObject
 from mcprun._util.long_integers import may_hold
@@ -196,13 +197,14 @@ class Run:
     def log(self, offset: int, size: int) -> str:
         """Read up to `size` bytes of the servers' stderr from `offset`, which counts from the end if negative.
 
-        Return an empty string if the log can't be read.
+        Lines that are cut by either are left out, except an only line. Return an empty string if the log can't be read.
         """
         try:
             with (self.path / LOG).open("rb") as stream:
                 end = stream.seek(0, os.SEEK_END)
-                stream.seek(max(0, offset + end) if offset < 0 else offset)
-                return stream.read(size).decode(errors="replace")
+                start = stream.seek(max(0, offset + end) if offset < 0 else offset)
+                data = stream.read(size)
+                return decode_part(data, is_begun=offset < 0 < start, is_ended=start + len(data) < end)
         except OSError:
             return ""
 
