@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal
 
@@ -12,6 +12,7 @@ from mcprun.analysis.diff.json_lines import read_differences
 from mcprun.analysis.diff.rule import VolatileSummary
 from mcprun.analysis.diff.runs import QueryDiff
 from mcprun.analysis.diff.transcripts import Change
+from mcprun.report.aspect import Aspect, aspect_of
 from mcprun.report.change_lines import title, value_pairs
 from mcprun.report.diff import BASELINE, blocks, diff_line, lines, summary, tool_lines
 from mcprun.report.fault_isolation import render_diff
@@ -45,7 +46,8 @@ class QueryChange:
     """How a query differs from the baseline.
 
     `repeat` is the repeat of this run that shows the difference best, or that of the baseline if the query was
-    `removed`. `cause` is one line. `lines` are the differences as `mcprun diff` prints them, shortened.
+    `removed`. `cause` is one line. `lines` are the differences as `mcprun diff` prints them, shortened. `aspect` is
+    what matters most of them.
     """
 
     id: str
@@ -53,6 +55,7 @@ class QueryChange:
     status: Status
     cause: str
     lines: tuple[str, ...] = ()
+    aspect: Aspect = "other"
 
     @property
     def is_regression(self) -> bool:
@@ -135,12 +138,12 @@ def query_change(diff: QueryDiff) -> QueryChange:
     """Return how a query differs, with the start of its diff."""
     status: Status = "regressed" if diff.is_regression and diff.how == "changed" else diff.how
     base, head = diff.examples
-    return QueryChange(diff.id, head or base or 1, status, _cause(diff, status), tuple(_plain(diff)[:_LINES]))
+    shown = tuple(_plain(diff)[:_LINES])
+    return QueryChange(diff.id, head or base or 1, status, _cause(diff, status), shown, aspect_of(diff))
 
 
 def _short_change(diff: QueryDiff) -> QueryChange:
-    change = query_change(diff)
-    return QueryChange(change.id, change.repeat, change.status, change.cause)
+    return replace(query_change(diff), lines=())
 
 
 def _cause(diff: QueryDiff, status: Status) -> str:

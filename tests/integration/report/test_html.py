@@ -160,7 +160,9 @@ def test_page_of_a_regressed_run_is_red_and_shows_what_changed(tmp_path: Path) -
     assert run_mcprun(*replay, "--baseline", "base", "--out", "red", cwd=tmp_path).code == 1
     page = (tmp_path / "h.html").read_text()
     assert '<p class="outcome failed" role="status">FAILED: 1 regression</p>' in page
-    assert '<a href="#q=a%2Fb">a/b</a> <code class="failed">regressed: call 0 price{}: - it is 5, + it is 6' in page
+    assert '<span class="message">regressed: call 0 price{}: - it is 5, + it is 6</span>' in page
+    assert '<a href="#q=a%2Fb">a/b</a>' in page
+    assert '<a href="#baseline=result">1 result changed</a>, 1 unchanged' in " ".join(page.split())
     sides = [[["it is 5", True]], [["it is 6", True]]]
     assert _Markup(page).islands["c-0"]["against"] == [{"title": "call 0 price{}", "sides": sides}]
     assert "against" not in _Markup(page).islands["c-1"]

@@ -216,12 +216,12 @@ def test_long_values_are_compared_in_bounded_time() -> None:
 
 
 def test_incomplete_run_is_marked(tmp_path: Path) -> None:
-    """The page starts with the reason and the number of queries that were not run."""
+    """The page starts with the error and the number of queries that were not run. The log is folded."""
     run = write_run(
         tmp_path / "run", [transcript("a")], state="interrupted", error={"kind": "budget", "message": "spent"},
         prompts={"file": "p.jsonl", "sha256": "0", "queries": 3, "runs": 3}, log="x" * 5000 + "fatal: out of <cheese>",
     )  # fmt: skip
     text = "".join(report(Run.read(str(run))))
-    assert '<p class="trouble">Stopped early: spent. 2 of 3 were not run.</p>' in text
-    (log,) = re.findall(r'<pre class="log">(.*?)</pre>', text, re.DOTALL)
+    assert '<span class="message">Stopped early: spent. 2 of 3 were not run.</span>' in text
+    (log,) = re.findall(r'<details class="facts"><summary>.*?<pre class="log"[^>]*>(.*?)</pre>', text, re.DOTALL)
     assert (len(log), log.endswith("xfatal: out of &lt;cheese&gt;")) == (2006, True)

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from urllib.parse import quote
 
 from mcprun.errors import ExitCode, UsageError
 from mcprun.limits import BATCH_SHARE
-from mcprun.report.baseline import BaselineData
 from mcprun.report.data import RunData
+from mcprun.report.html.against import AgainstView, against_view
+from mcprun.report.html.rows import Rows
+from mcprun.report.html.why import CauseRow, cause_rows
 from mcprun.report.latency import Latency, latency
-from mcprun.report.outcome import early_end, outcome
+from mcprun.report.log_excerpt import exception_line
+from mcprun.report.outcome import outcome
 from mcprun.report.text import duration, moment, one_line, plural, verdict_count
 from mcprun.report.timings import Timings, ToolTimes, quantile
-from mcprun.report.volatile import Note, note_blocks
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import Counts, RepeatsRecord, RunRecord
 from mcprun.runs.totals import BilledReply
@@ -23,12 +24,6 @@ from mcprun.runs.transcript import Verdict
 
 _TOOLS = 30
 """Maximum number of rows of tools."""
-
-_REGRESSIONS = 50
-"""Maximum number of regressions listed above the table."""
-
-_UNRESERVED = "!'()*"
-"""Characters that `encodeURIComponent` of the page's script leaves as they are, and `quote` does not."""
 
 _REPEATS = 50
 """Maximum number of rows of repeated queries."""
@@ -81,8 +76,8 @@ class Overview:
     """Everything above the table.
 
     `outcome` is why the run did not pass, empty if it did, and `is_failed` whether it failed rather than ended in an
-    error. `is_red` is whether it did not pass. `regressions` are a link within the page, empty if there is none, a
-    name and a cause each. `notes` are those of the comparison with the baseline.
+    error. `is_red` is whether it did not pass, and `why` its causes. `troubles` affect how far the numbers can be
+    trusted. `log` is the end of the servers' stderr, and `exception` the line in it that names an exception.
     """
 
     title: str
@@ -90,12 +85,12 @@ class Overview:
     outcome: str
     is_failed: bool
     is_red: bool
-    regressions: tuple[tuple[str, str, str], ...]
-    more_regressions: int
-    notes: tuple[Note, ...]
+    why: tuple[CauseRow, ...]
+    against: AgainstView | None
     facts: tuple[tuple[str, str], ...]
     troubles: tuple[str, ...]
     log: str
+    exception: str
     tiles: tuple[Tile, ...]
     segments: tuple[Segment, ...]
     latency: Latency | None
@@ -105,13 +100,13 @@ class Overview:
     more_repeats: int
 
 
-def overview(run: Run, timings: Timings, called: Mapping[str, tuple[int, int]], run_data: RunData) -> Overview:
-    """Return the overview of a run. `called` maps tools to calls and errors, for runs without a trace."""
+def overview(run: Run, timings: Timings, rows: Rows, run_data: RunData) -> Overview:
+    """Return the overview of a run, whose queries are the `rows` of the table."""
     record = run.record
     counts = record.counts or Counts()
-    tools = sorted(_tools(timings, called), key=lambda row: (-(row.p95 or 0.0), -row.calls, row.name))
+    tools = sorted(_tools(timings, rows.called), key=lambda row: (-(row.p95 or 0.0), -row.calls, row.name))
     repeats = sorted(record.repeats, key=lambda one: (one.required is None or one.is_met, not one.flaky))
-    regressions = list(_regressions(run_data.against)) if run_data.against else []
+    log = run.log(-_LOG_BYTES, _LOG_BYTES) if record.error else ""
     durations = sorted(one.seconds for one in timings.queries.values() if one.seconds is not None)
     return Overview(
         title=PurePath(record.prompts.file).name,
@@ -119,12 +114,12 @@ def overview(run: Run, timings: Timings, called: Mapping[str, tuple[int, int]], 
         outcome=outcome(record, run.counts),
         is_failed=record.exit_code == ExitCode.FAILED,
         is_red=record.exit_code != ExitCode.PASSED,
-        regressions=tuple(regressions[:_REGRESSIONS]),
-        more_regressions=max(0, len(regressions) - _REGRESSIONS),
-        notes=tuple(note_blocks(run_data.against.volatile)) if run_data.against else (),
+        why=tuple(cause_rows(run_data.why, rows.by_cause)),
+        against=against_view(run_data.against) if run_data.against else None,
         facts=tuple(_facts(run)),
-        troubles=tuple(_troubles(record, counts, timings)),
-        log=run.log(-_LOG_BYTES, _LOG_BYTES) if record.error else "",
+        troubles=tuple(_troubles(record, timings)),
+        log=log,
+        exception=exception_line(log),
         tiles=tuple(_tiles(run, counts, durations, is_traced=timings.is_recorded)),
         segments=tuple(_segments(counts)),
         latency=latency(durations) if durations else None,
@@ -133,18 +128,6 @@ def overview(run: Run, timings: Timings, called: Mapping[str, tuple[int, int]], 
         repeats=tuple(repeats[:_REPEATS]),
         more_repeats=max(0, len(repeats) - _REPEATS),
     )
-
-
-def _regressions(against: BaselineData) -> Iterator[tuple[str, str, str]]:
-    """Yield the link, the name and the cause of each regression, breaking changes of tools first."""
-    for message in against.breaking:
-        yield "", "server tools", message
-    for change in against.changes.values():
-        if change.is_regression:
-            name = f"{change.id} ({change.repeat})" if change.repeat > 1 else change.id
-            yield f"#q={quote(name, safe=_UNRESERVED)}", name, change.cause
-    for change in against.removed:
-        yield "", change.id, change.cause
 
 
 def share(part: int, whole: int) -> str:
@@ -188,12 +171,8 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
         yield "Versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())
 
 
-def _troubles(record: RunRecord, counts: Counts, timings: Timings) -> Iterator[str]:
-    """Yield the problems that affect how far the numbers can be trusted."""
-    if end := early_end(record, counts):
-        yield end
-    elif record.error:
-        yield f"{record.error.kind}: {record.error.message}"
+def _troubles(record: RunRecord, timings: Timings) -> Iterator[str]:
+    """Yield problems that do not make the run red, but affect how far the numbers can be trusted."""
     if restarts := timings.restarts:
         yield f"The server died and was restarted {plural(restarts, 'time')}."
     warnings = record.server.warnings if record.server else []

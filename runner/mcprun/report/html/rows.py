@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from mcprun._util.json_value import JsonObject
+from mcprun.report.causes import CauseKind
 from mcprun.report.conversation import prompt_start
 from mcprun.report.data import RunData
+from mcprun.report.html.names import bounded_name
 from mcprun.report.text import one_line
 from mcprun.report.timings import QueryTimes
 from mcprun.runs.run_record import RepeatsRecord
@@ -15,16 +17,14 @@ from mcprun.runs.transcript import Transcript, Verdict
 
 COLUMNS = (
     "id", "repeat", "verdict", "prompt", "cause", "turns", "calls", "errors", "diverged", "tokens", "seconds", "tools",
-    "regressed", "red", "kept",
+    "aspect", "regressed", "red", "causes", "kept",
 )  # fmt: skip
-"""The cells of a row, in order. `tools` holds indices into the table's `tools`; `regressed` is 1 if the query regressed
-against the baseline; `red` is 1 if it makes the run red; `kept` is 1 if the page holds the conversation."""
+"""The cells of a row, in order. `tools` holds indices into the table's `tools`; `aspect` is how the query differs from
+the baseline, empty if it does not; `regressed` is 1 if it regressed, and `red` if it makes the run red; `causes` holds
+indices of the causes that it is an example of; `kept` is 1 if the page holds the conversation."""
 
 _MAX_CHARS = 160
 """Maximum number of characters of a prompt or a cause in the table."""
-
-_NAME = 300
-"""Maximum number of characters of an id or a tool's name in the table."""
 
 _TOOLS = 50
 """Maximum number of tools of one query that the table can be filtered by."""
@@ -44,6 +44,9 @@ class Rows:
         self._tools: dict[str, int] = {}
         self._calls: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
+        self._cause_finder = _CauseFinder(facts)
+        self.by_cause: Counter[int] = Counter()
+        """The number of rows that each cause has, by its index."""
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -80,13 +83,13 @@ class Rows:
         return {
             "columns": COLUMNS,
             "rows": [[*row, int(number in fitting)] for number, row in enumerate(self._rows)],
-            "tools": [_name(tool) for tool in self._tools],
-            "repeats": {_name(one.id): [one.passed, one.runs, one.flaky] for one in repeats},
+            "tools": [bounded_name(tool) for tool in self._tools],
+            "repeats": {bounded_name(one.id): [one.passed, one.runs, one.flaky] for one in repeats},
         }
 
     def _cells(self, transcript: Transcript, times: QueryTimes | None) -> Iterator[object]:
         tools = list(dict.fromkeys(call.tool for call in transcript.calls))[:_TOOLS]
-        yield _name(transcript.id)
+        yield bounded_name(transcript.id)
         yield transcript.repeat
         yield str(transcript.verdict)
         yield one_line(prompt_start(transcript.prompt), _MAX_CHARS)
@@ -99,13 +102,42 @@ class Rows:
         yield transcript.usage.total if transcript.usage else None
         yield round(times.seconds, 6) if times and times.seconds is not None else None
         yield [self._tools.setdefault(tool, len(self._tools)) for tool in tools]
+        change = self._facts.change(transcript)
+        yield change.aspect if change else ""
         yield int(regression is not None)
         yield int(self._facts.is_red(transcript))
+        causes = list(self._cause_finder.find(transcript))
+        self.by_cause.update(causes)
+        yield causes
 
 
 def _slowest_seconds(slowest: tuple[int, QueryTimes] | None) -> float | None:
     return slowest[1].seconds if slowest else None
 
 
-def _name(name: str) -> str:
-    return name if len(name) <= _NAME else f"{name[:_NAME]}…"
+class _CauseFinder:
+    """Finds the causes that a query is an example of: its own, and those of the whole run that concern it."""
+
+    def __init__(self, facts: RunData) -> None:
+        self._facts = facts
+        self._by_tool: dict[str, list[int]] = {}
+        self._of_skipped: list[int] = []
+        for number, cause in enumerate(facts.why):
+            if cause.kind is CauseKind.BREAKING:
+                for tool in cause.tools:
+                    self._by_tool.setdefault(tool, []).append(number)
+            elif cause.kind in (CauseKind.STOPPED, CauseKind.SERVER):
+                self._of_skipped.append(number)
+
+    def find(self, transcript: Transcript) -> Iterator[int]:
+        """Yield the indices of the causes of a query."""
+        if transcript.verdict is Verdict.SKIPPED:
+            yield from self._of_skipped
+        if not self._facts.is_red(transcript):
+            return
+        found = self._facts.cause_index(transcript)
+        if found is not None:
+            yield found
+        yield from {
+            number for call in transcript.calls for number in self._by_tool.get(call.tool, ()) if number != found
+        }

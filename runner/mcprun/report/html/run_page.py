@@ -24,12 +24,13 @@ from mcprun.report.html.overview import overview
 from mcprun.report.html.page import MAX_BYTES, island, page
 from mcprun.report.html.rows import Rows
 from mcprun.report.html.waterfall import MAX_TIMELINES, waterfall
+from mcprun.report.html.why import cause_choices
 from mcprun.report.timings import Keeps, Timings
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Transcript, Verdict
 
 _SCRIPTS = ("dom.js", "address.js", "table.js", "view.js", "waterfall.js", "pairs.js", "conversation.js", "report.js")
-_STYLES = ("page.css", "view.css", "conversation.css", "waterfall.css", "diff.css")
+_STYLES = ("page.css", "view.css", "why.css", "conversation.css", "waterfall.css", "diff.css")
 
 _LOG_BYTES = 4000
 """Maximum bytes of the server's stderr shown with a conversation that did not pass."""
@@ -54,12 +55,13 @@ def report(run: Run, max_bytes: int = MAX_BYTES) -> Iterator[str]:
         "run": str(run.path),
         "slowest": slowest,
         "red": run.record.exit_code != ExitCode.PASSED,
+        "causes": cause_choices(facts.why, rows.by_cause),
     }
     return page(
         "report.html.jinja",
         _SCRIPTS,
         _STYLES,
-        overview=overview(run, timings, rows.called, facts),
+        overview=overview(run, timings, rows, facts),
         queries=len(rows),
         is_timed=timings.is_recorded,
         left_out=_left_out(run, len(kept), len(rows)),

@@ -71,7 +71,19 @@ const chips = [
 /** Return the choices of a chooser: one for each name that a list of the data holds, by the row's cell of that name. */
 const choicesOf = (list) => data[list].map((name, at) => ({ name, test: (row) => row[list].includes(at) }))
   .sort((one, other) => (one.name < other.name ? -1 : 1));
+const ASPECTS = {
+  now_fails: 'now fails', now_passes: 'now passes', result: 'result changed', calls: 'other calls', other: 'other change', added: 'new',
+};
 const choosers = [
+  {
+    key: 'cause', label: 'Any cause',
+    choices: data.causes.map(({ cause, name }) => ({ name, value: String(cause + 1), test: (row) => row.causes.includes(cause) })),
+  },
+  {
+    key: 'baseline', label: 'Any difference', noun: 'difference from the baseline',
+    choices: Object.entries(ASPECTS).filter(([aspect]) => rows.some((row) => row.aspect === aspect))
+      .map(([value, name]) => ({ name, value, test: (row) => row.aspect === value })),
+  },
   { key: 'tool', label: 'Any tool', choices: choicesOf('tools') },
 ];
 

@@ -1,0 +1,60 @@
+"""The section of a run's page that compares it with its baseline. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mcprun.report.aspect import comparison_parts
+from mcprun.report.baseline import BaselineData
+from mcprun.report.text import one_line
+from mcprun.report.volatile import Note, note_blocks
+from mcprun.tools.changes import ToolChange
+
+_TOOLS = 50
+"""Maximum number of changes of tools that are listed."""
+
+_REMOVED = 20
+"""Maximum number of queries that are listed because only the baseline has them."""
+
+_TEXT = 300
+"""Maximum number of characters of one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgainstView:
+    """A comparison with the baseline `name`.
+
+    `parts` are its counts, pairs of a text and of a link that selects these queries, which is empty if it counts none
+    of the page. `unchanged` is text. `tools` are the changes of tools, pairs of a text and whether it is breaking,
+    and `removed` the ids of queries that only the baseline has. `notes` name what was masked.
+    """
+
+    name: str
+    parts: tuple[tuple[str, str], ...]
+    unchanged: str
+    tools: tuple[tuple[str, bool], ...]
+    more_tools: int
+    removed: tuple[str, ...]
+    more_removed: int
+    notes: tuple[Note, ...]
+
+
+def against_view(against: BaselineData) -> AgainstView:
+    """Return the section for a comparison."""
+    changes = [*against.changes.values(), *against.removed]
+    parts = comparison_parts((change.aspect for change in changes), against.tools)
+    return AgainstView(
+        name=against.name,
+        parts=tuple((text, f"#baseline={aspect}" if aspect and aspect != "removed" else "") for text, aspect in parts),
+        unchanged=f"{against.counts.same:,} unchanged",
+        tools=tuple(_tools(against.tools)[:_TOOLS]),
+        more_tools=max(0, len(against.tools) - _TOOLS),
+        removed=tuple(one_line(change.id, _TEXT) for change in against.removed[:_REMOVED]),
+        more_removed=max(0, len(against.removed) - _REMOVED),
+        notes=tuple(note_blocks(against.volatile)),
+    )
+
+
+def _tools(changes: tuple[ToolChange, ...]) -> list[tuple[str, bool]]:
+    ordered = sorted(changes, key=lambda change: not change.breaking)
+    return [(one_line(f"{change.tool}: {change.message}", _TEXT), change.breaking) for change in ordered]
