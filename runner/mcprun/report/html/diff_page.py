@@ -33,7 +33,7 @@ from mcprun.runs.transcript import Key
 from mcprun.runs.transcript_files import open_single
 from mcprun.tools.changes import ToolChange
 
-_SCRIPTS = ("dom.js", "address.js", "table.js", "view.js", "pairs.js", "sides.js", "diff.js")
+_SCRIPTS = ("dom.js", "address.js", "table.js", "view.js", "pairs.js", "sides.js", "diff.js", "scrolling.js")
 _STYLES = ("page.css", "view.css", "conversation.css", "diff.css")
 
 _COLUMNS = ("id", "repeat", "how", "before", "after", "worse", "changes", "kept")

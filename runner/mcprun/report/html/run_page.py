@@ -29,7 +29,17 @@ from mcprun.report.timings import Keeps, Timings
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Transcript, Verdict
 
-_SCRIPTS = ("dom.js", "address.js", "table.js", "view.js", "waterfall.js", "pairs.js", "conversation.js", "report.js")
+_SCRIPTS = (
+    "dom.js",
+    "address.js",
+    "table.js",
+    "view.js",
+    "waterfall.js",
+    "pairs.js",
+    "conversation.js",
+    "report.js",
+    "scrolling.js",
+)
 _STYLES = ("page.css", "view.css", "why.css", "conversation.css", "waterfall.css", "diff.css")
 
 _LOG_BYTES = 4000

@@ -14,7 +14,7 @@ const image = ({ mime, data }) => {
 const part = (who, kind, ...children) =>
   el('div', { class: `part ${kind}` }, el('div', { class: 'who' }, who), el('div', { class: 'what' }, children));
 
-const labelled = (label, ...children) => el('div', { class: 'labelled' }, el('h3', {}, label), el('div', {}, children));
+const labelled = (label, ...children) => el('div', { class: 'labelled' }, el('div', { class: 'label' }, label), el('div', {}, children));
 
 const callPart = (item) => {
   const marks = [item.is_error && el('span', { class: 'mark failed' }, 'error'),

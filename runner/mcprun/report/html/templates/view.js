@@ -154,6 +154,7 @@ class View {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || this.help.open) return;
     const isTyping = event.target.matches('input, select, textarea');
     if (this.inInput(event) || isTyping) return;
+    if (event.key.startsWith('Arrow') && 'scrolls' in event.target.dataset) return; // the region itself scrolls
     const actions = this.row
       ? {
           Escape: () => this.close(),

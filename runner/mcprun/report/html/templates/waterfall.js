@@ -170,7 +170,7 @@ const spanRow = (span, seconds, href) => {
     el('span', { class: 'track' }, bar),
     el('span', { class: 'number' }, time(span.seconds)),
   ];
-  return el('li', { title, class: span.problem ? 'problem' : '' }, href ? el('a', { href, 'aria-label': title }, cells) : cells);
+  return el('li', { title, class: span.problem ? 'problem' : '' }, href ? el('a', { href }, cells) : cells);
 };
 
 /** Draw a query's timeline, or say why there is none and which command shows it. */
