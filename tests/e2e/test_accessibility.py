@@ -101,7 +101,7 @@ def test_nothing_is_cut_off_on_a_phone(browser: Browser, pages: dict[str, Made],
     with opened(browser, pages[kind].page, viewport=PHONE, color_scheme=scheme) as one:
         unfold(one.page)
         for name in views(one.page, kind):
-            assert (name, one.page.evaluate("document.documentElement.scrollWidth")) == (name, PHONE["width"])
+            assert one.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], name
             assert (name, one.page.evaluate(CUT_OFF)) == (name, [])
             assert (name, one.page.evaluate(CONTRAST)) == (name, [])
         assert one.complaints == []
