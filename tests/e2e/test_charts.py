@@ -15,7 +15,7 @@ from mcprun.runs.run import Run
 from mcprun.runs.transcript import Transcript
 from tests.support.browser import CHROMIUM, CONTRAST, Opened, browsing, opened
 from tests.support.large_runs import write_large_run
-from tests.support.runs import JsonObject, call, event, failed, transcript, write_run
+from tests.support.runs import JsonObject, call, event, failed, trace_of, transcript, write_run
 
 pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
 
@@ -128,6 +128,50 @@ def test_a_query_without_a_trace_says_so(browser: Browser, long_page: Path) -> N
 
 
 @pytest.fixture(scope="module")
+def tools_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the page of a run whose calls have every outcome."""
+    late = call("refund", "No answer", is_error=True, problem="timeout")
+    error, ok, diverged = call("refund", "no", is_error=True), call("refund", "yes"), call("stock", "3", diverged=True)
+    rows = [
+        transcript("fine", ok), failed("refused", "was refused", error, call("stock", "1")), failed("late", "was late", late),
+        transcript("both", call("stock", "1", is_error=True), ok), transcript("changed", diverged),
+    ]  # fmt: skip
+    return page_of(write_run(tmp_path_factory.mktemp("tools") / "run", rows, trace_of(rows)))
+
+
+@pytest.mark.parametrize(
+    ("cell", "names"),
+    [
+        ("1 error: queries with such a call of refund", ["refused"]),
+        ("1 timeout: queries with such a call of refund", ["late"]),
+        ("2 ok: queries with such a call of refund", ["both", "fine"]),
+        ("1 error: queries with such a call of stock", ["both"]),
+        ("1 diverged: queries with such a call of stock", ["changed"]),
+        ("refund", ["both", "fine", "late", "refused"]),
+    ],
+)
+def test_a_cell_filters_the_table(browser: Browser, tools_page: Path, cell: str, names: list[str]) -> None:
+    """A click on a cell, or Enter, lists the queries with such a call of that tool, and the address keeps it."""
+    with opened(browser, tools_page) as one:
+        one.page.get_by_role("link", name=cell, exact=True).press("Enter")
+        expect(one.page.locator(".status")).to_contain_text(f"{len(names)} quer")
+        assert sorted(one.texts("table.rows td.name a")) == names
+        one.page.reload()
+        assert sorted(one.texts("table.rows td.name a")) == names
+        one.page.get_by_label("Any tool").select_option("Any tool")
+        one.page.get_by_label("Any outcome").select_option("error")
+        expect(one.page.locator(".status")).to_contain_text("2 queries")
+        assert sorted(one.texts("table.rows td.name a")) == ["both", "refused"]
+        assert one.complaints == []
+
+
+def test_the_heat_map_needs_no_javascript(browser: Browser, tools_page: Path) -> None:
+    """Its numbers are in the page."""
+    with opened(browser, tools_page, java_script_enabled=False) as one:
+        assert one.texts("table.heat tbody tr")[0].split()[:5] == ["refund", "4", "2", "1", "1"]
+
+
+@pytest.fixture(scope="module")
 def large_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the page of more queries than have timelines."""
     return page_of(write_large_run(tmp_path_factory.mktemp("large") / "run", 2_040))
@@ -146,6 +190,17 @@ def test_a_large_page_says_which_timelines_it_leaves_out(browser: Browser, large
         command = one.page.locator("#open aside code").inner_text()
         assert command.endswith("run order-00017 --trace")
         assert one.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1024, 1440])
+def test_charts_fit_and_are_readable(browser: Browser, tools_page: Path, width: int, scheme: Any) -> None:
+    """Nothing scrolls sideways, not even within the heat map, and all text has enough contrast."""
+    size: Any = {"width": width, "height": 900}
+    with opened(browser, tools_page, viewport=size, color_scheme=scheme) as one:
+        assert one.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert one.page.locator(".across").evaluate("one => one.scrollWidth - one.clientWidth") <= 0
+        assert one.page.evaluate(CONTRAST) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

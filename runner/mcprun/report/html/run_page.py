@@ -20,6 +20,7 @@ from mcprun.report.data import RunData, gather
 from mcprun.report.fault_isolation import render
 from mcprun.report.html.conversation import conversation_json
 from mcprun.report.html.differences import RunDifferences
+from mcprun.report.html.heatmap import ToolOutcomes
 from mcprun.report.html.overview import overview
 from mcprun.report.html.page import MAX_BYTES, island, page
 from mcprun.report.html.rows import Rows
@@ -35,12 +36,13 @@ _SCRIPTS = (
     "table.js",
     "view.js",
     "waterfall.js",
+    "heatmap.js",
     "pairs.js",
     "conversation.js",
     "report.js",
     "scrolling.js",
 )
-_STYLES = ("page.css", "view.css", "why.css", "conversation.css", "waterfall.css", "diff.css")
+_STYLES = ("page.css", "view.css", "why.css", "conversation.css", "waterfall.css", "heatmap.css", "diff.css")
 
 _LOG_BYTES = 4000
 """Maximum bytes of the server's stderr shown with a conversation that did not pass."""
@@ -54,16 +56,18 @@ def report(run: Run, max_bytes: int = MAX_BYTES) -> Iterator[str]:
     facts = gather(run)
     timings = Timings.of(run.events(), keeps=_keeps_timeline(facts))
     differences = RunDifferences(run)
-    rows = Rows(facts)
+    rows, outcomes = Rows(facts), ToolOutcomes()
     for number, transcript in enumerate(run.transcripts()):
         times = timings.queries.get((transcript.id, transcript.repeat))
         size = len(_island(number, transcript, timings, run, differences).encode("utf-8", "backslashreplace"))
         render(transcript, partial(rows.add, times=times, size=size))
+        render(transcript, outcomes.add)
     kept = rows.fitting(max_bytes)
     slowest = {"row": rows.slowest[0], "timeline": waterfall(rows.slowest[1])} if rows.slowest else None
     data = rows.data(run.record.repeats, kept) | {
         "run": str(run.path),
         "slowest": slowest,
+        "outcomes": outcomes.by_row,
         "red": run.record.exit_code != ExitCode.PASSED,
         "causes": cause_choices(facts.why, rows.by_cause),
     }
@@ -72,6 +76,7 @@ def report(run: Run, max_bytes: int = MAX_BYTES) -> Iterator[str]:
         _SCRIPTS,
         _STYLES,
         overview=overview(run, timings, rows, facts),
+        heatmap=outcomes.heat_map(timings.tools),
         queries=len(rows),
         is_timed=timings.is_recorded,
         left_out=_left_out(run, len(kept), len(rows)),

@@ -69,7 +69,7 @@ const chips = [
 ];
 
 /** Return the choices of a chooser: one for each name that a list of the data holds, by the row's cell of that name. */
-const choicesOf = (list) => data[list].map((name, at) => ({ name, test: (row) => row[list].includes(at) }))
+const choicesOf = (list) => data[list].map((name, at) => ({ name, at, test: (row) => row[list].includes(at) }))
   .sort((one, other) => (one.name < other.name ? -1 : 1));
 const ASPECTS = {
   now_fails: 'now fails', now_passes: 'now passes', result: 'result changed', calls: 'other calls', other: 'other change', added: 'new',
@@ -85,6 +85,7 @@ const choosers = [
       .map(([value, name]) => ({ name, value, test: (row) => row.aspect === value })),
   },
   { key: 'tool', label: 'Any tool', choices: choicesOf('tools') },
+  { key: 'outcome', label: 'Any outcome', choices: outcomeChoices(rows, data) },
 ];
 
 /** Describe rows that are folded: `39 passed, 24 skipped`. */

@@ -161,7 +161,7 @@ class Table {
     this.shown = this.rows.filter((row) =>
       !(this.hidesFolded && this.folded.has(row))
       && groups.every((group) => pressed.some((chip) => chip.group === group && chip.test(row)))
-      && [...chosen.values()].every((choice) => choice.test(row))
+      && [...chosen.values()].every((choice) => choice.test(row, chosen))
       && (!words.length || words.every((word) => this.searchText(row).includes(word))));
     if (sort) this.shown.sort(order(sort.sort, falling));
     this.unfold.hidden = !this.folded.size || isFiltered;
