@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -16,14 +16,11 @@ from mcprun.report.latency import Latency, latency
 from mcprun.report.log_excerpt import exception_line
 from mcprun.report.outcome import outcome
 from mcprun.report.text import duration, moment, one_line, plural, verdict_count
-from mcprun.report.timings import Timings, ToolTimes, quantile
+from mcprun.report.timings import Timings, quantile
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import Counts, RepeatsRecord, RunRecord
 from mcprun.runs.totals import BilledReply
 from mcprun.runs.transcript import Verdict
-
-_TOOLS = 30
-"""Maximum number of rows of tools."""
 
 _REPEATS = 50
 """Maximum number of rows of repeated queries."""
@@ -60,18 +57,6 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolRow:
-    """Statistics of one tool. Times are in seconds, `None` if unknown."""
-
-    name: str
-    calls: int
-    errors: int
-    median: float | None = None
-    p95: float | None = None
-    longest: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Overview:
     """Everything above the table.
 
@@ -94,8 +79,6 @@ class Overview:
     tiles: tuple[Tile, ...]
     segments: tuple[Segment, ...]
     latency: Latency | None
-    tools: tuple[ToolRow, ...]
-    more_tools: int
     repeats: tuple[RepeatsRecord, ...]
     more_repeats: int
 
@@ -104,7 +87,6 @@ def overview(run: Run, timings: Timings, rows: Rows, run_data: RunData) -> Overv
     """Return the overview of a run, whose queries are the `rows` of the table."""
     record = run.record
     counts = record.counts or Counts()
-    tools = sorted(_tools(timings, rows.called), key=lambda row: (-(row.p95 or 0.0), -row.calls, row.name))
     repeats = sorted(record.repeats, key=lambda one: (one.required is None or one.is_met, not one.flaky))
     log = run.log(-_LOG_BYTES, _LOG_BYTES) if record.error else ""
     durations = sorted(one.seconds for one in timings.queries.values() if one.seconds is not None)
@@ -123,8 +105,6 @@ def overview(run: Run, timings: Timings, rows: Rows, run_data: RunData) -> Overv
         tiles=tuple(_tiles(run, counts, durations, is_traced=timings.is_recorded)),
         segments=tuple(_segments(counts)),
         latency=latency(durations) if durations else None,
-        tools=tuple(tools[:_TOOLS]),
-        more_tools=max(0, len(tools) - _TOOLS),
         repeats=tuple(repeats[:_REPEATS]),
         more_repeats=max(0, len(repeats) - _REPEATS),
     )
@@ -216,22 +196,3 @@ def _segments(counts: Counts) -> Iterator[Segment]:
             width = 1000 * count / all_
             yield Segment(verdict, count, round(x, 2), round(width, 2))
             x += width
-
-
-def _tools(timings: Timings, called: Mapping[str, tuple[int, int]]) -> Iterator[ToolRow]:
-    if not timings.is_recorded:
-        yield from (ToolRow(name, calls, errors) for name, (calls, errors) in called.items())
-    for name, times in timings.tools.items():
-        yield _tool(name, times)
-
-
-def _tool(name: str, times: ToolTimes) -> ToolRow:
-    ordered = sorted(times.seconds)
-    return ToolRow(
-        name,
-        calls=len(ordered),
-        errors=times.errors,
-        median=quantile(ordered, 0.5),
-        p95=quantile(ordered, 0.95),
-        longest=ordered[-1],
-    )

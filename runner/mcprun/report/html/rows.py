@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from mcprun._util.json_value import JsonObject
 from mcprun.report.causes import CauseKind
 from mcprun.report.conversation import prompt_start
 from mcprun.report.data import RunData
+from mcprun.report.html.heatmap import MAX_TOOLS
 from mcprun.report.html.names import bounded_name
 from mcprun.report.text import one_line
 from mcprun.report.timings import QueryTimes
@@ -26,9 +26,6 @@ indices of the causes that it is an example of; `kept` is 1 if the page holds th
 _MAX_CHARS = 160
 """Maximum number of characters of a prompt or a cause in the table."""
 
-_TOOLS = 50
-"""Maximum number of tools of one query that the table can be filtered by."""
-
 _RANKS = {Verdict.FAILED: 0, Verdict.ERROR: 0, Verdict.PASSED: 1, Verdict.SKIPPED: 2}
 """Order in which conversations are kept if there is no room for all."""
 
@@ -42,8 +39,6 @@ class Rows:
         self._rows: list[list[object]] = []
         self._sizes: list[tuple[int, int]] = []
         self._tools: dict[str, int] = {}
-        self._calls: Counter[str] = Counter()
-        self._errors: Counter[str] = Counter()
         self._cause_finder = _CauseFinder(facts)
         self.by_cause: Counter[int] = Counter()
         """The number of rows that each cause has, by its index."""
@@ -53,18 +48,10 @@ class Rows:
 
     def add(self, transcript: Transcript, times: QueryTimes | None, size: int) -> None:
         """Add a transcript whose conversation takes `size` bytes of the page. `times` is `None` if unknown."""
-        for call in transcript.calls:
-            self._calls[call.tool] += 1
-            self._errors[call.tool] += call.is_error
         if times and times.seconds is not None and times.seconds > (_slowest_seconds(self.slowest) or -1.0):
             self.slowest = (len(self), times)
         self._sizes.append((0 if self._facts.is_red(transcript) else _RANKS[transcript.verdict], size))
         self._rows.append(list(self._cells(transcript, times)))
-
-    @property
-    def called(self) -> dict[str, tuple[int, int]]:
-        """Calls and errors by tool."""
-        return {tool: (calls, self._errors[tool]) for tool, calls in self._calls.items()}
 
     def fitting(self, max_bytes: int) -> frozenset[int]:
         """Return the row numbers of the conversations that fit: those that did not pass first, then in file order."""
@@ -88,7 +75,7 @@ class Rows:
         }
 
     def _cells(self, transcript: Transcript, times: QueryTimes | None) -> Iterator[object]:
-        tools = list(dict.fromkeys(call.tool for call in transcript.calls))[:_TOOLS]
+        tools = list(dict.fromkeys(call.tool for call in transcript.calls))[:MAX_TOOLS]
         yield bounded_name(transcript.id)
         yield transcript.repeat
         yield str(transcript.verdict)
