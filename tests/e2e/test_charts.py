@@ -169,7 +169,7 @@ def test_the_heat_map_needs_no_javascript(browser: Browser, tools_page: Path) ->
     """Its numbers are in the page."""
     with opened(browser, tools_page, java_script_enabled=False) as one:
         assert [row.split()[:6] for row in one.texts("table.heat tbody tr")] == [
-            ["stock", "3", "1", "1", "0", "1"],
+            ["stock", "3", "2", "1", "0", "1"],
             ["refund", "4", "2", "1", "1", "0"],
         ]
 
@@ -192,6 +192,37 @@ def test_a_large_page_says_which_timelines_it_leaves_out(browser: Browser, large
         one.page.goto(f"{large_page.as_uri()}#q=order-00017")
         command = one.page.locator("#open aside code").inner_text()
         assert command.endswith("run order-00017 --trace")
+        assert one.complaints == []
+
+
+def test_lanes_show_workers_and_restarts(browser: Browser, large_page: Path) -> None:
+    """Each worker has a lane, restarts are lines, and a sentence says the same."""
+    with opened(browser, large_page, viewport={"width": 1440, "height": 900}) as one:
+        section = one.page.locator("#lanes")
+        section.scroll_into_view_if_needed()
+        expect(section.locator("line.restart")).to_have_count(2)
+        assert section.locator(".note").first.inner_text() == (
+            "12 workers, 2,040 queries in 6 min 02 s. 2 restarts of a server (dashed lines) at 6.4 s, 1 min 47 s."
+            " Tall bars are queries that failed (red) or ended in an error (orange)."
+        )
+        box: Any = section.locator(".lanes").bounding_box()
+        section.locator(".lanes").hover(position={"x": 8, "y": box["height"] * 4.5 / 12})
+        assert section.locator("[role=status]").inner_text() == "order-00004: passed, 2.01 s, at 0 ms, worker 4"
+        section.locator(".lanes").click(position={"x": 8, "y": box["height"] * 4.5 / 12})
+        expect(one.page.locator("#open h1")).to_contain_text("order-00004")
+        assert one.complaints == []
+
+
+def test_lanes_can_be_read_with_the_keyboard(browser: Browser, large_page: Path) -> None:
+    """Arrow keys select a query, which is named, and Enter opens it."""
+    with opened(browser, large_page) as one:
+        lanes = one.page.locator(".lanes")
+        lanes.focus()
+        for key in ("ArrowRight", "ArrowRight", "ArrowDown", "ArrowRight", "ArrowLeft", "ArrowUp", "ArrowDown"):
+            lanes.press(key)
+        expect(one.page.locator("#lanes [role=status]")).to_contain_text("order-00013: passed")
+        lanes.press("Enter")
+        expect(one.page.locator("#open h1")).to_contain_text("order-00013")
         assert one.complaints == []
 
 

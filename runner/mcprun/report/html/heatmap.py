@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from mcprun._util.json_io import dumps
+from mcprun.report.html.names import bounded_name
 from mcprun.report.text import duration, visible
 from mcprun.report.timings import ToolTimes, quantile
 from mcprun.runs.transcript import Call, Transcript
@@ -22,9 +23,6 @@ MAX_TOOLS = 50
 
 _ROWS = 30
 """Maximum number of tools that are listed."""
-
-_NAME = 300
-"""Maximum number of characters of a tool's name in the page."""
 
 _TIMEOUT = "timeout"
 """The `problem` of a call that timed out."""
@@ -154,7 +152,7 @@ class _Scale:
 
 
 def _tool_line(one: _Line, outcomes: Sequence[str], measured: Mapping[str, _Scale]) -> ToolLine:
-    name = visible(one.name if len(one.name) <= _NAME else f"{one.name[:_NAME]}…")
+    name = visible(bounded_name(one.name))
     link = f"#tool={quote(name, safe=_UNRESERVED)}"
     cells = [
         Cell("calls", f"{one.calls:,}", "calls"),

@@ -21,6 +21,7 @@ from mcprun.report.fault_isolation import render
 from mcprun.report.html.conversation import conversation_json
 from mcprun.report.html.differences import RunDifferences
 from mcprun.report.html.heatmap import ToolOutcomes
+from mcprun.report.html.lanes import Lanes
 from mcprun.report.html.overview import overview
 from mcprun.report.html.page import MAX_BYTES, island, page
 from mcprun.report.html.rows import Rows
@@ -37,12 +38,22 @@ _SCRIPTS = (
     "view.js",
     "waterfall.js",
     "heatmap.js",
+    "lanes.js",
     "pairs.js",
     "conversation.js",
     "report.js",
     "scrolling.js",
 )
-_STYLES = ("page.css", "view.css", "why.css", "conversation.css", "waterfall.css", "heatmap.css", "diff.css")
+_STYLES = (
+    "page.css",
+    "view.css",
+    "why.css",
+    "conversation.css",
+    "waterfall.css",
+    "heatmap.css",
+    "lanes.css",
+    "diff.css",
+)
 
 _LOG_BYTES = 4000
 """Maximum bytes of the server's stderr shown with a conversation that did not pass."""
@@ -56,18 +67,20 @@ def report(run: Run, max_bytes: int = MAX_BYTES) -> Iterator[str]:
     facts = gather(run)
     timings = Timings.of(run.events(), keeps=_keeps_timeline(facts))
     differences = RunDifferences(run)
-    rows, outcomes = Rows(facts), ToolOutcomes()
+    rows, outcomes, lanes = Rows(facts), ToolOutcomes(), Lanes()
     for number, transcript in enumerate(run.transcripts()):
         times = timings.queries.get((transcript.id, transcript.repeat))
         size = len(_island(number, transcript, timings, run, differences).encode("utf-8", "backslashreplace"))
         render(transcript, partial(rows.add, times=times, size=size))
         render(transcript, outcomes.add)
+        lanes.add(times)
     kept = rows.fitting(max_bytes)
     slowest = {"row": rows.slowest[0], "timeline": waterfall(rows.slowest[1])} if rows.slowest else None
     data = rows.data(run.record.repeats, kept) | {
         "run": str(run.path),
         "slowest": slowest,
         "outcomes": outcomes.by_row,
+        "lanes": lanes.data(timings),
         "red": run.record.exit_code != ExitCode.PASSED,
         "causes": cause_choices(facts.why, rows.by_cause),
     }

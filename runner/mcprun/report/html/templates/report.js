@@ -93,6 +93,7 @@ const foldedText = (all) => ['passed', 'skipped']
   .map((name) => [name, all.filter(({ verdict: one }) => one === name).length])
   .filter(([, count]) => count).map(([name, count]) => `${grouped(count)} ${name}`).join(', ');
 
+if (data.lanes) new Lanes(document.getElementById('lanes'), data.lanes, rows);
 if (data.slowest) {
   const row = rows[data.slowest.row];
   const panel = document.getElementById('slowest');
