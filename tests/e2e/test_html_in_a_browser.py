@@ -258,7 +258,7 @@ def test_problems_come_before_the_conversation(page: Opened) -> None:
     above = page.page.locator("#open").inner_text()
     assert above.index("total was expected with items") < above.index("Two apples?")
     assert page.texts("details[open] .failed pre, pre.failed") == ["Error executing tool total"]
-    assert page.texts("pre.log") == ["Traceback: KeyError\\x1b[31m 'apple'\n"]
+    assert page.texts("#open pre.log") == ["Traceback: KeyError\\x1b[31m 'apple'"]
 
 
 def test_only_images_of_allowed_types_are_shown(page: Opened) -> None:

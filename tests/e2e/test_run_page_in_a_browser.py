@@ -14,7 +14,8 @@ from mcprun.runs.repeats import summarize_repeats
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Check, Transcript, Verdict
 from tests.support.browser import CHROMIUM, Opened, browsing, opened
-from tests.support.runs import broken, call, trace_of, transcript, write_run
+from tests.support.red_runs import make
+from tests.support.runs import broken, call, failed, trace_of, transcript, write_run
 
 pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
 
@@ -229,3 +230,78 @@ def test_a_question_mark_lists_the_keys(page: Opened) -> None:
     page.page.keyboard.press("?")
     dialog.get_by_role("button", name="Close").click()
     expect(dialog).to_be_hidden()
+
+
+def diverged() -> tuple[list[Transcript], list[Transcript]]:
+    """Return the queries of a recording, and of its replay against a changed server."""
+    order = {"order": "D-1", "state": "shipped", "lines": [{"sku": f"S-{number}", "count": 1} for number in range(40)]}
+    late = {**order, "state": "in_transit", "eta": "Monday"}
+    recorded = [
+        transcript("drift", call("get_order", structured=order, input={"order": "D-1"})),
+        transcript("stores", call("list_stores", "Harbour 7")),
+        transcript("same", call("get_order", structured=order)),
+    ]
+    missing = call("list_stores", "Unknown tool: list_stores", is_error=True, diverged=True)
+    now = [
+        transcript("drift", call("get_order", structured=late, input={"order": "D-1"}, diverged=True)),
+        failed("stores", "call 0: list_stores{} returned an error: 'Unknown tool'", missing),
+        recorded[2],
+    ]
+    return recorded, now
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the page of a replay, and its recording."""
+    folder = tmp_path_factory.mktemp("replayed")
+    recorded, now = diverged()
+    write_run(folder / "recording", recorded)
+    model = {"kind": "replay", "name": "replay:recording", "chosen": "--model"}
+    run = write_run(folder / "run", now, model=model, folder=str(folder))
+    write_page(folder / "run.html", report(Run.read(str(run))))
+    return folder / "run.html"
+
+
+def test_a_diverged_call_opens_as_recorded_and_now(browser: Browser, replayed: Path) -> None:
+    """A call that diverged is unfolded, and shows only the paths that changed, the recorded value beside the new one."""
+    with opened(browser, replayed, "#q=drift", viewport=LAPTOP) as one:
+        shown = one.page.locator("[data-call='0']")
+        expect(shown).to_have_attribute("open", "")
+        assert shown.locator("table.paths thead th").all_inner_texts() == ["Path", "Recorded", "Now"]
+        assert [row.split() for row in shown.locator("table.paths tbody tr").all_inner_texts()] == [
+            ["structured.state", "-shipped", "+in_transit"],
+            ["structured.eta", "(none)", "+Monday"],
+        ]
+        whole = shown.locator("pre", has_text="sku").last
+        expect(whole).to_be_hidden()
+        shown.get_by_text("Whole result").click()
+        expect(whole).to_be_visible()
+        assert one.complaints == []
+    with opened(browser, replayed, "#q=stores") as one:
+        after = one.page.locator("[data-call='0'] .line.after")
+        assert after.evaluate("node => getComputedStyle(node).color") == one.page.locator("h1 .failed").first.evaluate(
+            "node => getComputedStyle(node).color"
+        )
+
+
+def test_the_baseline_is_a_section_of_the_page(browser: Browser, tmp_path: Path) -> None:
+    """The page counts what differs from the baseline, each count selects its queries, and regressed rows are marked."""
+    with opened(browser, make("renamed", tmp_path).page, viewport=LAPTOP) as one:
+        section = one.page.locator("section.against")
+        assert section.locator("h2").inner_text() == "Against baseline"
+        assert " ".join(section.locator("p").inner_text().split()) == (
+            "3 now fail, 11 results changed, 1 tool renamed (list_stores → list_shops), 4 unchanged"
+        )
+        assert names(one)[:4] == ["stores-0", "stores-1", "stores-2", "order-0"]
+        assert one.texts("td.verdict-cell .mark") == ["regressed"] * 14
+        assert one.texts(".causes .message")[0].startswith("breaking tool change: list_stores → list_shops")
+        section.get_by_role("link", name="3 now fail").click()
+        assert names(one) == ["stores-0", "stores-1", "stores-2"]
+        assert one.page.url.endswith("#baseline=now_fails")
+        one.page.get_by_role("link", name="stores-1", exact=True).last.click()
+        assert one.texts("#open .changes li")[0] == "passed → failed"
+        one.page.locator("#open .changes a").click()
+        assert one.page.url.endswith("#baseline=now_fails&q=stores-1&call=0")
+        expect(one.page.locator("[data-call='0'] summary").first).to_be_focused()
+        assert one.texts("[data-call='0'] table.paths thead th") == ["Path", "Baseline", "Now"]
+        assert one.complaints == []

@@ -163,12 +163,14 @@ def test_page_of_a_regressed_run_is_red_and_shows_what_changed(tmp_path: Path) -
     assert '<span class="message">regressed: call 0 price{}: - it is 5, + it is 6</span>' in page
     assert '<a href="#q=a%2Fb">a/b</a>' in page
     assert '<a href="#baseline=result">1 result changed</a>, 1 unchanged' in " ".join(page.split())
-    sides = [[["it is 5", True]], [["it is 6", True]]]
-    assert _Markup(page).islands["c-0"]["against"] == [{"title": "call 0 price{}", "sides": sides}]
+    paths = [{"path": "", "sides": [[["it is 5", True]], [["it is 6", True]]], "errors": [False, False]}]
+    changed = {"what": "result", "title": "call 0 price{}", "call": 0, "paths": paths, "more": 0}
+    assert _Markup(page).islands["c-0"]["against"] == [changed]
+    assert "recorded" not in _Markup(page).islands["c-0"]
     assert "against" not in _Markup(page).islands["c-1"]
     assert run_mcprun(*replay, cwd=tmp_path).code == 0
     page = (tmp_path / "h.html").read_text()
-    assert _Markup(page).islands["c-0"]["recorded"] == [{"title": "call 0 price", "sides": sides}]
+    assert _Markup(page).islands["c-0"]["recorded"] == [changed]
     assert '<p class="outcome' not in page
     assert run_mcprun("report", "red", "--html", "later.html", cwd=tmp_path).code == 0
     assert "FAILED: 1 regression" in (tmp_path / "later.html").read_text()

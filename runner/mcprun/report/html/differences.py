@@ -1,19 +1,25 @@
-"""What a query's page shows beside its conversation: how it differs from the baseline, and from the recording."""
+"""What a query's page shows beside its conversation: how it differs from the baseline, and from the recording.
+
+A difference has a `title`, `what` differs (`Change.what`), the number of the `call` that it is of, or None, and
+`paths`: the parts of the value that differ, each with its `path`, both values as `sides`, and whether each is an error
+as `errors`. `more` counts those that are left out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from mcprun._util.json_value import JsonObject
+from mcprun.analysis.diff.describe import differences_of
 from mcprun.analysis.diff.json_lines import parse_query_diff
 from mcprun.analysis.diff.runs import QueryDiff
 from mcprun.analysis.diff.transcripts import Change, read_json, result_of
-from mcprun.analysis.diff.values import ABSENT
+from mcprun.analysis.diff.values import ABSENT, ValueDifference
 from mcprun.errors import UsageError
-from mcprun.report.change_lines import title
+from mcprun.report.change_lines import has_failed, title, with_visible_paths
 from mcprun.report.html.side_by_side import side_by_side
 from mcprun.report.text import one_line
 from mcprun.runs.directory import DIFFERENCES
@@ -22,6 +28,9 @@ from mcprun.runs.transcript import Call, Key, Transcript
 
 _CHANGES = 20
 """Maximum number of changes shown of one query."""
+
+_PATHS = 20
+"""Maximum number of paths shown of one change."""
 
 _TITLE = 300
 """Maximum number of characters of a change's title."""
@@ -40,13 +49,13 @@ class RunDifferences:
     def json(self, transcript: Transcript) -> JsonObject:
         """Return a transcript's differences for the page's script.
 
-        `against` lists the changes from the baseline, or else `recorded` the calls whose result differs from the
-        recording, which most often is the baseline. Each has a `title`, and both values as `sides`.
+        `against` lists the changes from the baseline, and `recorded` the other calls whose result differs from the
+        recording, which most often is the baseline. Either is absent if it is empty.
         """
-        if against := list(self._from_baseline(transcript)):
-            return {"against": against}
-        recorded = list(self._from_recording(transcript))
-        return {"recorded": recorded} if recorded else {}
+        against = list(self._from_baseline(transcript))
+        known = {difference["call"] for difference in against}
+        recorded = list(self._from_recording(transcript, known))
+        return ({"against": against} if against else {}) | ({"recorded": recorded} if recorded else {})
 
     def _from_baseline(self, transcript: Transcript) -> Iterator[JsonObject]:
         offset = self._offsets.get((transcript.id, transcript.repeat))
@@ -57,19 +66,18 @@ class RunDifferences:
             diff: QueryDiff = parse_query_diff(read_json(stream.readline()))
         changes = [*diff.changes, *(change for variant in diff.variants for change in variant.changes)]
         for change in changes[:_CHANGES]:
-            yield {"title": one_line(title(change), _TITLE), "sides": side_by_side(*_values(change))}
+            yield _difference(change)
 
-    def _from_recording(self, transcript: Transcript) -> Iterator[JsonObject]:
+    def _from_recording(self, transcript: Transcript, known: Container[int | None]) -> Iterator[JsonObject]:
         recorded = self._recorded(transcript) if transcript.diverged else None
         if recorded is None:
             return
         diverged = [(number, call) for number, call in enumerate(transcript.calls) if call.diverged]
-        for number, call in diverged[:_CHANGES]:
-            before = _result(recorded.calls[number]) if number < len(recorded.calls) else ABSENT
-            yield {
-                "title": one_line(f"call {number}  {call.tool}", _TITLE),
-                "sides": side_by_side(before, _result(call)),
-            }
+        for number, call in [one for one in diverged if one[0] not in known][:_CHANGES]:
+            other = recorded.calls[number] if number < len(recorded.calls) else None
+            before = _result(other) if other else ABSENT
+            errors = bool(other and other.is_error), call.is_error
+            yield _difference(Change("result", before, _result(call), number, call.tool, call.input, errors))
 
     def _recorded(self, transcript: Transcript) -> Transcript | None:
         if self._recording is None:
@@ -113,17 +121,38 @@ def _recording(run: Run) -> Run | None:
     return None
 
 
-def _values(change: Change) -> tuple[Any, Any]:
-    """Return the values before and after a change; that of an added or removed call is its input."""
+def _difference(change: Change) -> JsonObject:
+    """Return a change for the page's script."""
+    found = list(_differing(change))
+    errors = change.are_errors[0], has_failed(change)
+    paths = [
+        {"path": path, "sides": side_by_side(one.before, one.after), "errors": errors} for one, path in found[:_PATHS]
+    ]
+    is_shown = change.what in ("result", "input", "call_added")
+    return {
+        "what": change.what,
+        "title": one_line(title(change), _TITLE),
+        "call": change.call if is_shown else None,
+        "paths": paths,
+        "more": max(0, len(found) - _PATHS),
+    }
+
+
+def _differing(change: Change) -> Iterator[tuple[ValueDifference, str]]:
+    """Yield the parts of a change's values that differ, each with its path as text, which is empty for a whole value.
+
+    That of an added or removed call is its input. A result and an error are compared as a whole.
+    """
     if change.what == "call_added":
-        return ABSENT, change.after
-    if change.what == "call_removed":
-        return change.before, ABSENT
-    values = zip((change.before, change.after), change.are_errors, strict=True)
-    before, after = ({"error": value} if fails else value for value, fails in values)
-    return before, after
+        yield ValueDifference(("", ""), ABSENT, change.after), ""
+    elif change.what == "call_removed":
+        yield ValueDifference(("", ""), change.before, ABSENT), ""
+    elif change.before is ABSENT or change.are_errors[0] is not change.are_errors[1]:
+        yield ValueDifference(("", ""), change.before, change.after), ""
+    else:
+        for difference, paths in with_visible_paths(differences_of(change)):
+            yield difference, one_line(" → ".join(dict.fromkeys(paths)), _TITLE)
 
 
 def _result(call: Call) -> Any:
-    result = result_of({"content": call.content, "structured": call.structured})
-    return {"error": result} if call.is_error else result
+    return result_of({"content": call.content, "structured": call.structured})

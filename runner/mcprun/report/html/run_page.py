@@ -7,8 +7,9 @@ first for the table, then for the conversations that fit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
@@ -27,9 +28,10 @@ from mcprun.report.html.page import MAX_BYTES, island, page
 from mcprun.report.html.rows import Rows
 from mcprun.report.html.waterfall import MAX_TIMELINES, waterfall
 from mcprun.report.html.why import cause_choices
+from mcprun.report.query_log import LogRanges
 from mcprun.report.timings import Keeps, Timings
 from mcprun.runs.run import Run
-from mcprun.runs.transcript import Transcript, Verdict
+from mcprun.runs.transcript import Transcript
 
 _SCRIPTS = (
     "dom.js",
@@ -40,6 +42,7 @@ _SCRIPTS = (
     "heatmap.js",
     "lanes.js",
     "pairs.js",
+    "changed.js",
     "conversation.js",
     "report.js",
     "scrolling.js",
@@ -49,14 +52,12 @@ _STYLES = (
     "view.css",
     "why.css",
     "conversation.css",
+    "changed.css",
     "waterfall.css",
     "heatmap.css",
     "lanes.css",
     "diff.css",
 )
-
-_LOG_BYTES = 4000
-"""Maximum bytes of the server's stderr shown with a conversation that did not pass."""
 
 
 def report(run: Run, max_bytes: int = MAX_BYTES) -> Iterator[str]:
@@ -65,12 +66,13 @@ def report(run: Run, max_bytes: int = MAX_BYTES) -> Iterator[str]:
     Raises `UsageError` if a file of the run can't be read.
     """
     facts = gather(run)
-    timings = Timings.of(run.events(), keeps=_keeps_timeline(facts))
-    differences = RunDifferences(run)
+    logs = LogRanges()
+    timings = Timings.of(logs.watch(run.events()), keeps=_keeps_timeline(facts))
+    islands = _Islands(run, timings, logs, RunDifferences(run))
     rows, outcomes, lanes = Rows(facts), ToolOutcomes(), Lanes()
     for number, transcript in enumerate(run.transcripts()):
         times = timings.queries.get((transcript.id, transcript.repeat))
-        size = len(_island(number, transcript, timings, run, differences).encode("utf-8", "backslashreplace"))
+        size = len(islands.of(number, transcript).encode("utf-8", "backslashreplace"))
         render(transcript, partial(rows.add, times=times, size=size))
         render(transcript, outcomes.add)
         lanes.add(times)
@@ -94,28 +96,34 @@ def report(run: Run, max_bytes: int = MAX_BYTES) -> Iterator[str]:
         is_timed=timings.is_recorded,
         left_out=_left_out(run, len(kept), len(rows)),
         no_timeline=_no_timeline(run, timings),
-        islands=chain([island("data", data)], _conversations(run, timings, kept, differences)),
+        islands=chain([island("data", data)], islands.of_all(kept)),
     )
 
 
-def _conversations(
-    run: Run, timings: Timings, fitting: frozenset[int], differences: RunDifferences
-) -> Iterator[Markup]:
-    """Read the transcripts again, and yield the islands of those in `fitting`."""
-    for number, transcript in enumerate(run.transcripts()):
-        if number in fitting:
-            yield _island(number, transcript, timings, run, differences)
-    differences.close()
+@dataclass(frozen=True, slots=True)
+class _Islands:
+    """The conversations of a run as data for the page's script."""
 
+    run: Run
+    timings: Timings
+    logs: LogRanges
+    differences: RunDifferences
 
-def _island(number: int, transcript: Transcript, timings: Timings, run: Run, differences: RunDifferences) -> Markup:
-    times = timings.queries.get((transcript.id, transcript.repeat))
-    more: JsonObject = {"timeline": waterfall(times)}
-    with suppress(Exception):  # one value must not cost the conversation
-        more |= differences.json(transcript)
-    if times and times.log_offset is not None and transcript.verdict in (Verdict.FAILED, Verdict.ERROR):
-        more["log"] = run.log(times.log_offset, _LOG_BYTES)
-    return render(transcript, lambda one: island(f"c-{number}", conversation_json(one) | more))
+    def of(self, number: int, transcript: Transcript) -> Markup:
+        """Return a conversation, with the timeline, the differences and the server log that belong to it."""
+        more: JsonObject = {"timeline": waterfall(self.timings.queries.get((transcript.id, transcript.repeat)))}
+        with suppress(Exception):  # one value must not cost the conversation
+            more |= self.differences.json(transcript)
+        if excerpt := self.logs.excerpt(self.run, transcript):
+            more["log"] = {"text": excerpt.text, "exception": excerpt.exception}
+        return render(transcript, lambda one: island(f"c-{number}", conversation_json(one) | more))
+
+    def of_all(self, numbers: Container[int]) -> Iterator[Markup]:
+        """Read the transcripts again, and yield those with these numbers."""
+        for number, transcript in enumerate(self.run.transcripts()):
+            if number in numbers:
+                yield self.of(number, transcript)
+        self.differences.close()
 
 
 def _left_out(run: Run, fitting: int, total: int) -> str:

@@ -16,17 +16,19 @@ const part = (who, kind, ...children) =>
 
 const labelled = (label, ...children) => el('div', { class: 'labelled' }, el('div', { class: 'label' }, label), el('div', {}, children));
 
-const callPart = (item) => {
+/** Draw a call, folded unless it failed or differs. `changed` is how it differs, if it does (`changedCalls`). */
+const callPart = (item, changed) => {
   const marks = [item.is_error && el('span', { class: 'mark failed' }, 'error'),
     item.diverged && el('span', { class: 'mark error' }, 'diverged')];
   const line = el('summary', {}, el('code', {}, item.title), el('span', { class: 'arrow' }, ' → '),
     el('code', { class: item.is_error ? 'failed' : 'result' }, item.brief), marks);
   const content = item.items.map((one) => (one.kind === 'image' ? image(one) : text(one.text, item.is_error ? 'failed' : '')));
   const hasImage = item.items.some((one) => one.kind === 'image');
-  return part(`call ${item.call}`, 'call', el('details', { open: item.is_error || hasImage, 'data-call': item.call }, line,
+  return part(`call ${item.call}`, 'call', el('details', { open: item.is_error || hasImage || Boolean(changed), 'data-call': item.call }, line,
     labelled('Input', text(item.input)),
-    labelled(item.is_error ? 'Error' : 'Result', content.length ? content : text('(empty)', 'dim')),
-    item.structured === null ? null : labelled('Structured', text(item.structured))));
+    changed ? labelled('Changed', changedPaths(changed, changed.names)) : null,
+    whole(changed, [labelled(item.is_error ? 'Error' : 'Result', content.length ? content : text('(empty)', 'dim')),
+      item.structured === null ? null : labelled('Structured', text(item.structured))])));
 };
 
 const turnPart = (item, seconds) => {
@@ -35,9 +37,12 @@ const turnPart = (item, seconds) => {
   return el('p', { class: 'turn' }, facts.filter(Boolean).join(' · '));
 };
 
-const itemPart = (item, seconds) => {
+/** Fold a whole result below the parts of it that changed. */
+const whole = (changed, nodes) => (changed ? el('details', {}, el('summary', { class: 'note' }, 'Whole result'), nodes) : nodes);
+
+const itemPart = (item, seconds, changed) => {
   if (item.kind === 'turn') return turnPart(item, seconds);
-  if (item.kind === 'call') return callPart(item);
+  if (item.kind === 'call') return callPart(item, changed.get(item.call));
   if (item.kind === 'image') return part(item.who, item.who, image(item));
   return part(item.dim ? 'thinking' : item.who, item.dim ? 'dim' : item.who, text(item.text));
 };
@@ -51,12 +56,11 @@ const findings = ({ error, checks }) => [
     `✓ ${[...new Set(checks.filter(([, passed]) => passed).map(([name]) => name))].join(', ')}`),
 ];
 
-/** Draw values that differ from those of another run, whose name is the first of `names`. */
-const changes = (heading, all, names) => (all ? [
-  el('h2', { class: 'apart' }, heading),
-  all.map(({ title, sides }) => el('details', { class: 'pair changed', open: true },
-    el('summary', {}, el('code', {}, title)), el('div', { class: 'named' }, both(sides, '(none)', names)))),
-].flat() : []);
+/** Draw what the server wrote during the failed call: the line of the exception first. Lines do not wrap. */
+const serverLog = ({ text: log, exception }) => el('details', { open: true },
+  el('summary', {}, 'Server log since the last failed call'),
+  exception && el('p', { class: 'exception' }, el('code', {}, exception)),
+  el('pre', { class: 'log', tabindex: '0', role: 'region', 'aria-label': 'Server log' }, log));
 
 /** Draw a conversation. `value` is its island, or null if the page does not hold it. */
 const conversation = (row, value, run) => {
@@ -71,15 +75,16 @@ const conversation = (row, value, run) => {
     row.tokens === null ? null : many(row.tokens, 'token'), row.seconds === null ? null : time(row.seconds),
     value.attempts > 1 ? many(value.attempts, 'attempt') : null];
   const times = turnTimes(timelineOf(value.timeline));
-  const items = value.items.map((item) => itemPart(item, times[item.turn]));
+  const changed = changedCalls(value);
+  const items = value.items.map((item) => itemPart(item, times[item.turn], changed));
   return [
     el('div', { class: 'head' }, heading, el('p', { class: 'facts' }, facts.filter(Boolean).join(' · ')), findings(value)),
-    ...changes(row.regressed ? 'Regressed against the baseline' : 'Differs from the baseline', value.against, ['baseline', 'this run']),
-    ...changes('Differs from the recording', value.recorded, ['recorded', 'this run']),
+    ...changedList(row.regressed ? 'Regressed against the baseline' : 'Differs from the baseline', value.against, COMPARED.against),
+    ...changedList('Differs from the recording', value.recorded, COMPARED.recorded),
     el('div', { class: 'columns' },
       el('div', { class: 'items' }, items.length ? items : el('p', { class: 'note' }, 'No messages.')),
       el('aside', {},
         el('section', {}, el('h2', {}, 'Timeline'), timelinePanel(value.timeline, `mcprun show ${run} ${row.id} --trace`, callLink)),
-        value.log && el('details', { open: true }, el('summary', {}, 'Server log since the last failed call'), text(value.log, 'log')))),
+        value.log && serverLog(value.log))),
   ];
 };
