@@ -55,7 +55,7 @@ def _expected(value: Any, formatter: ValueFormatter) -> str:
         return formatter.short(value)
     match value:
         case {"$regex": pattern}:
-            return f"text matching {formatter.short(pattern)}"
+            return f"text matching {formatter.pattern(pattern)}"
         case {"$oneof": [*values]}:
             more = ["…"] if len(values) > _MAX_ALTERNATIVES else []
             return f"one of {', '.join([*map(formatter.short, values[:_MAX_ALTERNATIVES]), *more])}"

@@ -166,11 +166,17 @@ def check_text(expected: ExpectedText, text: str, formatter: ValueFormatter) -> 
         yield _check("text.equals", text == expected.equals, message)
     for pattern in expected.regex or ():
         fits = evaluator.search(pattern, text) is not None
-        wanted, other = (formatter.text(pattern), "") if fits else formatter.part(pattern, text)
+        wanted, other = (formatter.pattern(pattern), "") if fits else _unmatched(pattern, text, formatter)
         yield _check("text.regex", fits, f"expected text matching {wanted}, got {other}")
     if expected.json_schema is not None:
         problem = _schema_problem(expected.json_schema, text, got)
         yield _check("text.json_schema", not problem, f"expected JSON that matches the schema{problem}")
+
+
+def _unmatched(pattern: str, text: str, formatter: ValueFormatter) -> tuple[str, str]:
+    """Format a pattern as it was written, unless it looks like a part of the text, and the text."""
+    wanted, other = formatter.part(pattern, text)
+    return formatter.pattern(pattern) if wanted == formatter.text(pattern) else wanted, other
 
 
 def check_limits(expect: Expect, outcome: Outcome) -> Iterator[Check]:

@@ -21,6 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mcprun._util.quoted_pattern import quote_pattern
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.evaluation.process import EvaluationProcess
 from mcprun.evaluation.worker import read_frame, write_frame
@@ -208,7 +209,7 @@ def _out_of_time(key: str | bytes, announced: str, how: str) -> EvaluationError:
     what, advice = "the schema", ""
     if pattern := announced or (key if isinstance(key, str) else ""):
         shown = pattern if len(pattern) <= _SHOWN else f"{pattern[:_SHOWN]}…"
-        what = f"the pattern {shown!r}" + (" of the schema" if isinstance(key, bytes) else "")
+        what = f"the pattern {quote_pattern(shown)}" + (" of the schema" if isinstance(key, bytes) else "")
         advice = _ADVICE
     return EvaluationError(ErrorKind.MATCH_TIMEOUT, f"{what} {how}{advice}")
 

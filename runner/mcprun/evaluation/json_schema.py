@@ -19,6 +19,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
+from mcprun._util.quoted_pattern import quote_pattern
 from mcprun.evaluation.json_schema_keywords import keywords, unique_items
 from mcprun.evaluation.patterns import Search, compile_pattern
 from mcprun.evaluation.schema_references import VALUES, is_local, referred
@@ -152,7 +153,7 @@ class SchemaValidator:
     def _find(self, pattern: str, text: str) -> bool | None:
         found = self.search(pattern, text)
         if found is None and len(self._unread) < _MAX_NOTES:
-            self._unread[shortened(f"the pattern {pattern!r} can't be parsed and is not checked")] = None
+            self._unread[shortened(f"the pattern {quote_pattern(pattern)} can't be parsed and is not checked")] = None
         return found
 
     def _unresolvable(self, note: str) -> None:

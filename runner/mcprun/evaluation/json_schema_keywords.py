@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from referencing.exceptions import Unresolvable
 
+from mcprun._util.quoted_pattern import quote_pattern
 from mcprun.evaluation.patterns import Search
 
 
@@ -24,7 +25,7 @@ def keywords(finds: Search, note: Callable[[str], None]) -> dict[str, Any]:
 
     def pattern_(validator: Any, pattern: str, instance: Any, _: Any) -> Iterator[ValidationError]:
         if validator.is_type(instance, "string") and finds(pattern, instance) is False:
-            yield ValidationError(f"{instance!r} does not match {pattern!r}")
+            yield ValidationError(f"{instance!r} does not match {quote_pattern(pattern)}")
 
     def pattern_properties(validator: Any, patterns: Any, instance: Any, _: Any) -> Iterator[ValidationError]:
         if validator.is_type(instance, "object"):

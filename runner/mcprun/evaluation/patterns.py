@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
+from mcprun._util.quoted_pattern import quote_pattern
 from mcprun._util.surrogates import well_formed
 
 _SHOWN = 100
@@ -45,7 +46,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
 
 def _invalid(pattern: str, reason: str) -> str:
     shown = pattern if len(pattern) <= _SHOWN else f"{pattern[:_SHOWN]}…"
-    return f"{shown!r} is not a valid regular expression: {reason}"
+    return f"{quote_pattern(shown)} is not a valid regular expression: {reason}"
 
 
 def python_search(pattern: str, text: str) -> bool | None:

@@ -12,6 +12,7 @@ from typing import Any
 from mcprun._util.json_path import child_path
 from mcprun._util.json_text import index_of, loads
 from mcprun._util.json_value import JsonObject, json_type
+from mcprun._util.quoted_pattern import quote_pattern
 from mcprun.evaluation.evaluator import search
 from mcprun.runs.transcript import Call
 from mcprun.tools.format import ValueFormatter
@@ -155,9 +156,11 @@ def _matched(pattern: str, value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     match = search(pattern, text)
     if match is None:
-        raise UnresolvedReferenceError(f"{pattern!r} does not match" + ("" if isinstance(value, str) else f" {text}"))
+        raise UnresolvedReferenceError(
+            f"{quote_pattern(pattern)} does not match" + ("" if isinstance(value, str) else f" {text}")
+        )
     if match[1] is None:
-        raise UnresolvedReferenceError(f"{pattern!r} matches, but not its first group")
+        raise UnresolvedReferenceError(f"{quote_pattern(pattern)} matches, but not its first group")
     return match[1]
 
 

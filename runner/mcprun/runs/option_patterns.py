@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from mcprun._util.quoted_pattern import quote_pattern
 from mcprun.errors import REDACTED, UsageError
 from mcprun.evaluation import evaluator
 from mcprun.evaluation.evaluator import EvaluationError
@@ -97,7 +98,7 @@ def late_scrubs(patterns: Sequence[str]) -> list[str]:
     """Return a warning for each pattern of `--scrub` that has timed out in this process."""
     late = evaluator.timed_out()
     how = f"took longer than {evaluator.MATCH_SECONDS:g} s to match; the values concerned were left unchanged"
-    return [f"--scrub {pattern!r} {how}" for pattern in patterns if late[pattern]]
+    return [f"--scrub {quote_pattern(pattern)} {how}" for pattern in patterns if late[pattern]]
 
 
 def checked_pattern(flag: str, pattern: str) -> str:

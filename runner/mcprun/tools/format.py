@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from mcprun._util.alignment import common_ends
 from mcprun._util.code_points import reveal, reveal_part, spell_out_spaces
 from mcprun._util.json_value import JsonObject
+from mcprun._util.quoted_pattern import quote_pattern
 from mcprun.runs.transcript import Call
 from mcprun.tools.results import result_text
 
@@ -51,6 +52,10 @@ class ValueFormatter:
     def text(self, text: str) -> str:
         """Format text on one line, in quotes."""
         return repr(self._cut(" ".join(text.split())))
+
+    def pattern(self, pattern: str) -> str:
+        """Format a regular expression on one line, in quotes, as it was written."""
+        return quote_pattern(self._cut(" ".join(pattern.split())))
 
     def texts(self, before: str, after: str) -> tuple[str, str]:
         """Format two different texts like `text`; of long ones, the part that differs."""

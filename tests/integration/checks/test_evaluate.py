@@ -55,7 +55,7 @@ from tests.support.expectations import call
             "end_turn",
             [],
             False,
-            ["expected text matching '\\\\d{2}', got 'It is 5.'"],
+            ["expected text matching '\\d{2}', got 'It is 5.'"],
         ),
         (
             {"text": {"json_schema": {"type": "object"}}},
