@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mcprun.report.progress import STYLES
+from mcprun.report.styles import AMBER, STYLES
 from mcprun.report.text import duration
 from mcprun.runs.run import Run
 from mcprun.runs.totals import cached_share
@@ -36,7 +36,7 @@ def totals(run: Run, console: RichConsole) -> RenderableType:
     """Lay out a run's counts in one row.
 
     If the console is too narrow, tokens and then the duration move to a line below. Then counts of zero are left out,
-    and a row that is still too wide becomes a column.
+    and a row that is still too wide is continued in further rows.
     """
     *counts, elapsed = _counts(run)
     tokens = list(_tokens(run))
@@ -47,10 +47,20 @@ def totals(run: Run, console: RichConsole) -> RenderableType:
         if _fits(row := _row_of(cells), console):
             text = ", ".join(f"{cell.name} {cell.value}" for cell in below if cell.style != _NOTHING)
             return Group(row, Text(f" {text}")) if text else row
-    column = Table.grid(padding=(0, 2))
-    for name, value, style in [*counts, *tokens, elapsed]:
-        column.add_row(name, Text(value, style))
-    return column
+    text = ", ".join(f"{cell.name} {cell.value}" for cell in [*tokens, elapsed] if cell.style != _NOTHING)
+    return Group(*map(_row_of, _fitting_rows(above, console)), Text(f" {text}"))
+
+
+def _fitting_rows(cells: Sequence[_Cell], console: RichConsole) -> Iterator[list[_Cell]]:
+    """Yield the cells in rows that fit the console, at least one in each."""
+    row: list[_Cell] = []
+    for cell in cells:
+        if row and not _fits(_row_of([*row, cell]), console):
+            yield row
+            row = []
+        row.append(cell)
+    if row:
+        yield row
 
 
 def _row_of(cells: Sequence[_Cell]) -> Table:
@@ -74,7 +84,7 @@ def _counts(run: Run) -> Iterator[_Cell]:
     yield _Cell("calls", f"{counts.calls:,}")
     yield _Cell("tool errors", f"{counts.tool_errors:,}", "red" if counts.tool_errors else _NOTHING)
     if record.model.kind == "replay":
-        yield _Cell("diverged", f"{counts.diverged:,}", "yellow" if counts.diverged else _NOTHING)
+        yield _Cell("diverged", f"{counts.diverged:,}", AMBER if counts.diverged else _NOTHING)
     yield _Cell("turns", f"{counts.turns:,}")
     yield _Cell("duration", duration(record.seconds))
 
