@@ -252,18 +252,22 @@ def _reason(transcript: Transcript, regression: str) -> tuple[_Head, str, list[s
     if check is None:
         kind = CauseKind.REGRESSED if regression else CauseKind.FAILED
         return _Head(kind, str(kind)), regression or str(transcript.verdict), _named(tools, regression)
-    if call := _failed_call(transcript, check):
-        return _Head(CauseKind.FAILED, check.check, call.tool), f"{call.tool}: {_result(call)}", [call.tool]
     text = check.message or check.check
-    return _Head(CauseKind.FAILED, check.check), text, _named(tools, text)
+    number = failed_call(transcript, check)
+    if number is None:
+        return _Head(CauseKind.FAILED, check.check), text, _named(tools, text)
+    call = transcript.calls[number]
+    head = _Head(CauseKind.FAILED, check.check, call.tool)
+    return head, text if call.problem == "timeout" else f"{call.tool}: {_result(call)}", [call.tool]
 
 
-def _failed_call(transcript: Transcript, check: Check) -> Call | None:
-    """Return the first call that returned an error which fails a `tool_errors` check."""
+def failed_call(transcript: Transcript, check: Check) -> int | None:
+    """Return the number of the first call that returned an error which fails a `tool_errors` check; else None."""
     if check.check != "tool_errors":
         return None
-    errors = [(f"call {number}: ", call) for number, call in enumerate(transcript.calls) if call.is_error]
-    return next((call for name, call in errors if name in (check.message or "")), None)
+    errors = (number for number, call in enumerate(transcript.calls) if call.is_error)
+    message = check.message or ""
+    return next((one for one in errors if f"call {one}: " in message or f"call {one}, " in message), None)
 
 
 def _result(call: Call) -> str:

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 _TRACEBACK = re.compile(r"[\s|+-]*Traceback \(most recent call last\):")
 """The first line of a Python traceback, also within an exception group."""
+
+_LEVEL = re.compile(r"\s*(?:\[[^\]]*\]\s+)?(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\s")
+"""The begin of a record of rich's handler of logging, which is indented if its time is that of the one before it."""
+
+_CHAINED = re.compile(r"(?:During handling of|The above exception was)")
+"""The line between the tracebacks of chained exceptions."""
 
 _MARGIN = " |+-"
 """Characters before the lines of a traceback in an exception group."""
@@ -26,3 +34,68 @@ def exception_line(log: str) -> str:
         if found := next((line for line in inner if line.strip(_MARGIN) and not line.startswith(" ")), None):
             return found.strip()
     return next((line.strip() for line in reversed(lines) if _EXCEPTION.match(line)), "")
+
+
+@dataclass(frozen=True, slots=True)
+class LogExcerpt:
+    """The part of a server's stderr that belongs to a failed call of a query.
+
+    `exception` is the line that names the exception, empty if there is none, and `text` the lines around it. `tool` and
+    `call` are the call: its tool and its number, empty and None for a prompt or a resource. `others` is how many other
+    calls ran meanwhile and may have written to `text`, 0 if the lines are known to belong to the call.
+    """
+
+    exception: str
+    text: str
+    tool: str = ""
+    call: int | None = None
+    others: int = 0
+
+
+def decoded(data: bytes, *, is_cut: bool) -> str:
+    """Decode a part of a log. If it `is_cut` out of a larger one, it begins with a whole character."""
+    if is_cut:
+        while data and data[0] & 0xC0 == 0x80:  # a continuation byte of UTF-8 (RFC 3629)
+            data = data[1:]
+    return data.decode(errors="replace")
+
+
+def belonging(text: str, *needles: Sequence[str]) -> str:
+    """Return the entries of a log that contain a text of the first of `needles`, or else of the next; else nothing.
+
+    Line breaks and indentation count as spaces. An entry begins with a line that is not indented, or with a level such
+    as ERROR. A Python traceback belongs to the entry before it, and ends with the line of its exception.
+    """
+    entries = [(entry, " ".join(entry.split())) for entry in _entries(text.splitlines())]
+    for texts in needles:
+        wanted = "|".join(re.escape(found) for one in texts if (found := " ".join(one.split())))
+        whole_words = re.compile(rf"(?<!\w)(?:{wanted})(?!\w)")
+        if own := [entry for entry, line in entries if wanted and whole_words.search(line)]:
+            return "\n".join(own)
+    return ""
+
+
+def end_of(text: str, length: int) -> str:
+    """Return the last lines of a log that have at most `length` characters; of a longer last line, its end."""
+    if len(text) <= length:
+        return text
+    end = text[-length:]
+    first, _, rest = end.partition("\n")
+    return rest or first
+
+
+def _entries(lines: Sequence[str]) -> Iterator[str]:
+    entry: list[str] = []
+    is_traceback = False
+    for line in lines:
+        begins = bool(line.strip()) and (not line[0].isspace() or bool(_LEVEL.match(line)))
+        if begins and _TRACEBACK.match(line):
+            is_traceback = True
+        elif begins and is_traceback and not _CHAINED.match(line):
+            is_traceback = False  # the line of the exception, which ends the traceback
+        elif begins and not is_traceback and entry:
+            yield "\n".join(entry)
+            entry = []
+        entry.append(line)
+    if entry:
+        yield "\n".join(entry)

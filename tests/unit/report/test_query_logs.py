@@ -1,0 +1,112 @@
+"""The part of the server log that belongs to a failed call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from mcprun.report.log_excerpt import LogExcerpt, belonging, decoded, end_of
+from mcprun.report.query_logs import QueryLogs, call_log
+from mcprun.runs.transcript import Check, Transcript, Verdict
+from tests.support.runs import broken, call, event, failed, transcript
+
+TRACEBACK = """\
+ERROR tool {tool} failed
+Traceback (most recent call last):
+  File "server.py", line 4, in {tool}
+    raise ValueError(text)
+ValueError: {text}
+"""
+
+
+def tool_call(query: str, begin: int, end: int, offset: int, **more: Any) -> dict[str, Any]:
+    """Return the event of a call that began and ended so many milliseconds after the first event."""
+    plain = {"call": 0, "tool": query, "is_error": True, "server": 1, "log_offset": offset}
+    return event("tool_call", end, query=query, seconds=(end - begin) / 1000, **{**plain, **more})
+
+
+def red(name: str, text: str) -> Transcript:
+    """Return a transcript of a query whose only call returned an error."""
+    check = Check(check="tool_errors", passed=False, message=f"call 0: {name}{{}} returned an error: {text!r}")
+    return transcript(name, call(name, text, is_error=True), verdict=Verdict.FAILED, checks=[check])
+
+
+def log_of(one: Transcript, log: str, events: Sequence[dict[str, Any]]) -> LogExcerpt | None:
+    logs = QueryLogs()
+    for item in events:
+        logs.add(item)
+    data = log.encode()
+    return call_log(one, logs, lambda start, size: data[start : start + size])
+
+
+def test_a_call_that_ran_alone_has_what_was_written_until_the_next_began() -> None:
+    """The text of the next call does not belong to it."""
+    first, second = TRACEBACK.format(tool="a", text="one"), TRACEBACK.format(tool="b", text="two")
+    events = [tool_call("a", 0, 10, 0), tool_call("b", 20, 30, len(first))]
+    assert log_of(red("a", "failed"), first + second, events) == LogExcerpt("ValueError: one", first.rstrip(), "a", 0)
+    assert log_of(red("b", "failed"), first + second, events) == LogExcerpt("ValueError: two", second.rstrip(), "b", 0)
+
+
+def test_of_concurrent_calls_each_has_the_entries_with_its_result() -> None:
+    """Two calls of one tool overlap; the message of the exception tells them apart."""
+    log = TRACEBACK.format(tool="get", text="no order ORD-1") + TRACEBACK.format(tool="get", text="no order ORD-2")
+    events = [tool_call("a", 0, 10, 0, tool="get"), tool_call("b", 1, 11, 0, tool="get")]
+    found = log_of(red("b", "Error executing tool get: no order ORD-2"), log, events)
+    assert found
+    assert (found.exception, found.others, "ORD-1" in found.text) == ("ValueError: no order ORD-2", 0, False)
+
+
+def test_what_can_not_be_told_apart_says_how_many_calls_ran() -> None:
+    """Neither the tool nor the result is in the log, so that it may be of either call."""
+    events = [tool_call("a", 0, 10, 0), tool_call("b", 1, 11, 0)]
+    found = log_of(red("a", "failed"), "something happened\n", events)
+    assert found
+    assert (found.text, found.others) == ("something happened", 1)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        failed("a", "expected text with 'x', got 'y'", call("a", "expected error", is_error=True)),
+        transcript("a", call("a", "expected error", is_error=True)),
+    ],
+)
+def test_an_expectation_that_failed_has_no_log(one: Transcript) -> None:
+    """A call that was expected to fail does not make the query red, and its traceback explains nothing."""
+    log = TRACEBACK.format(tool="a", text="expected error")
+    assert log_of(one, log, [tool_call("a", 0, 10, 0)]) is None
+
+
+def test_an_error_has_the_log_of_its_last_failed_call() -> None:
+    """Calls of earlier attempts do not count."""
+    log = "first\nsecond\n"
+    events = [tool_call("a", 0, 10, 0), tool_call("a", 20, 30, len("first\n"), attempt=2)]
+    found = log_of(broken("a", "server_died", "gone"), log, events)
+    assert found
+    assert found.text == "second"
+    later = [*events, event("model_call", 40, query="a", attempt=3)]
+    assert log_of(broken("a", "api_error", "refused"), log, later) is None
+
+
+def test_a_part_of_a_log_begins_with_a_whole_character() -> None:
+    """The continuation bytes of a character that was cut are left out."""
+    data = "a😀b".encode()
+    assert [decoded(data[start:], is_cut=True) for start in range(2, 6)] == ["b", "b", "b", "b"]
+    assert decoded(data, is_cut=False) == "a😀b"
+
+
+def test_the_end_of_a_log_begins_with_a_whole_line() -> None:
+    """Only of a single long line, the end is shown."""
+    assert end_of("one\ntwo\nthree", 9) == "three"
+    assert end_of("x" * 50, 10) == "x" * 10
+
+
+def test_a_record_of_rich_is_an_entry_although_it_is_indented() -> None:
+    """Its lines are wrapped, and count as one text."""
+    log = "[11/30/26 13:51:47] INFO     Tool 'a' failed: no   server.py:453\n" + " " * 29 + "order 7\n"
+    log += " " * 20 + "INFO     Tool 'a' failed: no   server.py:453\n" + " " * 29 + "order 8 found"
+    assert belonging(log, ["order 8 found"]).split()[0] == "INFO"
+    assert belonging(log, ["absent"], ["order 7"]).startswith("[11/30/26")
+    assert belonging(log, ["absent"]) == ""
