@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
+from mcprun.report.styles import AMBER
 from mcprun.report.text import duration, one_line
 from mcprun.runs.events import (
     AttemptRef,
@@ -66,7 +67,7 @@ def _line(kind: str, event: Event, text: str, *, problem: str | None, is_error: 
 
 def _retry(event: Event, text: str, wait: float, reason: str) -> Text:
     return Text.assemble(
-        ("retry  ", "yellow"),
+        ("retry  ", AMBER),
         f" {_query(event.where)}{text}  ",
         (f"in {duration(wait)}: {one_line(reason, _REASON)}", "dim"),
     )

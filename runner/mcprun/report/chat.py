@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from mcprun.report.progress import ProgressReporter
+from mcprun.report.styles import AMBER
 from mcprun.report.text import duration, one_line, visible
 from mcprun.runs.events import Event, Retry, ServerRequest, ToolCall
 from mcprun.runs.transcript import Transcript
@@ -72,7 +73,7 @@ class ChatPrinter(ProgressReporter):
 
     def note(self, message: str) -> None:
         """Print a note to stderr that is not part of the conversation."""
-        self._put(lambda: self.console.print(Text(one_line(message, _NOTE), "yellow"), soft_wrap=True))
+        self._put(lambda: self.console.print(Text(one_line(message, _NOTE), AMBER), soft_wrap=True))
 
     def finish(self) -> None:
         """End the current line if it is still open."""

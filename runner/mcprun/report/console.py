@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 from rich.console import Console as RichConsole
@@ -18,22 +19,28 @@ from mcprun.analysis.diff.json_lines import as_json, read_differences
 from mcprun.analysis.diff.rule import VolatileSummary
 from mcprun.analysis.diff.runs import DiffSummary, MovedRate, QueryDiff
 from mcprun.errors import ErrorKind, RunError
+from mcprun.report.causes import Cause, CauseKind
 from mcprun.report.chat import ChatPrinter
-from mcprun.report.conversation import head, laid_out, prompt_start
+from mcprun.report.conversation import head, laid_out
+from mcprun.report.data import gather, read_causes
 from mcprun.report.diff import BASELINE, blocks, lines, moved_lines, summary, tool_lines
 from mcprun.report.diff_markdown import markdown
 from mcprun.report.fault_isolation import render, render_diff
 from mcprun.report.outcome import early_end, outcome
-from mcprun.report.progress import STYLES, LiveReporter, PlainReporter, ProgressReporter, label
-from mcprun.report.text import one_line, plural, visible, visible_json
+from mcprun.report.progress import LiveReporter, PlainReporter, ProgressReporter
+from mcprun.report.run_list import Which, query_rows
+from mcprun.report.styles import AMBER, STYLES
+from mcprun.report.text import plural, visible, visible_json
 from mcprun.report.timeline import Timeline
 from mcprun.report.timeline_text import timeline_rows
 from mcprun.report.totals import totals
 from mcprun.report.volatile import empty_warning, masked_lines, suggestion_lines
+from mcprun.report.why import SHOWN, TITLE, details, headline, left_out, next_commands
+from mcprun.report.wrapping import print_hanging
 from mcprun.runs.directory import DIFFERENCES
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import RunRecord
-from mcprun.runs.transcript import Transcript
+from mcprun.runs.transcript import Transcript, Verdict
 from mcprun.tools.changes import ToolChange
 
 if TYPE_CHECKING:
@@ -130,7 +137,7 @@ class Console:
 
     def warning(self, message: str) -> None:
         """Print a warning, even if quiet."""
-        self._err.print(Text.assemble(("Warning: ", "yellow"), visible(message)), soft_wrap=True)
+        self._err.print(Text.assemble(("Warning: ", AMBER), visible(message)), soft_wrap=True)
 
     def summary(self, run: Run) -> None:
         """Print the server's warnings, the totals and the run's files. Print nothing if quiet."""
@@ -147,7 +154,7 @@ class Console:
                 "every call returned an error: the queries passed, but nothing that the server does was tested"
             )
         if left := early_end(run.record, run.counts):
-            self._out.print(Text(visible(left), "yellow"), soft_wrap=True)
+            self._out.print(Text(visible(left), AMBER), soft_wrap=True)
         self.files(run)
 
     def files(self, run: Run) -> None:
@@ -158,24 +165,20 @@ class Console:
         """Print the command that resumes an unfinished run, even if quiet."""
         self._err.print(Text(f"Resume with: mcprun batch --resume {shlex.quote(str(run.path))}"), soft_wrap=True)
 
-    def run(self, run: Run) -> None:
-        """Print a whole run: a heading, one row per query, the totals, and the repeated queries."""
-        record = run.record
+    def run(self, run: Run, which: Which = "") -> None:
+        """Print a run: a heading, its queries, those that did not pass first, the totals, and why it is red."""
+        record, facts = run.record, gather(run)
         server = record.arguments.get("server", "?")
         heading = f"{run.path}  prompts: {record.prompts.file}, server: {server}, model: {record.model.name}"
         self._out.print(Text(visible(heading), "bold"), soft_wrap=True)
-        if record.state != "finished":
-            self._out.print(Text(f"This run has not finished (state: {record.state}).", "yellow"))
-        if record.error:
-            problem = f"{record.error.kind}: {record.error.message}"
-            self._out.print(Text(visible(problem), "yellow"), soft_wrap=True)
-        width = max((len(label(transcript)) for transcript in run.transcripts()), default=0)
-        for transcript in run.transcripts():
-            row = render(transcript, lambda one: _row(one, min(width, 40)))
-            self._out.print(row, no_wrap=True, overflow="ellipsis")
+        for row in query_rows(run, facts, which):
+            self._out.print(row.line, no_wrap=True, overflow="ellipsis")
+            for cause in row.causes:
+                print_hanging(self._out, " " * 8, cause)
         self._out.print(totals(run, self._out))
         for line in repeats(record):
             self._out.print(line, soft_wrap=True)
+        self._causes(run, facts.why)
 
     def differences(
         self,
@@ -279,15 +282,31 @@ class Console:
         )
 
     def outcome(self, run: Run, *, is_reported: bool = True) -> None:
-        """Print why a run did not pass, as the last line, even if quiet. Print nothing if it passed.
+        """Print why a run did not pass, even if quiet: its causes, the next command, and a last line with the outcome.
 
-        `is_reported` is whether all its reports were written.
+        Print nothing if it passed. `is_reported` is whether all its reports were written.
         """
+        if causes := read_causes(run):
+            self._out.print()
+            self._causes(run, causes)
         reasons = outcome(run.record, run.counts)
         if not is_reported:
             reasons = f"{reasons or 'ERROR: the run passed'}, a report was not written"
         if reasons:
             self._out.print(Text(reasons, "bold red"), soft_wrap=True)
+
+    def _causes(self, run: Run, causes: Sequence[Cause]) -> None:
+        """Print the causes of a red run, one per line, each with its first queries, and the next command."""
+        if causes:
+            self._out.print(Text(TITLE, "bold"))
+        for cause in causes[:SHOWN]:
+            print_hanging(self._out, "● ", Text(headline(cause)), _cause_style(cause))
+            if text := details(cause):
+                print_hanging(self._out, "  ", Text(text, "dim"))
+        if text := left_out(causes[SHOWN:]):
+            self._out.print(Text(text, "dim"), soft_wrap=True)
+        for lead, command in zip(chain(["Next: "], repeat("      ")), next_commands(run, causes), strict=False):
+            self._out.print(Text(f"{lead}{command}"), soft_wrap=True)
 
     def difference(self, difference: QueryDiff | Sequence[ToolChange]) -> None:
         """Print a query that differs, or the changes of a server's tools."""
@@ -312,15 +331,8 @@ class Console:
         self._out.print()
 
 
-def _row(transcript: Transcript, width: int) -> Text:
-    """Lay out a query of a run on one line, with its name padded to `width` columns."""
-    description = transcript.cause or prompt_start(transcript.prompt)
-    return Text.assemble(
-        (f"{transcript.verdict:<7} ", STYLES[transcript.verdict]),
-        f"{label(transcript):<{width}} ",
-        (f"{plural(len(transcript.turns), 'turn'):>8} {plural(len(transcript.calls), 'call'):>8}  ", "dim"),
-        (one_line(description, 200), "" if transcript.cause else "dim"),
-    )
+def _cause_style(cause: Cause) -> str:
+    return STYLES[Verdict.ERROR if cause.kind in (CauseKind.ERROR, CauseKind.STOPPED) else Verdict.FAILED]
 
 
 def repeats(record: RunRecord) -> Iterator[Text]:
@@ -337,7 +349,7 @@ def repeats(record: RunRecord) -> Iterator[Text]:
         rate = f"{one.passed}/{one.runs} passed, {one.pass_rate:.0%} (95% CI {one.low:.0%} to {one.high:.0%})"
         k = len(one.pass_at)
         chances = f"pass@{k} {one.pass_at[-1]:.2f}, pass^{k} {one.pass_hat[-1]:.2f}"
-        style = "red" if unmet else "yellow" if one.flaky or one.error else "dim"
+        style = "red" if unmet else AMBER if one.flaky or one.error else "dim"
         yield Text(f"{visible(one.id)}  {', '.join([rate, chances, *notes])}", style)
     if len(ordered) > _REPEATS:
         yield Text(f"… and {plural(len(ordered) - _REPEATS, 'more query')} in run.json", "dim")

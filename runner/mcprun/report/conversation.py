@@ -12,7 +12,7 @@ from rich.text import Text
 from mcprun._util.json_value import JsonObject
 from mcprun.checks.evaluate import COMPLETE_STOP_REASONS
 from mcprun.prompts.server_input import FROM_SERVER
-from mcprun.report.progress import STYLES
+from mcprun.report.styles import AMBER, STYLES
 from mcprun.report.text import cut, visible
 from mcprun.runs.transcript import Asked, Call, Transcript
 from mcprun.tools.format import ValueFormatter
@@ -51,7 +51,7 @@ def conversation(transcript: Transcript) -> Iterator[Line]:
         if not check.passed:
             yield _line("check", f"✗ {check.check}: {check.message}", "red")
     if transcript.error:
-        yield _line("error", f"{transcript.error.kind}: {transcript.error.message}", "yellow")
+        yield _line("error", f"{transcript.error.kind}: {transcript.error.message}", AMBER)
 
 
 def laid_out(transcript: Transcript) -> Table:
@@ -123,7 +123,7 @@ def _server_request(asked: Asked) -> Iterator[Line]:
         response = _sampled_text(answer["content"]) if answer else "no response"
     during = "" if asked.call is None else f" during call {asked.call}"
     yield _line("request", f"{asked.kind}{during}: {question}")
-    reason, style = (f" ({asked.reason})", "yellow") if asked.reason else ("", "")
+    reason, style = (f" ({asked.reason})", AMBER) if asked.reason else ("", "")
     yield _line("response", response + reason, style)
 
 
@@ -134,7 +134,7 @@ def _sampled_text(content: JsonObject | list[JsonObject]) -> str:
 
 def _result(call: Call | None) -> Line:
     if call is None:
-        return _line("", "no result", "yellow")
+        return _line("", "no result", AMBER)
     text = "\n".join(_content(item) for item in call.content)
     if not text and call.structured is not None:
         text = json.dumps(call.structured, ensure_ascii=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -14,6 +13,8 @@ from mcprun.report.baseline import BaselineData, QueryChange, read_baseline
 from mcprun.report.causes import Cause, CauseGroups, Causes
 from mcprun.report.excerpt import causes
 from mcprun.report.fault_isolation import render
+from mcprun.report.log_excerpt import LogExcerpt, decoded
+from mcprun.report.query_logs import QueryLogs, call_log
 from mcprun.report.reproduce import Commands
 from mcprun.report.run_causes import breaking_causes, end_causes, tool_names
 from mcprun.report.text import plural
@@ -33,7 +34,8 @@ class RunData:
     `path` is the run directory. `transcripts` returns a new iterator over all transcripts, in order, at each call.
     `counts` covers all of them. `durations` holds the duration of each query that the trace records. `lines` holds the
     line of each query in the prompts file, and is empty if that file has changed. `log` is the end of `server.log`,
-    kept if the run or a query ended in an error.
+    kept if the run or a query ended in an error. `logs` are the places of failed calls in it, and `read_log` returns
+    its bytes from an offset, at most so many.
     """
 
     record: RunRecord
@@ -44,6 +46,8 @@ class RunData:
     lines: Mapping[str, int] = field(default_factory=dict)
     log: str = ""
     against: BaselineData | None = None
+    logs: QueryLogs = field(default_factory=QueryLogs)
+    read_log: Callable[[int, int], bytes] | None = None
 
     @property
     def stem(self) -> str:
@@ -93,6 +97,13 @@ class RunData:
         """Return the index in `why` of the cause of a red query; None for other queries."""
         return self._causes.index.get((transcript.id, transcript.repeat))
 
+    def log_excerpt(self, transcript: Transcript) -> LogExcerpt | None:
+        """Return what the servers wrote to stderr during the failed call that makes a query red.
+
+        None if no failed call does, or if nothing was written meanwhile: other calls' output explains nothing.
+        """
+        return call_log(transcript, self.logs, self.read_log) if self.read_log else None
+
     @cached_property
     def _causes(self) -> Causes:
         """All causes, from one pass over the transcripts if any query may be red."""
@@ -133,20 +144,32 @@ def gather(run: Run) -> RunData:
     """
     record = run.record
     has_error = run.counts.error or record.error
+    durations, logs = dict[Key, float](), QueryLogs()
+    for event in run.events():
+        logs.add(event)
+        if event.get("event") == "query_end" and "query" in event and "seconds" in event:
+            durations[event["query"], event.get("repeat", 1)] = event["seconds"]
     return RunData(
         record=record,
         transcripts=run.transcripts,
         path=str(run.path),
         counts=run.counts,
-        durations={
-            (event["query"], event.get("repeat", 1)): event["seconds"]
-            for event in run.events()
-            if event.get("event") == "query_end" and "query" in event and "seconds" in event
-        },
+        durations=durations,
         lines=lines_of(Path(record.folder or ".", record.prompts.file), record.prompts.sha256),
         log=_log_tail(run.path / LOG) if has_error else "",
         against=read_baseline(run),
+        logs=logs,
+        read_log=partial(_log_part, run.path / LOG),
     )
+
+
+def read_causes(run: Run) -> tuple[Cause, ...]:
+    """Read why a run is red, without its times; empty if it is green. Raises `UsageError` like `gather`."""
+    record = run.record
+    if record.exit_code is ExitCode.PASSED:
+        return ()
+    log = _log_tail(run.path / LOG) if record.error else ""
+    return RunData(record, run.transcripts, str(run.path), run.counts, log=log, against=read_baseline(run)).why
 
 
 def trouble(record: RunRecord) -> str:
@@ -164,8 +187,17 @@ def trouble(record: RunRecord) -> str:
 
 def _log_tail(path: Path) -> str:
     try:
-        with path.open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_BYTES))
-            return log.read().decode("utf-8", "replace").strip()
+        size = path.stat().st_size
     except OSError:  # a baseline has no server.log
         return ""
+    start = max(0, size - _LOG_BYTES)
+    return decoded(_log_part(path, start, _LOG_BYTES), is_cut=start > 0).strip()
+
+
+def _log_part(path: Path, start: int, size: int) -> bytes:
+    try:
+        with path.open("rb") as log:
+            log.seek(start)
+            return log.read(size)
+    except OSError:
+        return b""

@@ -10,6 +10,7 @@ from mcprun.analysis.diff.groups import Group, Groups, Occurrences
 from mcprun.analysis.diff.runs import DiffSummary, MovedRate, QueryDiff
 from mcprun.report.change_groups import SHOWN_NAMES, counts, group_pairs, group_title, inline, names
 from mcprun.report.change_lines import NAME, SHOWN, Pair, title
+from mcprun.report.styles import AMBER
 from mcprun.report.text import one_line, plural
 from mcprun.report.word_marks import word_marks
 from mcprun.runs.run_record import ComparedCounts
@@ -143,15 +144,13 @@ def _heading_style(diff: QueryDiff) -> str:
         return "red"
     before, after = diff.verdicts
     if diff.how == "changed" and (diff.repeat is None or before == after):
-        return "yellow"
+        return AMBER
     rate = diff.rates[1]
-    return (
-        _style(after) if diff.repeat is not None or rate is None else "green" if rate.passed == rate.runs else "yellow"
-    )
+    return _style(after) if diff.repeat is not None or rate is None else "green" if rate.passed == rate.runs else AMBER
 
 
 def _style(verdict: str | None) -> str:
-    return {"passed": "green", "failed": "red", "error": "red"}.get(str(verdict), "yellow")
+    return {"passed": "green", "failed": "red", "error": "red"}.get(str(verdict), AMBER)
 
 
 def _one_side(how: str, verdict: str | None, found: Occurrences, base: str) -> Line:
@@ -186,7 +185,7 @@ def _changes_of_query(found: Sequence[Group]) -> Iterator[Line]:
             if len(variants) <= _VARIANTS:
                 runs = group.occurrences.first[0].rates[1]
                 note = f"new in {variant.runs:,} of {plural(runs.runs if runs else 0, 'run')}"
-                yield ((f"    {note}, for example repeat {variant.repeat}", "yellow"),)
+                yield ((f"    {note}, for example repeat {variant.repeat}", AMBER),)
         if len(variants) > _VARIANTS and variant and variant.repeat in variants[_VARIANTS:]:
             left = len(variants) - _VARIANTS
             continue
@@ -205,7 +204,7 @@ def _group_block(group: Group, is_inline: bool) -> list[Line]:
     shown = [inline(value) for value in group.values]
     is_short = is_inline and group.place is None and len(shown) == 1 and shown[0] is not None
     head: Line = (
-        ("~ ", "red" if worse else "yellow"),
+        ("~ ", "red" if worse else AMBER),
         (group_title(group, with_values=is_short or group.place is None), "bold"),
         (f": {counts(group)}", ""),
         (note, "red"),
@@ -326,7 +325,7 @@ def summary(diff_summary: DiffSummary | ComparedCounts) -> str:
 def tool_lines(tools: Sequence[ToolChange]) -> Iterator[Line]:
     """Lay out the changes of the server's tools, breaking ones first."""
     if tools:
-        yield ("~ ", "yellow"), ("server tools", "bold")
+        yield ("~ ", AMBER), ("server tools", "bold")
     for change in sorted(tools, key=lambda change: not change.breaking):
         mark, style = ("✗", "red") if change.breaking else ("~", "dim")
         text = f"{one_line(reveal_name(change.tool), NAME)}  {one_line(change.message, SHOWN)}"

@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from mcprun.report.causes import Cause
 from mcprun.report.data import RunData
 from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label, repeat_label
 from mcprun.report.text import one_line, plural
+from mcprun.report.why import details, headline, more, names
 from mcprun.runs.run import Run
-from mcprun.runs.transcript import Verdict
+from mcprun.runs.transcript import Transcript, Verdict
 
 SHOWN = 10
 """Maximum number of errors, and of warnings, that GitHub shows for one step."""
@@ -53,29 +55,37 @@ _Note = tuple[dict[str, str], str]
 
 
 def _errors(facts: RunData, workspace: str) -> Iterator[_Note]:
-    if facts.trouble:
+    """Yield the errors: causes of the whole run, removed queries, one query of each other cause, then the others."""
+    for cause in facts.why:
+        if cause.is_of_run:
+            yield {"title": "mcprun"}, "\n".join(filter(None, (headline(cause), details(cause))))
+    if facts.trouble and not facts.why:
         yield {"title": "mcprun"}, facts.trouble
     file = _file(facts, workspace)
-    yield from _of_baseline(facts, file)
-    for transcript in facts.transcripts():
-        if facts.is_red(transcript):
-            line = facts.lines.get(transcript.id)
-            place = {"file": file, **({"line": str(line)} if line else {})} if file else {}
-            yield (
-                {"title": f"{facts.outcome(transcript)}: {label(transcript)}", **place},
-                "\n".join(render(transcript, facts.causes)),
-            )
+    for removed in facts.against.removed if facts.against else ():
+        place = {"file": file} if file else {}
+        yield {"title": f"removed: {repeat_label(removed.id, removed.repeat)}", **place}, removed.cause
+    causes = {cause.queries[0]: cause for cause in facts.why if cause.queries and not cause.is_of_run}
+    examples = {
+        (one.id, one.repeat): _of_query(one, facts, file, causes[one.id, one.repeat])
+        for one in facts.transcripts()
+        if facts.is_red(one) and (one.id, one.repeat) in causes
+    }
+    yield from (examples[key] for key in causes if key in examples)
+    for one in facts.transcripts():
+        if facts.is_red(one) and (one.id, one.repeat) not in causes:
+            yield _of_query(one, facts, file)
 
 
-def _of_baseline(facts: RunData, file: str) -> Iterator[_Note]:
-    """Yield the regressions that are not of a query of this run: breaking changes of tools, and removed queries."""
-    if against := facts.against:
-        if against.breaking:
-            count = plural(len(against.breaking), "breaking tool change")
-            yield {"title": "mcprun"}, "\n".join([f"{count} compared with {against.name}", *against.breaking])
-        for one in against.removed:
-            place = {"file": file} if file else {}
-            yield {"title": f"removed: {repeat_label(one.id, one.repeat)}", **place}, one.cause
+def _of_query(transcript: Transcript, facts: RunData, file: str, cause: Cause | None = None) -> _Note:
+    """Return the annotation of a red query. That of the first query of a cause names others with the same cause."""
+    line = facts.lines.get(transcript.id)
+    place = {"file": file, **({"line": str(line)} if line else {})} if file else {}
+    message = "\n".join(render(transcript, facts.causes))
+    if cause and cause.count > 1:
+        listed = " ".join(filter(None, (", ".join(names(cause)[1:]), more(cause))))
+        message = f"{plural(cause.count, 'query')} with this cause, also {listed}\n{message}"
+    return {"title": f"{facts.outcome(transcript)}: {label(transcript)}", **place}, message
 
 
 def _file(facts: RunData, workspace: str) -> str:

@@ -13,12 +13,14 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
+from mcprun.errors import ExitCode
 from mcprun.report.data import RunData
 from mcprun.report.excerpt import excerpt, kind
 from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label, repeat_label
 from mcprun.report.text import one_line, plural, visible
 from mcprun.report.volatile import note_blocks
+from mcprun.report.why import TITLE, headline, lines
 from mcprun.runs.transcript import Transcript, Verdict
 
 _OWN = "mcprun"
@@ -38,8 +40,8 @@ def junit(facts: RunData) -> str:
     """Return a run as a document with one testsuite, in which each repeat of a query is a testcase.
 
     It contains a `failure` or an `error` if and only if the run's exit code is not 0. A failed repeat of a query that
-    reaches its required pass rate is `skipped`, with the reason, and so is a query that the run skipped. An incomplete
-    run, a comparison with a baseline, and each query that only the baseline has, are testcases of their own.
+    reaches its required pass rate is `skipped`, with the reason, and so is a query that the run skipped. A red run, a
+    comparison with a baseline, and each query that only the baseline has, are testcases of their own.
     """
     cases = [*_run(facts), *_queries(facts)]
     marks = Counter(child.tag for case in cases for child in case)
@@ -104,15 +106,13 @@ def _query(transcript: Transcript, facts: RunData, *, with_calls: bool) -> ET.El
 
 
 def _run(facts: RunData) -> Iterator[ET.Element]:
-    """Yield the testcases that are not queries of the run. The run itself has one only if it is incomplete."""
-    if why := facts.trouble:
+    """Yield the testcases that are not queries of the run. The run itself has one if it is red: all its causes."""
+    if facts.code is not ExitCode.PASSED:
         case = _case("run", _OWN, 0.0)
-        error = facts.record.error
-        message = one_line(why, _MESSAGE)
-        mark = ET.SubElement(
-            case, "error", message=_text(message), type=str(error.kind if error else facts.record.state)
-        )
-        mark.text = _text(why)
+        causes = [*lines(facts.why)] or [facts.trouble or str(facts.code)]
+        tag = "failure" if facts.code is ExitCode.FAILED else "error"
+        mark = ET.SubElement(case, tag, message=_text(_run_message(facts)), type=_run_type(facts))
+        mark.text = _text("\n".join([TITLE, *causes]))
         yield case
     if against := facts.against:
         case = _case("baseline", _OWN, 0.0)
@@ -127,6 +127,17 @@ def _run(facts: RunData) -> Iterator[ET.Element]:
             mark = ET.SubElement(case, "failure", message=_text(removed.cause), type="regression")
             mark.text = _text(f"baseline: {against.name}")
             yield case
+
+
+def _run_message(facts: RunData) -> str:
+    """Return the first cause of a red run in one line, and how many there are."""
+    first, *others = [headline(cause) for cause in facts.why] or [facts.trouble]
+    return one_line(first, _MESSAGE) + (f" (and {plural(len(others), 'more cause')})" if others else "")
+
+
+def _run_type(facts: RunData) -> str:
+    error = facts.record.error
+    return str(error.kind if error else facts.record.state if facts.trouble else "failed")
 
 
 def _case(name: str, group: str, elapsed: float) -> ET.Element:

@@ -13,12 +13,15 @@ from collections.abc import Iterator
 from functools import partial
 
 from mcprun.errors import ExitCode
+from mcprun.report.baseline import QueryChange
+from mcprun.report.causes import Cause, CauseKind
 from mcprun.report.data import RunData
 from mcprun.report.excerpt import excerpt
 from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label, repeat_label
 from mcprun.report.text import duration, one_line, plural, verdict_count, visible
 from mcprun.report.volatile import note_blocks
+from mcprun.report.why import SHOWN, TITLE, left_out, more, names, notes
 from mcprun.runs.transcript import Transcript, Verdict
 
 COMMENT_BYTES = 65_000
@@ -36,7 +39,11 @@ _ROWS = 50
 _FOLDED = 20
 """Maximum number of failed queries whose calls are shown."""
 
-_CAUSE = 300
+_LOG_LINES = 40
+"""Maximum number of lines of the server log."""
+
+_CAUSE, _RUN_CAUSE = 300, 500
+"""Maximum number of characters of a cause of a query, and of the whole run."""
 _MARKS = {
     ExitCode.PASSED: "✓ Passed",
     ExitCode.FAILED: "✗ Failed",
@@ -54,35 +61,69 @@ def markdown(facts: RunData, max_bytes: int = COMMENT_BYTES) -> str:
     The first line is a comment with the name of the prompts file, `<!-- mcprun:NAME -->`. An action can use it to find
     the comment that it updates.
     """
-    red, folded, count = list[str](), list[str](), 0
-    ids = list[str]()
+    red = _RedQueries()
     for transcript in facts.transcripts():
         if facts.is_red(transcript):
-            count += 1
-            if count <= _ROWS:
-                red.append(render(transcript, partial(_row, facts=facts)))
-            if count <= _FOLDED:
-                folded.append(render(transcript, partial(_details, facts=facts)))
-                ids.append(transcript.id)
-    count_with_details = count
-    for removed in facts.against.removed if facts.against else ():
-        count += 1
-        if count <= _ROWS:
-            red.append(
-                _cells((_code(repeat_label(removed.id, removed.repeat), 100), "removed", _code(removed.cause, _CAUSE)))
-            )
+            red.add(transcript, facts)
+    removed = [_removed(one) for one in (facts.against.removed if facts.against else ())[:_ROWS]]
+    rows, count = [*red.rows, *removed], red.count + (len(facts.against.removed) if facts.against else 0)
     page = _Page(max_bytes)
     page.add(*_head(facts))
+    page.causes(facts)
+    page.add(*_totals(facts))
     if facts.against:
         page.add(*_against(facts))
-    if red:
-        page.table(("Query", "Verdict", "Cause"), red, count, "queries that did not pass")
+    if rows:
+        page.table(("Query", "Verdict", "Cause"), rows[:_ROWS], count, "queries that did not pass")
     if repeated := [_repeats(facts, at) for at in range(min(len(facts.record.repeats), _ROWS))]:
         names = ("Query", "Passed", "Pass rate", "95% CI", "Required", "")
         page.table(names, repeated, len(facts.record.repeats), "repeated queries")
-    page.add(*_foot(facts, ids))
-    page.blocks(folded, count_with_details)
+    page.add(*_foot(facts, red.ids))
+    page.blocks(red.folded, red.count)
+    if facts.log and any(cause.kind is CauseKind.SERVER for cause in facts.why):
+        page.add(*_log(facts))
     return page.text
+
+
+class _RedQueries:
+    """Collects the rows, ids and folded blocks of the first red queries, those with an error before those that failed.
+
+    `count` counts all red queries.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._errors: list[tuple[str, str, str]] = []
+        self._failures: list[tuple[str, str, str]] = []
+
+    def add(self, transcript: Transcript, facts: RunData) -> None:
+        """Add a red query. A block is rendered only if it may be shown."""
+        self.count += 1
+        of_verdict = self._errors if transcript.verdict is Verdict.ERROR else self._failures
+        if len(of_verdict) < _ROWS:
+            row = render(transcript, partial(_row, facts=facts))
+            is_folded = len(of_verdict) < _FOLDED
+            block = render(transcript, partial(_details, facts=facts)) if is_folded else ""
+            of_verdict.append((row, transcript.id, block))
+
+    @property
+    def _first(self) -> list[tuple[str, str, str]]:
+        return [*self._errors, *self._failures][:_ROWS]
+
+    @property
+    def rows(self) -> list[str]:
+        """The rows of the table."""
+        return [row for row, _, _ in self._first]
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the queries whose rows are shown."""
+        return [name for _, name, _ in self._first]
+
+    @property
+    def folded(self) -> list[str]:
+        """The folded blocks."""
+        return [block for _, _, block in self._first[:_FOLDED] if block]
 
 
 class _Page:
@@ -110,6 +151,19 @@ class _Page:
         if count > shown:
             self.text += f"\n… and {count - shown:,} more {what}.\n"
 
+    def causes(self, facts: RunData) -> None:
+        """Add the causes of a red run as a list of limited size, and state how many are missing."""
+        if not facts.why or not self.add(f"**{TITLE}**", ""):
+            return
+        reserved, shown = self._left * 2 // 3, 0
+        self._left -= reserved
+        while shown < min(len(facts.why), SHOWN) and self.add(_cause(facts.why[shown])):
+            shown += 1
+        self._left += reserved
+        if text := left_out(facts.why[shown:]):
+            self.text += f"- {text}\n"
+        self.text += "\n"
+
     def blocks(self, blocks: list[str], count: int) -> None:
         """Add as many folded blocks as fit, and state how many of `count` items have none."""
         shown = 0
@@ -121,15 +175,16 @@ class _Page:
 
 
 def _head(facts: RunData) -> Iterator[str]:
-    counts, record = facts.counts, facts.record
+    counts = facts.counts
     yield f"<!-- mcprun:{re.sub(r'[^A-Za-z0-9_.]+', '-', facts.stem)[:100]} -->"
     words = (verdict_count(verdict, getattr(counts, verdict)) for verdict in Verdict)
     totals = ", ".join(word for word in words if not word.startswith("0 ")) or "no queries ran"
     yield f"### {_MARKS[facts.code]}: {_plain(facts.stem, 100)}, {totals}"
     yield ""
-    if facts.trouble:
-        yield f"**Incomplete run:** {_code(facts.trouble, 1000)}"
-        yield ""
+
+
+def _totals(facts: RunData) -> Iterator[str]:
+    counts, record = facts.counts, facts.record
     if excused := sum(one.failed for one in record.repeats if one.is_met):
         repeats = plural(excused, "failed repeat")
         yield f"Not counted as failures: {repeats} of queries that reached their required pass rate."
@@ -139,6 +194,28 @@ def _head(facts: RunData) -> Iterator[str]:
     yield _cells(("Tool calls", "Tool errors", "Turns", "Tokens in/out", "Run time"))
     yield _cells("--:" for _ in range(5))
     yield _cells((calls, errors, turns, tokens, duration(record.seconds)))
+
+
+def _cause(cause: Cause) -> str:
+    """Return a cause as an item of a list, with its tools and its first queries."""
+    number = "" if cause.is_of_run else f"**{cause.count:,} ×** "
+    listed = ", ".join(_code(name, 100) for name in names(cause))
+    parts = [*(_plain(note, _CAUSE) for note in notes(cause)), " ".join(filter(None, (listed, more(cause))))]
+    return "; ".join([f"- {number}{_code(cause.message, _RUN_CAUSE)}", *filter(None, parts)])
+
+
+def _log(facts: RunData) -> Iterator[str]:
+    """Yield the end of the servers' stderr as a folded block."""
+    yield ""
+    yield "<details><summary>End of the server log</summary>"
+    yield ""
+    yield from _fenced(facts.log.splitlines()[-_LOG_LINES:], "text")
+    yield ""
+    yield "</details>"
+
+
+def _removed(change: QueryChange) -> str:
+    return _cells((_code(repeat_label(change.id, change.repeat), 100), "removed", _code(change.cause, _CAUSE)))
 
 
 def _against(facts: RunData) -> Iterator[str]:

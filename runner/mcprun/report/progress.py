@@ -1,4 +1,4 @@
-"""Progress of a run: a live line on a terminal, plain lines elsewhere, and only failures and warnings if quiet."""
+"""Progress of a run: a live line on a terminal, plain lines elsewhere, and only warnings if quiet."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rich.text import Text
 from rich.theme import Theme
 
 from mcprun.report.activity import activity
+from mcprun.report.styles import AMBER, STYLES
 from mcprun.report.text import one_line, plural, visible
+from mcprun.report.wrapping import print_hanging
 from mcprun.runs.events import BatchSent, Event, Noise, QueryEnd, RunStart, SdkLog, ServerRestart, WarningEvent
 from mcprun.runs.transcript import Transcript, Verdict
-
-STYLES = {Verdict.PASSED: "green", Verdict.FAILED: "red", Verdict.ERROR: "yellow", Verdict.SKIPPED: "dim"}
 
 _WAITING = "cyan"
 """The style of the progress bar until the first query has ended."""
@@ -48,7 +48,7 @@ def repeat_label(name: str, repeat: int) -> str:
 
 
 class ProgressReporter:
-    """Handles the events of a run, and prints failures and warnings. Subclasses override the `report_…` methods.
+    """Handles the events of a run, and prints warnings. Subclasses override the `report_…` methods.
 
     If `is_verbose`, each call, request and retry is printed as it happens, and each query as it ends.
     """
@@ -109,9 +109,7 @@ class ProgressReporter:
                 self.note(f"The server died; restarting it{delay} ({plural(event.left, 'restart')} left)")
 
     def report_query(self, transcript: Transcript, seconds: float) -> None:
-        """Report a finished query. Skipped queries are reported in one message when the run ends."""
-        if transcript.verdict not in _QUIET or self._is_verbose:
-            self.line(transcript, seconds)
+        """Handle a finished query."""
 
     def line(self, transcript: Transcript, elapsed: float) -> None:
         """Print a query's verdict, id, size and duration, and why it did not pass."""
@@ -126,11 +124,11 @@ class ProgressReporter:
         self.console.print(text, soft_wrap=True)
         if transcript.verdict is not Verdict.PASSED:
             for cause in transcript.causes:
-                self.console.print(Text(f"        {one_line(cause, 1000)}"), soft_wrap=True)
+                print_hanging(self.console, " " * 8, Text(one_line(cause, 1000)))
 
     def note(self, message: str) -> None:
         """Print a note that belongs to no query."""
-        self.console.print(Text(message, "yellow"), soft_wrap=True)
+        self.console.print(Text(message, AMBER), soft_wrap=True)
 
     def format_verdicts(self) -> str:
         """Return the verdicts so far: `118 passed, 2 failed`."""
@@ -148,7 +146,7 @@ class ProgressReporter:
 
 
 class _AnnouncingReporter(ProgressReporter):
-    """Prints the size and the model of a run at its start, and each batch that is sent."""
+    """Prints the size and the model of a run at its start, each batch that is sent, and queries that did not pass."""
 
     def report_start(self, event: RunStart) -> None:
         """Print the number of queries and the model."""
@@ -160,6 +158,11 @@ class _AnnouncingReporter(ProgressReporter):
         """Print the batch id, which also identifies the batch at the API."""
         message = f"Waiting for batch {event.batch} ({plural(event.size, 'request')})"
         self.console.print(Text(visible(message), "dim"), soft_wrap=True)
+
+    def report_query(self, transcript: Transcript, seconds: float) -> None:
+        """Print a query that did not pass. Skipped queries are reported in one message when the run ends."""
+        if transcript.verdict not in _QUIET or self._is_verbose:
+            self.line(transcript, seconds)
 
 
 class PlainReporter(_AnnouncingReporter):
@@ -180,7 +183,7 @@ class PlainReporter(_AnnouncingReporter):
 class LiveReporter(_AnnouncingReporter):
     """Shows a live progress line, with failures above it.
 
-    The bar has the colour of the worst verdict so far: green, yellow after an error, red after a failure.
+    The bar has the colour of the worst verdict so far: green, amber after an error, red after a failure.
     """
 
     def __init__(self, console: Console, *, is_verbose: bool = False) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from rich.text import Text
 
 from mcprun.errors import ExitCode
-from mcprun.report.progress import STYLES
+from mcprun.report.styles import AMBER, STYLES
 from mcprun.report.text import one_line, plural, verdict_count
 from mcprun.runs.listing import ListedRun
 from mcprun.runs.transcript import Verdict
@@ -25,7 +25,7 @@ def run_lines(runs: Sequence[ListedRun]) -> Iterator[Text]:
         yield Text.assemble(
             (one_line(one.path.name, _NAME), "bold"), "  ", (local_time(one.started), "dim"), "  ", _outcome(one)
         )
-        yield Text(f"    {_facts(one)}", "yellow" if one.problem else "dim")
+        yield Text(f"    {_facts(one)}", AMBER if one.problem else "dim")
 
 
 def run_totals(runs: Sequence[ListedRun]) -> str:
@@ -62,9 +62,9 @@ def _outcome(one: ListedRun) -> Text:
         for verdict in Verdict
         if (count := getattr(one.counts, verdict))
     ]
-    state = [] if one.state == "finished" else [Text("unfinished" if one.state == "started" else one.state, "yellow")]
+    state = [] if one.state == "finished" else [Text("unfinished" if one.state == "started" else one.state, AMBER)]
     is_error = not state and not one.counts.done and one.run.record.exit_code is ExitCode.ERROR
-    error = [Text("no query ran", "yellow")] if is_error else []
+    error = [Text("no query ran", AMBER)] if is_error else []
     regressed = [Text(plural(one.regressions, "regression"), "red")] if one.regressions else []
     return Text(", ").join([*verdicts, *regressed, *error, *state])
 

@@ -11,6 +11,8 @@ from mcprun.report.excerpt import kind
 from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label, repeat_label
 from mcprun.report.text import one_line
+from mcprun.report.why import TITLE, headline
+from mcprun.report.why import lines as why_lines
 from mcprun.runs.transcript import Transcript, Verdict
 
 _REASON = 300
@@ -22,10 +24,13 @@ def tap(facts: RunData) -> str:
 
     Only points that are `not ok` without a directive count as failures. A failed repeat of a query that reaches its
     required pass rate is marked TODO, a skipped query SKIP. An incomplete run, a comparison with a baseline, and each
-    query that only the baseline has, have a test point of their own, before all others.
+    query that only the baseline has, have a test point of their own, before all others. The causes of a red run are
+    comments before them.
     """
     points = [*_run(facts), *(render(one, partial(_query, facts=facts)) for one in facts.transcripts())]
     lines = ["TAP version 14", f"1..{len(points)}"]
+    if facts.why:
+        lines += [f"# {_escaped(line)}" for line in (TITLE, *why_lines(facts.why))]
     for number, (is_ok, name, directive, diagnostics) in enumerate(points, 1):
         lines.append(f"{'ok' if is_ok else 'not ok'} {number} - {_escaped(name)}{directive}")
         if diagnostics:
@@ -53,7 +58,7 @@ def _query(transcript: Transcript, facts: RunData) -> _Point:
 
 def _run(facts: RunData) -> Iterator[_Point]:
     if why := facts.trouble:
-        yield False, "run", "", {"message": why}
+        yield False, "run", "", {"message": headline(facts.why[0]) if facts.why else why}
     if against := facts.against:
         breaking = against.breaking
         causes = {"baseline": against.name, "kind": "regression", "message": "; ".join(breaking)}

@@ -8,6 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from mcprun.report.styles import AMBER
 from mcprun.report.text import duration, one_line, plural
 from mcprun.report.timeline import PARTS, Timeline
 from mcprun.report.timings import Span
@@ -15,7 +16,7 @@ from mcprun.report.timings import Span
 _LABEL = 80
 """Maximum number of characters shown of the name of a tool, prompt or resource."""
 
-_STYLES = {"wait": "yellow", "idle": "dim", "attempt": "bold"}
+_STYLES = {"wait": AMBER, "idle": "dim", "attempt": "bold"}
 
 
 def timeline_rows(shown: Timeline) -> Iterator[RenderableType]:

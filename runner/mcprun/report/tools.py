@@ -13,6 +13,7 @@ from rich.text import Text
 
 from mcprun._util.json_value import JsonObject
 from mcprun.evaluation.schema_references import referred
+from mcprun.report.styles import AMBER
 from mcprun.report.text import one_line, plural, visible
 from mcprun.runs.run_record import ServerRecord
 from mcprun.tools.changes import ToolChange
@@ -70,7 +71,7 @@ def change_lines(changes: Sequence[ToolChange], *, is_whole: bool = True) -> Ite
     `is_whole` is false if a list could not be read.
     """
     for change in sorted(changes, key=lambda change: not change.breaking):
-        mark, style = ("✗", "red") if change.breaking else ("~", "yellow")
+        mark, style = ("✗", "red") if change.breaking else ("~", AMBER)
         yield _line(mark, style, change.tool, change.message)
     breaking = sum(change.breaking for change in changes)
     counts = f"{plural(breaking, 'breaking change')}, {len(changes) - breaking:,} non-breaking"
@@ -82,7 +83,7 @@ def change_lines(changes: Sequence[ToolChange], *, is_whole: bool = True) -> Ite
 def finding_lines(findings: Sequence[Finding], tools: ToolSet) -> Iterator[Text]:
     """Lay out findings, one per line, then a summary."""
     for one in findings:
-        mark, style = ("✗", "red") if one.severity == "error" else ("!", "yellow")
+        mark, style = ("✗", "red") if one.severity == "error" else ("!", AMBER)
         yield _line(mark, style, one.tool or "(all tools)", one.message)
     errors = sum(one.severity == "error" for one in findings)
     message = f"{plural(errors, 'error')}, {plural(len(findings) - errors, 'warning')} in {_counted(tools)}"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import QUICKSTART, SERVERS, run_mcprun, squeezed, write_jsonl
+from tests.support.junit_files import run_mixed
 from tests.support.runs import call, event, transcript, write_run
 
 
@@ -101,7 +102,7 @@ def test_a_run_without_a_trace_has_no_timeline(tmp_path: Path) -> None:
         ),
         (("lastest",), "there is no run at lastest or outputs/lastest; did you mean latest?\n"),
         (("latest", "add-twyce"), "has no query 'add-twyce'; did you mean 'add-twice'?\n"),
-        (("latest", "zzz"), "has no query 'zzz'; list them with: mcprun show latest\n"),
+        (("latest", "zzz"), "has no query 'zzz'; list them with: mcprun show latest --all\n"),
         (("latest", "--trace"), "Error: --trace needs a QUERY: mcprun show RUN QUERY --trace\n"),
     ],
 )
@@ -136,3 +137,50 @@ def test_a_damaged_transcript_is_one_message(quickstart_folder: Path) -> None:
     assert done.code == 2
     assert done.stderr.startswith("Error: damaged/transcripts.jsonl has a line that is not a transcript: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_red_run_lists_its_errors_and_failures_first(tmp_path: Path) -> None:
+    """Passed queries are only counted, each cause has a line of its own, and the causes of the run come last."""
+    run_mixed(tmp_path)
+    done = run_mcprun("show", cwd=tmp_path)
+    assert (done.code, done.stderr) == (0, "")
+    lines = squeezed(done.stdout)[1:]
+    assert [line.split()[:2] for line in lines if line.startswith(("error ", "failed "))] == [
+        ["error", "kills"],
+        ["failed", "fails"],
+    ]
+    assert lines[1].startswith("server_died: ")
+    assert lines[3:6] == [
+        "call 0: expected no call to ok, got ok{}",
+        "expected text with '6', got 'Done.'",
+        "1 passed (--all lists them)",
+    ]
+    end = lines[lines.index("Why it is red") + 1 :]
+    assert end[:2] == ["● 1 × call 0: expected no call to ok, got ok{}", "fails"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "listed"), [("--failed", ["kills", "fails"]), ("--all", ["kills", "fails", "passes"])]
+)
+def test_failed_and_all_choose_the_queries(tmp_path: Path, flag: str, listed: list[str]) -> None:
+    """`--failed` lists red queries only, `--all` those that passed too."""
+    run_mixed(tmp_path)
+    lines = squeezed(run_mcprun("show", "latest", flag, cwd=tmp_path).stdout)
+    found = [line.split()[1] for line in lines if line.startswith(("error ", "failed ", "passed ")) and " turn" in line]
+    assert found[: len(listed)] == listed
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("latest", "add", "--failed"), "--failed lists queries, and can't be combined with a QUERY"),
+        (("latest", "--failed", "--all"), "--failed and --all can't be combined"),
+    ],
+)
+def test_lists_and_conversations_are_different_requests(
+    quickstart_folder: Path, args: tuple[str, ...], message: str
+) -> None:
+    """Options about a list are refused beside a query, and so are both of them together."""
+    done = run_mcprun("show", *args, cwd=quickstart_folder)
+    assert done.code == 2
+    assert message in done.stderr

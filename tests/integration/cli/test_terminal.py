@@ -76,7 +76,7 @@ def test_progress_is_live_on_a_terminal(tmp_path: Path) -> None:
     ("second", "colour"),
     [
         ({}, "32"),
-        ({"script": [{"calls": [{"tool": "die", "input": {}}]}, {"text": "hi"}]}, "33"),
+        ({"script": [{"calls": [{"tool": "die", "input": {}}]}, {"text": "hi"}]}, "38;5;130"),
         ({"expect": {"text": {"contains": "ho"}}}, "31"),
     ],
     ids=["passed", "error", "failed"],
@@ -84,7 +84,7 @@ def test_progress_is_live_on_a_terminal(tmp_path: Path) -> None:
 def test_the_progress_bar_has_the_colour_of_the_worst_verdict(
     tmp_path: Path, second: dict[str, object], colour: str
 ) -> None:
-    """The bar is green if all queries passed, yellow after an error, and red after a failure.
+    """The bar is green if all queries passed, amber after an error, and red after a failure.
 
     The count and the time beside it have no colour.
     """
@@ -146,7 +146,8 @@ def test_the_first_interrupt_lets_queries_in_flight_finish(tmp_path: Path) -> No
     assert [transcript["prompt"] for transcript in done.transcripts] == ["first", "second", "third"]
     assert done.record["counts"]["passed"] == 3
     assert "Stopped early: interrupted by SIGINT. 1 of 4 were not run." in done.stdout
-    assert '<error message="cancelled: interrupted by SIGINT" type="cancelled">' in (tmp_path / "j.xml").read_text()
+    message = "Stopped early: interrupted by SIGINT. 1 of 4 were not run."
+    assert f'<error message="{message}" type="cancelled">' in (tmp_path / "j.xml").read_text()
     assert f"mcprun batch --resume outputs/{done.run.name}" in done.stderr
 
 

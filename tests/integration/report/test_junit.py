@@ -38,9 +38,9 @@ def test_junit_reader_finds_all_details_of_a_mixed_run(tmp_path: Path) -> None:
     """junitparser reads counts, names, times, messages with the conversation, and the end of the server's log."""
     done = run_mixed(tmp_path)
     (suite,) = JUnitXml.fromfile(str(tmp_path / "ci" / "junit.xml"))
-    assert (suite.name, suite.tests, suite.failures, suite.errors) == ("mixed", 3, 1, 1)
+    assert (suite.name, suite.tests, suite.failures, suite.errors) == ("mixed", 4, 2, 1)
     assert suite_properties((tmp_path / "ci" / "junit.xml").read_text())["exit_code"] == "1"
-    passes, fails, kills = suite
+    _, passes, fails, kills = suite
     assert (passes.classname, passes.is_passed) == ("mixed", True)
     seconds = {event["query"]: event["seconds"] for event in done.trace if event["event"] == "query_end"}
     assert fails.time == pytest.approx(seconds["fails"], abs=0.001)
@@ -68,7 +68,7 @@ def test_report_writes_the_same_file_as_batch(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("rate", "marks"),
-    [("0.75", {"sometimes (2)": "skipped"}), ("0.8", {"sometimes (2)": "failure"})],
+    [("0.75", {"sometimes (2)": "skipped"}), ("0.8", {"run": "failure", "sometimes (2)": "failure"})],
 )
 def test_each_repeat_is_a_testcase(
     mcprun: Forks, tmp_path: Path, jenkins: etree.XMLSchema, rate: str, marks: dict[str, str]
@@ -95,10 +95,13 @@ def test_each_repeat_is_a_testcase(
 def test_server_that_does_not_start_is_an_error_of_the_run(tmp_path: Path) -> None:
     """If the server does not start, the testcase `run` is an error and all queries are skipped."""
     write_jsonl(tmp_path / "p.jsonl", *(script(id=name) for name in "ab"))
-    done = run_mcprun("batch", "p.jsonl", "python -c exit(1)", "--junit", "j.xml", cwd=tmp_path)
+    server = """python -c 'raise KeyError("TOKEN")'"""
+    done = run_mcprun("batch", "p.jsonl", server, "--junit", "j.xml", cwd=tmp_path)
     text = (tmp_path / "j.xml").read_text()
     assert (done.code, cases(text)) == (3, {"run": "error", "a": "skipped", "b": "skipped"})
     assert 'type="server_start"' in text
+    (run, *_) = (case for suite in JUnitXml.fromfile(str(tmp_path / "j.xml")) for case in suite)
+    assert "KeyError: 'TOKEN'" in run.result[0].message
 
 
 def test_killed_run_is_an_error(mcprun: Forks, tmp_path: Path) -> None:
@@ -109,7 +112,7 @@ def test_killed_run_is_an_error(mcprun: Forks, tmp_path: Path) -> None:
     assert killed.code == -signal.SIGKILL
     text = run_mcprun("report", "killed", "--junit", "-", cwd=tmp_path).stdout
     assert cases(text)["run"] == "error"
-    assert "the run has not finished (state: started)" in text
+    assert "● The run has not finished (state: started)." in text
 
 
 def test_each_regressed_query_is_a_failure_of_its_own(tmp_path: Path) -> None:
@@ -126,7 +129,8 @@ def test_each_regressed_query_is_a_failure_of_its_own(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "base" / "transcripts.jsonl", base)
     assert run_mcprun(*args, cwd=tmp_path).code == 1
     text = (tmp_path / "j.xml").read_text()
-    assert cases(text) == {"baseline": "passed", "add": "failure"}
+    assert cases(text) == {"run": "failure", "baseline": "passed", "add": "failure"}
+    assert "● 1 × regressed: call 0" in text
     assert "~ add  passed" in text
 
 

@@ -54,9 +54,11 @@ def test_tap_fails_exactly_if_the_exit_code_does(run: RunData) -> None:
 @settings(deadline=None)
 def test_tap_holds_any_text(text: str) -> None:
     """No text becomes a directive, a test point or a line of its own. Diagnostics are YAML with JSON values."""
-    lines = tap(facts(transcript(text, Verdict.FAILED, text=text))).splitlines()
-    assert lines[2].startswith("not ok 1 - ")
-    assert not re.search(r"(?<!\\)#", lines[2])
-    assert (lines[3], lines[-1]) == ("  ---", "  ...")
-    diagnostics = dict(line.strip().split(": ", 1) for line in lines[4:-1])
+    version, plan, *lines = tap(facts(transcript(text, Verdict.FAILED, text=text))).splitlines()
+    assert (version, plan, lines[0]) == ("TAP version 14", "1..1", "# Why it is red")
+    points = [line for line in lines if not line.startswith("# ")]
+    assert points[0].startswith("not ok 1 - ")
+    assert not re.search(r"(?<!\\)#", points[0])
+    assert (points[1], points[-1]) == ("  ---", "  ...")
+    diagnostics = dict(line.strip().split(": ", 1) for line in points[2:-1])
     assert json.loads(diagnostics["verdict"]) == "failed"

@@ -85,7 +85,7 @@ def test_number_of_annotations_is_bounded(count: int) -> None:
     error = ErrorInfo(kind=ErrorKind.BUDGET, message="spent")
     items = [transcript(f"q{number}", Verdict.FAILED) for number in range(count)]
     lines = list(commands(facts(*items, error=error, state="interrupted")))
-    assert lines[0] == "::error title=mcprun::budget: spent"
+    assert lines[0] == f"::error title=mcprun::{'Stopped early' if count else 'Not started'}: spent."
     assert len(lines) == min(count + 1, SHOWN)
     if count >= SHOWN:
         assert lines[-1] == f"::error title=mcprun::… and {count + 2 - SHOWN} more, listed in the step summary"

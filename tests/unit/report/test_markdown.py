@@ -35,7 +35,8 @@ def test_incomplete_run_shows_its_error_and_regressions() -> None:
     against = comparison(change, totals="1 changed, 2 unchanged")
     text = markdown(facts(transcript("q", Verdict.SKIPPED), error=error, state="interrupted", against=against))
     assert "### ✗ Failed: p, 1 skipped" in text
-    assert "**Incomplete run:** <code>budget&#58; the budget is &#42;spent&#42;</code>" in text
+    assert text.splitlines()[2:5] == ["", "**Why it is red**", ""]
+    assert "- <code>Not started&#58; the budget is &#42;spent&#42;" in text
     assert (
         "**1 regression** compared with baseline <code>base</code>: 1 changed, 2 unchanged.\n\n```diff\n~ add" in text
     )

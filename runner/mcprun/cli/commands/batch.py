@@ -127,7 +127,8 @@ _FIRST = (
     "-q",
     heading=Heading.OPTIONS,
     default=False,
-    help="Print only what did not pass",
+    help="Print only warnings, and why the run is red",
+    details="Print only warnings, and at the end the causes of a red run and its outcome.",
 )
 @option(
     "--verbose/--no-verbose",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from mcprun.cli.completion import queries, runs
+from mcprun.cli.options.option import Heading, option
 from mcprun.cli.usage_errors import DiscreetCommand
 from mcprun.errors import UsageError
 
@@ -12,14 +13,24 @@ from mcprun.errors import UsageError
 @click.command(cls=DiscreetCommand, short_help="Show a run, or one conversation.")
 @click.argument("run", metavar="[RUN]", default="latest", shell_complete=runs)
 @click.argument("query", metavar="[QUERY]", required=False, shell_complete=queries)
-@click.option("--trace", is_flag=True, help="With QUERY, also its timeline: turns, calls, waits and idle time.")
-def show(run: str, query: str | None, *, trace: bool) -> None:
+@option("--failed", heading=Heading.OPTIONS, is_flag=True, help="List only queries that did not pass")
+@option("--all", "wants_all", heading=Heading.OPTIONS, is_flag=True, help="Also list the passed queries of a red run")
+@option(
+    "--trace",
+    heading=Heading.OPTIONS,
+    is_flag=True,
+    help="With QUERY, also the times of its turns and calls",
+    details="With QUERY, also its timeline: turns, calls, waits and idle time.",
+)
+def show(run: str, query: str | None, *, failed: bool, wants_all: bool, trace: bool) -> None:
     """Show RUN in the terminal, or the conversation of one QUERY (an id).
 
-    RUN is a run's folder, its name under outputs/, or latest (the default).
+    RUN is a run's folder, its name under outputs/, or latest (the default). Queries that did not pass come first, and
+    the run's causes last. The passed queries of a red run are only counted, unless --all is given.
 
     \b
       mcprun show
+      mcprun show latest --failed
       mcprun show latest add
       mcprun show latest add --trace
     """
@@ -31,14 +42,18 @@ def show(run: str, query: str | None, *, trace: bool) -> None:
 
     if trace and query is None:
         raise UsageError("--trace needs a QUERY: mcprun show RUN QUERY --trace")
+    if failed and wants_all:
+        raise click.UsageError("--failed and --all can't be combined")
+    if query is not None and (failed or wants_all):
+        raise click.UsageError(f"{'--failed' if failed else '--all'} lists queries, and can't be combined with a QUERY")
     found = Run.read(run)
     console = Console()
     if query is None:
-        console.run(found)
+        console.run(found, "red" if failed else "all" if wants_all else "")
         return
     places = [offset for (name, _), offset in found.index.items() if name == query]
     if not places:
-        hint = did_you_mean(query, [name for name, _ in found.index]) or f"; list them with: mcprun show {run}"
+        hint = did_you_mean(query, [name for name, _ in found.index]) or f"; list them with: mcprun show {run} --all"
         raise UsageError(f"{found.path} has no query {query!r}{hint}")
     timings = (
         Timings.of(event for event in found.events() if event.get("query", query) == query) if trace else Timings()

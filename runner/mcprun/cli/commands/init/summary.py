@@ -12,6 +12,7 @@ from mcprun.cli.commands.init.masking import Masked
 from mcprun.cli.commands.init.next_commands import Next
 from mcprun.cli.commands.init.settings import Settings
 from mcprun.prompts.generate import FirstPrompts
+from mcprun.report.styles import AMBER
 from mcprun.report.text import one_line, plural, visible
 from mcprun.runs.run_record import ServerRecord
 
@@ -48,9 +49,9 @@ class Summary:
         yield from self._file_lines()
         if self.why_here:
             why = one_line(self.why_here, _REASON)
-            yield Text(f"The server is started in this folder, since it did not start in a new one: {why}", "yellow")
+            yield Text(f"The server is started in this folder, since it did not start in a new one: {why}", AMBER)
         yield from _some("left out: ", "dim", self.first.left_out)
-        yield from _some("! ", "yellow", self.first.notes)
+        yield from _some("! ", AMBER, self.first.notes)
         yield from _some("masked: ", "dim", self.masked.summary)
         if compared := self.masked.compared:
             yield Text(f"Compared of the results: {visible(compared)}")

@@ -1,0 +1,42 @@
+"""The causes of a red run in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from mcprun.report.causes import Cause, CauseKind
+from mcprun.report.why import SHOWN, details, headline, lines
+
+FIVE = tuple((f"q{n}", 1) for n in range(5))
+
+
+@pytest.mark.parametrize(
+    ("cause", "first", "second"),
+    [
+        (
+            Cause(CauseKind.FAILED, "refund: limit exceeded (…)", 8, ("refund",), FIVE),
+            "8 × refund: limit exceeded (…)",
+            "q0, q1, q2, q3, q4 and 3 more",
+        ),
+        (
+            Cause(CauseKind.FAILED, "no text", 2, ("a", "b"), (("q", 3), ("r", 1)), regressed=1),
+            "2 × no text",
+            "tools a, b; 1 regressed; q (3), r",
+        ),
+        (Cause(CauseKind.SERVER, "the server exited", 28), "the server exited", ""),
+        (
+            Cause(CauseKind.BREAKING, "breaking tool change: a → b", 1, ("a", "b"), (("q", 1),)),
+            "breaking tool change: a → b",
+            "1 red query calls it; q",
+        ),
+    ],
+)
+def test_a_cause_is_a_headline_and_its_details(cause: Cause, first: str, second: str) -> None:
+    """The number of queries comes first, and what the message does not say below it."""
+    assert (headline(cause), details(cause)) == (first, second)
+
+
+def test_further_causes_are_counted() -> None:
+    """Ten causes are listed, and the queries of the others are counted."""
+    causes = [Cause(CauseKind.FAILED, f"m{n}", 2) for n in range(SHOWN + 3)]
+    assert list(lines(causes))[-2:] == ["● 2 × m9", "… and 3 more causes of 6 queries"]
