@@ -1,4 +1,4 @@
-"""Hints at what a server that failed is missing: a variable of this shell, or a module of another Python."""
+"""Hints at what a server that failed is missing: a variable of this shell, a module of another Python, another SDK."""
 
 from __future__ import annotations
 
@@ -21,6 +21,14 @@ _OF_SHELLS = frozenset({"PWD", "OLDPWD", "SHLVL", "LS_COLORS", "TERM_PROGRAM", "
 _IMPORT_ERROR = re.compile(r"^(?:ModuleNotFoundError|ImportError): ", re.MULTILINE)
 """The last line of a traceback of Python."""
 
+_OLD_SDK = re.compile(
+    r"^(?:AttributeError: 'Server' object has no attribute '(?:list|call|read|get|set|subscribe|unsubscribe|request"
+    r"|progress|completion)\w*'|ImportError: cannot import name 'FastMCP' from 'mcp\.server'"
+    r"|ModuleNotFoundError: No module named 'mcp\.server\.fastmcp)",
+    re.MULTILINE,
+)
+"""How a server that uses version 1 of the MCP SDK fails with version 2."""
+
 
 def hint(target: Target, stderr: str, errors: str = "") -> str:
     """Return what to do about a server that exited with this end of its stderr; empty if it names nothing known.
@@ -29,6 +37,10 @@ def hint(target: Target, stderr: str, errors: str = "") -> str:
     """
     if not isinstance(target, StdioTarget):
         return ""
+    if _OLD_SDK.search(stderr):
+        return (
+            "it was written for version 1 of the MCP SDK, and a later one is installed beside it: install 'mcp<2' there"
+        )
     return _python_hint(target, stderr) or variables_hint(target, f"{errors}\n{stderr}")
 
 

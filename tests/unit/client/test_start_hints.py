@@ -59,6 +59,22 @@ def test_an_import_error_names_the_python(target: StdioTarget, advice: str) -> N
     assert hint(target, "it raised no ModuleNotFoundError: fine") == ""
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        "AttributeError: 'Server' object has no attribute 'list_tools'",
+        "AttributeError: 'Server' object has no attribute 'call_tool'",
+        "ImportError: cannot import name 'FastMCP' from 'mcp.server' (/x/mcp/server/__init__.py)",
+        "ModuleNotFoundError: No module named 'mcp.server.fastmcp'. This is mcp 2.x, where FastMCP was renamed",
+    ],
+)
+def test_a_server_for_an_older_sdk_is_recognised(error: str) -> None:
+    """Version 2 of the MCP SDK for Python dropped what version 1 had; most servers do not limit the version."""
+    stderr = f"Traceback (most recent call last):\n  …\n{error}\n"
+    assert hint(StdioTarget("some-server", "some-server", ()), stderr).endswith("install 'mcp<2' there")
+    assert hint(StdioTarget("some-server", "some-server", ()), f"it said: {error}") == ""
+
+
 def make_python(environment: Path) -> str:
     """Create the Python of a virtual environment; return its path."""
     python = environment / "bin" / "python"
