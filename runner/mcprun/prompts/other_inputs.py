@@ -182,18 +182,19 @@ def _value(schema: JsonObject, tool: JsonObject, *, reads_only: bool) -> JsonObj
 
 
 def _below(folder: str, arguments: JsonObject) -> JsonObject:
-    """Return the arguments with relative paths made absolute."""
+    """Return the arguments with relative paths made absolute, at any level."""
 
-    def absolute(value: Any) -> Any:
+    def absolute(name: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: absolute(key, item) for key, item in value.items()}
         if isinstance(value, list):
-            return [absolute(item) for item in value]
-        is_relative = isinstance(value, str) and ":" not in value and not value.startswith("/")
-        if not is_relative:
+            return [absolute(name, item) for item in value]
+        if not (isinstance(value, str) and Argument(name).is_path) or ":" in value or value.startswith("/"):
             return value
         prefix = "mcprun-" if folder == TEMPORARY else ""
         return folder if value == "." else f"{folder}/{prefix}{value}"
 
-    return {key: absolute(value) if Argument(key).is_path else value for key, value in arguments.items()}
+    return {key: absolute(key, value) for key, value in arguments.items()}
 
 
 def _is_new(query: JsonObject, others: list[JsonObject]) -> bool:

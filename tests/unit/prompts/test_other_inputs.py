@@ -63,6 +63,8 @@ def test_paths_are_absolute_if_the_error_asks_for_it() -> None:
     assert others(now, paths, error, own="/data")[0]["path"].startswith("/data/")
     assert others(now, paths, error, working="/proc/self/cwd")[0]["path"].startswith("/proc/self/cwd/")
     assert all(not one["path"].startswith("/") for one in others(now, paths, "not found"))
+    nested = {"files": {"type": "array", "items": {"type": "object", "properties": paths, "required": ["path"]}}}
+    assert others({"files": [now]}, nested, error, own="/data")[0]["files"][0]["path"].startswith("/data/")
 
 
 def test_the_folder_that_a_server_starts_in_has_a_fixed_path_on_linux() -> None:
