@@ -646,6 +646,34 @@ def test_what_differs_between_tries_is_masked(tmp_path: Path) -> None:
         assert run_mcprun(*command, cwd=tmp_path).code == 0
 
 
+DICE = stdlib_server("""
+import json, pathlib
+server = StdlibServer("dice")
+rolls = [(3, 5), (5, 3), (1, 2), (6, 4), (4, 4), (2, 6), (1, 6), (5, 5), (2, 1)]
+
+@server.tool()
+def roll() -> str:
+    count = pathlib.Path(__file__).with_suffix(".count")
+    number = int(count.read_text()) if count.exists() else 0
+    count.write_text(str(number + 1))
+    first, second = rolls[number]
+    return json.dumps({"dice": "2d6", "rolls": [first, second], "total": first + second})
+
+server.run()
+""")
+
+
+def test_a_query_whose_tries_differ_is_tried_more_often(tmp_path: Path) -> None:
+    """The first two rolls differ in their order only. Without more tries, the total would not be masked."""
+    (tmp_path / "server.py").write_text(DICE)
+    done = run_mcprun("init", "server.py", "--try", "--no-workflow", cwd=tmp_path)
+    assert (done.code, (tmp_path / "server.count").read_text()) == (0, "5")
+    ignored = tomllib.loads((tmp_path / "mcprun.toml").read_text())["ignore"]
+    assert set(ignored) == {"calls[tool=roll].result.rolls[*]", "calls[tool=roll].result.total"}
+    batch, bless, compare = parse_next_commands(done.stdout)
+    assert [run_mcprun(*command, cwd=tmp_path).code for command in (batch, bless, compare, compare)] == [0, 0, 0, 0]
+
+
 UNSTABLE = stdlib_server("""
 import random
 server = StdlibServer("unstable")

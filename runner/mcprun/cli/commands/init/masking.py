@@ -97,6 +97,19 @@ def find_masked(tries: Tries, configured: Mapping[str, Any], now: datetime) -> M
     return Masked(rules, places, left, unstable)
 
 
+def unclear(tries: Tries, now: datetime) -> list[str]:
+    """Return the ids of the queries that differ between their tries in values of no known form.
+
+    Two tries of a random value may agree by chance, or differ in its order only, so that more of them are needed.
+    """
+    return [
+        name
+        for name, found in tries.transcripts.items()
+        for places in [find_volatile([one.line() for one in found], CompareOptions(), now)]
+        if any(place.rule is None or place.rule.option != "scrub" for place in places)
+    ]
+
+
 def without_unstable(first: FirstPrompts, masked: Masked) -> FirstPrompts:
     """Leave out the queries that differ whatever is masked, and note those of which nothing is left to compare."""
     left_out = {name: _why_left_out(first.notes.get(name), what) for name, what in masked.unstable.items()}

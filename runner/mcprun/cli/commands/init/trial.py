@@ -8,9 +8,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from mcprun._util.json_value import JsonObject
 from mcprun._util.run_stop import RunStop
+from mcprun.cli.commands.init.masking import unclear
 from mcprun.engine.options import Options
 from mcprun.engine.plan import make_plan
 from mcprun.engine.run import execute
@@ -30,6 +32,8 @@ _ROUNDS = 5
 _MAX_OTHERS = 3
 """Maximum other scripts of each kind that are tried for a query in a round."""
 
+_MORE_TRIES = 3
+"""Further tries of a query whose tries differ: two rolls of a die agree once in six times."""
 
 _AT_ONCE = 4
 """Maximum servers that run beside each other in a search."""
@@ -71,6 +75,8 @@ class Trial:
     async def run(self, first: FirstPrompts) -> Tries:
         """Run the queries from their scripts, look for others where they do not work, and run all once more.
 
+        Those that differ in values of no known form are run some more times, to learn what is random in them.
+
         A query that works only once would fail the next run. Return the queries with their failures noted.
         Raises `RunError` if a run can't be started or was cancelled.
         """
@@ -88,6 +94,10 @@ class Trial:
         second = {one.id: one for one in await self._run(search.queries.values())}
         transcripts = {name: [one, second[name]] for name, one in search.tried.items() if name in second}
         first = replace(first, queries=tuple(search.queries.values()))
+        differing = unclear(Tries(first, transcripts), datetime.now(UTC))
+        for _ in range(_MORE_TRIES if differing else 0):
+            for one in await self._run(search.queries[name] for name in differing):
+                transcripts[one.id].append(one)
         return Tries(mark_failures(first, transcripts), transcripts)
 
     async def _run(self, queries: Iterable[JsonObject], until: float | None = None) -> list[Transcript]:
