@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from mcprun._util.code_points import reveal_name
 from mcprun.analysis.diff.groups import Group, Occurrences, Value
@@ -23,6 +23,9 @@ _NAMES_CHARS = 400
 _INLINE = 60
 """Maximum number of characters of a value in a title."""
 
+_SEVERAL, _SEVERAL_CHARS = 3, 120
+"""Maximum number of values in a title, and maximum number of their characters."""
+
 _WHATS = {"call_added": "call added", "call_removed": "call removed", "text": "final text", "fault": "not compared"}
 
 
@@ -32,9 +35,18 @@ def group_title(group: Group, *, with_values: bool = True) -> str:
     if group.place:
         return " → ".join(part for part in (_subject(group.example), one_line(group.place.path, NAME)) if part)
     if len(group.values) > 1:
-        return f"{_subject(group.example)} → {plural(len(group.values), 'value')}"
+        return f"{_subject(group.example)} → {_several(group.values, with_values=with_values)}"
     shown = inline(group.values[0]) if with_values else None
     return f"{_subject(group.example)} → {shown or one_line(path, NAME) or 'result'}"
+
+
+def _several(values: Sequence[Value], *, with_values: bool) -> str:
+    """Return the first values that differ, or their paths if they are long, and how many more there are."""
+    shown = [inline(value) or "" for value in values[:_SEVERAL]] if with_values else []
+    if not all(shown) or len(", ".join(shown)) > _SEVERAL_CHARS or not shown:
+        shown = [one_line(value.path, NAME) or "result" for value in values[:_SEVERAL]]
+    left = len(values) - len(shown)
+    return ", ".join(shown) + (f" and {left:,} more" if left else "")
 
 
 def _subject(change: Change) -> str:

@@ -69,8 +69,8 @@ def blocks(groups: Groups, base: str = "BASE", *, is_inline: bool = True) -> Ite
     yield from _outcomes(groups, own, base)
     rest = iter(
         [
-            *(_group_block(group, is_inline) for group in sorted(shared, key=_priority)),
-            *(_query_block(found, base) for found in sorted(own.values(), key=lambda found: _priority(found[0]))),
+            *(_group_block(group, is_inline) for group in sorted(shared, key=group_priority)),
+            *(_query_block(found, base) for found in sorted(own.values(), key=lambda found: group_priority(found[0]))),
         ]
     )
     yield from islice(rest, _BLOCKS)
@@ -84,7 +84,7 @@ def blocks(groups: Groups, base: str = "BASE", *, is_inline: bool = True) -> Ite
 
 def _outcomes(groups: Groups, own: dict[tuple[str, int | None], list[Group]], base: str) -> Iterator[list[Line]]:
     """Lay out the queries whose outcome has changed. Takes the changes of a query that has a block out of `own`."""
-    for (before, after), found in sorted(groups.verdicts.items(), key=_verdict_priority):
+    for (before, after), found in sorted(groups.verdicts.items(), key=verdict_priority):
         if found.queries == 1:
             yield _with_changes(found.first[0], own, base)
         else:
@@ -115,12 +115,13 @@ def _key(diff: QueryDiff) -> tuple[str, int | None]:
     return diff.id, diff.repeat
 
 
-def _priority(group: Group) -> tuple[bool, int]:
+def group_priority(group: Group) -> tuple[bool, int]:
     """Sort what made queries worse first, then what most queries share."""
     return not group.occurrences.worse, -group.occurrences.queries
 
 
-def _verdict_priority(item: tuple[tuple[str | None, str | None], Occurrences]) -> tuple[bool, bool, int]:
+def verdict_priority(item: tuple[tuple[str | None, str | None], Occurrences]) -> tuple[bool, bool, int]:
+    """Sort queries that no longer pass first, and those that pass again last."""
     (before, after), found = item
     return after == Verdict.PASSED, before != Verdict.PASSED, -found.queries
 
@@ -205,7 +206,7 @@ def _group_block(group: Group, is_inline: bool) -> list[Line]:
     is_short = is_inline and group.place is None and len(shown) == 1 and shown[0] is not None
     head: Line = (
         ("~ ", "red" if worse else AMBER),
-        (group_title(group, with_values=is_short or group.place is None), "bold"),
+        (group_title(group, with_values=len(group.values) == 1), "bold"),
         (f": {counts(group)}", ""),
         (note, "red"),
     )

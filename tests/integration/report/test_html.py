@@ -46,11 +46,13 @@ def test_diff_page_shows_differences_side_by_side(tmp_path: Path) -> None:
     page = _Markup(text)
     assert "✗ price  removed, probably renamed to unit_price" in text
     assert page.islands["data"]["rows"] == [
-        ["apple", 1, "changed", "passed", "failed", 1, ['call 0 price{item: "apple"} result'], 1]
+        ["apple", 1, "changed", "passed", "failed", 1, ["price → 0.5 → error: Unknown tool: price"], [], 1]
     ]
     (changed,) = page.islands["d-0"]["calls"]
     assert (changed["state"], changed["titles"]) == ("changed", ['price{item: "apple"}'] * 2)
     assert changed["result"] == [[["0.5", True]], [["error: Unknown tool: price", True]]]
+    assert changed["fails"] is True
+    assert page.islands["d-0"]["prompts"] == ["What does an apple cost?"] * 2
     assert page.islands["d-0"]["sides"][1]["causes"] == [
         "tool_errors: call 0: price{item: \"apple\"} returned an error: 'Unknown tool: price'"
         " (the server has no tool 'price'; did you mean 'unit_price'?)"

@@ -7,23 +7,26 @@ The page is built afterwards from the transcripts of both sides.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from markupsafe import Markup
 
 from mcprun._util.json_value import JsonObject
+from mcprun.analysis.diff.groups import Group, Groups, is_worse
 from mcprun.analysis.diff.repeats import Variant
 from mcprun.analysis.diff.rule import VolatileSummary
-from mcprun.analysis.diff.runs import DiffSummary, QueryDiff, RunDiff
+from mcprun.analysis.diff.runs import DiffSummary, MovedRate, QueryDiff, RunDiff
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.transcripts import Change
 from mcprun.errors import describe
-from mcprun.report.change_lines import title
-from mcprun.report.diff import chance, summary, tool_lines
+from mcprun.report.change_groups import group_title
+from mcprun.report.change_lines import has_failed, title
+from mcprun.report.diff import chance, moved_lines, summary, tool_lines
 from mcprun.report.fault_isolation import render_diff
 from mcprun.report.html.page import MAX_BYTES, island, page, write_page
-from mcprun.report.html.side_by_side import side_by_side
+from mcprun.report.html.shared_changes import shared_changes
+from mcprun.report.html.side_by_side import word_by_word
 from mcprun.report.html.transcript_pairs import pair_json
 from mcprun.report.text import one_line, plural
 from mcprun.report.volatile import note_blocks
@@ -36,8 +39,12 @@ from mcprun.tools.changes import ToolChange
 _SCRIPTS = ("dom.js", "address.js", "table.js", "view.js", "pairs.js", "sides.js", "diff.js", "scrolling.js")
 _STYLES = ("page.css", "view.css", "conversation.css", "diff.css")
 
-_COLUMNS = ("id", "repeat", "how", "before", "after", "worse", "changes", "kept")
-"""The cells of a row, in order. `worse` is 1 for a regression; `kept` is 1 if the page holds the query's details."""
+_COLUMNS = ("id", "repeat", "how", "before", "after", "worse", "changes", "groups", "kept")
+"""The cells of a row, in order.
+
+`worse` is 1 for a regression. `groups` are the numbers of its groups in the list of changes. `kept` is 1 if the page
+holds the query's details.
+"""
 
 _CHANGES = 3
 """Maximum number of changes listed in a query's row."""
@@ -65,6 +72,9 @@ class _Row:
     cells: list[object]
     keys: list[Key | None]
     notes: list[JsonObject]
+    numbers: list[int]
+    verdicts: tuple[str | None, str | None]
+    rank: int
 
 
 @dataclass(slots=True)
@@ -77,13 +87,15 @@ class Differing:
     tools: Sequence[ToolChange] = ()
     volatile: VolatileSummary = field(default_factory=VolatileSummary)
     rows: list[_Row] = field(default_factory=list)
+    groups: Groups = field(default_factory=Groups)
 
     def collect_rows(self, diffs: Iterable[QueryDiff]) -> Iterator[QueryDiff]:
         """Yield the query differences of a comparison unchanged, and record a row for each."""
         for diff in diffs:
             keys = [None if repeat is None else (diff.id, repeat) for repeat in diff.examples]
             cells, notes = render_diff(diff, _cells_and_notes)
-            self.rows.append(_Row(cells, keys, notes))
+            numbers = render_diff(diff, self.groups.add)
+            self.rows.append(_Row(cells, keys, notes, numbers, diff.verdicts, _rank(diff)))
             yield diff
 
     def keys(self, side: int) -> set[Key]:
@@ -103,7 +115,9 @@ def write_diff(
         open_single(head[0], differing.keys(1)) as find_head,
     ):
         sides = _named(base, find_base), _named(head, find_head)
-        return write_page(path, diff_page(differing, comparison.summary, sides, comparison.options.scrubber))
+        return write_page(
+            path, diff_page(differing, comparison.summary, sides, comparison.options.scrubber, moved=comparison.moved)
+        )
 
 
 def _named(named_run: tuple[str, Run | None], find: Callable[[Key], JsonObject | None]) -> Side:
@@ -117,10 +131,13 @@ def diff_page(
     sides: tuple[Side, Side],
     scrubber: Scrubber,
     max_bytes: int = MAX_BYTES,
+    *,
+    moved: Sequence[MovedRate] = (),
 ) -> Iterator[str]:
     """Yield the page of a comparison in chunks. Parts that `scrubber` removes are not marked as differences.
 
-    The side-by-side views take at most `max_bytes`; other queries have only their row.
+    The side-by-side views take at most `max_bytes`; other queries have only their row. Pass rates that `moved` within
+    chance are listed.
     """
     return page(
         "diff.html.jinja",
@@ -132,6 +149,8 @@ def diff_page(
         summary=summary(diff_summary),
         notes=list(note_blocks(differing.volatile)),
         tools=[("".join(text for text, _ in line).strip(), line[0][1]) for line in tool_lines(differing.tools)][1:],
+        moved=["".join(text for text, _ in line) for line in moved_lines(moved, diff_summary.chance)],
+        regressions=diff_summary.regressions - diff_summary.breaking,
         islands=_islands(differing, sides, scrubber, max_bytes),
     )
 
@@ -139,7 +158,8 @@ def diff_page(
 def _islands(differing: Differing, sides: tuple[Side, Side], scrubber: Scrubber, max_bytes: int) -> Iterator[Markup]:
     """Yield the islands of queries, `d-0`, `d-1`, …, as far as there is room, and then the table's island."""
     rows, left = [], max_bytes
-    for number, row in enumerate(differing.rows):
+    listed = shared_changes(differing.groups)
+    for number, row in enumerate(sorted(differing.rows, key=lambda row: row.rank)):
         found = [side.find(key) if key else None for side, key in zip(sides, row.keys, strict=True)]
         try:
             one = island(f"d-{number}", pair_json(found[0], found[1], scrubber) | {"notes": row.notes})
@@ -151,12 +171,13 @@ def _islands(differing: Differing, sides: tuple[Side, Side], scrubber: Scrubber,
         if is_kept:
             left -= size
             yield one
-        rows.append([*row.cells, int(is_kept)])
+        rows.append([*row.cells, listed.of(row.numbers, row.verdicts), int(is_kept)])
     kept = sum(bool(row[-1]) for row in rows)
     note = (
         f"Side-by-side views in this file: {kept:,} of {plural(len(rows), 'query')}. Run mcprun diff to see the others."
     )
-    data = {"columns": _COLUMNS, "rows": rows, "names": [side.name for side in sides]}
+    names = [side.name for side in sides]
+    data = {"columns": _COLUMNS, "rows": rows, "names": names, "groups": listed.items, "more_groups": listed.more}
     yield island("data", data | {"left_out": note if kept < len(rows) else ""})
 
 
@@ -166,9 +187,9 @@ def _cells_and_notes(diff: QueryDiff) -> tuple[list[object], list[JsonObject]]:
 
 
 def _cells(diff: QueryDiff) -> Iterator[object]:
-    changes = [
-        one_line(_change_title(change), _MAX_CHANGE_CHARS) for change in diff.changes if change.what != "verdict"
-    ]
+    own = Groups()
+    own.add(replace(diff, variants=()))
+    changes = [one_line(_group(group), _MAX_CHANGE_CHARS) for group in own.groups()]
     changes += [_variant(variant) for variant in diff.variants]
     changes += [chance(diff)] if diff.p is not None and diff.rates[0] != diff.rates[1] else []
     more = [f"… and {len(changes) - _CHANGES:,} more"] if len(changes) > _CHANGES else []
@@ -183,6 +204,19 @@ def _cells(diff: QueryDiff) -> Iterator[object]:
     yield [*changes[:_CHANGES], *more]
 
 
+def _group(group: Group) -> str:
+    """Return a change of one query, and in how many of its calls it occurs."""
+    calls = group.occurrences.calls
+    return f"{group_title(group)} ({plural(calls, 'call')})" if calls > 1 else group_title(group)
+
+
+def _rank(diff: QueryDiff) -> int:
+    """Return the order of a row: what became worse, what is gone, what else changed, what is new."""
+    if diff.how == "changed":
+        return 0 if is_worse(diff) else 2
+    return 1 if diff.how == "removed" else 3
+
+
 def _change_title(change: Change) -> str:
     return f"{title(change)}  result" if change.what == "result" else title(change)
 
@@ -195,4 +229,8 @@ def _variant(variant: Variant) -> str:
 
 
 def _note(change: Change) -> JsonObject:
-    return {"what": change.what, "sides": side_by_side(change.before, change.after)}
+    return {
+        "what": change.what,
+        "sides": word_by_word(change.before, change.after),
+        "fails": has_failed(change),
+    }

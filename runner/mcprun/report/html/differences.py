@@ -20,7 +20,7 @@ from mcprun.analysis.diff.transcripts import Change, read_json, result_of
 from mcprun.analysis.diff.values import ABSENT, ValueDifference
 from mcprun.errors import UsageError
 from mcprun.report.change_lines import has_failed, title, with_visible_paths
-from mcprun.report.html.side_by_side import side_by_side
+from mcprun.report.html.side_by_side import word_by_word
 from mcprun.report.text import one_line
 from mcprun.runs.directory import DIFFERENCES
 from mcprun.runs.run import Run
@@ -126,7 +126,7 @@ def _difference(change: Change) -> JsonObject:
     found = list(_differing(change))
     errors = change.are_errors[0], has_failed(change)
     paths = [
-        {"path": path, "sides": side_by_side(one.before, one.after), "errors": errors} for one, path in found[:_PATHS]
+        {"path": path, "sides": word_by_word(one.before, one.after), "errors": errors} for one, path in found[:_PATHS]
     ]
     is_shown = change.what in ("result", "input", "call_added")
     return {

@@ -12,6 +12,7 @@ from mcprun._util.code_points import reveal
 from mcprun._util.json_path import child_path
 from mcprun.analysis.diff.values import ABSENT, ValueDifference, value_differences
 from mcprun.report.text import cut, plural
+from mcprun.report.word_marks import Segments, word_marks
 
 _LINES = 400
 """Maximum number of lines shown of one value."""
@@ -29,6 +30,9 @@ Line = tuple[str, bool]
 """A line of text, and whether it differs from the other side."""
 
 
+MarkedLine = tuple[str | Segments, bool]
+"""A line, or its segments if some of its words differ (`word_marks`), and whether it differs from the other side."""
+
 Differing = Mapping[str, tuple[str, str] | None]
 """Paths that differ. Where both sides have a text: this side's text, and how it is shown; else `None`."""
 
@@ -45,6 +49,31 @@ def side_by_side(before: Any, after: Any) -> tuple[list[Line], list[Line]]:
         shown = [_shown(differences, side) for side in (0, 1)]
         sides = _laid_out(before, shown[0]), _laid_out(after, shown[1])
     return _level(*_revealed(_bounded(sides[0]), _bounded(sides[1])))
+
+
+def word_by_word(before: Any, after: Any) -> tuple[list[MarkedLine], list[MarkedLine]]:
+    """Return the lines of `side_by_side`. A marked line whose partner has the same words in part is in segments."""
+    sides = side_by_side(before, after)
+    marked: tuple[list[MarkedLine], list[MarkedLine]] = ([*sides[0]], [*sides[1]])
+    groups = [_marked_runs(side) for side in sides]
+    if len(groups[0]) != len(groups[1]):
+        groups = [[[at for run in side for at in run]] for side in groups]
+    for one, other in zip(*groups, strict=True):
+        for at, opposite in zip(one, other, strict=False):
+            if marks := word_marks(sides[0][at][0], sides[1][opposite][0]):
+                marked[0][at], marked[1][opposite] = (marks[0], True), (marks[1], True)
+    return marked
+
+
+def _marked_runs(side: Sequence[Line]) -> list[list[int]]:
+    """Return the numbers of the marked lines between each two unmarked ones."""
+    runs: list[list[int]] = [[]]
+    for at, (text, is_marked) in enumerate(side):
+        if is_marked:
+            runs[-1].append(at)
+        elif text:
+            runs.append([])
+    return runs
 
 
 def _shown(differences: Sequence[ValueDifference], side: int) -> Differing:

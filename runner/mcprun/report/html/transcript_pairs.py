@@ -12,8 +12,8 @@ from mcprun.analysis.diff.repeated_changes import without_repeated_text
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.transcripts import CompareOptions, align
 from mcprun.analysis.diff.values import ABSENT
-from mcprun.report.html.side_by_side import side_by_side
-from mcprun.report.text import one_line
+from mcprun.report.html.side_by_side import word_by_word
+from mcprun.report.text import cut, one_line
 from mcprun.tools.format import ValueFormatter
 
 _BYTES = frozenset({"data", "blob"})
@@ -23,16 +23,21 @@ _SHOWN_BYTES = 200
 """Maximum number of characters of base64 data that are shown unchanged."""
 
 
+_PROMPT = 4_000
+"""Maximum number of characters shown of a prompt."""
+
+
 def pair_json(base: JsonObject | None, head: JsonObject | None, scrubber: Scrubber) -> JsonObject:
     """Return two transcripts of a query side by side; `None` is a missing one.
 
-    The result holds the outcome of each side as `sides`, both final texts as `text`, and both sides' `calls`, aligned
-    as the comparison aligns them.
+    The result holds both `prompts`, the outcome of each side as `sides`, both final texts as `text`, and both sides'
+    `calls`, aligned as the comparison aligns them.
     """
     before, after = (_calls(one, scrubber) for one in (base, head))
     return {
+        "prompts": [_prompt(one) for one in (base, head)],
         "sides": [_side(one) for one in (base, head)],
-        "text": side_by_side(*(ABSENT if one is None else str(one["text"]) for one in (base, head))),
+        "text": word_by_word(*(ABSENT if one is None else str(one["text"]) for one in (base, head))),
         "calls": [
             _pair(number, other, None if number is None else before[number], None if other is None else after[other])
             for number, other in align(before, after)
@@ -43,6 +48,11 @@ def pair_json(base: JsonObject | None, head: JsonObject | None, scrubber: Scrubb
 def _calls(transcript: JsonObject | None, scrubber: Scrubber) -> list[JsonObject]:
     """Return the calls as they are compared: `tool`, `input` and `result`, without scrubbed and ignored parts."""
     return list(CompareOptions(scrubber=scrubber).comparable(transcript).calls) if transcript else []
+
+
+def _prompt(transcript: JsonObject | None) -> str | None:
+    prompt = transcript.get("prompt") if transcript else None
+    return cut(prompt, _PROMPT) if isinstance(prompt, str) else None
 
 
 def _side(transcript: JsonObject | None) -> JsonObject | None:
@@ -63,8 +73,9 @@ def _pair(number: int | None, other: int | None, before: JsonObject | None, afte
         "state": state,
         "numbers": [number, other],
         "titles": [_title(before), _title(after)],
-        "input": side_by_side(_part(before, "input"), _part(after, "input")),
-        "result": side_by_side(*without_repeated_text(_part(before, "result"), _part(after, "result"))),
+        "fails": bool(after and after.get("is_error") is True),
+        "input": word_by_word(_part(before, "input"), _part(after, "input")),
+        "result": word_by_word(*without_repeated_text(_part(before, "result"), _part(after, "result"))),
     }
 
 

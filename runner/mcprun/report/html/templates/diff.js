@@ -25,14 +25,53 @@ const columns = [
   { name: 'Details', kind: 'asked', cell: (row) => row.changes.map((one) => el('code', { class: 'cause' }, one)) },
 ];
 const chips = [
+  { name: 'other verdict', kind: '', group: 'verdict', test: ({ before, after }) => Boolean(before && after && before !== after) },
   ...['changed', 'added', 'removed'].map((name) => ({ name, kind: `how ${name}`, group: 'how', test: (row) => row.how === name })),
   { name: 'regressions', kind: '', group: 'worse', test: (row) => Boolean(row.worse) },
 ];
+
+/** The list of changes that several queries share, as a filter of the table. */
+const chooser = {
+  key: 'change', label: 'All changes', noun: 'change',
+  choices: data.groups.map(({ title, queries }, at) => ({
+    name: `${title.length > 70 ? `${title.slice(0, 70)}…` : title} (${grouped(queries)})`, value: String(at + 1),
+    test: (row) => row.groups.includes(at),
+  })),
+};
+
+const value = ([sign, parts, fails]) => el('span', { class: `line ${sign === '-' || fails ? 'before' : sign === '+' ? 'after' : ''}` },
+  el('span', { class: 'sign' }, sign), words(parts), '\n');
+
+const sharedChange = (table) => ({ title, counts, queries, worse, lines: values, more }, at) => {
+  const show = () => {
+    table.set({ chosen: new Map([[chooser, chooser.choices[at]]]), pressed: new Set(), words: '' });
+    table.status.scrollIntoView({ block: 'start' });
+    table.focus(table.shown[0]);
+  };
+  return el('li', { class: worse ? 'worse' : '' },
+    el('div', { class: 'change' }, el('code', {}, title), el('span', { class: 'note' }, counts),
+      worse ? el('span', { class: 'failed' }, worse === queries ? 'all worse' : `${grouped(worse)} worse`) : null,
+      el('button', { type: 'button', class: 'control', 'aria-label': `Show ${many(queries, 'query')}: ${title}`, onclick: show }, `Show ${grouped(queries)}`)),
+    values.length ? el('pre', { class: 'lines' }, values.map(value), more) : null);
+};
+
+/** List what several queries share; the first ten, and the others folded. */
+const listChanges = (table) => {
+  const section = document.getElementById('changes');
+  section.hidden = !data.groups.length;
+  const items = data.groups.map(sharedChange(table));
+  section.append(el('ol', { class: 'plain changes' }, items.slice(0, 10)));
+  const left = items.slice(10);
+  if (left.length) section.append(el('details', {}, el('summary', {}, many(left.length, 'more change')), el('ol', { class: 'plain changes' }, left)));
+  if (data.more_groups) section.append(el('p', { class: 'note' }, `… and ${many(data.more_groups, 'more change')}. Run mcprun diff to see them.`));
+};
 
 if (rows.length) {
   const section = document.getElementById('queries');
   section.hidden = false;
   if (data.left_out) section.append(el('p', { class: 'note' }, data.left_out));
-  new View(new Table(section, { rows, columns, chips, searchText, noun: 'query' }), (row) => comparison(row, read(row), data.names));
+  const table = new Table(section, { rows, columns, chips, choosers: [chooser], searchText, noun: 'query' });
+  listChanges(table);
+  new View(table, (row) => comparison(row, read(row), data.names));
 }
 offerScheme();
