@@ -67,7 +67,7 @@ def test_scrubbed_and_ignored_values_do_not_differ_on_the_page(tmp_path: Path) -
     args = ("--scrub", "timestamp", "--ignore", "**.seen", "--html", "d.html")
     assert run_mcprun("diff", "base.jsonl", "head.jsonl", *args, cwd=tmp_path).code == 1
     (compared,) = _Markup((tmp_path / "d.html").read_text()).islands["d-0"]["calls"]
-    assert [line for line, differs in compared["result"][1] if differs] == ['    "price": 2']
+    assert [line for line, differs in compared["result"][1] if differs] == [['    "price": ', "2"]]
 
 
 def test_repeats_share_one_row_of_the_page(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_repeats_share_one_row_of_the_page(tmp_path: Path) -> None:
     assert run_mcprun("diff", "base.jsonl", "head.jsonl", "--html", "d.html", cwd=tmp_path).code == 1
     islands = _Markup((tmp_path / "d.html").read_text()).islands
     message = "new in 2 runs, for example repeat 3: call 0 price{} result"
-    assert islands["data"]["rows"] == [["q", 1, "changed", "4/4", "4/4", 1, [message], 1]]
+    assert islands["data"]["rows"] == [["q", 1, "changed", "4/4", "4/4", 1, [message], [], 1]]
     (shown,) = islands["d-0"]["calls"]
     differing = [[line.strip() for line, differs in side if differs] for side in shown["result"]]
     assert differing == [['"price": 1'], ['"price": 3']]
@@ -165,7 +165,7 @@ def test_page_of_a_regressed_run_is_red_and_shows_what_changed(tmp_path: Path) -
     assert '<span class="message">regressed: call 0 price{}: - it is 5, + it is 6</span>' in page
     assert '<a href="#q=a%2Fb">a/b</a>' in page
     assert '<a href="#baseline=result">1 result changed</a>, 1 unchanged' in " ".join(page.split())
-    paths = [{"path": "", "sides": [[["it is 5", True]], [["it is 6", True]]], "errors": [False, False]}]
+    paths = [{"path": "", "sides": [[[["it is ", "5"], True]], [[["it is ", "6"], True]]], "errors": [False, False]}]
     changed = {"what": "result", "title": "call 0 price{}", "call": 0, "paths": paths, "more": 0}
     assert _Markup(page).islands["c-0"]["against"] == [changed]
     assert "recorded" not in _Markup(page).islands["c-0"]

@@ -60,9 +60,9 @@ const listChanges = (table) => {
   const section = document.getElementById('changes');
   section.hidden = !data.groups.length;
   const items = data.groups.map(sharedChange(table));
-  section.append(el('ol', { class: 'plain changes' }, items.slice(0, 10)));
+  section.append(el('ol', { class: 'shared' }, items.slice(0, 10)));
   const left = items.slice(10);
-  if (left.length) section.append(el('details', {}, el('summary', {}, many(left.length, 'more change')), el('ol', { class: 'plain changes' }, left)));
+  if (left.length) section.append(el('details', {}, el('summary', {}, many(left.length, 'more change')), el('ol', { class: 'shared' }, left)));
   if (data.more_groups) section.append(el('p', { class: 'note' }, `… and ${many(data.more_groups, 'more change')}. Run mcprun diff to see them.`));
 };
 
