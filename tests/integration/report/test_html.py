@@ -83,7 +83,7 @@ def test_repeats_share_one_row_of_the_page(tmp_path: Path) -> None:
     message = "new in 2 runs, for example repeat 3: call 0 price{} result"
     assert islands["data"]["rows"] == [["q", 1, "changed", "4/4", "4/4", 1, [message], [], 1]]
     (shown,) = islands["d-0"]["calls"]
-    differing = [[line.strip() for line, differs in side if differs] for side in shown["result"]]
+    differing = [["".join(line).strip() for line, differs in side if differs] for side in shown["result"]]
     assert differing == [['"price": 1'], ['"price": 3']]
 
 
