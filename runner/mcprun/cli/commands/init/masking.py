@@ -97,16 +97,15 @@ def find_masked(tries: Tries, configured: Mapping[str, Any], now: datetime) -> M
     return Masked(rules, places, left, unstable)
 
 
-def unclear(tries: Tries, now: datetime) -> list[str]:
-    """Return the ids of the queries that differ between their tries in values of no known form.
+def differing(tries: Tries, now: datetime) -> list[str]:
+    """Return the ids of the queries that differ between their tries, even if only in a time.
 
     Two tries of a random value may agree by chance, or differ in its order only, so that more of them are needed.
     """
     return [
         name
         for name, found in tries.transcripts.items()
-        for places in [find_volatile([one.line() for one in found], CompareOptions(), now)]
-        if any(place.rule is None or place.rule.option != "scrub" for place in places)
+        if find_volatile([one.line() for one in found], CompareOptions(), now)
     ]
 
 

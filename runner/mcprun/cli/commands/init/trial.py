@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from mcprun._util.json_value import JsonObject
 from mcprun._util.run_stop import RunStop
-from mcprun.cli.commands.init.masking import unclear
+from mcprun.cli.commands.init.masking import differing
 from mcprun.engine.options import Options
 from mcprun.engine.plan import make_plan
 from mcprun.engine.run import execute
@@ -75,7 +75,7 @@ class Trial:
     async def run(self, first: FirstPrompts) -> Tries:
         """Run the queries from their scripts, look for others where they do not work, and run all once more.
 
-        Those that differ in values of no known form are run some more times, to learn what is random in them.
+        Those that differ are run some more times, to learn what is random in them.
 
         A query that works only once would fail the next run. Return the queries with their failures noted.
         Raises `RunError` if a run can't be started or was cancelled.
@@ -94,9 +94,9 @@ class Trial:
         second = {one.id: one for one in await self._run(search.queries.values())}
         transcripts = {name: [one, second[name]] for name, one in search.tried.items() if name in second}
         first = replace(first, queries=tuple(search.queries.values()))
-        differing = unclear(Tries(first, transcripts), datetime.now(UTC))
-        for _ in range(_MORE_TRIES if differing else 0):
-            for one in await self._run(search.queries[name] for name in differing):
+        names = differing(Tries(first, transcripts), datetime.now(UTC))
+        for _ in range(_MORE_TRIES if names else 0):
+            for one in await self._run(search.queries[name] for name in names):
                 transcripts[one.id].append(one)
         return Tries(mark_failures(first, transcripts), transcripts)
 
