@@ -305,3 +305,40 @@ def test_the_baseline_is_a_section_of_the_page(browser: Browser, tmp_path: Path)
         expect(one.page.locator("[data-call='0'] summary").first).to_be_focused()
         assert one.texts("[data-call='0'] table.paths thead th") == ["Path", "Baseline", "Now"]
         assert one.complaints == []
+
+
+def test_a_red_run_prints_its_failures(page: Opened) -> None:
+    """In print, the causes come first, then what failed, then its conversations. Other queries are one line."""
+    page.page.emulate_media(media="print")
+    page.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    text = page.page.locator("body").inner_text()
+    assert page.texts("#printed article h1") == [
+        "error export", "failed stock-0", *(f"failed refund-{number}" for number in range(5))
+    ]  # fmt: skip
+    assert "order-3" not in text
+    assert "30 passed, 1 skipped\n" in text
+    first = [text.index(part) for part in ("Why it is red", "limit exceeded", "expected text with '12 pieces'")]
+    assert first == sorted(first)
+    printed = page.page.locator("#printed article").nth(2)
+    expect(printed.locator("details[data-call] .labelled").first).to_be_visible()
+    assert page.page.locator("#printed .control:visible").count() == 0
+    page.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    expect(page.page.locator("#printed")).to_be_hidden()
+    assert page.texts("#printed article") == []
+    assert page.page.locator(".facts[open]").count() == 0
+
+
+def test_a_filter_selects_what_is_printed(page: Opened) -> None:
+    """Of the failures, those that the list shows are printed."""
+    page.page.get_by_role("link", name="show 5").click()
+    page.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert len(page.texts("#printed article h1")) == 5
+
+
+def test_a_green_run_prints_its_list(browser: Browser, tmp_path: Path) -> None:
+    """A run without failures prints no conversation."""
+    write_page(tmp_path / "green.html", report(Run.read(str(write_run(tmp_path / "run", [transcript("a")])))))
+    with opened(browser, tmp_path / "green.html") as one:
+        one.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        expect(one.page.locator("#printed")).to_be_hidden()
+        assert names(one) == ["a"]

@@ -106,6 +106,6 @@ if (rows.length) {
   const table = new Table(section, {
     rows: listed, columns, chips, choosers, searchText, noun: 'query', isFolded: data.red ? isQuiet : null, foldedText,
   });
-  new View(table, (row) => conversation(row, read(row), data.run));
+  new View(table, (row) => conversation(row, read(row), data.run), (row) => Boolean(row.red));
 }
 offerScheme();

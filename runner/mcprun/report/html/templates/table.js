@@ -198,7 +198,7 @@ class Table {
     this.body.replaceChildren(...rows.map((row) => this.row(row)));
     this.table.hidden = !all;
     if (this.foldedText) {
-      this.unfold.textContent = `${this.foldedText(this.foldable)}: ${this.hidesFolded ? 'show' : 'hide'}`;
+      this.unfold.replaceChildren(this.foldedText(this.foldable), el('span', { class: 'control' }, `: ${this.hidesFolded ? 'show' : 'hide'}`));
       this.unfold.setAttribute('aria-expanded', !this.hidesFolded);
     }
     this.pager.hidden = all <= PAGE;

@@ -8,10 +8,16 @@ const QUERY_KEYS = [
   ['j  →', 'next query'], ['k  ←', 'previous query'], ['e', 'expand or fold all calls'], ['Esc', 'all queries'], ['?', 'this list'],
 ];
 
-/** `table` holds the rows; `draw` renders one of them (row → nodes). */
+/** Maximum number of queries that are printed below the list. */
+const PRINTED_QUERIES = 50;
+
+/**
+ * `table` holds the rows; `draw` renders one of them (row → nodes). `isPrinted` (row → boolean) selects those that are
+ * printed whole below the list, if it lists them.
+ */
 class View {
-  constructor(table, draw) {
-    Object.assign(this, { table, draw });
+  constructor(table, draw, isPrinted = () => false) {
+    Object.assign(this, { table, draw, isPrinted });
     this.list = document.getElementById('list');
     this.open = document.getElementById('open');
     this.unknown = document.getElementById('unknown');
@@ -26,7 +32,10 @@ class View {
     this.open.addEventListener('click', (event) => this.followCall(event));
     addEventListener('hashchange', () => this.show(true));
     addEventListener('keydown', (event) => this.key(event));
-    addEventListener('beforeprint', () => this.unfold(true));
+    addEventListener('beforeprint', () => this.print());
+    addEventListener('afterprint', () => this.restore());
+    this.printed = el('section', { id: 'printed', hidden: true });
+    this.list.append(this.printed);
     this.show();
   }
 
@@ -129,6 +138,23 @@ class View {
     const all = [...(this.row ? this.open : this.list).querySelectorAll('details')];
     const open = always || all.some((one) => !one.open);
     for (const one of all) one.open = open;
+  }
+
+  /** Unfold everything for print, and print below the list the queries that need a look. */
+  print() {
+    this.folded = [...(this.row ? this.open : this.list).querySelectorAll('details:not([open])')];
+    const rows = this.row ? [] : this.table.shown.filter(this.isPrinted);
+    const left = rows.length - PRINTED_QUERIES;
+    this.printed.replaceChildren(...rows.slice(0, PRINTED_QUERIES).map((row) => el('article', {}, this.draw(row))),
+      left > 0 ? el('p', { class: 'note' }, `… and ${many(left, `more ${this.table.noun}`)} that did not pass. Filter the list to print others.`) : '');
+    this.printed.hidden = !rows.length;
+    this.unfold(true);
+  }
+
+  restore() {
+    this.printed.replaceChildren();
+    this.printed.hidden = true;
+    for (const one of this.folded || []) one.open = false;
   }
 
   /** Return the dialog that lists the keys, and offer it on the list. */
