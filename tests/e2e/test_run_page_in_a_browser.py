@@ -342,3 +342,54 @@ def test_a_green_run_prints_its_list(browser: Browser, tmp_path: Path) -> None:
         one.page.evaluate("dispatchEvent(new Event('beforeprint'))")
         expect(one.page.locator("#printed")).to_be_hidden()
         assert names(one) == ["a"]
+
+
+@pytest.fixture(scope="module")
+def tagged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the page of queries with tags, metadata and expectations."""
+    folder = tmp_path_factory.mktemp("tagged")
+    held = [Check(check="text.contains", passed=True)]
+    expect_text = {"text": {"contains": ["shipped"]}}
+    path = write_run(folder / "run", [
+        transcript("a", tags=["slow", "</script><b>"], metadata={"owner": "billing", "ticket": 7, "more": {"x": 1}}),
+        transcript("b", tags=["slow"], metadata={"owner": "shipping"}, expect=expect_text, checks=held),
+        transcript("c"),
+    ])  # fmt: skip
+    write_page(folder / "tagged.html", report(Run.read(str(path))))
+    return folder / "tagged.html"
+
+
+def test_tags_metadata_and_expectations_filter_the_table(browser: Browser, tagged: Path) -> None:
+    """A tag, an entry of the metadata and a kind of expectation each select their queries, and stay in the address."""
+    with opened(browser, tagged) as one:
+        assert one.texts("td.name .tag") == ["slow", "</script><b>", "slow"]
+        for label, choice, found, part in (
+            ("Any tag", "slow", ["a", "b"], "tag=slow"),
+            ("Any metadata", "owner: billing", ["a"], "metadata=owner%3A%20billing"),
+            ("Any metadata", "ticket: 7", ["a"], "metadata=ticket%3A%207"),
+            ("Any expectation", "text.contains", ["b"], "expectation=text.contains"),
+        ):
+            chooser = one.page.get_by_role("combobox", name=label)
+            chooser.select_option(choice)
+            assert (names(one), one.page.url.rpartition("#")[2]) == (found, part)
+            one.page.reload()
+            assert names(one) == found
+            chooser.select_option(index=0)
+        assert names(one) == ["a", "b", "c"]
+        one.page.locator("#search").fill("billing")
+        one.page.locator("#search").press("Enter")
+        assert names(one) == ["a"]
+        assert one.complaints == []
+
+
+def test_a_query_shows_its_tags_metadata_and_expectations(browser: Browser, tagged: Path) -> None:
+    """A query's tags are links to all queries with that tag; metadata and expectations unfold as JSON."""
+    with opened(browser, tagged, "#q=b") as one:
+        one.page.get_by_text("Expectations", exact=True).click()
+        expect(one.page.locator(".head pre:visible")).to_contain_text('"contains"')
+        one.page.get_by_text("Metadata", exact=True).click()
+        expect(one.page.locator(".head pre:visible").first).to_contain_text('"owner": "shipping"')
+        one.page.locator("#open").get_by_role("link", name="slow").click()
+        assert names(one) == ["a", "b"]
+    with opened(browser, tagged, "#q=c") as one:
+        assert one.page.locator(".head details").count() == 0

@@ -191,6 +191,11 @@ class Query(Part):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
+    def expectations(self) -> JsonObject:
+        """What the query expects, as JSON without defaults."""
+        return self.expect.model_dump(mode="json", exclude_defaults=True)
+
+    @property
     def prompt_value(self) -> str | list[Any]:
         """The prompt in the form of the prompts file: text, content blocks, or a list of user messages.
 

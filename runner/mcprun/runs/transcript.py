@@ -1,8 +1,8 @@
 """The lines of `transcripts.jsonl`: transcripts and their parts, as Pydantic models.
 
-Keys are always present, `null` if unknown, so that `jq` needs no guards. Only `asked`, `given`, `problem` and
-`cache_creation` are left out when empty. A transcript holds no times and no random values of mcprun's: the same
-prompts, server, and script or recording produce the same bytes.
+Keys are always present, `null` if unknown, so that `jq` needs no guards. Only `tags`, `metadata`, `expect`, `asked`,
+`given`, `problem` and `cache_creation` are left out when empty. A transcript holds no times and no random values of
+mcprun's: the same prompts, server, and script or recording produce the same bytes.
 """
 
 from __future__ import annotations
@@ -181,7 +181,8 @@ class Transcript(Record):
     `messages` is the conversation as sent to and received from the Messages API, so that it can be replayed. If it
     starts with messages from the server's own prompt or resources, `given` counts them; otherwise the key is absent.
     `stop` is the model's last stop reason, or one of mcprun's own: `max_turns`, `max_calls`, `diverged`, `timeout`,
-    `error`, `cancelled`. `asked` lists the server's requests; the key is absent if there were none.
+    `error`, `cancelled`. `tags`, `metadata` and `expect` are those of the query, without defaults; each key is absent
+    if it is empty. `asked` lists the server's requests; the key is absent if there were none.
     """
 
     fixed = frozenset({"id", "stop", "model"})
@@ -193,6 +194,9 @@ class Transcript(Record):
     stop: str
     prompt: str | list[Any]
     system: str | None = None
+    tags: list[str] = Field(default_factory=list, exclude_if=lambda value: not value)
+    metadata: JsonObject = Field(default_factory=dict, exclude_if=lambda value: not value)
+    expect: JsonObject = Field(default_factory=dict, exclude_if=lambda value: not value)
     model: str
     messages: list[JsonObject]
     given: Given | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -176,3 +177,22 @@ def test_page_of_a_regressed_run_is_red_and_shows_what_changed(tmp_path: Path) -
     assert '<p class="outcome' not in page
     assert run_mcprun("report", "red", "--html", "later.html", cwd=tmp_path).code == 0
     assert "FAILED: 1 regression" in (tmp_path / "later.html").read_text()
+
+
+def test_tags_metadata_and_expectations_are_recorded_without_secrets(tmp_path: Path) -> None:
+    """A transcript holds what its query asks for, redacted, so that the page shows it wherever the run is."""
+    secret = "s3cret-of-the-shop"
+    asked: dict[str, Any] = {"tags": ["slow", secret], "metadata": {"owner": "billing", "token": secret},
+             "expect": {"text": {"not_contains": [secret]}}}  # fmt: skip
+    write_jsonl(tmp_path / "p.jsonl", script(id="a", **asked), script(id="b"))
+    args = ("batch", "p.jsonl", EXAMPLE_SERVERS / "shop.py", "--env", "TOKEN", "--out", "run", "--html", "r.html")
+    done = run_mcprun(*args, cwd=tmp_path, env={"TOKEN": secret})
+    assert done.code == 0
+    first, second = done.transcripts
+    assert (first["tags"][0], first["metadata"]["owner"]) == ("slow", "billing")
+    assert list(first["expect"]["text"]) == ["not_contains"]
+    assert not {"tags", "metadata", "expect"} & second.keys()
+    page = (tmp_path / "r.html").read_text()
+    assert _Markup(page).islands["c-0"]["asked_for"]["tags"][0] == "slow"
+    assert _Markup(page).islands["c-1"]["asked_for"] == {}
+    assert secret not in page + (tmp_path / "run" / "transcripts.jsonl").read_text()

@@ -30,11 +30,17 @@ _IMAGE = 1_000_000
 _BRIEF = 120
 """Maximum number of characters of a result in the heading of a folded call."""
 
+_TAGS = 100
+"""Maximum number of tags shown of a query."""
+
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]*+=*+\s*+")  # possessive, for linear time
 
 
 def conversation_json(transcript: Transcript) -> JsonObject:
-    """Return a transcript's conversation: `model`, `stop`, `attempts`, `error`, `checks`, and `items` in order."""
+    """Return a transcript's conversation: `model`, `stop`, `attempts`, `error`, `checks`, and `items` in order.
+
+    `asked_for` holds, of the query, what is not empty: `tags`, and `metadata` and `expect` as JSON text.
+    """
     budget = _Budget()
     return {
         "model": transcript.model,
@@ -44,8 +50,18 @@ def conversation_json(transcript: Transcript) -> JsonObject:
         if transcript.error
         else None,
         "checks": [[check.check, check.passed, budget.text(check.message or "")] for check in transcript.checks],
+        "asked_for": dict(_asked_for(transcript, budget)),
         "items": list(_items(transcript, budget)),
     }
+
+
+def _asked_for(transcript: Transcript, budget: _Budget) -> Iterator[tuple[str, Any]]:
+    if transcript.tags:
+        yield "tags", [one_line(tag, _BRIEF) for tag in transcript.tags[:_TAGS]]
+    if transcript.metadata:
+        yield "metadata", budget.json(transcript.metadata)
+    if transcript.expect:
+        yield "expect", budget.json(transcript.expect)
 
 
 class _Budget:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from mcprun._util.json_value import JsonObject
 from mcprun.report.causes import CauseKind
@@ -18,14 +20,21 @@ from mcprun.runs.transcript import Transcript, Verdict
 
 COLUMNS = (
     "id", "repeat", "verdict", "prompt", "cause", "turns", "calls", "errors", "diverged", "tokens", "seconds", "tools",
-    "aspect", "regressed", "red", "causes", "kept",
+    "aspect", "regressed", "red", "causes", "tags", "metadata", "checks", "kept",
 )  # fmt: skip
 """The cells of a row, in order. `tools` holds indices into the table's `tools`; `aspect` is how the query differs from
 the baseline, empty if it does not; `regressed` is 1 if it regressed, and `red` if it makes the run red; `causes` holds
-indices of the causes that it is an example of; `kept` is 1 if the page holds the conversation."""
+indices of the causes that it is an example of; `tags`, `metadata` and `checks` hold indices into the table's lists of
+tags, of pairs such as `owner: billing`, and of kinds of expectations; `kept` is 1 if it has the conversation."""
 
 _MAX_CHARS = 160
 """Maximum number of characters of a prompt or a cause in the table."""
+
+_NAMES = 200
+"""Maximum number of tags, and of entries of the metadata, that the table can be filtered by."""
+
+_OF_ROW = 20
+"""Maximum number of them that one query has in the table."""
 
 _RANKS = {Verdict.FAILED: 0, Verdict.ERROR: 0, Verdict.PASSED: 1, Verdict.SKIPPED: 2}
 """Order in which conversations are kept if there is no room for all."""
@@ -41,6 +50,7 @@ class Rows:
         self._sizes: list[tuple[int, int]] = []
         self._tools: dict[str, int] = {}
         self._cause_finder = _CauseFinder(facts)
+        self._lists = {name: _Names() for name in ("tags", "metadata", "checks")}
         self.by_cause: Counter[int] = Counter()
         """The number of rows that each cause has, by its index."""
 
@@ -64,7 +74,7 @@ class Rows:
         return frozenset(numbers)
 
     def data(self, repeats: Iterable[RepeatsRecord], fitting: frozenset[int]) -> JsonObject:
-        """Return the data of the table: `columns`, `rows`, `tools`, and `repeats` by id.
+        """Return the data of the table: `columns`, `rows`, `tools`, `tags`, `metadata`, `checks`, and `repeats` by id.
 
         Each value of `repeats` is a list: runs that passed, all runs, and whether the query is flaky.
         """
@@ -72,6 +82,7 @@ class Rows:
             "columns": COLUMNS,
             "rows": [[*row, int(number in fitting)] for number, row in enumerate(self._rows)],
             "tools": [bounded_name(tool) for tool in self._tools],
+            **{name: list(names) for name, names in self._lists.items()},
             "repeats": {bounded_name(one.id): [one.passed, one.runs, one.flaky] for one in repeats},
         }
 
@@ -97,6 +108,35 @@ class Rows:
         causes = list(self._cause_finder.find(transcript))
         self.by_cause.update(causes)
         yield causes
+        yield self._lists["tags"].indices(transcript.tags)
+        yield self._lists["metadata"].indices(_pairs(transcript.metadata))
+        yield self._lists["checks"].indices(check.check for check in transcript.checks)
+
+
+class _Names:
+    """Names that rows can be filtered by, at most `_NAMES` of them. A row holds their indices."""
+
+    def __init__(self) -> None:
+        self._index: dict[str, int] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._index)
+
+    def indices(self, names: Iterable[str]) -> list[int]:
+        """Return the indices of names; those for which there is no room are left out."""
+        found = []
+        for name in dict.fromkeys(islice(names, _OF_ROW)):
+            text = one_line(name, _MAX_CHARS)
+            if text in self._index or len(self._index) < _NAMES:
+                found.append(self._index.setdefault(text, len(self._index)))
+        return found
+
+
+def _pairs(metadata: JsonObject) -> Iterator[str]:
+    """Yield the entries that a query can be filtered by: texts, numbers and truth values."""
+    for key, value in metadata.items():
+        if isinstance(value, str | int | float):
+            yield f"{key}: {value if isinstance(value, str) else json.dumps(value)}"
 
 
 def _slowest_seconds(slowest: tuple[int, QueryTimes] | None) -> float | None:

@@ -56,6 +56,13 @@ const findings = ({ error, checks }) => [
     `✓ ${[...new Set(checks.filter(([, passed]) => passed).map(([name]) => name))].join(', ')}`),
 ];
 
+/** Draw what the query asks for beside its prompt. A tag is a link to all queries that have it. */
+const askedFor = ({ tags, metadata, expect }) => [
+  tags && el('p', { class: 'facts' }, 'Tags: ', tags.map((tag) => [el('a', { class: 'tag', href: addressOf([['tag', tag]]) }, tag), ' '])),
+  metadata && el('details', {}, el('summary', { class: 'note' }, 'Metadata'), text(metadata)),
+  expect && el('details', {}, el('summary', { class: 'note' }, 'Expectations'), text(expect)),
+];
+
 /** Draw what the server wrote during the failed call: the line of the exception first. Lines do not wrap. */
 const serverLog = ({ text: log, exception }) => el('details', { open: true },
   el('summary', {}, 'Server log since the last failed call'),
@@ -78,7 +85,7 @@ const conversation = (row, value, run) => {
   const changed = changedCalls(value);
   const items = value.items.map((item) => itemPart(item, times[item.turn], changed));
   return [
-    el('div', { class: 'head' }, heading, el('p', { class: 'facts' }, facts.filter(Boolean).join(' · ')), findings(value)),
+    el('div', { class: 'head' }, heading, el('p', { class: 'facts' }, facts.filter(Boolean).join(' · ')), findings(value), askedFor(value.asked_for)),
     ...changedList(row.regressed ? 'Regressed against the baseline' : 'Differs from the baseline', value.against, COMPARED.against),
     ...changedList('Differs from the recording', value.recorded, COMPARED.recorded),
     el('div', { class: 'columns' },

@@ -10,8 +10,11 @@ link(rows);
 
 const read = (row) => (row.kept ? island(`c-${row.number}`) : null);
 
+/** Return the names that a row has in the lists of the data. */
+const namesOf = (row) => ['tools', 'tags', 'metadata', 'checks'].flatMap((list) => row[list].map((at) => data[list][at]));
+
 const searchText = (row) => {
-  row.searchText ??= [row.name, row.prompt, row.cause, ...row.tools.map((tool) => data.tools[tool]), textOf(read(row))]
+  row.searchText ??= [row.name, row.prompt, row.cause, ...namesOf(row), textOf(read(row))]
     .join('\n').toLowerCase();
   return row.searchText;
 };
@@ -22,16 +25,21 @@ const rate = ({ repeats }) => {
   return [' ', el('span', { class: 'mark' }, `${passed}/${runs}`), flaky && el('span', { class: 'mark error' }, 'flaky')];
 };
 
+/** Maximum number of tags shown in a row. */
+const SHOWN_TAGS = 4;
+
 const calls = (row) => [
   grouped(row.calls),
   row.errors ? el('span', { class: 'mark failed' }, many(row.errors, 'error')) : null,
   row.diverged ? el('span', { class: 'mark error' }, `${row.diverged} diverged`) : null,
 ];
 
+const tagsOf = (row) => row.tags.slice(0, SHOWN_TAGS).map((tag) => el('span', { class: 'tag' }, data.tags[tag]));
+
 const has = (name) => rows.some((row) => row[name] !== null);
 const columns = [
   { name: 'Verdict', kind: 'verdict-cell', cell: (row) => [verdict(row.verdict), row.regressed ? [' ', el('span', { class: 'mark failed' }, 'regressed')] : null], sort: (row) => row.verdict },
-  { name: 'Query', kind: 'name', cell: (row) => [el('a', { href: row.link }, row.name), rate(row)], sort: (row) => row.name },
+  { name: 'Query', kind: 'name', cell: (row) => [el('a', { href: row.link }, row.name), rate(row), tagsOf(row)], sort: (row) => row.name },
   {
     name: 'Prompt', kind: 'asked',
     cell: (row) => [row.prompt, row.cause && el('span', { class: `cause ${row.regressed && row.verdict === 'passed' ? 'failed' : row.verdict}` }, row.cause)],
@@ -71,6 +79,8 @@ const chips = [
 /** Return the choices of a chooser: one for each name that a list of the data holds, by the row's cell of that name. */
 const choicesOf = (list) => data[list].map((name, at) => ({ name, at, test: (row) => row[list].includes(at) }))
   .sort((one, other) => (one.name < other.name ? -1 : 1));
+/** Return choices of which at least one leaves out rows; else none, as choosing would change nothing. */
+const selective = (choices) => (choices.some(({ test }) => !rows.every(test)) ? choices : []);
 const ASPECTS = {
   now_fails: 'now fails', now_passes: 'now passes', result: 'result changed', calls: 'other calls', other: 'other change', added: 'new',
 };
@@ -84,6 +94,9 @@ const choosers = [
     choices: Object.entries(ASPECTS).filter(([aspect]) => rows.some((row) => row.aspect === aspect))
       .map(([value, name]) => ({ name, value, test: (row) => row.aspect === value })),
   },
+  { key: 'tag', label: 'Any tag', choices: selective(choicesOf('tags')) },
+  { key: 'metadata', label: 'Any metadata', choices: selective(choicesOf('metadata')) },
+  { key: 'expectation', label: 'Any expectation', choices: selective(choicesOf('checks')) },
   { key: 'tool', label: 'Any tool', choices: choicesOf('tools') },
   { key: 'outcome', label: 'Any outcome', choices: outcomeChoices(rows, data) },
 ];
