@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal
 
-from mcprun.analysis.diff.groups import Groups
+from mcprun.analysis.diff.groups import Group, Groups
 from mcprun.analysis.diff.json_lines import read_differences
 from mcprun.analysis.diff.rule import VolatileSummary
 from mcprun.analysis.diff.runs import QueryDiff
-from mcprun.analysis.diff.transcripts import Change
 from mcprun.report.aspect import Aspect, aspect_of
-from mcprun.report.change_lines import title, value_pairs
+from mcprun.report.change_groups import group_pairs
+from mcprun.report.change_lines import title
 from mcprun.report.diff import BASELINE, blocks, diff_line, lines, summary, tool_lines
 from mcprun.report.fault_isolation import render_diff
 from mcprun.report.text import one_line, plural
@@ -154,14 +154,19 @@ def _cause(diff: QueryDiff, status: Status) -> str:
     parts = [f"{before} → {after}"] if before and after and before != after else []
     if diff.rates[0] and diff.rates[1] and diff.rates[0] != diff.rates[1]:
         parts.append(" → ".join(f"{rate.passed:,}/{rate.runs:,}" for rate in diff.rates if rate) + " passed")
-    changes = (*diff.changes, *(change for variant in diff.variants for change in variant.changes))
-    parts += (_short(change) for change in changes[:_CHANGES] if change.what != "verdict")
+    groups = Groups()
+    groups.add(diff)
+    parts += map(_short, groups.groups()[:_CHANGES])
     return one_line(f"{status}: {'; '.join(parts)}", _CAUSE)
 
 
-def _short(change: Change) -> str:
-    values = ", ".join(f"{sign} {text}" for sign, text in islice(value_pairs(change), _CHANGES) if sign != " ")
-    return f"{title(change)}: {values}" if values else title(change)
+def _short(group: Group) -> str:
+    """Return a change of one query on one line: its first call, the values, and the number of calls if it has more."""
+    pairs = islice(group_pairs(group.values), _CHANGES)
+    values = ", ".join(f"{sign} {text}" for (sign, text), _ in pairs if sign != " ")
+    calls = group.occurrences.calls
+    text = f"{title(group.example)}: {values}" if values else title(group.example)
+    return f"{text} ({plural(calls, 'call')})" if calls > 1 else text
 
 
 def _plain(diff: QueryDiff) -> list[str]:

@@ -10,7 +10,10 @@ from mcprun._util.alignment import Alignment
 _IDEOGRAPH = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 """Letters of languages that are written without spaces."""
 
-_TOKEN = re.compile(rf"[{_IDEOGRAPH}]|\d+(?:[.,:]\d+)*|(?:[^\W\d{_IDEOGRAPH}]|[^\x00-\x7f\s\w])+|\s+|[^\w\s]")
+_ESCAPE = r"\\(?:u[0-9a-f]{4}|[\"\\/bfnrt])"
+"""An escape of JSON."""
+
+_TOKEN = re.compile(rf"{_ESCAPE}|[{_IDEOGRAPH}]|\d+(?:[.,:]\d+)*|(?:[^\W\d{_IDEOGRAPH}]|[^\x00-\x7f\s\w])+|\s+|[^\w\s]")
 """A number, a word with its combining marks, a run of symbols such as a joined emoji, spaces, or a punctuation mark."""
 
 _MAX_CHARS = 4_000

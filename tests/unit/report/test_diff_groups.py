@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from mcprun.analysis.diff.groups import Groups
 from mcprun.analysis.diff.repeats import Rate
 from mcprun.analysis.diff.runs import DiffSummary, MovedRate, QueryDiff, RunDiff
 from mcprun.analysis.diff.transcripts import Change
+from mcprun.report.baseline import query_change
 from mcprun.report.diff import Line, blocks, diff_line, lines, moved_lines, summary
 from mcprun.report.diff_markdown import markdown
 from mcprun.tools.changes import ToolChange
@@ -153,3 +155,21 @@ def test_a_value_with_many_forms_is_shown_with_examples() -> None:
     shown = [text(line) for block in blocks(groups) for line in block]
     assert shown[0] == "~ now → at: 500 queries, 500 calls, more than 200 different values"
     assert (shown[2], shown[3], shown[-1]) == ("      - at: 0", "      + at: 5000", "        … and other values")
+
+
+def test_a_cause_names_an_identical_change_once() -> None:
+    """The cause of a regressed query has the change of its first call, and the number of calls that changed alike."""
+    changes = [Change("result", {"s": "a"}, {"s": "b"}, at, "t", {"n": at}) for at in range(6)]
+    diff = QueryDiff("q", 1, "changed", ("passed", "passed"), tuple(changes), is_regression=True, examples=(1, 1))
+    assert query_change(diff).cause == "regressed: call 0 t{n: 0}: - s: a, + s: b (6 calls)"
+    shown = query_change(replace(diff, changes=tuple(changes[:1]))).cause
+    assert shown == "regressed: call 0 t{n: 0}: - s: a, + s: b"
+
+
+def test_a_change_that_is_not_of_a_call_is_named_by_its_kind() -> None:
+    """A shared change of the stop reason has no tool, and counts queries only."""
+    groups = Groups()
+    for name in "pq":
+        groups.add(QueryDiff(name, 1, "changed", ("passed", "error"), (Change("stop", "end_turn", "max_turns"),)))
+    shown = [text(block[0]) for block in blocks(groups) if block]
+    assert shown == ["~ 2 queries  passed → error: p, q", "~ stop: end_turn → max_turns: 2 queries  (all worse)"]

@@ -17,6 +17,7 @@ from tests.support.json_strategies import JSON
         ('"state": "shipped",', '"state": "in_transit",', [["shipped"], ["in_transit"]]),
         ("shipping: 2.5", "shipping: 0.0", [["2.5"], ["0.0"]]),
         ("at 2026-11-20 10:00", "at 2026-12-24 10:00", [["11-20"], ["12-24"]]),
+        (r'"text": "one\nold\nmore"', r'"text": "one\nnew\nmore"', [["old"], ["new"]]),
         ("the terms", "the new terms", [[""], ["new "]]),
         ("日本語です", "日本人です", [["語"], ["人"]]),
         ("a 👩\u200d👩\u200d👧 here", "a 👩\u200d👩\u200d👦 here", [["👩\u200d👩\u200d👧"], ["👩\u200d👩\u200d👦"]]),

@@ -91,5 +91,5 @@ def _item(group: Group) -> JsonObject:
         "worse": group.occurrences.worse,
         "tool": one_line(group.example.tool or "", NAME),
         "lines": lines,
-        "more": f"… and {plural(left, 'more line')}" if left and not is_inline else "",
+        "more": "… and other values" if group.place else f"… and {plural(left, 'more line')}" if lines and left else "",
     }
