@@ -13,12 +13,11 @@ from mcprun.report.baseline import BaselineData, QueryChange, read_baseline
 from mcprun.report.causes import Cause, CauseGroups, Causes
 from mcprun.report.excerpt import causes
 from mcprun.report.fault_isolation import render
-from mcprun.report.log_excerpt import LogExcerpt, decoded
+from mcprun.report.log_excerpt import LogExcerpt
 from mcprun.report.query_logs import QueryLogs, call_log
 from mcprun.report.reproduce import Commands
 from mcprun.report.run_causes import breaking_causes, end_causes, tool_names
 from mcprun.report.text import plural
-from mcprun.runs.directory import LOG
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import Counts, RunRecord
 from mcprun.runs.transcript import Key, Transcript, Verdict
@@ -35,7 +34,7 @@ class RunData:
     `counts` covers all of them. `durations` holds the duration of each query that the trace records. `lines` holds the
     line of each query in the prompts file, and is empty if that file has changed. `log` is the end of `server.log`,
     kept if the run or a query ended in an error. `logs` are the places of failed calls in it, and `read_log` returns
-    its bytes from an offset, at most so many.
+    its text from an offset, at most so many bytes.
     """
 
     record: RunRecord
@@ -47,7 +46,7 @@ class RunData:
     log: str = ""
     against: BaselineData | None = None
     logs: QueryLogs = field(default_factory=QueryLogs)
-    read_log: Callable[[int, int], bytes] | None = None
+    read_log: Callable[[int, int], str] | None = None
 
     @property
     def stem(self) -> str:
@@ -156,10 +155,10 @@ def gather(run: Run) -> RunData:
         counts=run.counts,
         durations=durations,
         lines=lines_of(Path(record.folder or ".", record.prompts.file), record.prompts.sha256),
-        log=_log_tail(run.path / LOG) if has_error else "",
+        log=run.log(-_LOG_BYTES, _LOG_BYTES).strip() if has_error else "",
         against=read_baseline(run),
         logs=logs,
-        read_log=partial(_log_part, run.path / LOG),
+        read_log=run.log,
     )
 
 
@@ -168,7 +167,7 @@ def read_causes(run: Run) -> tuple[Cause, ...]:
     record = run.record
     if record.exit_code is ExitCode.PASSED:
         return ()
-    log = _log_tail(run.path / LOG) if record.error else ""
+    log = run.log(-_LOG_BYTES, _LOG_BYTES).strip() if record.error else ""
     return RunData(record, run.transcripts, str(run.path), run.counts, log=log, against=read_baseline(run)).why
 
 
@@ -183,21 +182,3 @@ def trouble(record: RunRecord) -> str:
     if record.counts and record.counts.skipped and not record.counts.error:
         return f"{plural(record.counts.skipped, 'query')} did not run"
     return ""
-
-
-def _log_tail(path: Path) -> str:
-    try:
-        size = path.stat().st_size
-    except OSError:  # a baseline has no server.log
-        return ""
-    start = max(0, size - _LOG_BYTES)
-    return decoded(_log_part(path, start, _LOG_BYTES), is_cut=start > 0).strip()
-
-
-def _log_part(path: Path, start: int, size: int) -> bytes:
-    try:
-        with path.open("rb") as log:
-            log.seek(start)
-            return log.read(size)
-    except OSError:
-        return b""

@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+_CHARS = 4_000
+"""Maximum number of characters of an excerpt."""
+
 _TRACEBACK = re.compile(r"[\s|+-]*Traceback \(most recent call last\):")
 """The first line of a Python traceback, also within an exception group."""
 
@@ -52,14 +55,6 @@ class LogExcerpt:
     others: int = 0
 
 
-def decoded(data: bytes, *, is_cut: bool) -> str:
-    """Decode a part of a log. If it `is_cut` out of a larger one, it begins with a whole character."""
-    if is_cut:
-        while data and data[0] & 0xC0 == 0x80:  # a continuation byte of UTF-8 (RFC 3629)
-            data = data[1:]
-    return data.decode(errors="replace")
-
-
 def belonging(text: str, *needles: Sequence[str]) -> str:
     """Return the entries of a log that contain a text of the first of `needles`, or else of the next; else nothing.
 
@@ -75,13 +70,14 @@ def belonging(text: str, *needles: Sequence[str]) -> str:
     return ""
 
 
-def end_of(text: str, length: int) -> str:
-    """Return the last lines of a log that have at most `length` characters; of a longer last line, its end."""
-    if len(text) <= length:
-        return text
-    end = text[-length:]
-    first, _, rest = end.partition("\n")
-    return rest or first
+def shortened(text: str) -> str:
+    """Return the end of a text, from a whole line on; of a long text with an exception, the part that ends with it."""
+    exception = exception_line(text)
+    end = text.rfind(exception) + len(exception) if exception and len(text) > _CHARS else len(text)
+    part = text[max(0, end - _CHARS) : end]
+    if end > _CHARS:
+        part = part.partition("\n")[2] or part
+    return part.rstrip()
 
 
 def _entries(lines: Sequence[str]) -> Iterator[str]:

@@ -14,15 +14,12 @@ from datetime import datetime
 
 from mcprun._util.json_value import JsonObject
 from mcprun.report.causes import failed_call
-from mcprun.report.log_excerpt import LogExcerpt, belonging, decoded, end_of, exception_line
+from mcprun.report.log_excerpt import LogExcerpt, belonging, exception_line, shortened
 from mcprun.runs.transcript import Key, Transcript
 from mcprun.tools.results import result_text
 
 _BYTES = 65_536
 """Maximum bytes that are read of what was written during a call."""
-
-_CHARS = 4_000
-"""Maximum number of characters of an excerpt."""
 
 _NEEDLE = 12
 """Minimum number of characters of a line of a result that identifies an entry of the log."""
@@ -115,40 +112,34 @@ class QueryLogs:
             self._is_sorted = True
 
 
-def call_log(transcript: Transcript, logs: QueryLogs, read: Callable[[int, int], bytes]) -> LogExcerpt | None:
+def call_log(transcript: Transcript, logs: QueryLogs, read: Callable[[int, int], str]) -> LogExcerpt | None:
     """Return what the servers wrote to stderr during the failed call that makes a query red.
 
     None if no failed call does, or if nothing was written meanwhile. Of what was written while other calls ran, only
     the entries that contain the call's result, or else name its tool, are returned, if there are any. `read` returns
-    bytes of the log, from an offset, at most so many.
+    the text of the log from an offset, at most so many bytes.
     """
     place = _red_place(transcript, logs)
     if place is None:
         return None
     size = _BYTES if place.end is None else max(0, min(place.end - place.start, _BYTES))
-    text = decoded(read(place.start, size), is_cut=place.start > 0).rstrip()
+    text = read(place.start, size).rstrip()
     others = place.others
     if others and (own := belonging(text, _result_lines(transcript, place.call), [place.tool])):
         text, others = own, 0
     if not text.strip():
         return None
-    return LogExcerpt(exception_line(text), end_of(text, _CHARS), place.tool, place.call, others)
+    return LogExcerpt(exception_line(text), shortened(text), place.tool, place.call, others)
 
 
 def _red_place(transcript: Transcript, logs: QueryLogs) -> LogPlace | None:
-    """Return the place of the failed call that makes a query red: the last one if the query ended in an error."""
-    places = logs.places((transcript.id, transcript.repeat))
-    if transcript.error:
-        return next(places, None)
-    number = next(
-        (
-            number
-            for check in transcript.checks
-            if not check.passed and (number := failed_call(transcript, check)) is not None
-        ),
-        None,
-    )
-    return None if number is None else next((place for place in places if place.call == number), None)
+    """Return the place of the failed call that makes a query red: the last one if none is named."""
+    places = list(logs.places((transcript.id, transcript.repeat)))
+    unmet = [check for check in transcript.checks if not check.passed]
+    if transcript.error or any(check.check == "calls" for check in unmet):
+        return places[0] if places else None
+    numbers = {failed_call(transcript, check) for check in unmet}
+    return next((place for place in places if place.call is not None and place.call in numbers), None)
 
 
 def _result_lines(transcript: Transcript, number: int | None) -> list[str]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from mcprun.report.log_excerpt import LogExcerpt, belonging, decoded, end_of
+from mcprun.report.log_excerpt import LogExcerpt, belonging
 from mcprun.report.query_logs import QueryLogs, call_log
 from mcprun.runs.transcript import Check, Transcript, Verdict
-from tests.support.runs import broken, call, event, failed, transcript
+from tests.support.runs import broken, call, event, transcript
 
 TRACEBACK = """\
 ERROR tool {tool} failed
@@ -37,8 +37,7 @@ def log_of(one: Transcript, log: str, events: Sequence[dict[str, Any]]) -> LogEx
     logs = QueryLogs()
     for item in events:
         logs.add(item)
-    data = log.encode()
-    return call_log(one, logs, lambda start, size: data[start : start + size])
+    return call_log(one, logs, lambda start, size: log[start : start + size])
 
 
 def test_a_call_that_ran_alone_has_what_was_written_until_the_next_began() -> None:
@@ -69,7 +68,12 @@ def test_what_can_not_be_told_apart_says_how_many_calls_ran() -> None:
 @pytest.mark.parametrize(
     "one",
     [
-        failed("a", "expected text with 'x', got 'y'", call("a", "expected error", is_error=True)),
+        transcript(
+            "a",
+            call("a", "expected error", is_error=True),
+            verdict=Verdict.FAILED,
+            checks=[Check(check="text.contains", passed=False, message="expected text with 'x', got 'y'")],
+        ),
         transcript("a", call("a", "expected error", is_error=True)),
     ],
 )
@@ -88,19 +92,6 @@ def test_an_error_has_the_log_of_its_last_failed_call() -> None:
     assert found.text == "second"
     later = [*events, event("model_call", 40, query="a", attempt=3)]
     assert log_of(broken("a", "api_error", "refused"), log, later) is None
-
-
-def test_a_part_of_a_log_begins_with_a_whole_character() -> None:
-    """The continuation bytes of a character that was cut are left out."""
-    data = "a😀b".encode()
-    assert [decoded(data[start:], is_cut=True) for start in range(2, 6)] == ["b", "b", "b", "b"]
-    assert decoded(data, is_cut=False) == "a😀b"
-
-
-def test_the_end_of_a_log_begins_with_a_whole_line() -> None:
-    """Only of a single long line, the end is shown."""
-    assert end_of("one\ntwo\nthree", 9) == "three"
-    assert end_of("x" * 50, 10) == "x" * 10
 
 
 def test_a_record_of_rich_is_an_entry_although_it_is_indented() -> None:

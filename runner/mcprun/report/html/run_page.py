@@ -28,7 +28,6 @@ from mcprun.report.html.page import MAX_BYTES, island, page
 from mcprun.report.html.rows import Rows
 from mcprun.report.html.waterfall import MAX_TIMELINES, waterfall
 from mcprun.report.html.why import cause_choices
-from mcprun.report.query_log import LogRanges
 from mcprun.report.timings import Keeps, Timings
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Transcript
@@ -66,9 +65,8 @@ def report(run: Run, max_bytes: int = MAX_BYTES) -> Iterator[str]:
     Raises `UsageError` if a file of the run can't be read.
     """
     facts = gather(run)
-    logs = LogRanges()
-    timings = Timings.of(logs.watch(run.events()), keeps=_keeps_timeline(facts))
-    islands = _Islands(run, timings, logs, RunDifferences(run))
+    timings = Timings.of(run.events(), keeps=_keeps_timeline(facts))
+    islands = _Islands(run, timings, facts, RunDifferences(run))
     rows, outcomes, lanes = Rows(facts), ToolOutcomes(), Lanes()
     for number, transcript in enumerate(run.transcripts()):
         times = timings.queries.get((transcript.id, transcript.repeat))
@@ -106,7 +104,7 @@ class _Islands:
 
     run: Run
     timings: Timings
-    logs: LogRanges
+    facts: RunData
     differences: RunDifferences
 
     def of(self, number: int, transcript: Transcript) -> Markup:
@@ -114,7 +112,7 @@ class _Islands:
         more: JsonObject = {"timeline": waterfall(self.timings.queries.get((transcript.id, transcript.repeat)))}
         with suppress(Exception):  # one value must not cost the conversation
             more |= self.differences.json(transcript)
-        if excerpt := self.logs.excerpt(self.run, transcript):
+        if excerpt := self.facts.log_excerpt(transcript):
             more["log"] = {"text": excerpt.text, "exception": excerpt.exception}
         return render(transcript, lambda one: island(f"c-{number}", conversation_json(one) | more))
 

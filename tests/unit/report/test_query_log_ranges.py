@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mcprun.report.query_log import LogExcerpt, LogRanges, shortened
+from mcprun.report.log_excerpt import exception_line, shortened
+from mcprun.report.query_logs import QueryLogs, call_log
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Check, Transcript, Verdict
 from tests.support.runs import JsonObject, broken, call, event, failed, transcript, write_run
@@ -19,12 +20,18 @@ def tool_call(query: str, end: int, offset: int, *, seconds: float = 0.05, is_er
     return event("tool_call", end, query=query, seconds=seconds, call=0, tool="t", is_error=is_error, log_offset=offset)
 
 
-def excerpts(path: Path, log: str, events: list[JsonObject], *transcripts: Transcript) -> dict[str, LogExcerpt | None]:
+Found = tuple[str, str] | None
+"""The text and the exception of an excerpt."""
+
+
+def excerpts(path: Path, log: str, events: list[JsonObject], *transcripts: Transcript) -> dict[str, Found]:
     """Return the excerpt of each query."""
     run = Run.read(str(write_run(path / "run", transcripts, events, log=log)))
-    ranges = LogRanges()
-    assert list(ranges.watch(run.events())) == events
-    return {one.id: ranges.excerpt(run, one) for one in transcripts}
+    logs = QueryLogs()
+    for one in run.events():
+        logs.add(one)
+    found = {one.id: call_log(one, logs, run.log) for one in transcripts}
+    return {name: (excerpt.text, excerpt.exception) if excerpt else None for name, excerpt in found.items()}
 
 
 def test_a_query_has_the_text_of_its_own_failed_call(tmp_path: Path) -> None:
@@ -40,8 +47,8 @@ def test_a_query_has_the_text_of_its_own_failed_call(tmp_path: Path) -> None:
     ones = [failed(name, why, call("t", is_error=name in "ac")) for name in "abcd"]
     found = excerpts(tmp_path, f"{first}{second}later\n", events, *ones)
     assert found == {
-        "a": LogExcerpt(first.rstrip(), "KeyError: 'apple'"), "b": None,
-        "c": LogExcerpt(second.rstrip(), "KeyError: 'pear'"), "d": None,
+        "a": (first.rstrip(), "KeyError: 'apple'"), "b": None,
+        "c": (second.rstrip(), "KeyError: 'pear'"), "d": None,
     }  # fmt: skip
 
 
@@ -50,7 +57,7 @@ def test_a_call_at_the_same_time_does_not_end_the_text(tmp_path: Path) -> None:
     log = "begins\n" + TRACE.format("price", "apple")
     events = [tool_call("a", 100, 0, seconds=0.1), tool_call("b", 120, 7, seconds=0.08, is_error=False)]
     found = excerpts(tmp_path, log, events, broken("a", "server_died", "gone"), transcript("b"))
-    assert found["a"] == LogExcerpt(log.rstrip(), "KeyError: 'apple'")
+    assert found["a"] == (log.rstrip(), "KeyError: 'apple'")
 
 
 @pytest.mark.parametrize(("check", "is_shown"), [("text.contains", False), ("max_turns", False), ("calls", True)])
@@ -69,13 +76,14 @@ def test_a_resumed_run_forgets_earlier_calls(tmp_path: Path) -> None:
     again = [tool_call("a", 100, len(old), is_error=False), tool_call("b", 200, len(old))]
     events = [tool_call("a", 50, 0), tool_call("b", 50, 0), start, *again]
     found = excerpts(tmp_path, old + new, events, *(failed(name, "why", call("t")) for name in "ab"))
-    assert found == {"a": None, "b": LogExcerpt(new.rstrip(), "KeyError: 'new'")}
+    assert found == {"a": None, "b": (new.rstrip(), "KeyError: 'new'")}
 
 
 def test_a_long_text_is_cut_to_the_lines_before_its_exception() -> None:
     """Of a long text, the part that ends with the exception is shown, from a whole line on."""
     text = "a line\n" * 1000 + TRACE.format("price", "apple") + "more\n" * 2000
     excerpt = shortened(text)
-    assert (excerpt.text.startswith("a line\n"), excerpt.text.endswith("KeyError: 'apple'")) == (True, True)
-    assert 3_900 < len(excerpt.text) <= 4_000
-    assert shortened("no exception\n") == LogExcerpt("no exception")
+    assert (excerpt.startswith("a line\n"), excerpt.endswith("KeyError: 'apple'")) == (True, True)
+    assert exception_line(excerpt) == "KeyError: 'apple'"
+    assert 3_900 < len(excerpt) <= 4_000
+    assert shortened("no exception\n") == "no exception"
