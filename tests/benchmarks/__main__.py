@@ -19,6 +19,7 @@ from tests.benchmarks import (
     memory,
     million,
     overhead,
+    page,
     startup,
 )
 from tests.benchmarks.ratios import Figure
@@ -31,6 +32,7 @@ SUITES = {
     "memory": memory.figures,
     "diff": diffing.figures,
     "many-calls": many_calls.figures,
+    "page": page.figures,
     "million": million.figures,
     "beside": beside.figures,
     "ray": cluster.figures,

@@ -195,6 +195,25 @@ def test_a_large_page_says_which_timelines_it_leaves_out(browser: Browser, large
         assert one.complaints == []
 
 
+def test_tokens_have_stacked_bars_with_text_alternatives(browser: Browser, large_page: Path) -> None:
+    """The run, its tools and its most expensive queries have bars, and so has each conversation."""
+    with opened(browser, large_page, viewport={"width": 1440, "height": 900}) as one:
+        section = one.page.locator("#tokens")
+        assert section.locator("h2").inner_text().startswith("Tokens")
+        assert [text.split()[0] for text in section.locator(".legend .key").all_inner_texts()] == [
+            "definitions", "messages", "results", "output",
+        ]  # fmt: skip
+        assert "9,751,200 tokens in all" in section.locator(".legend").inner_text()
+        expect(section.locator("svg.stacked")).to_have_count(1 + 4 + 10)
+        expect(section.get_by_role("link", name="never_called")).to_have_count(0)
+        section.get_by_role("link", name="refund").click()
+        expect(one.page.locator(".status")).to_contain_text("72 queries")
+        one.page.goto(f"{large_page.as_uri()}#q=order-00016")
+        bar = one.page.locator("#open svg.stacked")
+        assert bar.get_attribute("aria-label") == "definitions 4,392, messages 149, results 59, output 180"
+        assert one.complaints == []
+
+
 def test_lanes_show_workers_and_restarts(browser: Browser, large_page: Path) -> None:
     """Each worker has a lane, restarts are lines, and a sentence says the same."""
     with opened(browser, large_page, viewport={"width": 1440, "height": 900}) as one:

@@ -26,6 +26,7 @@ from mcprun.report.html.lanes import Lanes
 from mcprun.report.html.overview import overview
 from mcprun.report.html.page import MAX_BYTES, island, page
 from mcprun.report.html.rows import Rows
+from mcprun.report.html.tokens import TokenCounts, tokens_json
 from mcprun.report.html.waterfall import MAX_TIMELINES, waterfall
 from mcprun.report.html.why import cause_choices
 from mcprun.report.timings import Keeps, Timings
@@ -40,6 +41,7 @@ _SCRIPTS = (
     "waterfall.js",
     "heatmap.js",
     "lanes.js",
+    "tokens.js",
     "pairs.js",
     "changed.js",
     "conversation.js",
@@ -55,6 +57,7 @@ _STYLES = (
     "waterfall.css",
     "heatmap.css",
     "lanes.css",
+    "tokens.css",
     "diff.css",
 )
 
@@ -66,14 +69,15 @@ def report(run: Run, max_bytes: int = MAX_BYTES) -> Iterator[str]:
     """
     facts = gather(run)
     timings = Timings.of(run.events(), keeps=_keeps_timeline(facts))
-    islands = _Islands(run, timings, facts, RunDifferences(run))
-    rows, outcomes, lanes = Rows(facts), ToolOutcomes(), Lanes()
+    rows, outcomes, lanes, tokens = Rows(facts), ToolOutcomes(), Lanes(), TokenCounts(run.record)
+    islands = _Islands(run, timings, facts, RunDifferences(run), tokens)
     for number, transcript in enumerate(run.transcripts()):
         times = timings.queries.get((transcript.id, transcript.repeat))
         size = len(islands.of(number, transcript).encode("utf-8", "backslashreplace"))
         render(transcript, partial(rows.add, times=times, size=size))
         render(transcript, outcomes.add)
         lanes.add(times)
+        render(transcript, tokens.add)
     kept = rows.fitting(max_bytes)
     slowest = {"row": rows.slowest[0], "timeline": waterfall(rows.slowest[1])} if rows.slowest else None
     data = rows.data(run.record.repeats, kept) | {
@@ -90,6 +94,7 @@ def report(run: Run, max_bytes: int = MAX_BYTES) -> Iterator[str]:
         _STYLES,
         overview=overview(run, timings, rows, facts),
         heatmap=outcomes.heat_map(timings.tools),
+        tokens=tokens.chart(),
         queries=len(rows),
         is_timed=timings.is_recorded,
         left_out=_left_out(run, len(kept), len(rows)),
@@ -106,12 +111,15 @@ class _Islands:
     timings: Timings
     facts: RunData
     differences: RunDifferences
+    tokens: TokenCounts
 
     def of(self, number: int, transcript: Transcript) -> Markup:
-        """Return a conversation, with the timeline, the differences and the server log that belong to it."""
+        """Return a conversation, with its timeline, its tokens, and the differences and server log that belong to it."""
         more: JsonObject = {"timeline": waterfall(self.timings.queries.get((transcript.id, transcript.repeat)))}
         with suppress(Exception):  # one value must not cost the conversation
             more |= self.differences.json(transcript)
+        with suppress(Exception):
+            more |= tokens_json(self.tokens.shares(transcript))
         if excerpt := self.facts.log_excerpt(transcript):
             more["log"] = {"text": excerpt.text, "exception": excerpt.exception}
         return render(transcript, lambda one: island(f"c-{number}", conversation_json(one) | more))
