@@ -114,7 +114,7 @@ class _Islands:
     tokens: TokenCounts
 
     def of(self, number: int, transcript: Transcript) -> Markup:
-        """Return a conversation, with its timeline, its tokens, and the differences and server log that belong to it."""
+        """Return a conversation, with its timeline, its tokens, what differs in it, and its part of the server log."""
         more: JsonObject = {"timeline": waterfall(self.timings.queries.get((transcript.id, transcript.repeat)))}
         with suppress(Exception):  # one value must not cost the conversation
             more |= self.differences.json(transcript)
