@@ -116,6 +116,14 @@ REACHED = """() => {
 """JavaScript that returns the controls and scrollable regions that never had the focus."""
 
 
+def tab_to_the_end(page: Page) -> None:
+    """Press Tab until the focus leaves the page."""
+    for _ in range(page.evaluate("document.querySelectorAll('*').length")):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement === document.body"):
+            return
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "large"])
 def test_the_keyboard_reaches_everything(browser: Browser, pages: dict[str, Made], kind: str) -> None:
     """Tab reaches every control and every region that scrolls, in the list and in a query, and shows where it is."""
@@ -133,11 +141,8 @@ def test_the_keyboard_reaches_everything(browser: Browser, pages: dict[str, Made
               });
               document.activeElement.blur();
             }""")
-            count = one.page.evaluate("document.querySelectorAll('*').length")
-            for _ in range(count):
-                one.page.keyboard.press("Tab")
-                if one.page.evaluate("document.activeElement === document.body"):
-                    break
+            for _ in range(2):  # an opened query has the focus: the first round starts there
+                tab_to_the_end(one.page)
             assert one.page.evaluate(REACHED) == []
             assert one.page.evaluate("window.unmarked") == []
 
