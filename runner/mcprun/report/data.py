@@ -14,10 +14,10 @@ from mcprun.report.causes import Cause, CauseGroups, Causes
 from mcprun.report.excerpt import causes
 from mcprun.report.fault_isolation import render
 from mcprun.report.log_excerpt import LogExcerpt
+from mcprun.report.outcome import early_end
 from mcprun.report.query_logs import QueryLogs, call_log
 from mcprun.report.reproduce import Commands
 from mcprun.report.run_causes import breaking_causes, end_causes, tool_names
-from mcprun.report.text import plural
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import Counts, RunRecord
 from mcprun.runs.transcript import Key, Transcript, Verdict
@@ -56,7 +56,7 @@ class RunData:
     @property
     def trouble(self) -> str:
         """Why the run is incomplete; empty if it is complete."""
-        return trouble(self.record)
+        return trouble(self.record, self.counts)
 
     @cached_property
     def commands(self) -> Commands:
@@ -171,14 +171,10 @@ def read_causes(run: Run) -> tuple[Cause, ...]:
     return RunData(record, run.transcripts, str(run.path), run.counts, log=log, against=read_baseline(run)).why
 
 
-def trouble(record: RunRecord) -> str:
+def trouble(record: RunRecord, counts: Counts) -> str:
     """Return why a run is incomplete; empty if it is complete."""
-    if error := record.error:
-        return f"{error.kind}: {error.message}"
-    if record.state != "finished":
-        return f"the run has not finished (state: {record.state})"
+    if record.error or record.state != "finished":
+        return early_end(record, counts) or (record.error.message if record.error else "")
     if record.lacks_comparison and record.baseline:
         return f"the run was not compared with its baseline {record.baseline.path}"
-    if record.counts and record.counts.skipped and not record.counts.error:
-        return f"{plural(record.counts.skipped, 'query')} did not run"
-    return ""
+    return early_end(record, counts) if counts.skipped and not counts.error else ""

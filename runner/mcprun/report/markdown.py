@@ -189,11 +189,14 @@ def _totals(facts: RunData) -> Iterator[str]:
         repeats = plural(excused, "failed repeat")
         yield f"Not counted as failures: {repeats} of queries that reached their required pass rate."
         yield ""
-    tokens = f"{counts.usage.read:,} / {counts.usage.output_tokens:,}" if counts.usage else "none"
-    calls, errors, turns = (f"{count:,}" for count in (counts.calls, counts.tool_errors, counts.turns))
-    yield _cells(("Tool calls", "Tool errors", "Turns", "Tokens in/out", "Run time"))
-    yield _cells("--:" for _ in range(5))
-    yield _cells((calls, errors, turns, tokens, duration(record.seconds)))
+    totals = {"Tool calls": counts.calls, "Tool errors": counts.tool_errors, "Turns": counts.turns}
+    cells = {name: f"{count:,}" for name, count in totals.items()}
+    if counts.usage:
+        cells["Tokens in/out"] = f"{counts.usage.read:,} / {counts.usage.output_tokens:,}"
+    cells["Run time"] = duration(record.seconds)
+    yield _cells(tuple(cells))
+    yield _cells("--:" for _ in cells)
+    yield _cells(tuple(cells.values()))
 
 
 def _cause(cause: Cause) -> str:

@@ -86,14 +86,13 @@ def _counts(run: Run) -> Iterator[_Cell]:
     if record.model.kind == "replay":
         yield _Cell("diverged", f"{counts.diverged:,}", AMBER if counts.diverged else _NOTHING)
     yield _Cell("turns", f"{counts.turns:,}")
-    yield _Cell("duration", duration(record.seconds))
+    yield _Cell("run time", duration(record.seconds))
 
 
 def _tokens(run: Run) -> Iterator[_Cell]:
-    """Yield the tokens of a run, and the share that was read from the prompt cache."""
+    """Yield the tokens of a run, if its model reported any, and the share that was read from the prompt cache."""
     usage = run.counts.usage
     if usage is None:
-        yield _Cell("tokens", "none", _NOTHING)
         return
     recorded = "recorded " if run.record.model.kind == "replay" else ""
     yield _Cell(f"{recorded}tokens in/out", f"{usage.read:,} / {usage.output_tokens:,}")

@@ -27,9 +27,9 @@ def test_quickstart_passes_and_prints_what_the_readme_shows(tmp_path: Path) -> N
     assert set(done.verdicts.values()) == {"passed"}
     assert done.stderr.startswith("6 queries; model: script (there is no API key, and every query has a script)\n")
     assert normalised(done.stdout).splitlines() == [
-        "passed failed error skipped calls tool errors turns tokens duration",
+        "passed failed error skipped calls tool errors turns run time",
         "─",
-        "6 0 0 0 9 1 15 none <DURATION>",
+        "6 0 0 0 9 1 15 <DURATION>",
         "outputs/<DATE>-quickstart: transcripts.jsonl, trace.jsonl, run.json, server.log",
     ]
 

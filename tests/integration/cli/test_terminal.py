@@ -69,7 +69,7 @@ def test_progress_is_live_on_a_terminal(tmp_path: Path) -> None:
     assert "\x1b[31mfailed " in output
     assert "passed good" not in output  # on a terminal, a passed query gets no line
     erased = output.rindex("\x1b[2K")  # the bar's line is cleared before the totals are printed
-    assert "duration" in output[erased:]
+    assert "run time" in output[erased:]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def lines_of(width: int, counts: Counts, kind: str = "replay", seconds: float = 
     return [" ".join(line.split()) for line in printed if line.strip(" ─")]
 
 
-ALL = "passed failed error skipped calls tool errors diverged turns duration"
+ALL = "passed failed error skipped calls tool errors diverged turns run time"
 
 
 def test_a_replay_fits_80_columns_with_its_divergences() -> None:
@@ -58,19 +58,19 @@ def test_tokens_are_on_a_line_below_if_the_row_would_be_too_wide(kind: str, name
 
 
 def test_a_long_run_fits_80_columns() -> None:
-    """In 80 columns, a run of hours with tens of thousands of calls still has one row; its duration is below."""
+    """In 80 columns, a run of hours with tens of thousands of calls still has one row; its time is below."""
     counts = Counts(passed=12_345, failed=1, error=2, skipped=3, calls=23_456, tool_errors=4, diverged=5, turns=34_567)
     assert lines_of(80, counts, seconds=7_500) == [
-        ALL.removesuffix(" duration"),
+        ALL.removesuffix(" run time"),
         "12,345 1 2 3 23,456 4 5 34,567",
-        "duration 2 h 05 min",
+        "run time 2 h 05 min",
     ]
 
 
 def test_counts_of_zero_are_left_out_of_a_narrow_terminal() -> None:
     """In 40 columns, only counts above zero have a place in the row."""
     counts = Counts(passed=6, calls=9, turns=15)
-    assert lines_of(40, counts) == ["passed calls turns", "6 9 15", "duration 1.5 s"]
+    assert lines_of(40, counts) == ["passed calls turns", "6 9 15", "run time 1.5 s"]
 
 
 @pytest.mark.parametrize("width", range(20, 130))
