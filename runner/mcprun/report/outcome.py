@@ -66,6 +66,6 @@ def _reasons(record: RunRecord, counts: Counts, code: ExitCode) -> Iterator[str]
     if record.lacks_comparison:
         yield "not compared with the baseline"
     if record.error and not counts.error:
-        yield f"the run stopped early ({record.error.kind})"
+        yield f"the run {'stopped early' if counts.done else 'did not start'} ({record.error.kind})"
     elif record.state != "finished" and not counts.error and not counts.skipped:
         yield f"{record.prompts.runs - counts.done:,} of {plural(record.prompts.runs, 'query')} did not finish"

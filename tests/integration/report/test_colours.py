@@ -105,7 +105,7 @@ LAST_LINES = {
     "breaking tool change": "FAILED: 1 breaking tool change",
     "excused": "",
     "below the pass rate": "FAILED: 1 failed, 1 query below the required pass rate",
-    "not started": "ERROR: 1 skipped, the run stopped early (server_start)",
+    "not started": "ERROR: 1 skipped, the run did not start (server_start)",
     "max failures": "FAILED: 1 failed, 1 skipped, the run stopped early (budget)",
 }
 """The last line of each case."""
