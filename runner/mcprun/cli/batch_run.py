@@ -116,7 +116,7 @@ class BatchRun:
         """Print the totals, how to resume a run that ended early, and how it differs from its baseline."""
         run, error = Run(result.path, result.record), result.error
         if error:
-            self.console.run_error(error)
+            self.console.run_error(error, has_causes=True)
         self.console.summary(run)
         done = result.record.counts.done if result.record.counts else 0
         if error and (done or error.kind not in NOT_STARTED):

@@ -26,6 +26,7 @@ from mcprun.report.data import gather, read_causes
 from mcprun.report.diff import BASELINE, blocks, lines, moved_lines, summary, tool_lines
 from mcprun.report.diff_markdown import markdown
 from mcprun.report.fault_isolation import render, render_diff
+from mcprun.report.log_excerpt import exception_line
 from mcprun.report.outcome import early_end, outcome
 from mcprun.report.progress import LiveReporter, PlainReporter, ProgressReporter
 from mcprun.report.run_list import Which, query_rows
@@ -125,12 +126,17 @@ class Console:
         """Print what a command has done to stderr, even if quiet."""
         self._err.print(Text(visible(message)), soft_wrap=True)
 
-    def run_error(self, error: RunError) -> None:
-        """Print why the run stopped, and the end of the server's stderr. Print nothing for a cancelled run."""
+    def run_error(self, error: RunError, *, has_causes: bool = False) -> None:
+        """Print why the run stopped, and the end of the server's stderr. Print nothing for a cancelled run.
+
+        If `has_causes`, they are printed later: of a stderr that names an exception, only that line is printed.
+        """
         if error.kind is ErrorKind.CANCELLED:  # printed when the signal arrived
             return
         self._err.print(Text.assemble(("Error: ", "bold red"), visible(str(error))), soft_wrap=True)
-        if error.stderr:
+        if has_causes and (line := exception_line(error.stderr)):
+            self._err.print(Text(f"  {visible(line)}"), soft_wrap=True)
+        elif error.stderr:
             self._err.print(Text("Last lines of the server's stderr:", "dim"))
             lines = visible(error.stderr).splitlines()
             self._err.print(Text("\n".join(f"  {line}" for line in lines)), soft_wrap=True)
