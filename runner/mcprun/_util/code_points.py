@@ -25,6 +25,8 @@ _EMOJI = "\u2194-\u21ff\u2300-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
 _JOINER = re.compile(f"(?:(?<=[{_EMOJI}])|(?<=[{_EMOJI}]\ufe0f))\u200d(?=[{_EMOJI}])")
 """A zero-width joiner between two emoji (Unicode Technical Standard 51, ED-16)."""
 
+_ESCAPED_JOINER = re.compile(_JOINER.pattern.replace("\u200d", r"\\u200d"))
+
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
 """Unicode categories of characters without a visible glyph. `_is_unseen` excludes the space (U+0020)."""
 
@@ -175,6 +177,12 @@ def _visible(text: str) -> Iterator[str]:
             yield " "
         elif not _is_unseen(one):
             yield one
+
+
+def quoted(text: str) -> str:
+    """Return a text as `repr` does, in which an emoji that consists of several stays whole."""
+    # `repr` writes a backslash of the text itself as two, so that this escape can only be a joiner.
+    return _ESCAPED_JOINER.sub("\u200d", repr(text))
 
 
 def emoji_joiners(text: str) -> frozenset[int]:

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 from mcprun._util.alignment import common_ends
-from mcprun._util.code_points import reveal, reveal_part, spell_out_spaces
+from mcprun._util.code_points import quoted, reveal, reveal_part, spell_out_spaces
 from mcprun._util.json_value import JsonObject
 from mcprun._util.quoted_pattern import quote_pattern
 from mcprun.runs.transcript import Call
@@ -51,7 +51,7 @@ class ValueFormatter:
 
     def text(self, text: str) -> str:
         """Format text on one line, in quotes."""
-        return repr(self._cut(" ".join(text.split())))
+        return quoted(self._cut(" ".join(text.split())))
 
     def pattern(self, pattern: str) -> str:
         """Format a regular expression on one line, in quotes, as it was written."""
@@ -63,7 +63,7 @@ class ValueFormatter:
         if one == other:  # they differ only in whitespace
             one, other = self.clean(before), self.clean(after)
         one, other = reveal(*excerpts_of_difference(one, other, _SHORT))
-        return repr(_cut(one)), repr(_cut(other))
+        return quoted(_cut(one)), quoted(_cut(other))
 
     def differing_texts(self, before: str, after: str) -> tuple[str, str, str]:
         """Format two different texts as JSON; of long ones, the part that differs, and its line as `, line 3`."""
@@ -89,9 +89,9 @@ class ValueFormatter:
         """Format a part that a text lacks, and the text: only its passage that resembles the part, if there is one."""
         part, text = self.clean(part), self.clean(text)
         if found := reveal_part(part, text):
-            return repr(_cut(found[0])), repr(_cut(found[1]))
+            return quoted(_cut(found[0])), quoted(_cut(found[1]))
         if " ".join(part.split()) in " ".join(text.split()):  # they differ only in whitespace
-            return repr(_cut(spell_out_spaces(part))), repr(_cut(spell_out_spaces(text)))
+            return quoted(_cut(spell_out_spaces(part))), quoted(_cut(spell_out_spaces(text)))
         return self.text(part), self.text(text)
 
     def value(self, value: Any) -> str:
@@ -125,14 +125,14 @@ class ValueFormatter:
         texts = [item["text"] for item in call.content if item.get("type") == "text"]
         if len(texts) < 2:
             return self.text(_result(call))
-        return repr(self._cut("\n".join(" ".join(text.split()) for text in texts)))
+        return quoted(self._cut("\n".join(" ".join(text.split()) for text in texts)))
 
     def expected_result(self, expected: Any, call: Call) -> tuple[str, str]:
         """Format an expected result and the actual one."""
         if isinstance(expected, str):
             one, other = reveal(self.clean(expected), self.clean(_result(call)))
             if (one, other) != (self.clean(expected), self.clean(_result(call))):
-                return _cut(json.dumps(one, ensure_ascii=False)), repr(_cut(other))
+                return _cut(json.dumps(one, ensure_ascii=False)), quoted(_cut(other))
         return reveal(self.value(expected), self.result(call))
 
     def results(self, before: Call, after: Call) -> tuple[str, str]:

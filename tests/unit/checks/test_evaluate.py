@@ -116,7 +116,7 @@ def test_a_token_limit_fails_without_reported_tokens() -> None:
         Expect(max_output_tokens=5), Outcome(stop_reason="end_turn", calls=[], text=""), ValueFormatter()
     )
     assert [check.message for check in checks if not check.passed] == [
-        "expected at most 5 output tokens, but the model reported none"
+        "the model reported no output tokens, at most 5 allowed"
     ]
 
 

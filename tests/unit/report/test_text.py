@@ -38,6 +38,7 @@ def test_an_emoji_of_several_is_shown_whole(emoji: str) -> None:
     assert "\u200d" in emoji
     assert visible(f"a {emoji}{emoji}\u202e") == f"a {emoji}{emoji}\\u202e"
     assert visible_json(f'"{emoji}"') == f'"{emoji}"'
+    assert visible(ValueFormatter().text(f"a {emoji}")) == f"'a {emoji}'"
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,12 @@ def test_other_joiners_are_escaped(text: str) -> None:
     """A joiner next to a letter, a digit, an end or another joiner could hide text or make two texts look alike."""
     assert "\u200d" not in visible(text)
     assert visible(text).count("\\u200d") == text.count("\u200d")
+    assert ValueFormatter().text(text) == repr(text)
+
+
+def test_a_written_escape_is_no_joiner() -> None:
+    """A text that contains a backslash and `u200d` between two emoji stays as it is, with its backslash doubled."""
+    assert ValueFormatter().text("👨\\u200d👩") == r"'👨\\u200d👩'"
 
 
 @given(st.recursive(st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
