@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from mcprun._util.json_value import JsonObject
 from mcprun.errors import ExitCode
+from mcprun.report.assistant import assistant_text
 from mcprun.report.data import RunData, gather
 from mcprun.report.fault_isolation import render
 from mcprun.report.html.conversation import conversation_json
@@ -44,6 +45,7 @@ _SCRIPTS = (
     "tokens.js",
     "pairs.js",
     "changed.js",
+    "reproduce.js",
     "conversation.js",
     "report.js",
     "scrolling.js",
@@ -58,6 +60,7 @@ _STYLES = (
     "heatmap.css",
     "lanes.css",
     "tokens.css",
+    "reproduce.css",
     "diff.css",
 )
 
@@ -81,7 +84,7 @@ def report(run: Run, max_bytes: int = MAX_BYTES) -> Iterator[str]:
     kept = rows.fitting(max_bytes)
     slowest = {"row": rows.slowest[0], "timeline": waterfall(rows.slowest[1])} if rows.slowest else None
     data = rows.data(run.record.repeats, kept) | {
-        "run": str(run.path),
+        "commands": {"show": facts.commands.show(), "folder": facts.commands.folder, "note": facts.commands.note},
         "slowest": slowest,
         "outcomes": outcomes.by_row,
         "lanes": lanes.data(timings),
@@ -120,8 +123,16 @@ class _Islands:
             more |= self.differences.json(transcript)
         with suppress(Exception):
             more |= tokens_json(self.tokens.shares(transcript))
-        if excerpt := self.facts.log_excerpt(transcript):
+        excerpt = self.facts.log_excerpt(transcript)
+        if excerpt:
             more["log"] = {"text": excerpt.text, "exception": excerpt.exception}
+        if self.facts.is_red(transcript):
+            log = excerpt.text if excerpt else ""
+            more["reproduce"] = {
+                "batch": self.facts.commands.batch(transcript.id),
+                "show": self.facts.commands.show(transcript.id),
+                "text": render(transcript, partial(assistant_text, self.facts, log=log)),
+            }
         return render(transcript, lambda one: island(f"c-{number}", conversation_json(one) | more))
 
     def of_all(self, numbers: Container[int]) -> Iterator[Markup]:

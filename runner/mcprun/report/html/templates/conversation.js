@@ -70,13 +70,13 @@ const serverLog = ({ text: log, exception }) => el('details', { open: true },
   el('pre', { class: 'log', tabindex: '0', role: 'region', 'aria-label': 'Server log' }, log));
 
 /** Draw a conversation. `value` is its island, or null if the page does not hold it. */
-const conversation = (row, value, run) => {
+const conversation = (row, value, commands) => {
   const heading = el('h1', { tabindex: '-1' }, verdict(row.verdict), ' ', row.name,
     row.regressed ? el('span', { class: 'mark failed' }, 'regressed') : null);
   if (!value) {
     return [heading, row.cause && el('div', { class: `finding ${row.verdict}` }, text(row.cause)), text(row.prompt),
       el('p', { class: 'note' }, 'This conversation was omitted to limit the size of this file. To see it, run ',
-        el('code', {}, `mcprun show ${run} ${row.id}`), '.')].filter(Boolean);
+        el('code', {}, showCommand(commands.show, row.id)), '.')].filter(Boolean);
   }
   const facts = [value.model, `stop: ${value.stop}`, many(row.turns, 'turn'), many(row.calls, 'call'),
     row.tokens === null ? null : many(row.tokens, 'token'), row.seconds === null ? null : time(row.seconds),
@@ -88,6 +88,7 @@ const conversation = (row, value, run) => {
     el('div', { class: 'head' }, heading, el('p', { class: 'facts' }, facts.filter(Boolean).join(' · ')), findings(value), askedFor(value.asked_for)),
     ...changedList(row.regressed ? 'Regressed against the baseline' : 'Differs from the baseline', value.against, COMPARED.against),
     ...changedList('Differs from the recording', value.recorded, COMPARED.recorded),
+    ...reproduce(value.reproduce, commands),
     el('div', { class: 'columns' },
       el('div', { class: 'items' }, items.length ? items : el('p', { class: 'note' }, 'No messages.')),
       el('aside', {},

@@ -119,6 +119,6 @@ if (rows.length) {
   const table = new Table(section, {
     rows: listed, columns, chips, choosers, searchText, noun: 'query', isFolded: data.red ? isQuiet : null, foldedText,
   });
-  new View(table, (row) => conversation(row, read(row), data.run), (row) => Boolean(row.red));
+  new View(table, (row) => conversation(row, read(row), data.commands), (row) => Boolean(row.red));
 }
 offerScheme();
