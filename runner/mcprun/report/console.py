@@ -29,6 +29,7 @@ from mcprun.report.fault_isolation import render, render_diff
 from mcprun.report.log_excerpt import exception_line
 from mcprun.report.outcome import early_end, outcome
 from mcprun.report.progress import LiveReporter, PlainReporter, ProgressReporter
+from mcprun.report.reproduce import Commands
 from mcprun.report.run_list import Which, query_rows
 from mcprun.report.styles import AMBER, STYLES
 from mcprun.report.text import plural, visible, visible_json
@@ -322,6 +323,14 @@ class Console:
             shown = list(tool_lines(difference))
         for line in shown:
             self._out.put(*line)
+
+    def commands(self, commands: Commands, query: str) -> None:
+        """Print the commands that run a query again and that print it, unwrapped, so that they can be copied."""
+        self._out.print(Text("Reproduce:", "dim"))
+        for command in commands.both(query):
+            self._out.print(Text(f"  {visible(command)}"), soft_wrap=True)
+        if commands.note:
+            self._out.print(Text(f"  {commands.note}", "dim"), soft_wrap=True)
 
     def conversation(self, transcript: Transcript) -> None:
         """Print one transcript as a conversation, with speakers in the margin."""

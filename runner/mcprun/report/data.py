@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -148,17 +148,27 @@ def gather(run: Run) -> RunData:
         logs.add(event)
         if event.get("event") == "query_end" and "query" in event and "seconds" in event:
             durations[event["query"], event.get("repeat", 1)] = event["seconds"]
-    return RunData(
-        record=record,
-        transcripts=run.transcripts,
-        path=str(run.path),
-        counts=run.counts,
+    return replace(
+        results_of(run),
         durations=durations,
         lines=lines_of(Path(record.folder or ".", record.prompts.file), record.prompts.sha256),
         log=run.log(-_LOG_BYTES, _LOG_BYTES).strip() if has_error else "",
-        against=read_baseline(run),
         logs=logs,
         read_log=run.log,
+    )
+
+
+def results_of(run: Run) -> RunData:
+    """Read what decides which queries are red, and not what the trace and the prompts file add.
+
+    Raises `UsageError` if one of the run's files is damaged.
+    """
+    return RunData(
+        record=run.record,
+        transcripts=run.transcripts,
+        path=str(run.path),
+        counts=run.counts,
+        against=read_baseline(run),
     )
 
 
@@ -168,7 +178,7 @@ def read_causes(run: Run) -> tuple[Cause, ...]:
     if record.exit_code is ExitCode.PASSED:
         return ()
     log = run.log(-_LOG_BYTES, _LOG_BYTES).strip() if record.error else ""
-    return RunData(record, run.transcripts, str(run.path), run.counts, log=log, against=read_baseline(run)).why
+    return replace(results_of(run), log=log).why
 
 
 def trouble(record: RunRecord, counts: Counts) -> str:

@@ -96,7 +96,9 @@ def _query(transcript: Transcript, facts: RunData, *, with_calls: bool) -> ET.El
         form = "regression" if outcome == "regressed" else kind(transcript)
         mark = ET.SubElement(case, tag, message=_text(first), type=_text(form))
         regression = facts.regression(transcript)
-        calls = excerpt(transcript) if with_calls else ["(run mcprun show to see the conversation)"]
+        commands = facts.commands
+        again = ["", "Reproduce:", *commands.both(transcript.id), *filter(None, [commands.note])]
+        calls = [*excerpt(transcript), *again] if with_calls else [f"(conversation: {commands.show(transcript.id)})"]
         mark.text = _text("\n".join([*messages, "", *(regression.lines if regression else []), *calls]))
     elif facts.is_excused(transcript):
         _skip(case, f"failed, but the query reached its required pass rate: {first}")

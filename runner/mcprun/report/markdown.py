@@ -272,9 +272,18 @@ def _repeats(facts: RunData, at: int) -> str:
 
 def _details(transcript: Transcript, facts: RunData) -> str:
     """Return a folded block with one query's causes and calls."""
+    again = ["", *_fenced(facts.commands.both(transcript.id), "sh")]
     head = f"<details><summary>{facts.outcome(transcript)} {_code(label(transcript), 100)}</summary>"
     return "\n".join(
-        ["", head, "", *_fenced([*facts.causes(transcript), "", *excerpt(transcript)], "text"), "", "</details>"]
+        [
+            "",
+            head,
+            "",
+            *_fenced([*facts.causes(transcript), "", *excerpt(transcript)], "text"),
+            *again,
+            "",
+            "</details>",
+        ]
     )
 
 

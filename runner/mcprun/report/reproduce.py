@@ -122,6 +122,10 @@ class Commands:
             words += ["--", query] if query.startswith("-") else [query]
         return shlex.join(words)
 
+    def both(self, query: str) -> list[str]:
+        """Return the commands that run a query again, if there is one, and that print it."""
+        return [*filter(None, [self.batch(query)]), self.show(query)]
+
     @property
     def note(self) -> str:
         """What must be known before a command is run, in one sentence; empty if there is nothing."""

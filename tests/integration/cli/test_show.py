@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import QUICKSTART, SERVERS, run_mcprun, squeezed, write_jsonl
+from tests.support.cli import QUICKSTART, RAW, SERVERS, run_mcprun, script, squeezed, write_jsonl
 from tests.support.junit_files import run_mixed
 from tests.support.runs import call, event, transcript, write_run
 
@@ -184,3 +184,29 @@ def test_lists_and_conversations_are_different_requests(
     done = run_mcprun("show", *args, cwd=quickstart_folder)
     assert done.code == 2
     assert message in done.stderr
+
+
+def test_a_red_query_is_shown_with_the_commands_that_reproduce_it(tmp_path: Path) -> None:
+    """They follow the conversation, and also its Markdown, which has the server's log as well."""
+    write_jsonl(
+        tmp_path / "p.jsonl",
+        script(("ok", {}), id="bad", expect={"text": {"contains": "6"}}),
+        script(("ok", {}), id="good"),
+    )
+    done = run_mcprun("batch", "p.jsonl", RAW, "--out", "r", "--max-turns", "5", cwd=tmp_path)
+    assert done.code == 1
+    commands = [f"mcprun batch p.jsonl {RAW} --model script --max-turns 5 --filter bad", "mcprun show r bad"]
+    shown = run_mcprun("show", "r", "bad", cwd=tmp_path)
+    assert shown.stdout.splitlines()[-3:] == ["Reproduce:", *(f"  {command}" for command in commands)]
+    assert "Reproduce" not in run_mcprun("show", "r", "good", cwd=tmp_path).stdout
+    text = run_mcprun("show", "r", "bad", "--markdown", cwd=tmp_path).stdout
+    assert text.startswith("# mcprun: `bad` failed\n")
+    assert "\n".join(["```sh", *commands, "```"]) in text
+
+
+def test_markdown_needs_a_query(tmp_path: Path) -> None:
+    """A run's Markdown is a report."""
+    write_jsonl(tmp_path / "p.jsonl", script())
+    run_mcprun("batch", "p.jsonl", RAW, "--out", "r", cwd=tmp_path)
+    failed = run_mcprun("show", "r", "--markdown", cwd=tmp_path)
+    assert (failed.code, "mcprun report --markdown -" in failed.stderr) == (2, True)

@@ -47,7 +47,7 @@ def test_junit_reader_finds_all_details_of_a_mixed_run(tmp_path: Path) -> None:
     (failure,), (error,) = fails.result, kills.result
     assert isinstance(failure, Failure)
     assert (failure.type, failure.message) == ("never", "call 0: expected no call to ok, got ok{}")
-    assert failure.text.splitlines()[1:] == [
+    assert failure.text.splitlines()[1:7] == [
         "expected text with '6', got 'Done.'", "", "user     Do it.", "call 0   ok{}", '→        ["ok", {}]', "model    Done.",
     ]  # fmt: skip
     assert isinstance(error, Error)

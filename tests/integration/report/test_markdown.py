@@ -26,13 +26,14 @@ def test_markdown_report_of_a_failed_run(tmp_path: Path) -> None:
     assert "expected text with '6', got 'Done.'" in shown
     assert "server raw" not in shown
     assert "prompts p q.jsonl; server " in shown
-    (command, message) = (token.content for token in tokens(text) if token.type == "fence")
+    (command, message, again) = (token.content for token in tokens(text) if token.type == "fence")
     assert command == (
         f"mcprun batch 'p q.jsonl' {RAW} --model script --filter 'it [1]' -- odd\nmcprun show r 'it [1]'\n"
     )
     assert message.splitlines()[2:] == ["user     Do it.", "call 0   ok{}", '→        ["ok", {}]', "model    Done."]
-    again = run_mcprun(*shlex.split(command.splitlines()[0])[1:], cwd=tmp_path)
-    assert list(again.verdicts) == ["it [1]"]
+    assert again == command
+    done = run_mcprun(*shlex.split(command.splitlines()[0])[1:], cwd=tmp_path)
+    assert list(done.verdicts) == ["it [1]"]
 
 
 def test_the_command_in_the_report_starts_the_server_alike(tmp_path: Path) -> None:
@@ -41,8 +42,9 @@ def test_the_command_in_the_report_starts_the_server_alike(tmp_path: Path) -> No
     flags = ("--env", "KEY=s3cret-value", "--scratch", "--fresh-server", "--protocol", "legacy")
     assert run_mcprun("batch", "p.jsonl", RAW, *flags, "--markdown", "m.md", cwd=tmp_path).code == 1
     text = (tmp_path / "m.md").read_text()
-    (command, _) = (token.content for token in tokens(text) if token.type == "fence")
+    (command, _, again) = (token.content for token in tokens(text) if token.type == "fence")
     how = "--model script --env KEY --scratch --protocol legacy --fresh-server"
+    assert again == command
     assert command.splitlines()[0] == f"mcprun batch p.jsonl {RAW} {how} --filter a"
     assert "Set KEY first: secrets are not recorded." in "".join(
         token.content for token in tokens(text) if token.type in ("text", "text_special")

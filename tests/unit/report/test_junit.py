@@ -58,4 +58,4 @@ def test_calls_are_listed_for_a_bounded_number_of_failures() -> None:
     lines = [failure.text or "" for failure in ET.fromstring(text).iter("failure")]
     assert (len(lines), sum("call 0   add{a: 2}" in line for line in lines)) == (601, 500)
     assert lines[0].splitlines()[:2] == ["Why it is red", "● 600 × why …"]
-    assert lines[-1] == "why 599\n\n(run mcprun show to see the conversation)"
+    assert lines[-1] == "why 599\n\n(conversation: mcprun show outputs/run q599)"

@@ -22,7 +22,14 @@ from mcprun.errors import UsageError
     help="With QUERY, also the times of its turns and calls",
     details="With QUERY, also its timeline: turns, calls, waits and idle time.",
 )
-def show(run: str, query: str | None, *, failed: bool, wants_all: bool, trace: bool) -> None:
+@option(
+    "--markdown",
+    heading=Heading.OPTIONS,
+    is_flag=True,
+    help="Print QUERY as Markdown, for a coding assistant",
+    details="Print QUERY as Markdown, for an issue or a coding assistant: cause, commands, conversation and log lines.",
+)
+def show(run: str, query: str | None, *, failed: bool, wants_all: bool, trace: bool, markdown: bool) -> None:
     """Show RUN in the terminal, or the conversation of one QUERY (an id).
 
     RUN is a run's folder, its name under outputs/, or latest (the default). Queries that did not pass come first, and
@@ -33,9 +40,15 @@ def show(run: str, query: str | None, *, failed: bool, wants_all: bool, trace: b
       mcprun show latest --failed
       mcprun show latest add
       mcprun show latest add --trace
+      mcprun show latest add --markdown
     """
+    from functools import partial
+
     from mcprun._util.similar_names import did_you_mean
+    from mcprun.report.assistant import assistant_text
     from mcprun.report.console import Console
+    from mcprun.report.data import gather, results_of
+    from mcprun.report.fault_isolation import render
     from mcprun.report.timeline import timeline
     from mcprun.report.timings import Timings
     from mcprun.runs.run import Run
@@ -46,6 +59,12 @@ def show(run: str, query: str | None, *, failed: bool, wants_all: bool, trace: b
         raise click.UsageError("--failed and --all can't be combined")
     if query is not None and (failed or wants_all):
         raise click.UsageError(f"{'--failed' if failed else '--all'} lists queries, and can't be combined with a QUERY")
+    if markdown and query is None:
+        raise UsageError(
+            "--markdown needs a QUERY: mcprun show RUN QUERY --markdown; for a run, use mcprun report --markdown -"
+        )
+    if markdown and trace:
+        raise UsageError("--markdown can't be combined with --trace")
     found = Run.read(run)
     console = Console()
     if query is None:
@@ -55,13 +74,19 @@ def show(run: str, query: str | None, *, failed: bool, wants_all: bool, trace: b
     if not places:
         hint = did_you_mean(query, [name for name, _ in found.index]) or f"; list them with: mcprun show {run} --all"
         raise UsageError(f"{found.path} has no query {query!r}{hint}")
-    timings = (
-        Timings.of(event for event in found.events() if event.get("query", query) == query) if trace else Timings()
-    )
+    events = (event for event in found.events() if event.get("query", query) == query)
+    timings = Timings.of(events) if trace else Timings()
     if trace and not timings.queries:
         raise UsageError(f"{found.path} has no trace of {query!r}")
+    facts = gather(found) if markdown else results_of(found)
     for offset in places:
         transcript = found.at(offset)
+        if markdown:
+            excerpt = facts.log_excerpt(transcript)
+            console.text(render(transcript, partial(assistant_text, facts, log=excerpt.text if excerpt else "")))
+            continue
         console.conversation(transcript)
+        if facts.is_red(transcript):
+            console.commands(facts.commands, transcript.id)
         if times := timings.queries.get((transcript.id, transcript.repeat)):
             console.timeline(timeline(times))

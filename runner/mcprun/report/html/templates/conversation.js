@@ -92,7 +92,7 @@ const conversation = (row, value, commands) => {
     el('div', { class: 'columns' },
       el('div', { class: 'items' }, items.length ? items : el('p', { class: 'note' }, 'No messages.')),
       el('aside', {},
-        el('section', {}, el('h2', {}, 'Timeline'), timelinePanel(value.timeline, `mcprun show ${run} ${row.id} --trace`, callLink)),
+        el('section', {}, el('h2', {}, 'Timeline'), timelinePanel(value.timeline, showCommand(commands.show, row.id, '--trace'), callLink)),
         tokensPanel(value.tokens),
         value.log && serverLog(value.log))),
   ];

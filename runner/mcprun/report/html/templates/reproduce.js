@@ -62,5 +62,5 @@ const reproduce = (value, run) => {
     run.note && el('p', { class: 'note' }, run.note))];
 };
 
-/** Return the command that shows a query whose conversation the page does not hold. */
-const showCommand = (show, id) => `${show} ${id.startsWith('-') ? '-- ' : ''}${shellWord(id)}`;
+/** Return the command that shows a query, with flags. */
+const showCommand = (show, id, ...flags) => (id.startsWith('-') ? [show, ...flags, '--', shellWord(id)] : [show, shellWord(id), ...flags]).join(' ');
