@@ -66,7 +66,7 @@ def test_each_button_copies_what_the_module_prints(browser: Browser, made: tuple
     file, run = made
     commands = gather(run).commands
     with opened(browser, file, permissions=["clipboard-read", "clipboard-write"]) as one:
-        one.page.get_by_role("link", name=name, exact=True).click()
+        one.page.get_by_role("link", name=name, exact=True).first.click()
         assert copied(one.page, LABELS["batch"]) == commands.batch(name)
         assert copied(one.page, LABELS["show"]) == commands.show(name)
         text = copied(one.page, LABELS["text"])
@@ -79,7 +79,7 @@ def test_without_a_clipboard_the_text_is_selected(browser: Browser, made: tuple[
     with opened(browser, made[0]) as one:
         one.page.add_init_script(NO_CLIPBOARD + "; document.execCommand = () => false")
         one.page.reload()
-        one.page.get_by_role("link", name="plain", exact=True).click()
+        one.page.get_by_role("link", name="plain", exact=True).first.click()
         one.page.get_by_role("button", name=LABELS["text"], exact=True).click()
         one.page.get_by_role("status").filter(has_text="Selected: press Ctrl+C").wait_for()
         selected = one.page.evaluate("getSelection().toString()")
@@ -90,7 +90,7 @@ def test_without_a_clipboard_the_text_is_selected(browser: Browser, made: tuple[
 def test_the_buttons_are_reached_and_pressed_by_the_keyboard(browser: Browser, made: tuple[Path, Run]) -> None:
     """Tab goes from the heading to each button, and Enter presses it."""
     with opened(browser, made[0], permissions=["clipboard-read", "clipboard-write"]) as one:
-        one.page.get_by_role("link", name="plain", exact=True).click()
+        one.page.get_by_role("link", name="plain", exact=True).first.click()
         seen = []
         for _ in range(12):
             one.page.keyboard.press("Tab")
@@ -115,7 +115,7 @@ def test_a_conversation_that_is_left_out_names_a_command_that_works(
     """Its id is quoted as by the module."""
     write_page(tmp_path / "page.html", report(made[1], 0))
     with opened(browser, tmp_path / "page.html") as one:
-        one.page.get_by_role("link", name=ODD, exact=True).click()
+        one.page.get_by_role("link", name=ODD, exact=True).first.click()
         assert gather(made[1]).commands.show(ODD) in one.texts("p.note code")
 
 

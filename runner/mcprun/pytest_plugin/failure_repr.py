@@ -83,7 +83,7 @@ def run(done: Run, stopped: RunError | None) -> str | None:
     if not failing and not stopped and not regressed and record.state == "finished":
         return None
     passed = record.counts.passed if record.counts else 0
-    lines = [f"{passed:,} of {plural(record.prompts.runs, 'query')} passed"]
+    lines = [f"{passed:,} of {plural(record.prompts.runs, record.prompts.unit)} passed"]
     lines += [error_line(stopped)] if stopped else []
     lines += [f"{label(one)}: {line}" for one in failing[:_MAX_SHOWN] for line in _causes(one)]
     if against and regressed:

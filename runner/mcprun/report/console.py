@@ -29,6 +29,7 @@ from mcprun.report.fault_isolation import render, render_diff
 from mcprun.report.log_excerpt import exception_line
 from mcprun.report.outcome import early_end, outcome
 from mcprun.report.progress import LiveReporter, PlainReporter, ProgressReporter
+from mcprun.report.repeats import below_rate, repeat_lines, repeated
 from mcprun.report.reproduce import Commands
 from mcprun.report.run_list import Which, query_rows
 from mcprun.report.styles import AMBER, STYLES
@@ -41,7 +42,6 @@ from mcprun.report.why import SHOWN, TITLE, details, headline, left_out, next_co
 from mcprun.report.wrapping import print_hanging
 from mcprun.runs.directory import DIFFERENCES
 from mcprun.runs.run import Run
-from mcprun.runs.run_record import RunRecord
 from mcprun.runs.transcript import Transcript, Verdict
 from mcprun.tools.changes import ToolChange
 
@@ -154,8 +154,7 @@ class Console:
             self.warning(warning)
         if run.counts.done:
             self._out.print(totals(run, self._out))
-        for line in repeats(run.record):
-            self._out.print(line, soft_wrap=True)
+        self._repeats(run)
         if run.counts.passed and 0 < run.counts.calls == run.counts.tool_errors:
             self.warning(
                 "every call returned an error: the queries passed, but nothing that the server does was tested"
@@ -163,6 +162,18 @@ class Console:
         if left := early_end(run.record, run.counts):
             self._out.print(Text(visible(left), AMBER), soft_wrap=True)
         self.files(run)
+
+    def _repeats(self, run: Run) -> None:
+        """Print each repeated query on a line, with a mark for each run, and how many are below their rate."""
+        all_repeats = repeated(run.record, (summary for summary, _ in Run.summaries(run.path)))
+        for line, one in repeat_lines(all_repeats[:_REPEATS], self._out.width):
+            style = "red" if one.record.is_below else AMBER if one.record.flaky or one.record.error else "dim"
+            self._out.print(Text(line, style), soft_wrap=True)
+        if len(all_repeats) > _REPEATS:
+            more = plural(len(all_repeats) - _REPEATS, "more query")
+            self._out.print(Text(f"… and {more}: see the page of mcprun report --html", "dim"), soft_wrap=True)
+        if any(one.record.is_below for one in all_repeats):
+            self._out.print(Text(below_rate(run.record), "red"), soft_wrap=True)
 
     def files(self, run: Run) -> None:
         """Print the run directory and the names of its files."""
@@ -183,8 +194,7 @@ class Console:
             for cause in row.causes:
                 print_hanging(self._out, " " * 8, cause)
         self._out.print(totals(run, self._out))
-        for line in repeats(record):
-            self._out.print(line, soft_wrap=True)
+        self._repeats(run)
         self._causes(run, facts.why)
 
     def differences(
@@ -348,23 +358,3 @@ class Console:
 
 def _cause_style(cause: Cause) -> str:
     return STYLES[Verdict.ERROR if cause.kind in (CauseKind.ERROR, CauseKind.STOPPED) else Verdict.FAILED]
-
-
-def repeats(record: RunRecord) -> Iterator[Text]:
-    """Summarise each repeated query: pass rate with its confidence interval, pass@k, pass^k, and errors.
-
-    Queries below their required rate come first, then flaky ones.
-    """
-    ordered = sorted(record.repeats, key=lambda one: (one.required is None or one.is_met, not one.flaky))
-    for one in ordered[:_REPEATS]:
-        unmet = one.required is not None and not one.is_met
-        notes = [f"required {one.required:.0%}"] if one.required is not None else []
-        notes += ["flaky"] if one.flaky else []
-        notes += [plural(one.error, "error")] if one.error else []
-        rate = f"{one.passed}/{one.runs} passed, {one.pass_rate:.0%} (95% CI {one.low:.0%} to {one.high:.0%})"
-        k = len(one.pass_at)
-        chances = f"pass@{k} {one.pass_at[-1]:.2f}, pass^{k} {one.pass_hat[-1]:.2f}"
-        style = "red" if unmet else AMBER if one.flaky or one.error else "dim"
-        yield Text(f"{visible(one.id)}  {', '.join([rate, chances, *notes])}", style)
-    if len(ordered) > _REPEATS:
-        yield Text(f"… and {plural(len(ordered) - _REPEATS, 'more query')} in run.json", "dim")

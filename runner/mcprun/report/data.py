@@ -16,6 +16,7 @@ from mcprun.report.fault_isolation import render
 from mcprun.report.log_excerpt import LogExcerpt
 from mcprun.report.outcome import early_end
 from mcprun.report.query_logs import QueryLogs, call_log
+from mcprun.report.repeats import Repeats, repeated
 from mcprun.report.reproduce import Commands
 from mcprun.report.run_causes import breaking_causes, end_causes, tool_names
 from mcprun.runs.run import Run
@@ -57,6 +58,11 @@ class RunData:
     def trouble(self) -> str:
         """Why the run is incomplete; empty if it is complete."""
         return trouble(self.record, self.counts)
+
+    @cached_property
+    def repeats(self) -> list[Repeats]:
+        """The repeated queries: those below their rate first, then flaky ones."""
+        return repeated(self.record, self.transcripts())
 
     @cached_property
     def commands(self) -> Commands:

@@ -19,6 +19,7 @@ from mcprun.report.data import RunData
 from mcprun.report.excerpt import excerpt
 from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label, repeat_label
+from mcprun.report.repeats import Repeats, percent, runs_of
 from mcprun.report.text import duration, one_line, plural, verdict_count, visible
 from mcprun.report.volatile import note_blocks
 from mcprun.report.why import SHOWN, TITLE, left_out, more, names, notes
@@ -75,9 +76,9 @@ def markdown(facts: RunData, max_bytes: int = COMMENT_BYTES) -> str:
         page.add(*_against(facts))
     if rows:
         page.table(("Query", "Verdict", "Cause"), rows[:_ROWS], count, "queries that did not pass")
-    if repeated := [_repeats(facts, at) for at in range(min(len(facts.record.repeats), _ROWS))]:
-        names = ("Query", "Passed", "Pass rate", "95% CI", "Required", "")
-        page.table(names, repeated, len(facts.record.repeats), "repeated queries")
+    if repeated := [_repeats(one) for one in facts.repeats[:_ROWS]]:
+        titles = ("Repeated query", "Runs", "Passed", "Rate", "95 % CI", "Needs", "")
+        page.table(titles, repeated, len(facts.repeats), "repeated queries")
     page.add(*_foot(facts, red.ids))
     page.blocks(red.folded, red.count)
     if facts.log and any(cause.kind is CauseKind.SERVER for cause in facts.why):
@@ -179,6 +180,8 @@ def _head(facts: RunData) -> Iterator[str]:
     yield f"<!-- mcprun:{re.sub(r'[^A-Za-z0-9_.]+', '-', facts.stem)[:100]} -->"
     words = (verdict_count(verdict, getattr(counts, verdict)) for verdict in Verdict)
     totals = ", ".join(word for word in words if not word.startswith("0 ")) or "no queries ran"
+    if runs := runs_of(facts.record, counts):
+        totals = f"{runs}: {totals}"
     yield f"### {_MARKS[facts.code]}: {_plain(facts.stem, 100)}, {totals}"
     yield ""
 
@@ -263,11 +266,13 @@ def _row(transcript: Transcript, facts: RunData) -> str:
     return _cells((_code(label(transcript), 100), facts.outcome(transcript), _code(cause, _CAUSE)))
 
 
-def _repeats(facts: RunData, at: int) -> str:
-    one = facts.record.repeats[at]
-    required = f"{one.required:.0%}" if one.required is not None else ""
-    rates = (f"{one.passed}/{one.runs}", f"{one.pass_rate:.0%}", f"{one.low:.0%} to {one.high:.0%}", required)
-    return _cells((_code(one.id, 100), *rates, "flaky" if one.flaky else ""))
+def _repeats(one: Repeats) -> str:
+    record = one.record
+    marks = f"<code>{one.marks}</code>" + (f" and {one.more:,} more" if one.more else "")
+    rates = (f"{record.passed:,}/{record.runs:,}", percent(record.pass_rate), one.interval)
+    required = "" if record.required is None else percent(record.required)
+    notes = [*(["**below**"] if record.is_below else []), *(["flaky"] if record.flaky else [])]
+    return _cells((_code(record.id, 100), marks, *rates, required, ", ".join(notes)))
 
 
 def _details(transcript: Transcript, facts: RunData) -> str:

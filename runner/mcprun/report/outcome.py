@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mcprun.errors import ErrorKind, ExitCode
+from mcprun.report.repeats import below_rate, query_counts
 from mcprun.report.text import one_line, plural
 from mcprun.runs.run_record import Counts, RunRecord
 
@@ -36,21 +37,21 @@ def early_end(record: RunRecord, counts: Counts) -> str:
     elif record.state != "finished":
         sentences = [f"The run has not finished (state: {record.state})", left_out]
     else:
-        sentences = [left_out.replace(" were", " queries were")]
+        sentences = [left_out.replace(" were", f" {plural(2, record.prompts.unit)[2:]} were")]
     return " ".join(f"{sentence}." for sentence in sentences if sentence)
 
 
 def _reasons(record: RunRecord, counts: Counts, code: ExitCode) -> Iterator[str]:
     if code is ExitCode.INTERRUPTED:
-        yield f"{counts.done:,} of {plural(record.prompts.runs, 'query')} finished"
-    unmet = sum(one.required is not None and not one.is_met for one in record.repeats)
-    if record.failures:
-        yield f"{record.failures:,} failed"
-    if unmet:
-        yield f"{plural(unmet, 'query')} below the required pass rate"
+        yield f"{counts.done:,} of {plural(record.prompts.runs, record.prompts.unit)} finished"
+    queries = query_counts(record, counts)
+    if queries.failed:
+        yield f"{queries.failed:,} failed"
+    if queries.below:
+        yield below_rate(record)
     compared = record.baseline.compared if record.baseline else None
-    if compared and (queries := compared.regressions - compared.breaking):
-        yield plural(queries, "regression")
+    if compared and (regressed := compared.regressions - compared.breaking):
+        yield plural(regressed, "regression")
     if compared and compared.breaking:
         yield plural(compared.breaking, "breaking tool change")
     if code is ExitCode.INTERRUPTED:
@@ -68,4 +69,5 @@ def _reasons(record: RunRecord, counts: Counts, code: ExitCode) -> Iterator[str]
     if record.error and not counts.error:
         yield f"the run {'stopped early' if counts.done else 'did not start'} ({record.error.kind})"
     elif record.state != "finished" and not counts.error and not counts.skipped:
-        yield f"{record.prompts.runs - counts.done:,} of {plural(record.prompts.runs, 'query')} did not finish"
+        all_runs = plural(record.prompts.runs, record.prompts.unit)
+        yield f"{record.prompts.runs - counts.done:,} of {all_runs} did not finish"

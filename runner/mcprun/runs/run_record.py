@@ -72,6 +72,11 @@ class RepeatsRecord(Record):
         """Whether enough repeats passed for `required`. Computed from the counts, since `pass_rate` is rounded."""
         return self.required is not None and self.passed / self.runs >= self.required
 
+    @property
+    def is_below(self) -> bool:
+        """Whether the query fails the run: fewer repeats passed than `required`, or one failed if all must pass."""
+        return self.failed > 0 if self.required is None else not self.is_met
+
 
 class Malformed(Record):
     """A malformed tool, prompt or resource in a server's list. `item` is its name, or its position on its page.
@@ -117,6 +122,11 @@ class PromptsRecord(Record):
     shard: str | None = None
     scripted: int | None = None
     judged: int | None = None
+
+    @property
+    def unit(self) -> str:
+        """What `runs` counts: each `query`, or if any is repeated, each `run` of one."""
+        return "query" if self.runs == self.queries else "run"
 
 
 class ModelRecord(Record):

@@ -104,7 +104,7 @@ LAST_LINES = {
     "not in the baseline": "",
     "breaking tool change": "FAILED: 1 breaking tool change",
     "excused": "",
-    "below the pass rate": "FAILED: 1 failed, 1 query below the required pass rate",
+    "below the pass rate": "FAILED: 1 of 1 repeated query below its rate",
     "not started": "ERROR: 1 skipped, the run did not start (server_start)",
     "max failures": "FAILED: 1 failed, 1 skipped, the run stopped early (budget)",
 }

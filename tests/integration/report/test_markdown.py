@@ -56,7 +56,7 @@ def test_markdown_report_of_repeats(mcprun: Forks, tmp_path: Path) -> None:
     """Pass rates are in a table, and failed repeats that do not count are mentioned."""
     flaky(mcprun, tmp_path, "--repeat", "4", "--pass-rate", "0.75", "--markdown", "m.md")
     text = (tmp_path / "m.md").read_text()
-    assert "### ✓ Passed: p, 7 passed, 1 failed\n" in text
+    assert "### ✓ Passed: p, 8 runs of 2 queries: 7 passed, 1 failed\n" in text
     assert "Not counted as failures: 1 failed repeat of queries that reached their required pass rate." in text
-    assert "| <code>sometimes</code> | 3/4 | 75% | 30% to 95% | 75% | flaky |" in text
+    assert "| <code>sometimes</code> | <code>✓✗✓✓</code> | 3/4 | 75 % | 30 % to 95 % | 75 % | flaky |" in text
     assert "details" not in text

@@ -10,15 +10,17 @@ from mcprun.errors import ExitCode, UsageError
 from mcprun.limits import BATCH_SHARE
 from mcprun.report.data import RunData
 from mcprun.report.html.against import AgainstView, against_view
+from mcprun.report.html.repeat_rows import RepeatRow, repeat_rows
 from mcprun.report.html.rows import Rows
 from mcprun.report.html.why import CauseRow, cause_rows
 from mcprun.report.latency import Latency, latency
 from mcprun.report.log_excerpt import exception_line
 from mcprun.report.outcome import outcome
+from mcprun.report.repeats import below_rate, passed_of, query_counts, runs_of
 from mcprun.report.text import duration, moment, one_line, plural, verdict_count
 from mcprun.report.timings import Timings, quantile
 from mcprun.runs.run import Run
-from mcprun.runs.run_record import Counts, RepeatsRecord, RunRecord
+from mcprun.runs.run_record import Counts, RunRecord
 from mcprun.runs.totals import BilledReply
 from mcprun.runs.transcript import Verdict
 
@@ -79,7 +81,10 @@ class Overview:
     tiles: tuple[Tile, ...]
     segments: tuple[Segment, ...]
     latency: Latency | None
-    repeats: tuple[RepeatsRecord, ...]
+    repeats: tuple[RepeatRow, ...]
+    below: str
+    runs: str
+    is_below: bool
     more_repeats: int
 
 
@@ -87,7 +92,7 @@ def overview(run: Run, timings: Timings, rows: Rows, run_data: RunData) -> Overv
     """Return the overview of a run, whose queries are the `rows` of the table."""
     record = run.record
     counts = record.counts or Counts()
-    repeats = sorted(record.repeats, key=lambda one: (one.required is None or one.is_met, not one.flaky))
+    repeats = run_data.repeats
     log = run.log(-_LOG_BYTES, _LOG_BYTES) if record.error else ""
     durations = sorted(one.seconds for one in timings.queries.values() if one.seconds is not None)
     return Overview(
@@ -105,7 +110,10 @@ def overview(run: Run, timings: Timings, rows: Rows, run_data: RunData) -> Overv
         tiles=tuple(_tiles(run, counts, durations, is_traced=timings.is_recorded)),
         segments=tuple(_segments(counts)),
         latency=latency(durations) if durations else None,
-        repeats=tuple(repeats[:_REPEATS]),
+        repeats=tuple(repeat_rows(repeats[:_REPEATS])),
+        below=below_rate(record),
+        runs=runs_of(record, run.counts),
+        is_below=any(one.is_below for one in record.repeats),
         more_repeats=max(0, len(repeats) - _REPEATS),
     )
 
@@ -164,7 +172,8 @@ def _troubles(record: RunRecord, timings: Timings) -> Iterator[str]:
 def _tiles(run: Run, counts: Counts, durations: Sequence[float], *, is_traced: bool) -> Iterator[Tile]:
     record = run.record
     if counts.done:
-        yield Tile("Pass rate", share(counts.passed, counts.done), f"{counts.passed:,} of {counts.done:,} passed")
+        found = query_counts(record, counts)
+        yield Tile("Queries passed", share(found.passed, found.done), passed_of(record, counts))
     yield Tile(
         "Tool calls", f"{counts.calls:,}", f"{plural(counts.tool_errors, 'tool error')}, {plural(counts.turns, 'turn')}"
     )
@@ -180,7 +189,11 @@ def _tiles(run: Run, counts: Counts, durations: Sequence[float], *, is_traced: b
             "Time per query", duration(quantile(durations, 0.5)), f"median; p95 {duration(quantile(durations, 0.95))}"
         )
     if record.seconds is not None:
-        throughput = f"{counts.done / record.seconds:,.1f} queries/s" if record.seconds and counts.done else ""
+        throughput = (
+            f"{counts.done / record.seconds:,.1f} {plural(2, record.prompts.unit)[2:]}/s"
+            if record.seconds and counts.done
+            else ""
+        )
         yield Tile("Run time", duration(record.seconds), throughput)
 
 

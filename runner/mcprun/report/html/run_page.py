@@ -61,6 +61,7 @@ _STYLES = (
     "lanes.css",
     "tokens.css",
     "reproduce.css",
+    "repeats.css",
     "diff.css",
 )
 

@@ -117,7 +117,7 @@ if (rows.length) {
   const section = document.getElementById('queries');
   section.hidden = false;
   const table = new Table(section, {
-    rows: listed, columns, chips, choosers, searchText, noun: 'query', isFolded: data.red ? isQuiet : null, foldedText,
+    rows: listed, columns, chips, choosers, searchText, noun: Object.keys(data.repeats).length ? 'run' : 'query', isFolded: data.red ? isQuiet : null, foldedText,
   });
   new View(table, (row) => conversation(row, read(row), data.commands), (row) => Boolean(row.red));
 }
