@@ -29,6 +29,9 @@ EVIL = (
 )
 """Injection attempts: markup, event handlers, `javascript:` links, templates, terminal escapes and bidi controls."""
 
+LOGS = ("Traceback: KeyError\x1b[31m 'apple'\n", "Traceback: KeyError 'poison'\n")
+"""What the server wrote during the failed calls of `basket` and `poison`."""
+
 LONG = "a-very-long-id-" * 12
 
 
@@ -74,16 +77,17 @@ def hostile() -> Transcript:
 def trace(transcripts: list[Transcript]) -> list[JsonObject]:
     """Return trace events in which the query `poison` took three attempts with a back-off before each."""
     events = trace_of(one for one in transcripts if one.id != "poison")
+    events = [one | {"log_offset": len(LOGS[0])} if one.get("query") != "basket" else one for one in events]
     for attempt, begin in ((1, 5000), (2, 6200), (3, 8000)):
         where: dict[str, Any] = {"query": "poison", "attempt": attempt}
         events += [
             event("retry", begin, **where, turn=0, tried=1, error="throttled", wait=0.6),
             event("model_call", begin + 900, **where, turn=0, seconds=0.9, model="script"),
             event("tool_call", begin + 1100, **where, turn=0, seconds=0.2, call=0, tool="price", is_error=True,
-                  problem="server_died", log_offset=0),
+                  problem="server_died", log_offset=len(LOGS[0])),
             event("attempt_end", begin + 1100, **where, seconds=1.1, waited=0.6, stop="error"),
         ]  # fmt: skip
-    return [*events, event("query_end", 9100, query="poison", seconds=4.1, verdict="error")]
+    return [*events, event("query_end", 9100, query="poison", attempt=3, seconds=4.1, verdict="error")]
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +103,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pages")
     transcripts = sample()
     verdicts = {Verdict.PASSED: 2, Verdict.FAILED: 1, Verdict.ERROR: 0, Verdict.SKIPPED: 0}
-    write_run(folder / "run", transcripts, trace(transcripts), log="Traceback: KeyError\x1b[31m 'apple'\n",
+    write_run(folder / "run", transcripts, trace(transcripts), log="".join(LOGS),
               repeats=[summarize_repeats("dice", verdicts, 0.8)])  # fmt: skip
     assert run_mcprun("report", "run", "--html", "report.html", cwd=folder).code == 0
     write_run(folder / "head", changed_sample(transcripts))
@@ -429,8 +433,11 @@ def test_a_printed_conversation_is_unfolded(page: Opened) -> None:
     open_query(page.page, "apple")
     page.page.emulate_media(media="print")
     page.page.pdf(path=SCREENSHOTS / "report-apple.pdf")
+    page.page.evaluate("dispatchEvent(new Event('beforeprint'))")
     expect(page.page.locator(".bar:visible")).to_have_count(0)
     expect(page.page.locator(".labelled").first).to_be_visible()
+    page.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    expect(page.page.locator(".labelled").first).to_be_hidden()
 
 
 def test_the_overview_needs_no_javascript(browser: Browser, folder: Path) -> None:

@@ -126,7 +126,7 @@ class _Islands:
             more |= tokens_json(self.tokens.shares(transcript))
         excerpt = self.facts.log_excerpt(transcript)
         if excerpt:
-            more["log"] = {"text": excerpt.text, "exception": excerpt.exception}
+            more["log"] = {"text": excerpt.text, "exception": excerpt.exception, "others": excerpt.others}
         if self.facts.is_red(transcript):
             log = excerpt.text if excerpt else ""
             more["reproduce"] = {

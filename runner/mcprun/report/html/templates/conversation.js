@@ -64,10 +64,11 @@ const askedFor = ({ tags, metadata, expect }) => [
 ];
 
 /** Draw what the server wrote during the failed call: the line of the exception first. Lines do not wrap. */
-const serverLog = ({ text: log, exception }) => el('details', { open: true },
+const serverLog = ({ text: log, exception, others }) => el('details', { open: true },
   el('summary', {}, 'Server log since the last failed call'),
   exception && el('p', { class: 'exception' }, el('code', {}, exception)),
-  el('pre', { class: 'log', tabindex: '0', role: 'region', 'aria-label': 'Server log' }, log));
+  el('pre', { class: 'log', tabindex: '0', role: 'region', 'aria-label': 'Server log' }, log),
+  others ? el('p', { class: 'note' }, `${many(others, 'other call')} ran meanwhile: some lines may be theirs.`) : null);
 
 /** Draw a conversation. `value` is its island, or null if the page does not hold it. */
 const conversation = (row, value, commands) => {
