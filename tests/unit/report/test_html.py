@@ -225,3 +225,12 @@ def test_incomplete_run_is_marked(tmp_path: Path) -> None:
     assert '<span class="message">Stopped early: spent. 2 of 3 were not run.</span>' in text
     (log,) = re.findall(r'<details class="facts"><summary>.*?<pre class="log"[^>]*>(.*?)</pre>', text, re.DOTALL)
     assert (len(log), log.endswith("xfatal: out of &lt;cheese&gt;")) == (2006, True)
+
+
+def test_a_cause_counts_queries_and_shows_their_runs(tmp_path: Path) -> None:
+    """The repeats of a query count once, and the link says that it lists runs; other links count queries."""
+    repeats = [failed("dice", "six was expected", repeat=number) for number in (1, 2, 3)]
+    run = write_run(tmp_path / "run", [*repeats, failed("one", "two was expected"), transcript("ok")])
+    text = "".join(report(Run.read(str(run))))
+    links = re.findall(r'<a class="show" href="(#cause=\d)">(.*?)</a>', text)
+    assert links == [("#cause=1", "show 3 runs"), ("#cause=2", "show 1")]
