@@ -8,7 +8,7 @@ written directly.
 - `dead`: the server exits before it answers
 - `flaky`: queries that are repeated, some below their pass rate
 - `turns`: a conversation of 40 turns
-- `large`: 10,000 queries, 595 of which failed for five causes
+- `large`: 10,000 queries, 550 of which did not pass, for five causes
 - `stopped`: ended early by `--max-failures`
 - `diff`: the comparison of two runs
 - `green`: everything passed

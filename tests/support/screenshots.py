@@ -1,21 +1,25 @@
 """Take the screenshots in docs/images: `python -m tests.support.screenshots [FOLDER]` runs the example and opens its pages.
 
-It needs Chromium. The example is `prompts/regression`: a recording of `shop.py`, replayed against changed servers.
+It needs Chromium. The example is `prompts/regression`: a recording of `shop.py`, replayed against changed servers. With
+`--runs`, it takes pictures to look at instead: of `red_runs`, on screens of three widths, in light and in dark.
 """
 
 from __future__ import annotations
 
+import argparse
 import base64
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Page
 
 from tests.support.browser import browsing, opened
 from tests.support.cli import PROMPTS, ROOT, clean_environment, commands
+from tests.support.red_runs import make
 
 IMAGES = ROOT / "docs" / "images"
 
@@ -35,6 +39,30 @@ def take_screenshots(folder: Path) -> list[Path]:
                 files.append(folder / f"{page.stem}.webp")
                 files[-1].write_bytes(_webp(one.page))
         return files
+
+
+LOOKED_AT = {
+    "causes": ("", "#q=refund-0", "#q=export"), "renamed": ("", "#q=order-0"), "dead": ("", "#q=order-0"),
+    "flaky": ("", "#q=flaky-half"), "turns": ("", "#q=inventory"), "large": ("", "#q=query-00003"),
+}  # fmt: skip
+"""Kinds of `red_runs`, and what of their pages is opened: the list, and queries."""
+
+SCREENS = ((1440, 900), (1024, 768), (400, 800))
+"""Screens in CSS pixels."""
+
+
+def take_runs(folder: Path) -> list[Path]:
+    """Write `KIND-QUERY-WIDTH-SCHEME.png`, of the first screen, for each kind, query, width and scheme; return the paths."""
+    files = []
+    with tempfile.TemporaryDirectory() as scratch, browsing() as browser:
+        for kind, fragments in LOOKED_AT.items():
+            file = make(kind, Path(scratch)).page
+            for fragment, (width, height), scheme in product(fragments, SCREENS, ("light", "dark")):
+                options: dict[str, Any] = {"viewport": {"width": width, "height": height}, "color_scheme": scheme}
+                with opened(browser, file, fragment, **options) as one:
+                    files.append(folder / f"{kind}-{fragment[3:] or 'list'}-{width}-{scheme}.png")
+                    one.page.screenshot(path=files[-1])
+    return files
 
 
 def _pages(folder: Path) -> Iterator[tuple[Path, str]]:
@@ -70,7 +98,10 @@ def _webp(page: Page) -> bytes:
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1]) if sys.argv[1:] else IMAGES
-    target.mkdir(parents=True, exist_ok=True)
-    for file in take_screenshots(target):
+    parser = argparse.ArgumentParser(description="Take screenshots of reports.")
+    parser.add_argument("folder", nargs="?", type=Path, default=IMAGES)
+    parser.add_argument("--runs", action="store_true", help="of every kind of red run")
+    asked = parser.parse_args()
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    for file in (take_runs if asked.runs else take_screenshots)(asked.folder):
         print(f"{file}: {file.stat().st_size:,} bytes")
