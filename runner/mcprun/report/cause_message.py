@@ -15,7 +15,7 @@ _VALUE = rf"""
   | (?<![\w.])
     (?: \d{{4}}-\d\d-\d\d (?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?    # date and time
       | \d{{1,2}}:\d\d(?::\d\d(?:[.,]\d+)?)?                                               # time of day
-      | (?=[\w-]*\d)[^\W_](?:[\w-]*[^\W_])?(?:[.,]\d+)*                                    # id or number
+      | (?=[^\W_])(?=[\w-]*\d)[^\W_](?:[\w-]*[^\W_])?(?:[.,]\d+)*                          # id or number
     )
 """
 _QUOTES = frozenset("\"'`")
@@ -27,8 +27,11 @@ VALUES = re.compile(_VALUE, re.VERBOSE)
 QUOTED = re.compile(rf"{_QUOTED}|{_VALUE}", re.VERBOSE)
 """Quoted texts and values."""
 
-_CODE = re.compile(r"\b(?:HTTP|status|code|exit)[\s:]*\Z", re.IGNORECASE)
-"""What precedes a number that names a fault: `status 404`, `exited with code 1`."""
+_CODE = re.compile(r"\b(?:HTTP|status|code|exit|errno|error)[\s:=(-]*\Z", re.IGNORECASE)
+"""What precedes a number that names a fault: `status 404`, `exited with code 1`, `error -32602`."""
+
+_CODE_NUMBER = re.compile(r"\d{1,5}")
+"""A number that may name a fault; ids have more digits, or letters."""
 
 _LEAD = 20
 """Number of characters before a value that may say that it is such a number."""
@@ -51,7 +54,8 @@ class Template:
         """Split a message at the values that `pattern` finds, except numbers that name a fault."""
         fixed, varying, start = list[str](), list[str](), 0
         for found in pattern.finditer(text):
-            if not _CODE.search(text[max(0, found.start() - _LEAD) : found.start()]):
+            lead = text[max(0, found.start() - _LEAD) : found.start()]
+            if not (_CODE_NUMBER.fullmatch(found[0]) and _CODE.search(lead)):
                 fixed.append(text[start : found.start()])
                 varying.append(found[0])
                 start = found.end()
@@ -79,6 +83,20 @@ def _shared(one: str, other: str) -> str:
         return VARIES
     shared = shared_opening(one[1:-1], other[1:-1])
     return VARIES if shared == VARIES else f"{quote}{shared}{quote}"
+
+
+def mentions(text: str, name: str) -> bool:
+    """Return whether a text contains a name as a word of its own: `get_order` does not mention `get`."""
+    return bool(name and _word(name).search(text))
+
+
+def without(text: str, name: str) -> str:
+    """Return a text with a name replaced by `…`, wherever it is a word of its own."""
+    return _word(name).sub(VARIES, text) if name else text
+
+
+def _word(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w/-])(?<!\w\.){re.escape(name)}(?!\.?[\w/-])")
 
 
 def opening(text: str, words: int) -> str:

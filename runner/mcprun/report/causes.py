@@ -1,8 +1,9 @@
 """Why a run is red: its red queries grouped by cause, and the causes that concern the whole run. Pure.
 
 Messages are compared without ids, numbers and times, so that the same fault in many queries is one cause. While there
-are more than `_FEW` causes, those are merged that differ only in quoted texts, then those that only begin alike, and
-then those of the same check and tool. Memory holds numbers for each red query, and no transcript.
+are more than `_FEW` causes, those are merged that differ only in quoted texts, then those that differ only in the tool,
+then those that only begin alike, and then the rare ones of the same check and tool. Memory holds numbers for each red
+query, and no transcript.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from mcprun.report.cause_message import QUOTED, VARIES, Template, opening, shared_opening
+from mcprun.report.cause_message import QUOTED, VARIES, Template, mentions, opening, shared_opening, without
 from mcprun.report.text import one_line
 from mcprun.runs.transcript import Call, Check, Key, Transcript
 from mcprun.tools.results import result_text
@@ -29,6 +30,9 @@ _MESSAGE = 300
 
 _FEW = 5
 """Maximum number of causes that are not merged, however alike they are."""
+
+_RARE = 0.1
+"""Share of the red queries below which a cause may be merged with others that have nothing in common with it."""
 
 _GROUPS = 2_000
 """Maximum number of different messages. Further ones share a cause with those of the same check and tool."""
@@ -127,6 +131,8 @@ class _Group:
         self.regressed |= other.regressed
         self.tools.update(other.tools)
         self.template = template
+        if other.head != self.head:
+            self.head = replace(self.head, tool="")
         other.merged_into = self
 
     @property
@@ -134,10 +140,15 @@ class _Group:
         """The group that this one was merged into at last."""
         return self.merged_into.final if self.merged_into else self
 
+    @property
+    def message(self) -> str:
+        """What the messages of its queries have in common."""
+        text = str(self.template)
+        return self.head.message if text == VARIES else one_line(text, _MESSAGE)
+
     def cause(self) -> Cause:
         tools = tuple(tool for tool, _ in self.tools.most_common(TOOLS))
-        message = one_line(str(self.template), _MESSAGE)
-        return Cause(self.head.kind, message, len(self.ids), tools, tuple(self.queries), len(self.regressed))
+        return Cause(self.head.kind, self.message, len(self.ids), tools, tuple(self.queries), len(self.regressed))
 
 
 class CauseGroups:
@@ -172,9 +183,10 @@ class CauseGroups:
         `removed` are the queries that only the baseline has. They are one cause.
         """
         groups = list(self._groups.values())
+        most = _RARE * sum(len(group.ids) for group in groups)
         for level in _LEVELS:
             if len(groups) > _FEW:
-                groups = list(level.merged(groups))
+                groups = list(level.merged(groups, most))
         rows: list[tuple[int, _Group | None, Cause]] = [(len(one.ids), one, one.cause()) for one in groups]
         if removed:
             count = len({name for name, _ in removed})
@@ -201,8 +213,24 @@ def _without_quotes(one: _Group, other: _Group) -> Template:
     return _quoted(one).merged(_quoted(other))
 
 
+def _same_text(group: _Group) -> Hashable:
+    return replace(group.head, tool=""), _without_tool(group)
+
+
+def _without_tool(group: _Group) -> str:
+    """Return the message of a group without the name of its tool."""
+    tool = group.head.tool
+    return without(str(group.template).removeprefix(f"{tool}: "), tool)
+
+
+def _any_tool(one: _Group, _: _Group) -> Template:
+    return Template((_without_tool(one),), ())
+
+
 def _same_opening(group: _Group) -> Hashable:
-    return group.head, opening(str(group.template), _WORDS)
+    """Return the first words after the tool's name: libraries begin all errors of a tool with the same words."""
+    text, tool = str(group.template), group.head.tool
+    return group.head, opening(text.rpartition(f"{tool}: ")[2] if tool else text, _WORDS)
 
 
 def _same_head(group: _Group) -> Hashable:
@@ -216,17 +244,22 @@ def _opening(one: _Group, other: _Group) -> Template:
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """Merges `least` or more groups with the same `key`. `template` returns the message of two of them."""
+    """Merges `least` or more groups with the same `key`, only rare ones if `only_rare`.
+
+    `template` returns the message of two of them.
+    """
 
     key: Callable[[_Group], Hashable]
     template: Callable[[_Group, _Group], Template]
     least: int
+    only_rare: bool = False
 
-    def merged(self, groups: Iterable[_Group]) -> Iterator[_Group]:
-        """Yield the groups, with those that are alike merged into the first of them."""
+    def merged(self, groups: Iterable[_Group], most: float) -> Iterator[_Group]:
+        """Yield the groups, those that are alike merged into the first. Rare ones have less than `most` queries."""
         alike: dict[Hashable, list[_Group]] = {}
         for group in groups:
-            alike.setdefault(self.key(group), []).append(group)
+            is_kept = self.only_rare and len(group.ids) >= most and group.message != group.head.message
+            alike.setdefault(id(group) if is_kept else self.key(group), []).append(group)
         for first, *others in alike.values():
             if len(others) + 1 < self.least:
                 yield from (first, *others)
@@ -238,8 +271,9 @@ class _Level:
 
 _LEVELS = (
     _Level(_same_quotes, _without_quotes, 2),
+    _Level(_same_text, _any_tool, 2),
     _Level(_same_opening, _opening, 4),
-    _Level(_same_head, _opening, 4),
+    _Level(_same_head, _opening, 4, only_rare=True),
 )
 
 
@@ -271,9 +305,12 @@ def failed_call(transcript: Transcript, check: Check) -> int | None:
 
 
 def _result(call: Call) -> str:
-    return result_text(call.content) or ("" if call.structured is None else json.dumps(call.structured))
+    text = result_text(call.content)
+    if text.strip():
+        return text
+    return "an error without a text" if call.structured is None else json.dumps(call.structured, ensure_ascii=False)
 
 
 def _named(tools: list[str], text: str) -> list[str]:
     """Return the tools that a text names; all of them if it names none."""
-    return [tool for tool in tools if tool in text] or tools
+    return [tool for tool in tools if mentions(text, tool)] or tools

@@ -45,7 +45,7 @@ def visible_json(text: str) -> str:
 
 def one_line(text: str, length: int) -> str:
     """Put text on one line of at most `length` characters, with controls escaped."""
-    line = visible(" ".join(text.split()))
+    line = visible(" ".join(text.split())[: length + 1])  # a character is never escaped by less than itself
     return line if len(line) <= length else line[: length - 1] + "…"
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcprun.errors import REDACTED
+from mcprun.report.cause_message import mentions
 from mcprun.report.causes import Cause, CauseKind
 from mcprun.report.progress import repeat_label
 from mcprun.report.reproduce import Commands, repeated_flags
@@ -47,7 +48,7 @@ def notes(cause: Cause) -> Iterator[str]:
     """Yield what else is known of a cause: its tools, unless the message names them, and how many queries regressed."""
     if cause.kind is CauseKind.BREAKING and cause.count:
         yield f"{plural(cause.count, 'red query')} {'calls' if cause.count == 1 else 'call'} it"
-    tools = [tool for tool in cause.tools if tool not in cause.message]
+    tools = [tool for tool in cause.tools if not mentions(cause.message, tool)]
     if tools and not cause.is_of_run:
         yield f"{'tool' if len(tools) == 1 else 'tools'} {', '.join(one_line(tool, _NAME) for tool in tools)}"
     if cause.regressed and cause.kind is not CauseKind.REGRESSED:

@@ -78,6 +78,81 @@ def test_status_codes_are_different_causes() -> None:
     ]
 
 
+REASONS = (
+    "limit exceeded (5 > 2)",
+    "the database is locked",
+    "permission denied for bob",
+    "no such order: A-1",
+    "the currency must be EUR",
+    "the payment service refused the connection",
+)
+
+
+@pytest.mark.parametrize("queries", [6, 600])
+@pytest.mark.parametrize("lead", ["", "Error executing tool refund: "])
+def test_different_faults_of_one_tool_are_not_merged(queries: int, lead: str) -> None:
+    """Not even if there are more than a few, or if the library begins all errors of a tool with the same words."""
+    red = [tool_error(f"q{n}", "refund", f"{lead}{REASONS[n % 6]}") for n in range(queries)]
+    assert [(cause.message, cause.count) for cause in causes(*red)] == [
+        (f"refund: {lead}{reason}", queries // 6) for reason in REASONS
+    ]
+
+
+def test_rare_faults_of_one_tool_are_one_cause_beside_the_frequent_ones() -> None:
+    """A fault of a tenth of the red queries keeps its row."""
+    words = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa"]
+    red = [tool_error(f"f{n}", "refund", "the database is locked") for n in range(30)]
+    red += [tool_error(f"r{n}", "refund", f"{word} is not {word[::-1]} today") for n, word in enumerate(words)]
+    assert [(cause.message, cause.count) for cause in causes(*red)] == [
+        ("refund: the database is locked", 30),
+        ("refund: …", 10),
+    ]
+
+
+@pytest.mark.parametrize("lead", ["", "Error executing tool {}: "])
+def test_one_fault_of_many_tools_is_one_cause(lead: str) -> None:
+    """The tools are listed beside it; their names in the message are left out."""
+    tools = [f"{name}_{what}" for name in ("get", "list", "find") for what in ("order", "item", "store")]
+    red = [tool_error(f"q{n}", tool, f"{lead.format(tool)}the database is locked") for n, tool in enumerate(tools)]
+    (cause,) = causes(*red)
+    assert (cause.message, cause.count) == (f"{lead.format('…')}the database is locked", 9)
+    assert cause.tools == tuple(tools[:5])
+
+
+@pytest.mark.parametrize("lead", ["MCP error -", "status=", "[Errno ", "code (", "error "])
+def test_numbers_that_name_a_fault_are_kept_however_they_are_written(lead: str) -> None:
+    """An id in the same place is a value."""
+    red = [tool_error(f"q{n}", "get", f"{lead}{400 + n % 2} for {n}") for n in range(4)]
+    assert [cause.count for cause in causes(*red)] == [2, 2]
+    ids = [tool_error(f"q{n}", "get", f"{lead}{n}f{n}7a9 for it") for n in range(4)]
+    assert [cause.count for cause in causes(*ids)] == [4]
+
+
+def test_messages_of_numbers_only_name_their_check() -> None:
+    """A message of which nothing is the same says at least which check failed."""
+    assert [cause.message for cause in causes(*(failed(f"q{n}", str(n)) for n in range(9)))] == ["calls: …"]
+
+
+def test_an_error_without_a_text_says_so_and_structured_ones_are_readable() -> None:
+    """Letters outside ASCII are not escaped."""
+    check = Check(check="tool_errors", passed=False, message="call 0: get{} returned an error: ''")
+    blank = transcript("a", call("get", " ", is_error=True), verdict=Verdict.FAILED, checks=[check])
+    structured = call("get", is_error=True, structured={"grund": "zu groß"})
+    other = transcript("b", structured, verdict=Verdict.FAILED, checks=[check])
+    assert [cause.message for cause in causes(blank, other)] == [
+        "get: an error without a text",
+        'get: {"grund": "zu groß"}',
+    ]
+
+
+def test_a_tool_is_named_only_by_a_whole_word() -> None:
+    """`get` is no part of `get_order`, `get.order` or `target`."""
+    calls = call("get", "x"), call("get_order", "y")
+    for message in ("call 1, get_order{}: result: missing", "the target: get_order."):
+        (cause,) = causes(failed("a", message, *calls))
+        assert cause.tools == ("get_order",)
+
+
 def test_the_repeats_of_a_query_count_once() -> None:
     """Five red repeats of one query are one query, linked by its first red repeat."""
     red = [tool_error("flaky", "get", "lost", repeat=repeat) for repeat in (2, 3, 5)]

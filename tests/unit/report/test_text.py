@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun._util.code_points import emoji_joiners
-from mcprun.report.text import verdict_count, visible, visible_json
+from mcprun.report.text import one_line, verdict_count, visible, visible_json
 from mcprun.runs.transcript import Call
 from mcprun.tools.format import ValueFormatter
 
@@ -27,6 +27,14 @@ def test_visible_text_has_no_control_characters(text: str) -> None:
         if unicodedata.category(character) in invisible and at not in joiners
     }
     assert found <= {"\n", "\t"}
+
+
+@given(st.text(), st.integers(1, 30))
+def test_one_line_is_the_start_of_the_whole_line(text: str, length: int) -> None:
+    """Only as much of a text is escaped as is shown, however long it is."""
+    whole = visible(" ".join(text.split()))
+    line = one_line(text, length)
+    assert line == whole if len(whole) <= length else line == f"{whole[: length - 1]}…"
 
 
 @pytest.mark.parametrize(
