@@ -150,7 +150,8 @@ def test_a_project_s_environment_runs_its_servers(tmp_path: Path) -> None:
     (tmp_path / "src" / "server.py").write_text("import no_such_module\n")
     prompts = write_jsonl(tmp_path / "p.jsonl", script())
     done = run_mcprun("batch", prompts, "src/server.py", cwd=tmp_path)
-    assert "  the one of the project\n" in done.stderr
+    assert (done.run / "server.log").read_text().startswith("the one of the project\n")
+    assert done.stderr.endswith("\n  ModuleNotFoundError: No module named 'no_such_module'\n")
     advice = f"it was started with {python}: install the module there, or name another Python with --python"
     assert f"Error: the server exited before it responded: src/server.py; {advice}\n" in done.stderr
 
@@ -274,16 +275,19 @@ def test_out_must_not_hold_a_run(tmp_path: Path) -> None:
 
 
 def test_quiet_prints_only_failures(tmp_path: Path) -> None:
-    """`--quiet` prints nothing for a passing run, and only the failures of another, with the last line."""
+    """`--quiet` prints nothing for a passing run, and only the causes of another, the next commands and the last line."""
     good = script() | {"id": "good"}
     bad = good | {"id": "bad", "expect": {"text": {"contains": "ho"}}}
     write_jsonl(tmp_path / "p.jsonl", good, bad)
     passing = run_mcprun("batch", "p.jsonl", RAW, "--quiet", "--filter", "good", cwd=tmp_path)
     assert (passing.code, passing.stdout, passing.stderr) == (0, "", "")
     failing = run_mcprun("batch", "p.jsonl", RAW, "--quiet", cwd=tmp_path)
-    assert (failing.code, failing.stdout) == (1, "FAILED: 1 failed\n")
-    assert "failed  bad" in failing.stderr
-    assert "good" not in failing.stderr
+    _, *causes, show, again, last = failing.stdout.splitlines()
+    assert (failing.code, last) == (1, "FAILED: 1 failed")
+    assert causes == ["Why it is red", "● 1 × expected text with 'ho', got 'Done.'", "  bad"]
+    assert show == f"Next: mcprun show outputs/{failing.run.name} bad"
+    assert again.strip() == f"mcprun batch p.jsonl {RAW} --model script --filter bad"
+    assert failing.stderr == ""
 
 
 def test_long_runs_print_progress_in_steps(tmp_path: Path) -> None:
