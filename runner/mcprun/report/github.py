@@ -16,6 +16,7 @@ from mcprun.report.causes import Cause
 from mcprun.report.data import RunData
 from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label, repeat_label
+from mcprun.report.repeats import percent
 from mcprun.report.text import one_line, plural
 from mcprun.report.why import details, headline, more, names
 from mcprun.runs.run import Run
@@ -37,7 +38,8 @@ def commands(facts: RunData, workspace: str = "") -> Iterator[str]:
     yield from _limit_annotations("error", _errors(facts, workspace))
     flaky = (one for one in facts.record.repeats if one.flaky)
     warnings = (
-        ({"title": f"flaky: {one.id}"}, f"{one.passed}/{one.runs} passed, {one.pass_rate:.0%}") for one in flaky
+        ({"title": f"flaky: {one.id}"}, f"{one.passed:,}/{one.runs:,} passed, {percent(one.pass_rate)}")
+        for one in flaky
     )
     yield from _limit_annotations("warning", warnings)
 

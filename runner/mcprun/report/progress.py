@@ -14,7 +14,7 @@ from rich.theme import Theme
 
 from mcprun.report.activity import activity
 from mcprun.report.styles import AMBER, STYLES
-from mcprun.report.text import one_line, plural, visible
+from mcprun.report.text import one_line, plural, verdict_count, visible
 from mcprun.report.wrapping import print_hanging
 from mcprun.runs.events import BatchSent, Event, Noise, QueryEnd, RunStart, SdkLog, ServerRestart, WarningEvent
 from mcprun.runs.transcript import Transcript, Verdict
@@ -132,7 +132,7 @@ class ProgressReporter:
 
     def format_verdicts(self) -> str:
         """Return the verdicts so far: `118 passed, 2 failed`."""
-        return ", ".join(f"{count} {verdict}" for verdict, count in self.counts())
+        return ", ".join(verdict_count(verdict, count) for verdict, count in self.counts())
 
     def counts(self) -> list[tuple[Verdict, int]]:
         """Return the verdicts so far, each with its count."""
@@ -219,7 +219,7 @@ class LiveReporter(_AnnouncingReporter):
         """Advance the progress bar, and print a failure above it."""
         super().report_query(transcript, seconds)
         self._bar.complete_style = self._bar.finished_style = self.worst_style
-        counts = (f"[{STYLES[verdict]}]{count:,} {verdict}[/]" for verdict, count in self.counts())
+        counts = (f"[{STYLES[verdict]}]{verdict_count(verdict, count)}[/]" for verdict, count in self.counts())
         self._progress.update(self._task, advance=1, description=", ".join(counts))
 
 

@@ -102,7 +102,7 @@ def test_annotations_of_a_changed_prompts_file_have_no_line(tmp_path: Path) -> N
 def test_flaky_queries_are_annotated_as_warnings(mcprun: Forks, tmp_path: Path) -> None:
     """A flaky query is annotated as a warning even if it reached its required pass rate."""
     done = flaky(mcprun, tmp_path, "--repeat", "4", "--pass-rate", "0.5", "--github")
-    assert found(done.stdout) == [("warning", {"title": "flaky: sometimes"}, "3/4 passed, 75%")]
+    assert found(done.stdout) == [("warning", {"title": "flaky: sometimes"}, "3/4 passed, 75 %")]
 
 
 EVIL_LINES = "no\n::stop-commands::x\r::error::INJECTED\n  ##[error]INJECTED ##vso[x]INJECTED"
