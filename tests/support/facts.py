@@ -13,6 +13,7 @@ from mcprun.runs.repeats import summarize_repeats
 from mcprun.runs.run_record import BaselineRecord, ComparedCounts, ModelRecord, PromptsRecord, RunRecord
 from mcprun.runs.totals import RunTotals
 from mcprun.runs.transcript import Call, Check, ErrorInfo, Transcript, Verdict
+from mcprun.tools.changes import ToolChange
 
 EVIL = "\x1b[2J<b>&\"'|`@me ]]> --> ##[error]x\r\n::error::y \u202e\ufffe\U0001f600 ``` [a](javascript:b) www.x.de"
 """Text that a hostile server might send."""
@@ -67,7 +68,7 @@ def facts(
 
 
 def comparison(
-    *changes: QueryChange, name: str = "base", breaking: tuple[str, ...] = (), totals: str = "1 changed"
+    *changes: QueryChange, name: str = "base", breaking: tuple[str, ...] = (), tools: tuple[ToolChange, ...] = ()
 ) -> BaselineData:
     """Return the comparison of a run with a baseline that has these differences."""
     counts = dict.fromkeys(("same", "added", "chance", "fewer"), 0)
@@ -83,11 +84,11 @@ def comparison(
     return BaselineData(
         name=name,
         counts=compared,
-        totals=totals,
         changes={(change.id, change.repeat): change for change in changes if change.status != "removed"},
         removed=removed,
         breaking=breaking,
         lines=tuple(line for change in changes for line in change.lines),
+        tools=tools,
     )
 
 

@@ -11,10 +11,10 @@ from mcprun.analysis.diff.groups import Group, Groups
 from mcprun.analysis.diff.json_lines import read_differences
 from mcprun.analysis.diff.rule import VolatileSummary
 from mcprun.analysis.diff.runs import QueryDiff
-from mcprun.report.aspect import Aspect, aspect_of
+from mcprun.report.aspect import Aspect, Part, aspect_of, comparison_parts
 from mcprun.report.change_groups import group_pairs
 from mcprun.report.change_lines import title
-from mcprun.report.diff import BASELINE, blocks, diff_line, lines, summary, tool_lines
+from mcprun.report.diff import BASELINE, blocks, diff_line, lines, tool_lines
 from mcprun.report.fault_isolation import render_diff
 from mcprun.report.text import one_line, plural
 from mcprun.runs.directory import DIFFERENCES
@@ -68,19 +68,23 @@ class BaselineData:
     """The comparison of a run with the baseline `name`.
 
     `changes` holds the queries that differ and are in the run, `removed` those that only the baseline has. `tools` are
-    all changes of tools, and `breaking` describes each that is breaking. `totals` is text, and `lines` is the start of
-    the diff.
+    all changes of tools, and `breaking` describes each that is breaking. `lines` is the start of the diff.
     """
 
     name: str
     counts: ComparedCounts
-    totals: str
     changes: Mapping[Key, QueryChange] = field(default_factory=dict)
     removed: tuple[QueryChange, ...] = ()
     breaking: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
     tools: tuple[ToolChange, ...] = ()
     volatile: VolatileSummary = field(default_factory=VolatileSummary)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """How the run differs, in parts: `3 now fail`, `11 results changed`, `1 tool renamed (a → b)`."""
+        aspects = (change.aspect for change in (*self.changes.values(), *self.removed))
+        return tuple(comparison_parts(aspects, self.tools))
 
 
 def read_baseline(run: Run) -> BaselineData | None:
@@ -115,7 +119,6 @@ def read_baseline(run: Run) -> BaselineData | None:
     return BaselineData(
         name=record.path,
         counts=record.compared,
-        totals=summary(record.compared),
         changes=changes,
         removed=tuple(removed),
         breaking=tuple(one_line(f"{one.tool}: {one.message}", _CAUSE) for one in tools if one.breaking),

@@ -311,16 +311,17 @@ def moved_lines(moved: Sequence[MovedRate], count: int) -> Iterator[Line]:
 
 def summary(diff_summary: DiffSummary | ComparedCounts) -> str:
     """Return the totals as text: `2 changed, 1 added, 117 unchanged; 2 pass rates moved, within chance`."""
-    counted = {
-        "changed": diff_summary.changed,
-        "added": diff_summary.added,
-        "removed": diff_summary.removed,
-        "unchanged": diff_summary.same,
-    }
-    text = ", ".join(f"{count:,} {word}" for word, count in counted.items() if count or word == "unchanged")
-    text += f" ({diff_summary.fewer:,} with fewer repeats than in BASE)" if diff_summary.fewer else ""
-    text += f"; {plural(diff_summary.chance, 'pass rate')} moved, within chance" if diff_summary.chance else ""
+    counted = {"changed": diff_summary.changed, "added": diff_summary.added, "removed": diff_summary.removed}
+    differing = [f"{count:,} {word}" for word, count in counted.items() if count]
+    text = ", ".join([*differing, unchanged(diff_summary)])
     return f"{text}; {plural(diff_summary.breaking, 'breaking tool change')}" if diff_summary.breaking else text
+
+
+def unchanged(diff_summary: DiffSummary | ComparedCounts) -> str:
+    """Return how many queries are unchanged as text: `7 unchanged; 2 pass rates moved, within chance`."""
+    text = f"{diff_summary.same:,} unchanged"
+    text += f" ({diff_summary.fewer:,} with fewer repeats than in BASE)" if diff_summary.fewer else ""
+    return text + (f"; {plural(diff_summary.chance, 'pass rate')} moved, within chance" if diff_summary.chance else "")
 
 
 def tool_lines(tools: Sequence[ToolChange]) -> Iterator[Line]:

@@ -11,13 +11,16 @@ import re
 import string
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain
 
 from mcprun.errors import ExitCode
 from mcprun.report.baseline import QueryChange
 from mcprun.report.causes import Cause, CauseKind
 from mcprun.report.data import RunData
+from mcprun.report.diff import unchanged
 from mcprun.report.excerpt import excerpt
 from mcprun.report.fault_isolation import render
+from mcprun.report.outcome import regression_counts
 from mcprun.report.progress import label, repeat_label
 from mcprun.report.repeats import Repeats, percent, runs_of
 from mcprun.report.text import duration, one_line, plural, verdict_count, visible
@@ -87,29 +90,28 @@ def markdown(facts: RunData, max_bytes: int = COMMENT_BYTES) -> str:
 
 
 class _RedQueries:
-    """Collects the rows, ids and folded blocks of the first red queries, those with an error before those that failed.
+    """Collects the rows, ids and folded blocks of the first red queries: errors, failures, then other regressions.
 
     `count` counts all red queries.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        self._errors: list[tuple[str, str, str]] = []
-        self._failures: list[tuple[str, str, str]] = []
+        self._by_outcome: dict[str, list[tuple[str, str, str]]] = {"error": [], "failed": [], "regressed": []}
 
     def add(self, transcript: Transcript, facts: RunData) -> None:
         """Add a red query. A block is rendered only if it may be shown."""
         self.count += 1
-        of_verdict = self._errors if transcript.verdict is Verdict.ERROR else self._failures
-        if len(of_verdict) < _ROWS:
+        alike = self._by_outcome[facts.outcome(transcript)]
+        if len(alike) < _ROWS:
             row = render(transcript, partial(_row, facts=facts))
-            is_folded = len(of_verdict) < _FOLDED
+            is_folded = len(alike) < _FOLDED
             block = render(transcript, partial(_details, facts=facts)) if is_folded else ""
-            of_verdict.append((row, transcript.id, block))
+            alike.append((row, transcript.id, block))
 
     @property
     def _first(self) -> list[tuple[str, str, str]]:
-        return [*self._errors, *self._failures][:_ROWS]
+        return list(chain.from_iterable(self._by_outcome.values()))[:_ROWS]
 
     @property
     def rows(self) -> list[str]:
@@ -226,10 +228,11 @@ def _removed(change: QueryChange) -> str:
 
 def _against(facts: RunData) -> Iterator[str]:
     if against := facts.against:
-        count = against.counts.regressions
-        regressions = f"**{plural(count, 'regression')}**" if count else "No regressions"
+        counts = ", ".join(regression_counts(against.counts))
         yield ""
-        yield f"{regressions} compared with baseline {_code(against.name, 200)}: {against.totals}."
+        head = f"**{counts}**" if counts else "No regressions"
+        parts = ", ".join([*(part.text for part in against.parts), unchanged(against.counts)])
+        yield f"{head} against {_code(against.name, 200)}: {_plain(parts, _CAUSE)}."
         if against.lines:
             yield ""
             yield from _fenced(against.lines[:_ROWS], "diff")

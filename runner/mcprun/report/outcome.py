@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from mcprun.errors import ErrorKind, ExitCode
 from mcprun.report.repeats import below_rate, query_counts
 from mcprun.report.text import one_line, plural
-from mcprun.runs.run_record import Counts, RunRecord
+from mcprun.runs.run_record import ComparedCounts, Counts, RunRecord
 
 _WORDS = {
     ExitCode.FAILED: "FAILED",
@@ -41,6 +41,14 @@ def early_end(record: RunRecord, counts: Counts) -> str:
     return " ".join(f"{sentence}." for sentence in sentences if sentence)
 
 
+def regression_counts(compared: ComparedCounts) -> Iterator[str]:
+    """Yield how many queries regressed from the baseline, `2 regressions`, and how many breaking changes tools have."""
+    if queries := compared.regressions - compared.breaking:
+        yield plural(queries, "regression")
+    if compared.breaking:
+        yield plural(compared.breaking, "breaking tool change")
+
+
 def _reasons(record: RunRecord, counts: Counts, code: ExitCode) -> Iterator[str]:
     if code is ExitCode.INTERRUPTED:
         yield f"{counts.done:,} of {plural(record.prompts.runs, record.prompts.unit)} finished"
@@ -49,11 +57,8 @@ def _reasons(record: RunRecord, counts: Counts, code: ExitCode) -> Iterator[str]
         yield f"{queries.failed:,} failed"
     if queries.below:
         yield below_rate(record)
-    compared = record.baseline.compared if record.baseline else None
-    if compared and (regressed := compared.regressions - compared.breaking):
-        yield plural(regressed, "regression")
-    if compared and compared.breaking:
-        yield plural(compared.breaking, "breaking tool change")
+    if record.baseline and record.baseline.compared:
+        yield from regression_counts(record.baseline.compared)
     if code is ExitCode.INTERRUPTED:
         return
     if counts.error:

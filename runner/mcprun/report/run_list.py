@@ -37,7 +37,7 @@ class Row:
 
 
 def query_rows(run: Run, facts: RunData, which: Which = "") -> Iterator[Row]:
-    """Yield the queries of a run: errors, failures, flaky and diverged ones, the others; skipped queries last.
+    """Yield the queries of a run: errors, failures, regressions, flaky and diverged ones, others, and skipped ones.
 
     Memory holds an offset for each query. Raises `UsageError` if a line is not a transcript.
     """
@@ -62,13 +62,13 @@ def query_rows(run: Run, facts: RunData, which: Which = "") -> Iterator[Row]:
         yield Row(Text(f"{left} (--all lists them)", "dim"), ())
 
 
-_ERROR, _FAILED, _FLAKY, _DIVERGED, _PASSED, _SKIPPED = range(6)
+_ERROR, _FAILED, _REGRESSED, _FLAKY, _DIVERGED, _PASSED, _SKIPPED = range(7)
 
 
 def _rank(transcript: Transcript, facts: RunData, is_flaky: bool) -> int:
     """Return the position of a query in the list."""
     if facts.is_red(transcript):
-        return _ERROR if transcript.verdict is Verdict.ERROR else _FAILED
+        return {"error": _ERROR, "regressed": _REGRESSED}.get(facts.outcome(transcript), _FAILED)
     if transcript.verdict is Verdict.SKIPPED:
         return _SKIPPED
     return _FLAKY if is_flaky else _DIVERGED if transcript.diverged else _PASSED

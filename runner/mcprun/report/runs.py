@@ -8,6 +8,7 @@ from datetime import datetime
 from rich.text import Text
 
 from mcprun.errors import ExitCode
+from mcprun.report.outcome import regression_counts
 from mcprun.report.styles import AMBER, STYLES
 from mcprun.report.text import one_line, plural, verdict_count
 from mcprun.runs.listing import ListedRun
@@ -65,8 +66,9 @@ def _outcome(one: ListedRun) -> Text:
     state = [] if one.state == "finished" else [Text("unfinished" if one.state == "started" else one.state, AMBER)]
     is_error = not state and not one.counts.done and one.run.record.exit_code is ExitCode.ERROR
     error = [Text("no query ran", AMBER)] if is_error else []
-    regressed = [Text(plural(one.regressions, "regression"), "red")] if one.regressions else []
-    return Text(", ").join([*verdicts, *regressed, *error, *state])
+    compared = one.run.record.baseline.compared if one.run.record.baseline else None
+    differing = [Text(text, "red") for text in (regression_counts(compared) if compared else ())]
+    return Text(", ").join([*verdicts, *differing, *error, *state])
 
 
 def _facts(one: ListedRun) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
@@ -9,10 +10,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mcprun.errors import ErrorKind
+from mcprun.report.aspect import Aspect
 from mcprun.report.baseline import QueryChange
 from mcprun.report.data import RunData
 from mcprun.report.markdown import COMMENT_BYTES, LEAST_BYTES, markdown
+from mcprun.report.outcome import outcome
 from mcprun.runs.transcript import ErrorInfo, Verdict
+from mcprun.tools.changes import ToolChange
 from tests.support.examples import examples
 from tests.support.facts import EVIL, comparison, facts, runs, transcript
 from tests.support.markdown_text import tokens
@@ -25,21 +29,35 @@ def test_report_of_a_passed_run_is_brief() -> None:
     """The report has no table of failures, no folded section and no command."""
     text = markdown(facts(transcript("q")))
     assert text.startswith("<!-- mcprun:p -->\n### ✓ Passed: p, 1 passed\n")
-    assert not any(word in text for word in ("Cause", "details", "```", "95% CI"))
+    assert not any(word in text for word in ("Cause", "details", "```", "95 % CI"))
 
 
 def test_incomplete_run_shows_its_error_and_regressions() -> None:
     """The report starts with the reason, and shows the differences from the baseline."""
     error = ErrorInfo(kind=ErrorKind.BUDGET, message="the budget is *spent*")
     change = QueryChange("add", 1, "regressed", "regressed: why", ("~ add  passed", "      - 5", "      + 6"))
-    against = comparison(change, totals="1 changed, 2 unchanged")
+    against = comparison(change)
     text = markdown(facts(transcript("q", Verdict.SKIPPED), error=error, state="interrupted", against=against))
     assert "### ✗ Failed: p, 1 skipped" in text
     assert text.splitlines()[2:5] == ["", "**Why it is red**", ""]
     assert "- <code>Not started&#58; the budget is &#42;spent&#42;" in text
-    assert (
-        "**1 regression** compared with baseline <code>base</code>: 1 changed, 2 unchanged.\n\n```diff\n~ add" in text
-    )
+    assert "**1 regression** against <code>base</code>: 1 other change&#44; 0 unchanged.\n\n```diff\n~ add" in text
+
+
+def test_a_comparison_has_the_counts_of_the_last_line_and_of_the_page() -> None:
+    """Breaking changes of tools are no regressions of queries. Errors and failures precede other regressions."""
+    aspects: dict[str, Aspect] = {"only": "result", "both": "now_fails"}
+    changes = [QueryChange(name, 1, "regressed", "regressed: why", aspect=aspect) for name, aspect in aspects.items()]
+    renamed = ToolChange("list_stores", "tool_renamed", True, "removed", after="list_shops")
+    against = comparison(*changes, breaking=("list_stores: removed",), tools=(renamed,))
+    run = facts(transcript("only"), transcript("both", Verdict.FAILED), transcript("e", Verdict.ERROR), against=against)
+    text = html.unescape(markdown(run))
+    counted = "1 now fails, 1 result changed, 1 tool renamed (list_stores → list_shops), 0 unchanged"
+    assert f"**2 regressions, 1 breaking tool change** against <code>base</code>: {counted}." in text
+    assert outcome(run.record, run.counts) == "FAILED: 1 failed, 2 regressions, 1 breaking tool change, 1 error"
+    assert re.findall(r"^\| <code>(\w+)</code> \| (\w+)", text, re.MULTILINE) == [
+        ("e", "error"), ("both", "failed"), ("only", "regressed")
+    ]  # fmt: skip
 
 
 @given(st.integers(0, 120), st.integers(LEAST_BYTES, COMMENT_BYTES), st.sampled_from(["x", "`", "😀", "\n"]))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mcprun.report.aspect import comparison_parts
 from mcprun.report.baseline import BaselineData
+from mcprun.report.diff import unchanged
 from mcprun.report.text import one_line
 from mcprun.report.volatile import Note, note_blocks
 from mcprun.tools.changes import ToolChange
@@ -41,12 +41,12 @@ class AgainstView:
 
 def against_view(against: BaselineData) -> AgainstView:
     """Return the section for a comparison."""
-    changes = [*against.changes.values(), *against.removed]
-    parts = comparison_parts((change.aspect for change in changes), against.tools)
     return AgainstView(
         name=against.name,
-        parts=tuple((text, f"#baseline={aspect}" if aspect and aspect != "removed" else "") for text, aspect in parts),
-        unchanged=f"{against.counts.same:,} unchanged",
+        parts=tuple(
+            (text, f"#baseline={aspect}" if aspect and aspect != "removed" else "") for text, aspect in against.parts
+        ),
+        unchanged=unchanged(against.counts),
         tools=tuple(_tools(against.tools)[:_TOOLS]),
         more_tools=max(0, len(against.tools) - _TOOLS),
         removed=tuple(one_line(change.id, _TEXT) for change in against.removed[:_REMOVED]),
