@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -56,6 +56,13 @@ SELECTION = frozenset({"filters", "limit", "shard"})
 
 MODEL_ONLY = frozenset({"base_url", "bare_api", "batch_api", "effort", "thinking", "tool_choice"})
 """Options that only a model of an API takes."""
+
+_STARTING = frozenset({
+    "python", "cwd", "protocol", "env", "env_file", "header", "root", "token", "oauth_client_id", "oauth_client_secret",
+    "oauth_private_key", "oauth_algorithm", "oauth_assertion", "oauth_issuer", "oauth_scope", "connect_timeout",
+    "max_sampling", "redact",
+})  # fmt: skip
+"""Keys of the options that say how to connect to a server, and that `mcprun tools` has as well."""
 
 _SECRETS = frozenset({"token", "oauth_client_secret", "oauth_assertion"})
 
@@ -129,9 +136,25 @@ class Commands:
     @property
     def note(self) -> str:
         """What must be known before a command is run, in one sentence; empty if there is nothing."""
-        parts = [f"set {_listed(self.needs)} first: secrets are not recorded"] if self.needs else []
-        parts += [f"replace {_listed(self.unknown)}, which contained a secret"] if self.unknown else []
-        return f"{'; '.join(parts)[:1].upper()}{'; '.join(parts)[1:]}." if parts else ""
+        return _note(self.needs, self.unknown)
+
+
+def tools_command(record: RunRecord) -> tuple[str, str]:
+    """Return the command that connects to a run's server and lists its tools, and its note; empty if there is none."""
+    server = str(record.arguments.get("server", ""))
+    if not server or server.endswith(IN_PROCESS):
+        return "", ""
+    words = _Words(record, "", has_prompts=False)
+    starting = {name for name in record.arguments if KEYS.get(name, name) in _STARTING}
+    command = f"mcprun tools {words.server()}{words.joined(_flags(record.arguments, starting, record.configured))}"
+    return command + words.end(), _note(words.needs, words.unknown)
+
+
+def _note(needs: Iterable[str], unknown: Iterable[str]) -> str:
+    needed, replaced = list(dict.fromkeys(needs)), list(dict.fromkeys(unknown))
+    parts = [f"set {_listed(needed)} first: secrets are not recorded"] if needed else []
+    parts += [f"replace {_listed(replaced)}, which contained a secret"] if replaced else []
+    return f"{'; '.join(parts)[:1].upper()}{'; '.join(parts)[1:]}." if parts else ""
 
 
 @dataclass(slots=True)
@@ -155,6 +178,9 @@ class _Words:
         words += self.baseline()
         rest = set(arguments) - IRRELEVANT.keys() - _PLACED - SELECTION - self._superseded()
         return " ".join(filter(None, words)) + self.joined(_flags(arguments, rest, record.configured))
+
+    def server(self) -> str:
+        return shlex.quote(self._known("SERVER", self.record.arguments["server"]))
 
     def baseline(self) -> Iterator[str]:
         """Yield the flag of the baseline, whose recorded path is never that of another run by now, as `latest` is."""

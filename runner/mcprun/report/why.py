@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mcprun.errors import REDACTED
 from mcprun.report.cause_message import mentions
 from mcprun.report.causes import Cause, CauseKind
 from mcprun.report.progress import repeat_label
-from mcprun.report.reproduce import Commands, repeated_flags
+from mcprun.report.reproduce import Commands, tools_command
 from mcprun.report.text import one_line, plural, visible
 from mcprun.runs.run import Run
 
@@ -22,10 +21,6 @@ SHOWN = 10
 
 _NAME = 60
 """Maximum number of characters of a tool's name or of an id."""
-
-
-_STARTING = frozenset({"python", "cwd", "protocol", "env", "env_files", "headers", "roots"})
-"""Recorded arguments that say how a server is started, and that `mcprun tools` has as well."""
 
 
 def headline(cause: Cause) -> str:
@@ -81,20 +76,19 @@ def lines(causes: Sequence[Cause]) -> Iterator[str]:
 def next_commands(run: Run, causes: Sequence[Cause]) -> Iterator[str]:
     """Yield the commands that show more about the first cause of a run, and run its first query again.
 
-    They can be pasted in the current folder.
+    They can be pasted in the current folder. What must be known before comes last, as a sentence.
     """
     record, baseline = run.record, run.record.baseline
     first = next((cause for cause in causes if cause.kind not in (CauseKind.STOPPED, CauseKind.BREAKING)), None)
-    if first and first.kind is CauseKind.SERVER and "server" in record.arguments:
-        server = str(record.arguments["server"])
-        starting = {name: value for name, value in record.arguments.items() if name in _STARTING}
-        flags = repeated_flags(starting, configured=record.configured)
-        yield visible(f"mcprun tools {'SERVER' if REDACTED in server else shlex.quote(server)}{flags}")
+    is_here = record.folder in (None, str(Path.cwd()))
+    if first and first.kind is CauseKind.SERVER and is_here:
+        yield from map(visible, filter(None, tools_command(record)))
     elif first and first.queries and first.kind is not CauseKind.REMOVED:
         query = first.queries[0][0]
         commands = replace(Commands.of(record, run.path), run=str(run.path))
         yield visible(commands.show(query))
         if commands.folder == str(Path.cwd()) and (again := commands.batch(query)):
             yield visible(again)
+            yield from filter(None, [commands.note])
     elif any(cause.kind in (CauseKind.BREAKING, CauseKind.REMOVED) for cause in causes) and baseline:
         yield visible(shlex.join(["mcprun", "diff", baseline.path, str(run.path)]))

@@ -135,6 +135,27 @@ def test_the_command_without_its_options_passes(name: str, tmp_path: Path) -> No
     assert run_mcprun("batch", "p.jsonl", "here.py", "--model", "script", "--filter", "it", cwd=here).code == 0
 
 
+@pytest.mark.parametrize(
+    "flags", [("--", "--port", "1"), ("--env", "DEAD=s3cret"), ("--env-file", "dead.env"), ("--cwd", "dead")]
+)
+def test_the_command_after_a_dead_server_starts_it_alike(flags: tuple[str, ...], tmp_path: Path) -> None:
+    """It has the server's arguments, variables and folder, without which the server starts."""
+    (tmp_path / "here.py").write_text(
+        "import os, sys\nif sys.argv[1:] or 'DEAD' in os.environ or os.path.basename(os.getcwd()) == 'dead': sys.exit(1)\n"
+        + SERVER
+    )
+    (tmp_path / "dead").mkdir()
+    (tmp_path / "dead.env").write_text("DEAD=1\n")
+    write_jsonl(tmp_path / "p.jsonl", script(id="it"))
+    before, at = (flags[: flags.index("--")], flags.index("--")) if "--" in flags else (flags, len(flags))
+    done = run_mcprun("batch", "p.jsonl", "here.py", *before, "--out", "run", *flags[at:], cwd=tmp_path)
+    command = next(line for line in done.stdout.splitlines() if line.startswith("Next: ")).removeprefix("Next: ")
+    assert (done.code, "s3cret" in done.stdout) == (3, False)
+    assert ("Set DEAD first" in done.stdout) == ("--env" in flags)
+    assert pasted(command, tmp_path, {"DEAD": "1"} if "--env" in flags else {}).returncode == 3
+    assert run_mcprun("tools", "here.py", cwd=tmp_path).code == 0
+
+
 def test_the_command_that_shows_a_query_prints_its_conversation(tmp_path: Path) -> None:
     """An id with spaces, quotes and a dash in front is one word, also after a run in another folder."""
     name = "-a 'b' [1]"

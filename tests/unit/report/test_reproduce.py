@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from mcprun._util.name_patterns import fits
 from mcprun.cli.commands.batch import batch
+from mcprun.cli.commands.tools import tools
 from mcprun.config.option_table import KEYS, KINDS
 from mcprun.option_kinds import OneOf, Whole
-from mcprun.report.reproduce import IRRELEVANT, SELECTION, Commands
+from mcprun.report.reproduce import IRRELEVANT, SELECTION, Commands, tools_command
 from mcprun.runs.run_record import BaselineRecord, ModelRecord
 from tests.support.facts import facts, transcript
 
@@ -61,6 +62,33 @@ def test_every_option_of_batch_is_repeated_or_listed_as_irrelevant(name: str, mo
     if name not in ("env", "header") and is_repeated:
         value = context.obj.values[name]
         assert (list(value) if isinstance(value, tuple) else value) in (value_of(name), 3.0)
+
+
+_OF_TOOLS = {str(param.name) for param in tools.params if isinstance(param, click.Option)}
+
+
+@pytest.mark.parametrize("name", sorted((_OPTIONS.keys() & _OF_TOOLS) - {"quiet", "verbose", "show_config"}))
+def test_the_command_that_starts_the_server_repeats_every_option_that_tools_has(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Options that select a server, or say how to connect to it, are the same in both commands."""
+    monkeypatch.setenv("KEY", "value")
+    record = facts(transcript("q")).record
+    arguments = {"server": "s.py", name: value_of(name)}
+    command, _ = tools_command(record.model_copy(update={"arguments": arguments}))
+    context = tools.make_context("tools", shlex.split(command)[2:], variables={}, files=[])
+    assert context.obj.is_given(name) != (name in IRRELEVANT), command
+
+
+def test_the_command_that_starts_a_server_keeps_its_secrets() -> None:
+    """Its note names what must be set, and what it could not name."""
+    record = facts(transcript("q")).record
+    arguments = {"server": "http://[redacted]@h/mcp", "header": ["Authorization: [redacted]"], "token": _SECRET}
+    command, note = tools_command(record.model_copy(update={"arguments": arguments}))
+    assert command == "mcprun tools SERVER --header 'Authorization: '\"$AUTHORIZATION\""
+    assert note == (
+        "Set AUTHORIZATION and MCPRUN_TOKEN first: secrets are not recorded; replace SERVER, which contained a secret."
+    )
 
 
 def test_irrelevant_options_exist() -> None:
