@@ -24,6 +24,9 @@ _BYTES = 65_536
 _NEEDLE = 12
 """Minimum number of characters of a line of a result that identifies an entry of the log."""
 
+_INPUT = 4
+"""Minimum number of characters of an input that identifies an entry of the log."""
+
 _FAILED_CALLS = 10
 """Maximum number of failed calls of a query whose places are kept: the last ones of its last attempt."""
 
@@ -116,8 +119,8 @@ def call_log(transcript: Transcript, logs: QueryLogs, read: Callable[[int, int],
     """Return what the servers wrote to stderr during the failed call that makes a query red.
 
     None if no failed call does, or if nothing was written meanwhile. Of what was written while other calls ran, only
-    the entries that contain the call's result, or else name its tool, are returned, if there are any. `read` returns
-    the text of the log from an offset, at most so many bytes.
+    the entries that contain the call's result or one of its inputs, or else name its tool, are returned, if there are
+    any. `read` returns the text of the log from an offset, at most so many bytes.
     """
     place = _red_place(transcript, logs)
     if place is None:
@@ -125,8 +128,10 @@ def call_log(transcript: Transcript, logs: QueryLogs, read: Callable[[int, int],
     size = _BYTES if place.end is None else max(0, min(place.end - place.start, _BYTES))
     text = read(place.start, size).rstrip()
     others = place.others
-    if others and (own := belonging(text, _result_lines(transcript, place.call), [place.tool])):
-        text, others = own, 0
+    if others:
+        identified = belonging(text, _result_lines(transcript, place.call), _inputs(transcript, place.call))
+        others = 0 if identified else others
+        text = identified or belonging(text, [place.tool]) or text
     if not text.strip():
         return None
     return LogExcerpt(exception_line(text), shortened(text), place.tool, place.call, others)
@@ -140,6 +145,14 @@ def _red_place(transcript: Transcript, logs: QueryLogs) -> LogPlace | None:
         return places[0] if places else None
     numbers = {failed_call(transcript, check) for check in unmet}
     return next((place for place in places if place.call is not None and place.call in numbers), None)
+
+
+def _inputs(transcript: Transcript, number: int | None) -> list[str]:
+    """Return the texts of a call's input that are long enough to identify it."""
+    if number is None or number >= len(transcript.calls):
+        return []
+    values = transcript.calls[number].input.values()
+    return [text for value in values if isinstance(value, str) and len(text := value.strip()) >= _INPUT]
 
 
 def _result_lines(transcript: Transcript, number: int | None) -> list[str]:

@@ -57,6 +57,30 @@ def test_of_concurrent_calls_each_has_the_entries_with_its_result() -> None:
     assert (found.exception, found.others, "ORD-1" in found.text) == ("ValueError: no order ORD-2", 0, False)
 
 
+def test_of_concurrent_calls_each_has_the_entries_with_its_input() -> None:
+    """The result of no call is in the log, but an argument is; a short one such as `5` identifies nothing."""
+    log = TRACEBACK.format(tool="get", text="ORD-1 > 5") + TRACEBACK.format(tool="get", text="ORD-2 > 5")
+    events = [tool_call("a", 0, 10, 0, tool="get"), tool_call("b", 1, 11, 0, tool="get")]
+    for name, order in (("a", "ORD-1"), ("b", "ORD-2")):
+        failed = call("get", "too much", is_error=True, input={"order": order, "limit": "5", "amount": 9})
+        check = Check(check="tool_errors", passed=False, message="call 0: get{} returned an error: 'too much'")
+        found = log_of(transcript(name, failed, verdict=Verdict.FAILED, checks=[check]), log, events)
+        assert found
+        assert (found.exception, found.others) == (f"ValueError: {order} > 5", 0)
+
+
+def test_entries_that_only_name_the_tool_may_be_of_other_calls() -> None:
+    """Two calls of one tool overlap: what its entries say of a call is uncertain, and other tools' are left out."""
+    own = TRACEBACK.format(tool="get", text="first") + TRACEBACK.format(tool="get", text="second").rstrip()
+    log = TRACEBACK.format(tool="put", text="other") + own
+    events = [tool_call("a", 0, 10, 0, tool="get"), tool_call("b", 1, 11, 0, tool="get")]
+    check = Check(check="tool_errors", passed=False, message="call 0: get{} returned an error: 'no'")
+    one = transcript("a", call("get", "no", is_error=True), verdict=Verdict.FAILED, checks=[check])
+    found = log_of(one, log, events)
+    assert found
+    assert (found.text, found.others) == (own, 1)
+
+
 def test_what_can_not_be_told_apart_says_how_many_calls_ran() -> None:
     """Neither the tool nor the result is in the log, so that it may be of either call."""
     events = [tool_call("a", 0, 10, 0), tool_call("b", 1, 11, 0)]
