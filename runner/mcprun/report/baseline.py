@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Literal
 
-from mcprun.analysis.diff.groups import Group, Groups
+from mcprun.analysis.diff.groups import Group, Groups, Value
 from mcprun.analysis.diff.json_lines import read_differences
 from mcprun.analysis.diff.rule import VolatileSummary
 from mcprun.analysis.diff.runs import QueryDiff
 from mcprun.report.aspect import Aspect, Part, aspect_of, comparison_parts
-from mcprun.report.change_groups import group_pairs
+from mcprun.report.change_groups import group_pairs, inline
 from mcprun.report.change_lines import title
 from mcprun.report.diff import BASELINE, blocks, diff_line, lines, tool_lines
 from mcprun.report.fault_isolation import render_diff
@@ -165,11 +165,18 @@ def _cause(diff: QueryDiff, status: Status) -> str:
 
 def _short(group: Group) -> str:
     """Return a change of one query on one line: its first call, the values, and the number of calls if it has more."""
-    pairs = islice(group_pairs(group.values), _CHANGES)
-    values = ", ".join(f"{sign} {text}" for (sign, text), _ in pairs if sign != " ")
+    values = ", ".join(islice(chain.from_iterable(map(_values, group.values)), _CHANGES))
     calls = group.occurrences.calls
     text = f"{title(group.example)}: {values}" if values else title(group.example)
     return f"{text} ({plural(calls, 'call')})" if calls > 1 else text
+
+
+def _values(value: Value) -> Iterator[str]:
+    """Yield a value before and after on one line, or as lines with their signs if it is long."""
+    if shown := inline(value):
+        yield shown
+    else:
+        yield from (f"{sign} {text}" for (sign, text), _ in group_pairs([value]) if sign != " ")
 
 
 def _plain(diff: QueryDiff) -> list[str]:

@@ -71,7 +71,7 @@ def test_a_regressed_query_fails_in_both(shop: Suite) -> None:
     done = shop.run("--rootdir=.")
     done.assert_outcomes(passed=2, failed=1)
     done.stdout.fnmatch_lines(
-        ["regressed: call 0 price{}: - 5, + 6", "~ price  passed", "FAILED prompts.jsonl::price - Failed: regressed: *"]
+        ["regressed: call 0 price{}: 5 → 6", "~ price  passed", "FAILED prompts.jsonl::price - Failed: regressed: *"]
     )
     assert shop.record["baseline"]["compared"]["regressions"] == 1
     assert batch_code(shop) == 1

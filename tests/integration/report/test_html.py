@@ -163,7 +163,7 @@ def test_page_of_a_regressed_run_is_red_and_shows_what_changed(tmp_path: Path) -
     assert run_mcprun(*replay, "--baseline", "base", "--out", "red", cwd=tmp_path).code == 1
     page = (tmp_path / "h.html").read_text()
     assert '<p class="outcome failed" role="status">FAILED: 1 regression</p>' in page
-    assert '<span class="message">regressed: call 0 price{}: - it is 5, + it is 6</span>' in page
+    assert '<span class="message">regressed: call 0 price{}: it is 5 → it is 6</span>' in page
     assert '<a href="#q=a%2Fb">a/b</a>' in page
     assert '<a href="#baseline=result">1 result changed</a>, 1 unchanged' in " ".join(page.split())
     paths = [{"path": "", "sides": [[[["it is ", "5"], True]], [[["it is ", "6"], True]]], "errors": [False, False]}]

@@ -161,9 +161,9 @@ def test_a_cause_names_an_identical_change_once() -> None:
     """The cause of a regressed query has the change of its first call, and the number of calls that changed alike."""
     changes = [Change("result", {"s": "a"}, {"s": "b"}, at, "t", {"n": at}) for at in range(6)]
     diff = QueryDiff("q", 1, "changed", ("passed", "passed"), tuple(changes), is_regression=True, examples=(1, 1))
-    assert query_change(diff).cause == "regressed: call 0 t{n: 0}: - s: a, + s: b (6 calls)"
+    assert query_change(diff).cause == "regressed: call 0 t{n: 0}: s: a → b (6 calls)"
     shown = query_change(replace(diff, changes=tuple(changes[:1]))).cause
-    assert shown == "regressed: call 0 t{n: 0}: - s: a, + s: b"
+    assert shown == "regressed: call 0 t{n: 0}: s: a → b"
 
 
 def test_a_change_that_is_not_of_a_call_is_named_by_its_kind() -> None:
