@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from mcprun.report.repeats import percent
 from mcprun.report.styles import AMBER, STYLES
 from mcprun.report.text import duration
 from mcprun.runs.run import Run
@@ -96,4 +97,4 @@ def _tokens(run: Run) -> Iterator[_Cell]:
         return
     recorded = "recorded " if run.record.model.kind == "replay" else ""
     yield _Cell(f"{recorded}tokens in/out", f"{usage.read:,} / {usage.output_tokens:,}")
-    yield _Cell("cached input", f"{cached_share(usage):.0%}")
+    yield _Cell("cached input", percent(cached_share(usage)))

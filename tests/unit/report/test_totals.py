@@ -46,8 +46,8 @@ def test_a_replay_fits_80_columns_with_its_divergences() -> None:
 @pytest.mark.parametrize(
     ("kind", "names", "below"),
     [
-        ("claude", ALL.replace("diverged ", ""), "tokens in/out 12,345 / 678, cached input 25%"),
-        ("replay", ALL, "recorded tokens in/out 12,345 / 678, cached input 25%"),
+        ("claude", ALL.replace("diverged ", ""), "tokens in/out 12,345 / 678, cached input 25 %"),
+        ("replay", ALL, "recorded tokens in/out 12,345 / 678, cached input 25 %"),
     ],
 )
 def test_tokens_are_on_a_line_below_if_the_row_would_be_too_wide(kind: str, names: str, below: str) -> None:
