@@ -27,7 +27,7 @@ from mcprun.report.diff import BASELINE, blocks, lines, moved_lines, summary, to
 from mcprun.report.diff_markdown import markdown
 from mcprun.report.fault_isolation import render, render_diff
 from mcprun.report.log_excerpt import exception_line
-from mcprun.report.outcome import early_end, outcome
+from mcprun.report.outcome import outcome
 from mcprun.report.progress import LiveReporter, PlainReporter, ProgressReporter
 from mcprun.report.repeats import below_rate, repeat_lines, repeated
 from mcprun.report.reproduce import Commands
@@ -159,8 +159,6 @@ class Console:
             self.warning(
                 "every call returned an error: the queries passed, but nothing that the server does was tested"
             )
-        if left := early_end(run.record, run.counts):
-            self._out.print(Text(visible(left), AMBER), soft_wrap=True)
         self.files(run)
 
     def _repeats(self, run: Run) -> None:
@@ -195,6 +193,8 @@ class Console:
                 print_hanging(self._out, " " * 8, cause)
         self._out.print(totals(run, self._out))
         self._repeats(run)
+        if facts.why:
+            self._out.print()
         self._causes(run, facts.why)
 
     def differences(

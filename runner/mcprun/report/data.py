@@ -27,6 +27,10 @@ _LOG_BYTES = 4096
 """Bytes from the end of `server.log` that a report shows, where the cause usually is."""
 
 
+REGRESSED = "regressed"
+"""The outcome of a query that nothing but the comparison with the baseline fails."""
+
+
 @dataclass(frozen=True)
 class RunData:
     """A run, as reports read it. Reports take nothing else, so they need no run directory.
@@ -86,7 +90,7 @@ class RunData:
     def outcome(self, transcript: Transcript) -> str:
         """Return a query's verdict, or `regressed` if nothing but the comparison with the baseline fails it."""
         is_failing = transcript.verdict in (Verdict.FAILED, Verdict.ERROR) and not self.is_excused(transcript)
-        return "regressed" if self.regression(transcript) and not is_failing else str(transcript.verdict)
+        return REGRESSED if self.regression(transcript) and not is_failing else str(transcript.verdict)
 
     def causes(self, transcript: Transcript) -> list[str]:
         """Return why a query is red, one line per cause: its error, checks that failed, and how it regressed."""

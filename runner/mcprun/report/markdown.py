@@ -16,7 +16,7 @@ from itertools import chain
 from mcprun.errors import ExitCode
 from mcprun.report.baseline import QueryChange
 from mcprun.report.causes import Cause, CauseKind
-from mcprun.report.data import RunData
+from mcprun.report.data import REGRESSED, RunData
 from mcprun.report.diff import unchanged
 from mcprun.report.excerpt import excerpt
 from mcprun.report.fault_isolation import render
@@ -25,7 +25,7 @@ from mcprun.report.progress import label, repeat_label
 from mcprun.report.repeats import Repeats, percent, runs_of
 from mcprun.report.text import duration, one_line, plural, verdict_count, visible
 from mcprun.report.volatile import note_blocks
-from mcprun.report.why import SHOWN, TITLE, left_out, more, names, notes
+from mcprun.report.why import SHOWN, TITLE, first_query, left_out, more, names, notes
 from mcprun.runs.transcript import Transcript, Verdict
 
 COMMENT_BYTES = 65_000
@@ -82,7 +82,7 @@ def markdown(facts: RunData, max_bytes: int = COMMENT_BYTES) -> str:
     if repeated := [_repeats(one) for one in facts.repeats[:_ROWS]]:
         titles = ("Repeated query", "Runs", "Passed", "Rate", "95 % CI", "Needs", "")
         page.table(titles, repeated, len(facts.repeats), "repeated queries")
-    page.add(*_foot(facts, red.ids))
+    page.add(*_foot(facts))
     page.blocks(red.folded, red.count)
     if facts.log and any(cause.kind is CauseKind.SERVER for cause in facts.why):
         page.add(*_log(facts))
@@ -90,14 +90,14 @@ def markdown(facts: RunData, max_bytes: int = COMMENT_BYTES) -> str:
 
 
 class _RedQueries:
-    """Collects the rows, ids and folded blocks of the first red queries: errors, failures, then other regressions.
+    """Collects the rows and folded blocks of the first red queries: errors, then failures, then regressions.
 
     `count` counts all red queries.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        self._by_outcome: dict[str, list[tuple[str, str, str]]] = {"error": [], "failed": [], "regressed": []}
+        self._by_outcome: dict[str, list[tuple[str, str]]] = {Verdict.ERROR: [], Verdict.FAILED: [], REGRESSED: []}
 
     def add(self, transcript: Transcript, facts: RunData) -> None:
         """Add a red query. A block is rendered only if it may be shown."""
@@ -106,27 +106,21 @@ class _RedQueries:
         if len(alike) < _ROWS:
             row = render(transcript, partial(_row, facts=facts))
             is_folded = len(alike) < _FOLDED
-            block = render(transcript, partial(_details, facts=facts)) if is_folded else ""
-            alike.append((row, transcript.id, block))
+            alike.append((row, render(transcript, partial(_details, facts=facts)) if is_folded else ""))
 
     @property
-    def _first(self) -> list[tuple[str, str, str]]:
-        return list(chain.from_iterable(self._by_outcome.values()))[:_ROWS]
+    def _first(self) -> list[tuple[str, str]]:
+        return [*chain.from_iterable(self._by_outcome.values())][:_ROWS]
 
     @property
     def rows(self) -> list[str]:
         """The rows of the table."""
-        return [row for row, _, _ in self._first]
-
-    @property
-    def ids(self) -> list[str]:
-        """The ids of the queries whose rows are shown."""
-        return [name for _, name, _ in self._first]
+        return [row for row, _ in self._first]
 
     @property
     def folded(self) -> list[str]:
         """The folded blocks."""
-        return [block for _, _, block in self._first[:_FOLDED] if block]
+        return [block for _, block in self._first[:_FOLDED] if block]
 
 
 class _Page:
@@ -243,8 +237,8 @@ def _against(facts: RunData) -> Iterator[str]:
             yield from _fenced(note.lines, "text")
 
 
-def _foot(facts: RunData, ids: list[str]) -> Iterator[str]:
-    """Yield the inputs of the run, with versions, and the command that runs the first failed query again."""
+def _foot(facts: RunData) -> Iterator[str]:
+    """Yield the inputs of the run, with versions, and the commands for the first query of its first cause."""
     record, server = facts.record, facts.record.server
     about = " ".join(filter(None, (server.name, server.version, f"({server.protocol})"))) if server else "not connected"
     values = {
@@ -256,9 +250,10 @@ def _foot(facts: RunData, ids: list[str]) -> Iterator[str]:
     }
     yield ""
     yield "; ".join(f"{name} {_code(value, 200)}" for name, value in values.items())
-    if ids and (command := facts.commands.batch(ids[0])):
+    query = first_query(facts.why)
+    if query is not None and facts.commands.can_repeat:
         yield ""
-        yield from _fenced([command, facts.commands.show(ids[0])], "sh")
+        yield from _fenced(facts.commands.both(query), "sh")
         if facts.commands.note:
             yield ""
             yield _plain(facts.commands.note, 1000)

@@ -10,7 +10,7 @@ from typing import Literal
 from rich.text import Text
 
 from mcprun.report.conversation import prompt_start
-from mcprun.report.data import RunData
+from mcprun.report.data import REGRESSED, RunData
 from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label
 from mcprun.report.styles import STYLES
@@ -50,7 +50,7 @@ def query_rows(run: Run, facts: RunData, which: Which = "") -> Iterator[Row]:
             width = max(width, len(label(transcript)))
         counts[rank] += 1
         offset += len(line)
-    width_of_verdict = len("regressed") if facts.against and facts.against.counts.regressions else len("skipped")
+    width_of_verdict = len(REGRESSED) if facts.against and facts.against.counts.regressions else len("skipped")
     collapsed = {_PASSED: "passed", _SKIPPED: "skipped"} if not which and facts.why else {}
     widths = width_of_verdict, min(width, _LABEL)
     for rank, place in sorted(places):
@@ -63,12 +63,13 @@ def query_rows(run: Run, facts: RunData, which: Which = "") -> Iterator[Row]:
 
 
 _ERROR, _FAILED, _REGRESSED, _FLAKY, _DIVERGED, _PASSED, _SKIPPED = range(7)
+_RED = {Verdict.ERROR: _ERROR, Verdict.FAILED: _FAILED, REGRESSED: _REGRESSED}
 
 
 def _rank(transcript: Transcript, facts: RunData, is_flaky: bool) -> int:
     """Return the position of a query in the list."""
     if facts.is_red(transcript):
-        return {"error": _ERROR, "regressed": _REGRESSED}.get(facts.outcome(transcript), _FAILED)
+        return _RED[facts.outcome(transcript)]
     if transcript.verdict is Verdict.SKIPPED:
         return _SKIPPED
     return _FLAKY if is_flaky else _DIVERGED if transcript.diverged else _PASSED
@@ -80,7 +81,7 @@ def _row(transcript: Transcript, facts: RunData, widths: tuple[int, int], *, is_
     prompt = one_line(transcript.cause or prompt_start(transcript.prompt), _DESCRIPTION) if not causes else ""
     diverged = plural(transcript.diverged, "diverged call") if transcript.diverged else ""
     line = Text.assemble(
-        (f"{outcome:<{widths[0]}} ", STYLES[Verdict.FAILED if outcome == "regressed" else transcript.verdict]),
+        (f"{outcome:<{widths[0]}} ", STYLES[Verdict.FAILED if outcome == REGRESSED else transcript.verdict]),
         f"{label(transcript):<{widths[1]}} ",
         (f"{plural(len(transcript.turns), 'turn'):>8} {plural(len(transcript.calls), 'call'):>8}  ", "dim"),
         (", ".join(filter(None, ("flaky" if is_flaky else "", diverged, prompt))), "dim"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,19 +73,23 @@ def lines(causes: Sequence[Cause]) -> Iterator[str]:
         yield text
 
 
+def first_query(causes: Iterable[Cause]) -> str | None:
+    """Return the id of the first query of the first cause that has one in the run; None if none has."""
+    in_run = (cause for cause in causes if cause.queries and cause.kind is not CauseKind.REMOVED)
+    return next((cause.queries[0][0] for cause in in_run), None)
+
+
 def next_commands(run: Run, causes: Sequence[Cause]) -> Iterator[str]:
     """Yield the commands that show more about the first cause of a run, and run its first query again.
 
     They can be pasted in the current folder. What must be known before comes last, as a sentence.
     """
     record, baseline = run.record, run.record.baseline
-    first = next((cause for cause in causes if cause.kind not in (CauseKind.STOPPED, CauseKind.BREAKING)), None)
+    commands = replace(Commands.of(record, run.path), run=str(run.path))
     is_here = record.folder in (None, str(Path.cwd()))
-    if first and first.kind is CauseKind.SERVER and is_here:
+    if any(cause.kind is CauseKind.SERVER for cause in causes) and is_here:
         yield from map(visible, filter(None, tools_command(record)))
-    elif first and first.queries and first.kind is not CauseKind.REMOVED:
-        query = first.queries[0][0]
-        commands = replace(Commands.of(record, run.path), run=str(run.path))
+    elif (query := first_query(causes)) is not None:
         yield visible(commands.show(query))
         if commands.folder == str(Path.cwd()) and (again := commands.batch(query)):
             yield visible(again)

@@ -159,6 +159,29 @@ def test_a_red_run_lists_its_errors_and_failures_first(tmp_path: Path) -> None:
     assert end[:2] == ["● 1 × call 0: expected no call to ok, got ok{}", "fails"]
 
 
+def test_a_red_run_lists_regressions_after_failures(tmp_path: Path) -> None:
+    """A query whose result is another one follows the one that fails, although it comes first in the file."""
+    queries = script(("get_order", {"order": "A-1"}), id="other"), script(("list_stores", {"city": "X"}), id="fails")
+    batch = ("batch", write_jsonl(tmp_path / "p.jsonl", *queries), SERVERS / "orders.py")
+    assert run_mcprun(*batch, "--out", "base", cwd=tmp_path).code == 0
+    assert run_mcprun(*batch, "--baseline", "base", "--", "changed", cwd=tmp_path).code == 1
+    done = run_mcprun("show", "--failed", cwd=tmp_path)
+    listed = [line.split()[:2] for line in done.stdout.splitlines() if line.startswith(("failed ", "regressed "))]
+    assert listed == [["failed", "fails"], ["regressed", "other"]]
+    assert "\n\nWhy it is red\n● breaking tool change: " in done.stdout
+    assert '● 1 × regressed: call 0 get_order{order: "A-1"}: state: shipped → in_transit\n' in done.stdout
+    assert done.stdout.splitlines()[-2].endswith(" fails")
+
+
+def test_a_server_that_does_not_start_is_shown_with_its_arguments(tmp_path: Path) -> None:
+    """The next command starts the same version of the server, and the reason is printed once."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", script(id="q"))
+    done = run_mcprun("batch", prompts, SERVERS / "orders.py", "--", "dead", cwd=tmp_path)
+    assert done.code == 3
+    assert f"\nNext: mcprun tools {SERVERS / 'orders.py'} -- dead\n" in done.stdout
+    assert done.stdout.count("the server exited before it responded") == 1
+
+
 @pytest.mark.parametrize(
     ("flag", "listed"), [("--failed", ["kills", "fails"]), ("--all", ["kills", "fails", "passes"])]
 )

@@ -60,6 +60,17 @@ def test_a_comparison_has_the_counts_of_the_last_line_and_of_the_page() -> None:
     ]  # fmt: skip
 
 
+def test_queries_are_listed_errors_first_and_regressions_last() -> None:
+    """The order of the file counts within each, and the count of regressions has no breaking changes of tools."""
+    names = {"same": Verdict.PASSED, "worse": Verdict.PASSED, "fails": Verdict.FAILED, "breaks": Verdict.ERROR}
+    against = comparison(QueryChange("worse", 1, "regressed", "regressed: why"), breaking=("t: removed",))
+    run = facts(*(transcript(name, verdict) for name, verdict in names.items()), against=against)
+    text = markdown(run)
+    rows = re.findall(r"^\| <code>(\w+)</code> \| (\w+)", text, re.MULTILINE)
+    assert rows == [("breaks", "error"), ("fails", "failed"), ("worse", "regressed")]
+    assert "**1 regression, 1 breaking tool change** against <code>base</code>: " in text
+
+
 @given(st.integers(0, 120), st.integers(LEAST_BYTES, COMMENT_BYTES), st.sampled_from(["x", "`", "😀", "\n"]))
 @settings(max_examples=examples(30), deadline=None)
 @example(13, 18_933, "`")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mcprun.report.causes import Cause, CauseKind
-from mcprun.report.why import SHOWN, details, headline, lines
+from mcprun.report.why import SHOWN, details, first_query, headline, lines
 
 FIVE = tuple((f"q{n}", 1) for n in range(5))
 
@@ -40,3 +40,17 @@ def test_further_causes_are_counted() -> None:
     """Ten causes are listed, and the queries of the others are counted."""
     causes = [Cause(CauseKind.FAILED, f"m{n}", 2) for n in range(SHOWN + 3)]
     assert list(lines(causes))[-2:] == ["● 2 × m9", "… and 3 more causes of 6 queries"]
+
+
+@pytest.mark.parametrize(
+    ("causes", "expected"),
+    [
+        ([Cause(CauseKind.STOPPED, "stopped", 3), Cause(CauseKind.FAILED, "m", 2, (), FIVE[2:])], "q2"),
+        ([Cause(CauseKind.BREAKING, "b", 1, (), FIVE[1:]), Cause(CauseKind.REGRESSED, "r", 9, (), FIVE)], "q1"),
+        ([Cause(CauseKind.REMOVED, "removed", 9, (), FIVE), Cause(CauseKind.ERROR, "m", 1, (), FIVE[4:])], "q4"),
+        ([Cause(CauseKind.BREAKING, "b", 0), Cause(CauseKind.REMOVED, "removed", 1, (), FIVE)], None),
+    ],
+)
+def test_the_next_query_is_the_first_of_the_first_cause_that_has_one(causes: list[Cause], expected: str | None) -> None:
+    """A query that only the baseline has can't be shown."""
+    assert first_query(causes) == expected
