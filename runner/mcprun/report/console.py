@@ -191,8 +191,10 @@ class Console:
             self._out.print(row.line, no_wrap=True, overflow="ellipsis")
             for cause in row.causes:
                 print_hanging(self._out, " " * 8, cause)
-        self._out.print(totals(run, self._out))
-        self._repeats(run)
+        with self._out.capture() as counted:
+            self._out.print(totals(run, self._out))
+            self._repeats(run)
+        self._out.write(f"{counted.get().rstrip()}\n")
         if facts.why:
             self._out.print()
         self._causes(run, facts.why)

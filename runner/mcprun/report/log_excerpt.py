@@ -59,7 +59,8 @@ def belonging(text: str, *needles: Sequence[str]) -> str:
     """Return the entries of a log that contain a text of the first of `needles`, or else of the next; else nothing.
 
     Line breaks and indentation count as spaces. An entry begins with a line that is not indented, or with a level such
-    as ERROR. A Python traceback belongs to the entry before it, and ends with the line of its exception.
+    as ERROR. A Python traceback ends with the line of its exception, and belongs to the line before it, unless another
+    traceback ends there. Chained ones belong together.
     """
     entries = [(entry, " ".join(entry.split())) for entry in _entries(text.splitlines())]
     for texts in needles:
@@ -82,16 +83,18 @@ def shortened(text: str) -> str:
 
 def _entries(lines: Sequence[str]) -> Iterator[str]:
     entry: list[str] = []
-    is_traceback = False
+    is_traceback = has_ended = False
     for line in lines:
         begins = bool(line.strip()) and (not line[0].isspace() or bool(_LEVEL.match(line)))
-        if begins and _TRACEBACK.match(line):
-            is_traceback = True
-        elif begins and is_traceback and not _CHAINED.match(line):
-            is_traceback = False  # the line of the exception, which ends the traceback
-        elif begins and not is_traceback and entry:
+        is_first = bool(begins and _TRACEBACK.match(line))
+        if begins and _CHAINED.match(line):
+            has_ended = False
+        elif begins and is_traceback and not is_first:
+            is_traceback, has_ended = False, True  # the line of the exception
+        elif begins and entry and (has_ended if is_first else not is_traceback):
             yield "\n".join(entry)
-            entry = []
+            entry, has_ended = [], False
+        is_traceback = is_traceback or is_first
         entry.append(line)
     if entry:
         yield "\n".join(entry)

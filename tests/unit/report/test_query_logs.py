@@ -81,6 +81,18 @@ def test_entries_that_only_name_the_tool_may_be_of_other_calls() -> None:
     assert (found.text, found.others) == (own, 1)
 
 
+def test_tracebacks_that_follow_each_other_are_told_apart() -> None:
+    """A server may print nothing else, or a line before; chained ones belong together."""
+    plain = 'Traceback (most recent call last):\n  File "s.py", line 4, in get\nLimit: {} > 5'
+    log = "\n".join(plain.format(order) for order in ("ORD-1", "ORD-2", "ORD-3"))
+    assert belonging(log, ["ORD-1"]) == plain.format("ORD-1")
+    assert belonging(log, ["ORD-2"]) == plain.format("ORD-2")
+    assert belonging(f"INFO get\n{log}", ["INFO"]) == f"INFO get\n{plain.format('ORD-1')}"
+    again = "\n\nDuring handling of the above exception, another exception occurred:\n\n"
+    chained = f"ERROR get\n{plain.format('ORD-1')}{again}{plain.format('ORD-9')}"
+    assert belonging(f"{chained}\n{log}", ["ORD-9"]) == chained
+
+
 def test_what_can_not_be_told_apart_says_how_many_calls_ran() -> None:
     """Neither the tool nor the result is in the log, so that it may be of either call."""
     events = [tool_call("a", 0, 10, 0), tool_call("b", 1, 11, 0)]
