@@ -123,9 +123,9 @@ def test_what_needs_a_look_is_listed_first(page: Opened) -> None:
 
 
 def test_filters_find_folded_queries(page: Opened) -> None:
-    """A filter and a search cover queries that passed, although they are folded."""
+    """A filter and a search cover queries that passed, although they are folded. With repeats, runs are counted."""
     page.page.get_by_role("button", name="passed 33").click()
-    assert page.texts(".status") == ["33 queries (filtered from 41)"]
+    assert page.texts(".status") == ["33 runs (filtered from 41)"]
     expect(page.page.locator("button.fold")).to_be_hidden()
     page.page.get_by_role("button", name="passed 33").click()
     page.page.locator("#search").fill("order-17")

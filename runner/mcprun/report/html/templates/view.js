@@ -44,7 +44,7 @@ class View {
     const parts = readAddress();
     const unknown = this.table.differs(parts) ? this.table.read(parts) : [];
     const row = this.rows.get(parts.get('q')) || null;
-    if (parts.has('q') && !row) unknown.push(`${this.table.noun} “${parts.get('q')}”`);
+    if (parts.has('q') && !row) unknown.push(`query “${parts.get('q')}”`);
     const before = this.row;
     if (!before && row) Object.assign(this, { scrolled: scrollY, fromList: moved });
     if (row && this.table.hidesFolded && this.table.folded.has(row)) this.table.expand();
