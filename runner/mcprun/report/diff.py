@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import NamedTuple
 
 from mcprun._util.code_points import reveal_name
 from mcprun.analysis.diff.groups import Group, Groups, Occurrences
@@ -12,7 +13,7 @@ from mcprun.report.change_groups import SHOWN_NAMES, counts, group_pairs, group_
 from mcprun.report.change_lines import NAME, SHOWN, Pair, title
 from mcprun.report.styles import AMBER
 from mcprun.report.text import one_line, plural
-from mcprun.report.word_marks import word_marks
+from mcprun.report.word_marks import Segments, word_marks
 from mcprun.runs.run_record import ComparedCounts
 from mcprun.runs.transcript import Verdict
 from mcprun.tools.changes import ToolChange
@@ -220,9 +221,10 @@ def _group_block(group: Group, is_inline: bool) -> list[Line]:
 def _value_lines(group: Group) -> Iterator[Line]:
     """Lay out the values of a group below its title, and count those that are left out."""
     values = group.values[:_EXAMPLES] if group.place else group.values
-    pairs = list(islice(group_pairs(values), _LINES + 1_000_000))
-    yield from ((("      ", ""), *parts) for parts in marked_pairs(pairs[:_LINES]))
-    left = max(0, len(pairs) - _LINES) + group.left_out
+    pairs = group_pairs(values)
+    for line in value_lines(list(islice(pairs, _LINES))):
+        yield (("      ", ""), *_styled(line))
+    left = sum(1 for _ in pairs) + group.left_out
     if group.place:
         other = "other values" if group.place.is_full else plural(len(group.values) - len(values), "other value")
         yield (("      ", ""), (f"  … and {other}", "dim"))
@@ -230,8 +232,19 @@ def _value_lines(group: Group) -> Iterator[Line]:
         yield (("      ", ""), (f"  … and {plural(left, 'more line')}", "dim"))
 
 
-def marked_pairs(pairs: Sequence[tuple[Pair, bool]]) -> Iterator[Line]:
-    """Style lines of values, with the words that differ in bold. A line of an error is red, also if it is new."""
+class ValueLine(NamedTuple):
+    """A line of a value: its sign (`-`, `+`, or a space), its segments, and whether it is of an error.
+
+    Segments are equal, different, equal, and so on, if some words differ from the line of the other side.
+    """
+
+    sign: str
+    segments: Segments
+    is_error: bool = False
+
+
+def value_lines(pairs: Sequence[tuple[Pair, bool]]) -> Iterator[ValueLine]:
+    """Yield the lines of values, those that replace each other with the words in which they differ."""
     at = 0
     while at < len(pairs):
         counted = [0, 0]
@@ -240,25 +253,27 @@ def marked_pairs(pairs: Sequence[tuple[Pair, bool]]) -> Iterator[Line]:
                 counted[side] += 1
         if not any(counted):
             (sign, text), _ = pairs[at]
-            yield ((f"{sign} {text}", "dim"),)
+            yield ValueLine(sign, [text])
             at += 1
             continue
-        yield from _marked_block(pairs[at : at + counted[0]], pairs[at + counted[0] : at + sum(counted)])
+        yield from _replaced(pairs[at : at + counted[0]], pairs[at + counted[0] : at + sum(counted)])
         at += sum(counted)
 
 
-def _marked_block(before: Sequence[tuple[Pair, bool]], after: Sequence[tuple[Pair, bool]]) -> Iterator[Line]:
+def _replaced(before: Sequence[tuple[Pair, bool]], after: Sequence[tuple[Pair, bool]]) -> Iterator[ValueLine]:
     paired = min(len(before), len(after))
     marks = [word_marks(before[at][0][1], after[at][0][1]) for at in range(paired)]
     for side, found in enumerate((before, after)):
         for at, ((sign, text), fails) in enumerate(found):
-            style = "red" if sign == "-" or fails else "green"
             mark = marks[at] if at < paired else None
-            if mark is None:
-                yield ((f"{sign} {text}", style),)
-            else:
-                parts = [(part, f"bold {style}" if number % 2 else style) for number, part in enumerate(mark[side])]
-                yield ((f"{sign} ", style), *((part, one) for part, one in parts if part))
+            yield ValueLine(sign, mark[side] if mark else [text], fails)
+
+
+def _styled(line: ValueLine) -> Line:
+    """Style a line, with the words that differ in bold. A line of an error is red, also if it is new."""
+    style = "dim" if line.sign == " " else "red" if line.sign == "-" or line.is_error else "green"
+    parts = ((part, f"bold {style}" if at % 2 else style) for at, part in enumerate(line.segments))
+    return (f"{line.sign} ", style), *(part for part in parts if part[0])
 
 
 def diff_line(line: Line) -> str:

@@ -10,7 +10,7 @@ from mcprun._util.json_value import JsonObject
 from mcprun.analysis.diff.groups import Group, Groups, Occurrences
 from mcprun.report.change_groups import counts, group_pairs, group_title, inline
 from mcprun.report.change_lines import NAME
-from mcprun.report.diff import group_priority, marked_pairs, verdict_priority
+from mcprun.report.diff import group_priority, value_lines, verdict_priority
 from mcprun.report.text import one_line, plural
 
 _SHOWN = 100
@@ -72,17 +72,8 @@ def _item(group: Group) -> JsonObject:
     is_inline = group.place is None and len(group.values) == 1 and inline(group.values[0]) is not None
     values = group.values[:_EXAMPLES] if group.place else group.values
     pairs = list(group_pairs(values))
-    lines: list[list[object]] = []
-    for parts in islice(marked_pairs(pairs), 0 if is_inline else _LINES):
-        sign, rest = parts[0][0][:1], [(parts[0][0][2:], parts[0][1]), *parts[1:]]
-        segments = [""]
-        for text, style in rest:
-            is_marked = style.startswith("bold")
-            if is_marked == (len(segments) % 2 == 1):
-                segments.append(text)
-            else:
-                segments[-1] += text
-        lines.append([sign, segments, int(sign == "+" and "red" in rest[0][1])])
+    shown = [] if is_inline else islice(value_lines(pairs), _LINES)
+    lines = [[line.sign, line.segments, int(line.sign == "+" and line.is_error)] for line in shown]
     left = max(0, len(pairs) - _LINES) + group.left_out
     return {
         "title": one_line(group_title(group), _MAX_TITLE),
