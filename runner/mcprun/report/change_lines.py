@@ -8,7 +8,6 @@ from typing import Any
 
 from mcprun._util.alignment import Alignment, common_ends
 from mcprun._util.code_points import look_alike, reveal
-from mcprun.analysis.diff.describe import differences_of
 from mcprun.analysis.diff.transcripts import Change
 from mcprun.analysis.diff.values import ABSENT, ValueDifference
 from mcprun.report.text import cut, one_line, visible
@@ -54,22 +53,6 @@ def has_failed(change: Change) -> bool:
         or (change.what == "stop" and change.after != _NOT_AN_ERROR)
         or (change.what == "verdict" and change.after != Verdict.PASSED)
     )
-
-
-def value_pairs(change: Change) -> Iterator[Pair]:
-    """Yield the old and new values of a change, one escaped line each.
-
-    Long values are cut to the part around their first difference.
-    """
-    if change.what in ("call_added", "call_removed"):
-        return
-    if change.are_errors[0] is not change.are_errors[1]:
-        yield from difference_pairs(
-            ValueDifference(("", ""), change.before, change.after), are_errors=change.are_errors
-        )
-        return
-    for difference, paths in with_visible_paths(differences_of(change)):
-        yield from difference_pairs(difference, paths)
 
 
 def difference_pairs(

@@ -37,7 +37,7 @@ def early_end(record: RunRecord, counts: Counts) -> str:
     elif record.state != "finished":
         sentences = [f"The run has not finished (state: {record.state})", left_out]
     else:
-        sentences = [left_out.replace(" were", f" {plural(2, record.prompts.unit)[2:]} were")]
+        sentences = [f"{left:,} of {plural(record.prompts.runs, record.prompts.unit)} were not run" if left else ""]
     return " ".join(f"{sentence}." for sentence in sentences if sentence)
 
 

@@ -26,7 +26,6 @@ from mcprun.analysis.diff.scrub import Scrubber, parse_path
 from mcprun.analysis.diff.transcripts import ASPECTS, Change, CompareOptions, align, result_of
 from mcprun.analysis.diff.values import ValueDifference, value_differences
 from mcprun.errors import UsageError
-from mcprun.report.change_lines import value_pairs
 from mcprun.report.diff import lines as lines_of
 from mcprun.report.diff import tool_lines
 from mcprun.report.diff_markdown import markdown
@@ -35,6 +34,7 @@ from mcprun.tools.changes import ToolChange
 from tests.support.examples import examples
 from tests.support.json_strategies import JSON
 from tests.support.transcripts import EXAMPLES, call, calls, changes, lines, transcript, transcripts
+from tests.support.value_pairs import value_pairs
 
 ALL = frozenset(ASPECTS)
 

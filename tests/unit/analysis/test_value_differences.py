@@ -18,12 +18,12 @@ from mcprun.analysis.diff.runs import RunDiff
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.transcripts import Change, CompareOptions
 from mcprun.analysis.diff.values import ABSENT, value_differences
-from mcprun.report.change_lines import value_pairs
 from mcprun.report.html.side_by_side import side_by_side
 from mcprun.report.html.transcript_pairs import pair_json
 from tests.support.json_strategies import JSON
 from tests.support.transcripts import call, changes, transcript
 from tests.support.transcripts import lines as lines_of
+from tests.support.value_pairs import value_pairs
 
 MANY = 10_000
 
@@ -52,10 +52,11 @@ def shown(before: Any, after: Any) -> list[str]:
             {"rows": [*rows(0), *rows(1), *rows(2, name="new"), *rows(3)]},
             ['+ rows[0]: {"id": 0, "name": "row 0", "tags": ["a", "b"]}', "- rows[1].name: row 2", "+ rows[2].name: new"],
         ),
-        (rows(1, 2, n=1), rows(2, 3, n=2), ['- [0]: {"id": 1, "name": "row 1", "tags": ["a", "b"], "n": 1}', "- [1].n: 1",
-                                            "+ [0].n: 2", '+ [1]: {"id": 3, "name": "row 3", "tags": ["a", "b"], "n": 2}']),
-        (rows(1, 2), rows(8, 9), ["- [0].id: 1", "+ [0].id: 8", "- [0].name: row 1", "+ [0].name: row 8",
-                                  "- [1].id: 2", "+ [1].id: 9", "- [1].name: row 2", "+ [1].name: row 9"]),
+        (rows(1, 2, n=1), rows(2, 3, n=2), ['- [0]: {"id": 1, "name": "row 1", "tags": ["a", "b"], "n": 1}',
+                                            '+ [1]: {"id": 3, "name": "row 3", "tags": ["a", "b"], "n": 2}',
+                                            "- [1].n: 1", "+ [0].n: 2"]),
+        (rows(1, 2), rows(8, 9), ["- [0].id: 1", "+ [0].id: 8", "- [1].id: 2", "+ [1].id: 9",
+                                  "- [0].name: row 1", "+ [0].name: row 8", "- [1].name: row 2", "+ [1].name: row 9"]),
         ([{"v": "x", "n": 1, "m": 1}], [{"v": "new", "n": 0, "m": 0}, {"v": "x", "n": 1, "m": 2}],
          ['+ [0]: {"v": "new", "n": 0, "m": 0}', "- [0].m: 1", "+ [1].m: 2"]),
         ({"a.b": [1]}, {"a.b": [1, 2]}, ['+ ["a.b"][1]: 2']),

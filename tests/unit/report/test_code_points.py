@@ -14,10 +14,10 @@ from mcprun.analysis.diff.transcripts import Change
 from mcprun.checks.calls import exact
 from mcprun.checks.expect import ExpectedCall
 from mcprun.checks.one_call import mismatch
-from mcprun.report.change_lines import value_pairs
 from mcprun.report.html.side_by_side import side_by_side
 from mcprun.tools.format import ValueFormatter
 from tests.support.runs import call
+from tests.support.value_pairs import value_pairs
 
 LOOK_ALIKE = [
     ("caf\u00e9!", "cafe\u0301!", "caf<U+00E9>!", "cafe<U+0301>!"),
