@@ -54,9 +54,11 @@ def test_failure_shows_the_cause_and_the_conversation(suite: Suite) -> None:
     done.assert_outcomes(failed=1)
     cause = "expected text with 'six', got '2 + 3 is 5.'"
     done.stdout.fnmatch_lines([cause, f"FAILED prompts.jsonl::add - Failed: {cause}"])
-    shown = [line.rstrip() for line in run_mcprun("show", "latest", "add", cwd=suite.path).stdout.strip().splitlines()]
-    assert len(shown) == 7
-    assert "\n".join(shown) in done.stdout.str()
+    shown, again = run_mcprun("show", "latest", "add", cwd=suite.path).stdout.strip().split("\nReproduce:\n")
+    conversation = [line.rstrip() for line in shown.strip().splitlines()]
+    assert len(conversation) == 7
+    assert "\n".join(conversation) in done.stdout.str()
+    assert again.splitlines()[-1] == f"  mcprun show outputs/{suite.runs[0].name} add"
     assert f"\nmcprun show outputs/{suite.runs[0].name} add\n" in done.stdout.str()
     assert "Traceback" not in done.stdout.str()
 
