@@ -12,8 +12,8 @@ from rich.console import Console
 
 from mcprun.errors import RunError
 from mcprun.report.baseline import read_baseline
+from mcprun.report.causes import reasons
 from mcprun.report.conversation import head, laid_out
-from mcprun.report.excerpt import causes
 from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label
 from mcprun.report.text import one_line, plural, visible
@@ -124,7 +124,7 @@ def stderr_tail(path: Path, start: int = 0) -> str:
 def _causes(transcript: Transcript) -> Iterable[str]:
     """Return the causes, marked as an error if it is one."""
     mark = "error: " if transcript.error else ""
-    return (mark + line for line in render(transcript, causes))
+    return (mark + line for line in render(transcript, reasons))
 
 
 def _rate(transcripts: Sequence[Transcript], required: float) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from mcprun.report.conversation import excerpt
 from mcprun.report.data import RunData
-from mcprun.report.excerpt import excerpt
 from mcprun.report.progress import label
 from mcprun.report.text import one_line, visible
 from mcprun.runs.transcript import Transcript

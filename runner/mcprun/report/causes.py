@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from mcprun.report.cause_message import QUOTED, VARIES, Template, mentions, opening, shared_opening, without
 from mcprun.report.text import one_line
-from mcprun.runs.transcript import Call, Check, Key, Transcript
+from mcprun.runs.transcript import Call, Check, Key, Transcript, Verdict
 from mcprun.tools.results import result_text
 
 QUERIES = 5
@@ -27,6 +27,9 @@ TOOLS = 5
 
 _MESSAGE = 300
 """Maximum number of characters of a message."""
+
+_REASON = 1000
+"""Maximum number of characters of a reason of one query."""
 
 _FEW = 5
 """Maximum number of causes that are not merged, however alike they are."""
@@ -293,6 +296,18 @@ def _reason(transcript: Transcript, regression: str) -> tuple[_Head, str, list[s
     call = transcript.calls[number]
     head = _Head(CauseKind.FAILED, check.check, call.tool)
     return head, text if call.problem == "timeout" else f"{call.tool}: {_result(call)}", [call.tool]
+
+
+def reasons(transcript: Transcript) -> list[str]:
+    """Return why a query did not pass, one shortened line per reason: its error, or each check that failed."""
+    return [one_line(reason, _REASON) for reason in transcript.causes]
+
+
+def failure_kind(transcript: Transcript) -> str:
+    """Return the kind of a query's error, or the name of the first check that failed."""
+    if transcript.error:
+        return str(transcript.error.kind)
+    return next((check.check for check in transcript.checks if not check.passed), str(Verdict.FAILED))
 
 
 def failed_call(transcript: Transcript, check: Check) -> int | None:

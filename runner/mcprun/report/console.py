@@ -19,6 +19,7 @@ from mcprun.analysis.diff.json_lines import as_json, read_differences
 from mcprun.analysis.diff.rule import VolatileSummary
 from mcprun.analysis.diff.runs import DiffSummary, MovedRate, QueryDiff
 from mcprun.errors import ErrorKind, RunError
+from mcprun.report.cause_text import SHOWN, TITLE, details, headline, left_out, next_commands
 from mcprun.report.causes import Cause, CauseKind
 from mcprun.report.chat import ChatPrinter
 from mcprun.report.conversation import head, laid_out
@@ -38,7 +39,6 @@ from mcprun.report.timeline import Timeline
 from mcprun.report.timeline_text import timeline_rows
 from mcprun.report.totals import totals
 from mcprun.report.volatile import empty_warning, masked_lines, suggestion_lines
-from mcprun.report.why import SHOWN, TITLE, details, headline, left_out, next_commands
 from mcprun.report.wrapping import print_hanging
 from mcprun.runs.directory import DIFFERENCES
 from mcprun.runs.run import Run

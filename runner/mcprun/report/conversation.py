@@ -1,4 +1,4 @@
-"""One query's transcript as a conversation for a terminal: messages, tool calls and their results."""
+"""One query's transcript as a conversation in plain text, whole or shortened: messages, tool calls and results."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ from mcprun._util.json_value import JsonObject
 from mcprun.checks.evaluate import COMPLETE_STOP_REASONS
 from mcprun.prompts.server_input import FROM_SERVER
 from mcprun.report.styles import AMBER, STYLES
-from mcprun.report.text import cut, visible
+from mcprun.report.text import cut, one_line, visible
 from mcprun.runs.transcript import Asked, Call, Transcript
 from mcprun.tools.format import ValueFormatter
 
 _SHOWN = 4000
 """Maximum number of characters shown of one text or result; `transcripts.jsonl` has all of it."""
+
+_EXCERPT_LINE = 300
+"""Maximum number of characters of one text, call or result in an excerpt."""
+
+_EXCERPT_LINES = 40
+"""Maximum number of lines of an excerpt. It keeps the last ones, because the cause of a failure is usually there."""
 
 Line = tuple[str, Text]
 """A speaker and the text."""
@@ -170,3 +176,14 @@ def _content(item: JsonObject) -> str:
 
 def _line(who: str, what: str, style: str = "") -> Line:
     return who, Text(visible(cut(what, _SHOWN)), style)
+
+
+def excerpt(transcript: Transcript) -> list[str]:
+    """Return the end of a conversation, one shortened line per text, call or result, with controls escaped."""
+    shown = [
+        f"{who:<8} {one_line(text.plain, _EXCERPT_LINE)}"
+        for who, text in conversation(transcript)
+        if who not in ("system", "check", "checks")
+    ]
+    left_out = len(shown) - _EXCERPT_LINES
+    return [f"… {left_out:,} earlier lines omitted", *shown[-_EXCERPT_LINES:]] if left_out > 0 else shown

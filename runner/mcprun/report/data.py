@@ -10,8 +10,7 @@ from pathlib import Path
 from mcprun.errors import ExitCode
 from mcprun.prompts.file import lines_of, stem_of
 from mcprun.report.baseline import BaselineData, QueryChange, read_baseline
-from mcprun.report.causes import Cause, CauseGroups, Causes
-from mcprun.report.excerpt import causes
+from mcprun.report.causes import Cause, CauseGroups, Causes, reasons
 from mcprun.report.fault_isolation import render
 from mcprun.report.log_excerpt import LogExcerpt
 from mcprun.report.outcome import early_end
@@ -95,7 +94,7 @@ class RunData:
     def causes(self, transcript: Transcript) -> list[str]:
         """Return why a query is red, one line per cause: its error, checks that failed, and how it regressed."""
         regression = self.regression(transcript)
-        return [*causes(transcript), *([regression.cause] if regression else [])]
+        return [*reasons(transcript), *([regression.cause] if regression else [])]
 
     @property
     def why(self) -> tuple[Cause, ...]:

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from mcprun.report.cause_text import details, headline, more, names
 from mcprun.report.causes import Cause
 from mcprun.report.data import RunData
 from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label, repeat_label
 from mcprun.report.repeats import percent
 from mcprun.report.text import one_line, plural
-from mcprun.report.why import details, headline, more, names
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Transcript, Verdict
 

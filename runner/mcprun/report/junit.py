@@ -14,13 +14,14 @@ from collections.abc import Iterator
 from functools import partial
 
 from mcprun.errors import ExitCode
+from mcprun.report.cause_text import TITLE, headline, lines
+from mcprun.report.causes import failure_kind
+from mcprun.report.conversation import excerpt
 from mcprun.report.data import RunData
-from mcprun.report.excerpt import excerpt, kind
 from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label, repeat_label
 from mcprun.report.text import one_line, plural, visible
 from mcprun.report.volatile import note_blocks
-from mcprun.report.why import TITLE, headline, lines
 from mcprun.runs.transcript import Transcript, Verdict
 
 _OWN = "mcprun"
@@ -93,7 +94,7 @@ def _query(transcript: Transcript, facts: RunData, *, with_calls: bool) -> ET.El
     if facts.is_red(transcript):
         tag = "error" if transcript.verdict is Verdict.ERROR else "failure"
         outcome = facts.outcome(transcript)
-        form = "regression" if outcome == "regressed" else kind(transcript)
+        form = "regression" if outcome == "regressed" else failure_kind(transcript)
         mark = ET.SubElement(case, tag, message=_text(first), type=_text(form))
         regression = facts.regression(transcript)
         commands = facts.commands

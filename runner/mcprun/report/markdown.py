@@ -15,17 +15,17 @@ from itertools import chain
 
 from mcprun.errors import ExitCode
 from mcprun.report.baseline import QueryChange
+from mcprun.report.cause_text import SHOWN, TITLE, first_query, left_out, more, names, notes
 from mcprun.report.causes import Cause, CauseKind
+from mcprun.report.conversation import excerpt
 from mcprun.report.data import REGRESSED, RunData
 from mcprun.report.diff import unchanged
-from mcprun.report.excerpt import excerpt
 from mcprun.report.fault_isolation import render
 from mcprun.report.outcome import regression_counts
 from mcprun.report.progress import label, repeat_label
 from mcprun.report.repeats import Repeats, percent, runs_of
 from mcprun.report.text import duration, one_line, plural, verdict_count, visible
 from mcprun.report.volatile import note_blocks
-from mcprun.report.why import SHOWN, TITLE, first_query, left_out, more, names, notes
 from mcprun.runs.transcript import Transcript, Verdict
 
 COMMENT_BYTES = 65_000

@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterator
 from functools import partial
 
+from mcprun.report.cause_text import TITLE, headline
+from mcprun.report.cause_text import lines as why_lines
+from mcprun.report.causes import failure_kind
 from mcprun.report.data import RunData
-from mcprun.report.excerpt import kind
 from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label, repeat_label
 from mcprun.report.text import one_line
-from mcprun.report.why import TITLE, headline
-from mcprun.report.why import lines as why_lines
 from mcprun.runs.transcript import Transcript, Verdict
 
 _REASON = 300
@@ -52,7 +52,11 @@ def _query(transcript: Transcript, facts: RunData) -> _Point:
     if transcript.verdict is Verdict.SKIPPED:
         return True, label(transcript), f" # SKIP {_escaped(one_line('; '.join(reasons), _REASON))}", {}
     directive = " # TODO the query reached its required pass rate" if facts.is_excused(transcript) else ""
-    details = {"verdict": str(transcript.verdict), "kind": kind(transcript), "message": reasons[0] if reasons else ""}
+    details = {
+        "verdict": str(transcript.verdict),
+        "kind": failure_kind(transcript),
+        "message": reasons[0] if reasons else "",
+    }
     return False, label(transcript), directive, {**details, "causes": reasons} if len(reasons) > 1 else {**details}
 
 

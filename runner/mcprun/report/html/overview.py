@@ -10,9 +10,9 @@ from mcprun.errors import ExitCode, UsageError
 from mcprun.limits import BATCH_SHARE
 from mcprun.report.data import RunData
 from mcprun.report.html.against import AgainstView, against_view
+from mcprun.report.html.cause_rows import CauseRow, cause_rows
 from mcprun.report.html.repeat_rows import RepeatRow, repeat_rows
 from mcprun.report.html.rows import Rows
-from mcprun.report.html.why import CauseRow, cause_rows
 from mcprun.report.latency import Latency, latency
 from mcprun.report.log_excerpt import exception_line
 from mcprun.report.outcome import outcome

@@ -20,6 +20,7 @@ from mcprun.errors import ExitCode
 from mcprun.report.assistant import assistant_text
 from mcprun.report.data import RunData, gather
 from mcprun.report.fault_isolation import render
+from mcprun.report.html.cause_rows import cause_choices
 from mcprun.report.html.conversation import conversation_json
 from mcprun.report.html.differences import RunDifferences
 from mcprun.report.html.heatmap import ToolOutcomes
@@ -29,7 +30,6 @@ from mcprun.report.html.page import MAX_BYTES, island, page
 from mcprun.report.html.rows import Rows
 from mcprun.report.html.tokens import TokenCounts, tokens_json
 from mcprun.report.html.waterfall import MAX_TIMELINES, waterfall
-from mcprun.report.html.why import cause_choices
 from mcprun.report.timings import Keeps, Timings
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Transcript

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mcprun.report.cause_text import SHOWN, details, first_query, headline, lines
 from mcprun.report.causes import Cause, CauseKind
-from mcprun.report.why import SHOWN, details, first_query, headline, lines
 
 FIVE = tuple((f"q{n}", 1) for n in range(5))
 

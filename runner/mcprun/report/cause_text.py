@@ -1,4 +1,4 @@
-"""The causes of a red run in words, for reports in plain text."""
+"""The causes of a red run as text: headlines, details, and the commands that show more."""
 
 from __future__ import annotations
 
