@@ -60,7 +60,9 @@ def left_out(causes: Sequence[Cause]) -> str:
     """Return how many causes a text leaves out: `… and 2 more causes of 3 queries`; empty if there are none."""
     if not causes:
         return ""
-    return f"… and {plural(len(causes), 'more cause')} of {plural(sum(cause.count for cause in causes), 'query')}"
+    count = sum(cause.count for cause in causes if not cause.is_of_run)
+    of = f" of {plural(count, 'query')}" if count else ""
+    return f"… and {plural(len(causes), 'more cause')}{of}"
 
 
 def lines(causes: Sequence[Cause]) -> Iterator[str]:

@@ -16,8 +16,8 @@ from mcprun.tools.changes import ToolChange
 _MESSAGE = 500
 """Maximum number of characters of a message."""
 
-_CHANGES = 10
-"""Maximum number of breaking changes that have a row of their own."""
+_CHANGES = 4
+"""Maximum number of breaking changes that have a row of their own, so that short lists also show causes of queries."""
 
 _NO_SERVER = frozenset({ErrorKind.SERVER_START, ErrorKind.CONNECT_TIMEOUT, ErrorKind.BAD_TOOLS})
 """Kinds of errors that end a run because it has no usable server."""
@@ -42,16 +42,23 @@ def end_causes(record: RunRecord, counts: Counts, log: str = "") -> Iterator[Cau
 
 
 def breaking_causes(changes: Sequence[ToolChange], callers: Mapping[str, Sequence[Key]]) -> Iterator[Cause]:
-    """Yield the breaking changes of tools. `callers` holds the red queries that call each tool."""
-    breaking = [change for change in changes if change.breaking]
-    for change in breaking[:_CHANGES]:
-        tools = tool_names(change)
-        queries = list(dict.fromkeys(key for tool in tools for key in callers.get(tool, ())))
-        count = len({name for name, _ in queries})
-        yield Cause(CauseKind.BREAKING, one_line(_breaking(change), _MESSAGE), count, tools, tuple(queries[:QUERIES]))
+    """Yield the breaking changes of tools, first those that concern most queries.
+
+    `callers` holds the red queries that call each tool.
+    """
+    breaking = [_of_change(change, callers) for change in changes if change.breaking]
+    breaking.sort(key=lambda cause: -cause.count)  # stable: then in the order of the changes
+    yield from breaking[:_CHANGES]
     if more := breaking[_CHANGES:]:
-        tools = tuple(dict.fromkeys(change.tool for change in more))[:TOOLS]
+        tools = tuple(dict.fromkeys(tool for cause in more for tool in cause.tools))[:TOOLS]
         yield Cause(CauseKind.BREAKING, plural(len(more), "more breaking tool change"), 0, tools)
+
+
+def _of_change(change: ToolChange, callers: Mapping[str, Sequence[Key]]) -> Cause:
+    tools = tool_names(change)
+    queries = list(dict.fromkeys(key for tool in tools for key in callers.get(tool, ())))
+    count = len({name for name, _ in queries})
+    return Cause(CauseKind.BREAKING, one_line(_breaking(change), _MESSAGE), count, tools, tuple(queries[:QUERIES]))
 
 
 def tool_names(change: ToolChange) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mcprun.report.cause_text import SHOWN, details, first_query, headline, lines
+from mcprun.report.cause_text import SHOWN, details, first_query, headline, left_out, lines
 from mcprun.report.causes import Cause, CauseKind
 
 FIVE = tuple((f"q{n}", 1) for n in range(5))
@@ -54,3 +54,10 @@ def test_further_causes_are_counted() -> None:
 def test_the_next_query_is_the_first_of_the_first_cause_that_has_one(causes: list[Cause], expected: str | None) -> None:
     """A query that only the baseline has can't be shown."""
     assert first_query(causes) == expected
+
+
+def test_causes_of_the_whole_run_have_no_queries_of_their_own_to_count() -> None:
+    """A query that calls a changed tool is counted once, by its own cause."""
+    breaking = Cause(CauseKind.BREAKING, "t: removed", 7, ("t",))
+    assert left_out([breaking, Cause(CauseKind.FAILED, "m", 2)]) == "… and 2 more causes of 2 queries"
+    assert left_out([breaking]) == "… and 1 more cause"
