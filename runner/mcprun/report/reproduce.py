@@ -193,7 +193,9 @@ class _Words:
         arguments, configured = self.record.arguments, self.record.configured
         if not arguments.get("server_args") or configured.get("server_args") == "file":
             return ""
-        return " -- " + " ".join(shlex.quote(self._known("ARG", one)) for one in arguments["server_args"])
+        return " -- " + " ".join(
+            shlex.quote(self._known("ARG", one)) for one in _listed_values(arguments["server_args"])
+        )
 
     def joined(self, flags: Iterator[_Flag]) -> str:
         words = []
@@ -286,7 +288,7 @@ def _flags_of(name: str, key: str, value: Any, *, is_variable: bool) -> Iterator
     elif isinstance(kind, Switch):
         yield _Flag(flag(key if value else f"no_{key}"))
     elif isinstance(kind, Listed):
-        for one in value if isinstance(value, list | tuple) else [value]:
+        for one in _listed_values(value):
             yield _plain(key, one)
     else:
         yield _plain(key, value)
@@ -311,7 +313,12 @@ def _text(value: Any) -> str:
 
 def _names(value: Any, mark: str) -> list[str]:
     """Return the names of recorded variables or headers (`NAME`, `NAME=[redacted]`, `NAME: [redacted]`)."""
-    return [str(one).partition(mark)[0] for one in value or ()]
+    return [str(one).partition(mark)[0] for one in _listed_values(value)]
+
+
+def _listed_values(value: Any) -> Iterable[Any]:
+    """Return a recorded list, or the one value that stands for it: a record may come from elsewhere."""
+    return value if isinstance(value, list | tuple | dict) else [value]
 
 
 def _path(name: str) -> str:

@@ -196,3 +196,14 @@ def test_any_id_is_one_word_of_both_commands(name: str) -> None:
     assert fits(name, [pattern], {name, "other"})
     assert not fits("other", [pattern], {name, "other"}) or name == "other"
     assert shlex.split(found.show(name))[-1] == name
+
+
+@pytest.mark.parametrize(
+    "name", ["env", "header", "server_args", "filters", "ignore", "token", "call_timeout", "resume"]
+)
+@pytest.mark.parametrize("value", [5, "x", ["x", 5], {"x": 5}, [], True, None, [None]])
+def test_a_record_with_another_kind_of_value_costs_no_report(name: str, value: Any) -> None:
+    """Nothing validates recorded arguments, and commands are part of every report."""
+    found = commands({name: value})
+    assert shlex.split(found.batch("q"))[:4] == ["mcprun", "batch", "p.jsonl", "s.py"]
+    assert shlex.split(found.batch())[:2] == ["mcprun", "batch"]
