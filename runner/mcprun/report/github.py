@@ -57,7 +57,10 @@ _Note = tuple[dict[str, str], str]
 
 
 def _errors(facts: RunData, workspace: str) -> Iterator[_Note]:
-    """Yield the errors: causes of the whole run, removed queries, one query of each other cause, then the others."""
+    """Yield the errors: causes of the whole run, removed queries, one query of each other cause, then the others.
+
+    The repeats of a query have the same line of the file, so that only the first red one has an annotation.
+    """
     for cause in facts.why:
         if cause.is_of_run:
             yield {"title": "mcprun"}, "\n".join(filter(None, (headline(cause), details(cause))))
@@ -74,8 +77,10 @@ def _errors(facts: RunData, workspace: str) -> Iterator[_Note]:
         if facts.is_red(one) and (one.id, one.repeat) in causes
     }
     yield from (examples[key] for key in causes if key in examples)
+    annotated = {name for name, _ in examples}
     for one in facts.transcripts():
-        if facts.is_red(one) and (one.id, one.repeat) not in causes:
+        if one.id not in annotated and facts.is_red(one):
+            annotated.add(one.id)
             yield _of_query(one, facts, file)
 
 

@@ -131,3 +131,13 @@ def test_commands_are_escaped_in_linear_time() -> None:
     """Half a million line breaks or `#` are scanned once."""
     assert without_commands("\n" * 500_000 + "::error::x").endswith("\n: :error::x")
     assert without_commands("#" * 500_000 + "a" * 500_000).count(" ") == 0
+
+
+def test_repeats_of_a_query_share_an_annotation() -> None:
+    """They have the same line of the file, and would displace other queries."""
+    runs = [transcript(name, Verdict.FAILED, repeat, text="why") for name in "qrs" for repeat in (1, 2, 3, 4)]
+    assert list(commands(facts(*runs))) == [
+        "::error title=failed%3A q,file=p.jsonl::3 queries with this cause, also r, s%0Awhy",
+        "::error title=failed%3A r,file=p.jsonl::why",
+        "::error title=failed%3A s,file=p.jsonl::why",
+    ]
