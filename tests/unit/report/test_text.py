@@ -29,6 +29,13 @@ def test_visible_text_has_no_control_characters(text: str) -> None:
     assert found <= {"\n", "\t"}
 
 
+@given(st.text(st.sampled_from("a\n\t\r \u00a0\u202e")))
+def test_lines_are_escaped_like_their_parts(text: str) -> None:
+    """Line breaks and tabs stay, beside text that is escaped and beside text that is not."""
+    text = text.replace("\r\n", "\n")
+    assert visible(text) == "".join(map(visible, text))
+
+
 @given(st.text(), st.integers(1, 30))
 def test_one_line_is_the_start_of_the_whole_line(text: str, length: int) -> None:
     """Only as much of a text is escaped as is shown, however long it is."""
