@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mcprun.report.outcome import early_end
-from mcprun.runs.run_record import Counts, ModelRecord, PromptsRecord, RunRecord
+from mcprun.report.outcome import early_end, regression_counts
+from mcprun.runs.run_record import ComparedCounts, Counts, ModelRecord, PromptsRecord, RunRecord
 from mcprun.runs.transcript import ErrorInfo
 
 
@@ -46,3 +46,15 @@ def record(state: str, kind: str = "", message: str = "") -> RunRecord:
 def test_an_early_end_says_why_and_how_many_queries_it_left(run: RunRecord, counts: Counts, sentence: str) -> None:
     """It is empty if every query was run, whatever their verdicts."""
     assert early_end(run, counts) == sentence
+
+
+@pytest.mark.parametrize(
+    ("regressions", "breaking", "parts"),
+    [(0, 0, []), (2, 0, ["2 regressions"]), (3, 2, ["1 regression", "2 breaking tool changes"])],
+)
+def test_breaking_changes_of_tools_are_no_regressions_of_queries(
+    regressions: int, breaking: int, parts: list[str]
+) -> None:
+    """`run.json` counts both together; reports name each."""
+    counts = dict.fromkeys(("same", "changed", "added", "removed", "chance", "fewer"), 0)
+    assert list(regression_counts(ComparedCounts(**counts, regressions=regressions, breaking=breaking))) == parts
