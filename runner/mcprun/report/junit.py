@@ -41,8 +41,9 @@ def junit(facts: RunData) -> str:
     """Return a run as a document with one testsuite, in which each repeat of a query is a testcase.
 
     It contains a `failure` or an `error` if and only if the run's exit code is not 0. A failed repeat of a query that
-    reaches its required pass rate is `skipped`, with the reason, and so is a query that the run skipped. A red run, a
-    comparison with a baseline, and each query that only the baseline has, are testcases of their own.
+    reaches its required pass rate is `skipped`, with the reason, and so is a query that the run skipped. An incomplete
+    run, a comparison with a baseline, and each query that only the baseline has, are testcases of their own. The causes
+    of a red run are in the testcase of the run, if it is incomplete, and first in `system-out`.
     """
     cases = [*_run(facts), *_queries(facts)]
     marks = Counter(child.tag for case in cases for child in case)
@@ -73,7 +74,9 @@ def junit(facts: RunData) -> str:
 
 
 def _notes(facts: RunData) -> Iterator[str]:
-    """Yield the notes of the comparison with the baseline."""
+    """Yield why the run is red, and the notes of the comparison with the baseline."""
+    if facts.why:
+        yield from (TITLE, *lines(facts.why))
     for note in note_blocks(facts.against.volatile) if facts.against else ():
         yield note.title
         yield from note.lines
@@ -109,10 +112,10 @@ def _query(transcript: Transcript, facts: RunData, *, with_calls: bool) -> ET.El
 
 
 def _run(facts: RunData) -> Iterator[ET.Element]:
-    """Yield the testcases that are not queries of the run. The run itself has one if it is red: all its causes."""
-    if facts.code is not ExitCode.PASSED:
+    """Yield the testcases that are not queries. The run itself has one if it is incomplete: all its causes."""
+    if facts.trouble:
         case = _case("run", _OWN, 0.0)
-        causes = [*lines(facts.why)] or [facts.trouble or str(facts.code)]
+        causes = [*lines(facts.why)] or [facts.trouble]
         tag = "failure" if facts.code is ExitCode.FAILED else "error"
         mark = ET.SubElement(case, tag, message=_text(_run_message(facts)), type=_run_type(facts))
         mark.text = _text("\n".join([TITLE, *causes]))
@@ -140,7 +143,7 @@ def _run_message(facts: RunData) -> str:
 
 def _run_type(facts: RunData) -> str:
     error = facts.record.error
-    return str(error.kind if error else facts.record.state if facts.trouble else "failed")
+    return str(error.kind if error else facts.record.state)
 
 
 def _case(name: str, group: str, elapsed: float) -> ET.Element:

@@ -238,7 +238,8 @@ def test_timeouts_apply_to_server_prompts(tmp_path: Path, flag: str) -> None:
     kind, problem = ("request_timeout", "timeout") if flag == "--call-timeout" else ("query_timeout", "cancelled")
     (transcript,) = done.transcripts
     assert (done.code, transcript["stop"], transcript["error"]["kind"]) == (3, "timeout", kind)
-    assert 'waiting for prompt "x" (for 0.' in transcript["error"]["message"]
+    expected = 'waiting for prompt "x" (for 0.' if flag == "--call-timeout" else 'in prompt "x" (`--query-timeout`)'
+    assert expected in transcript["error"]["message"]
     assert [event["problem"] for event in done.trace if event["event"] == "prompt_get"] == [problem]
 
 

@@ -351,7 +351,7 @@ def test_query_timeout_names_the_pending_call(tmp_path: Path) -> None:
     assert (done.code, transcript["stop"], len(transcript["messages"])) == (3, "timeout", 2)
     assert transcript["error"]["kind"] == "query_timeout"
     assert re.fullmatch(
-        r"timed out after 1\.5 s in call 0, `hangs` \(`--query-timeout`\)",
+        r"timed out after 1\.5 s in call 0, `hangs` \(the query's `timeout`\)",
         transcript["error"]["message"],
     )
     hung = next(event for event in done.trace if event["event"] == "tool_call")
