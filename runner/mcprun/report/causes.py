@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from mcprun.report.cause_message import QUOTED, VARIES, Template, mentions, opening, shared_opening, without
+from mcprun.report.log_excerpt import exception_line
 from mcprun.report.text import one_line
 from mcprun.runs.transcript import Call, Check, Key, Transcript, Verdict
 from mcprun.tools.results import result_text
@@ -42,6 +43,9 @@ _GROUPS = 2_000
 
 _WORDS = 3
 """Number of words with which messages of one cause begin, if they end differently."""
+
+_STDERR = "; its stderr ends: "
+"""What precedes the end of a server's stderr in the message of an error."""
 
 
 class CauseKind(StrEnum):
@@ -284,7 +288,8 @@ def _reason(transcript: Transcript, regression: str) -> tuple[_Head, str, list[s
     """Return the first reason why a query is red, and the tools whose calls it concerns."""
     tools = list(dict.fromkeys(call.tool for call in transcript.calls))
     if error := transcript.error:
-        return _Head(CauseKind.ERROR, str(error.kind)), f"{error.kind}: {error.message}", _named(tools, error.message)
+        text = f"{error.kind}: {_with_exception(error.message)}"
+        return _Head(CauseKind.ERROR, str(error.kind)), text, _named(tools, error.message)
     check = next((check for check in transcript.checks if not check.passed), None)
     if check is None:
         kind = CauseKind.REGRESSED if regression else CauseKind.FAILED
@@ -296,6 +301,13 @@ def _reason(transcript: Transcript, regression: str) -> tuple[_Head, str, list[s
     call = transcript.calls[number]
     head = _Head(CauseKind.FAILED, check.check, call.tool)
     return head, text if call.problem == "timeout" else f"{call.tool}: {_result(call)}", [call.tool]
+
+
+def _with_exception(message: str) -> str:
+    """Return the message of an error with the line of the exception in place of the stderr that it ends with."""
+    text, _, stderr = message.partition(_STDERR)
+    line = exception_line(stderr)
+    return f"{text}: {line}" if line else message
 
 
 def reasons(transcript: Transcript) -> list[str]:

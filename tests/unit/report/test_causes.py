@@ -240,3 +240,15 @@ def test_values_are_found(text: str, message: str) -> None:
 def test_the_words_that_messages_share_are_kept(one: str, other: str, shared: str) -> None:
     """What follows the shared words is replaced once."""
     assert shared_opening(one, other) == shared
+
+
+def test_a_server_that_died_is_named_by_its_exception() -> None:
+    """Of the stderr in an error, the line of the exception says why; a text without one stays whole."""
+    trace = "Traceback (most recent call last):\n  File \"s.py\", line 12, in export\nKeyError: 'xlsx'\n[exited with code 3]"
+    lost = "the connection to the server was lost during export"
+    assert [cause.message for cause in causes(broken("a", "server_died", f"{lost}; its stderr ends: {trace}"))] == [
+        f"server_died: {lost}: KeyError: 'xlsx'"
+    ]
+    assert [cause.message for cause in causes(broken("a", "server_died", f"{lost}; its stderr ends: no space"))] == [
+        f"server_died: {lost}; its stderr ends: no space"
+    ]
