@@ -24,8 +24,8 @@ _DOTS = 100
 _TRACK = 20
 """Width of the track of an interval in characters, which stands for 0 % to 100 %."""
 
-_NAME = 24
-"""Maximum width of a query's name in a line."""
+_NAME, _LEAST_NAME = 24, 16
+"""Maximum width of a query's name in a line, and in a line that is too narrow for it."""
 
 _LEAST = 6
 """Minimum number of marks in a line, however narrow it is."""
@@ -109,12 +109,13 @@ def interval_bar(record: RepeatsRecord, width: int = _TRACK) -> str:
 
 def repeat_lines(all_repeats: Sequence[Repeats], width: int) -> Iterator[tuple[str, Repeats]]:
     """Yield a line of at most `width` columns for each query, and the query; columns are aligned."""
-    names = [one_line(one.record.id, _NAME) for one in all_repeats]
     counts = [f"{one.record.passed:,}/{one.record.runs:,}" for one in all_repeats]
     ends = [_end(one) for one in all_repeats]
-    name_width, count_width = (max(map(len, texts), default=0) for texts in (names, counts))
-    around = name_width + count_width + len("  " * 4) + len("100 %") + max(map(len, ends), default=0)
-    room = max(_LEAST, width - around)
+    count_width, end_width = (max(map(len, texts), default=0) for texts in (counts, ends))
+    free = width - (count_width + len("  " * 4) + len("100 %") + end_width)
+    names = [one_line(one.record.id, min(_NAME, max(_LEAST_NAME, free - _LEAST))) for one in all_repeats]
+    name_width = max(map(len, names), default=0)
+    room = max(_LEAST, free - name_width)
     dots_width = min(room, max((len(_dots(one, room)) for one in all_repeats), default=0))
     for name, count, end, one in zip(names, counts, ends, all_repeats, strict=True):
         rate = percent(one.record.pass_rate)

@@ -456,4 +456,4 @@ def test_totals_show_the_share_of_cached_input(tmp_path: Path) -> None:
     share = usage["cache_read_input_tokens"] / (sum(usage.values()) - usage["output_tokens"])
     for expected in (done.stdout, shown.stdout):
         assert " cached input " in expected
-        assert f" {share:.0%} " in expected
+        assert f" {100 * share:.0f} % " in expected
