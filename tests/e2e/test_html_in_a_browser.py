@@ -149,7 +149,7 @@ def test_filters_combine_verdicts_marks_and_tools(page: Opened) -> None:
     assert names_in_table(page)[:2] == ["basket", "dice (3)"]
     page.page.get_by_role("button", name="error 1", exact=True).click()
     assert names_in_table(page)[:3] == ["poison", "basket", "dice (3)"]
-    assert page.texts(".status") == ["4 queries (filtered from 10)"]
+    assert page.texts(".status") == ["4 runs (filtered from 10)"]
     page.page.get_by_role("button", name="flaky 3").click()
     assert names_in_table(page) == ["dice (3)"]
     assert page.page.url.endswith("#f=failed,error,flaky")
@@ -168,7 +168,7 @@ def test_search_covers_rows_and_conversations(page: Opened) -> None:
         assert [name for name in names_in_table(page) if name in ("apple", "basket", "poison")] == found
         page.page.keyboard.press("/")
     page.page.locator("#search").fill("nowhere to be found")
-    expect(page.page.locator(".status")).to_have_text("No matching queries")
+    expect(page.page.locator(".status")).to_have_text("No matching runs")
     page.page.locator("#search").press("Escape")
     assert len(names_in_table(page)) == 7
 
