@@ -259,6 +259,7 @@ def test_problems_come_before_the_conversation(page: Opened) -> None:
     ]
     assert "waiting 1.8 s" in page.texts("#open .waterfall .key")
     page.page.keyboard.press("j")
+    expect(page.page.locator("#open")).to_contain_text("total was expected with items")
     above = page.page.locator("#open").inner_text()
     assert above.index("total was expected with items") < above.index("Two apples?")
     assert page.texts("details[open] .failed pre, pre.failed") == ["Error executing tool total"]

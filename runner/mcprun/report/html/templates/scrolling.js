@@ -22,10 +22,10 @@ let scrollingIsDue = false;
 const scheduleScrolling = () => {
   if (scrollingIsDue) return;
   scrollingIsDue = true;
-  requestAnimationFrame(() => {
+  requestAnimationFrame(() => setTimeout(() => { // after the page is painted, since measuring takes as long again
     scrollingIsDue = false;
     updateScrolling();
-  });
+  }));
 };
 
 new MutationObserver(scheduleScrolling)
