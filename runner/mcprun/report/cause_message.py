@@ -86,12 +86,12 @@ def _shared(one: str, other: str) -> str:
 
 
 def mentions(text: str, name: str) -> bool:
-    """Return whether a text contains a name as a word of its own: `get_order` does not mention `get`."""
+    """Return whether a text contains a name as a whole word: `get_order` does not mention `get`."""
     return bool(name and _word(name).search(text))
 
 
 def without(text: str, name: str) -> str:
-    """Return a text with a name replaced by `…`, wherever it is a word of its own."""
+    """Return a text with a name replaced by `…`, wherever it is a whole word."""
     return _word(name).sub(VARIES, text) if name else text
 
 

@@ -30,14 +30,16 @@ def outcome(record: RunRecord, counts: Counts) -> str:
 def early_end(record: RunRecord, counts: Counts) -> str:
     """Return that a run ended early, why, and how many queries it left; empty if it did everything."""
     left = max(0, record.prompts.runs - counts.done)
-    left_out = f"{left:,} of {record.prompts.runs:,} were not run" if left else ""
+    verb = "was" if left == 1 else "were"
+    left_out = f"{left:,} of {record.prompts.runs:,} {verb} not run" if left else ""
     if record.error and (left or record.state != "finished"):
         end = "Stopped early" if counts.done else "Not started"
         sentences = [f"{end}: {record.error.message}".rstrip("."), left_out]
     elif record.state != "finished":
         sentences = [f"The run has not finished (state: {record.state})", left_out]
     else:
-        sentences = [f"{left:,} of {plural(record.prompts.runs, record.prompts.unit)} were not run" if left else ""]
+        all_queries = plural(record.prompts.runs, record.prompts.unit)
+        sentences = [f"{left:,} of {all_queries} {verb} not run" if left else ""]
     return " ".join(f"{sentence}." for sentence in sentences if sentence)
 
 

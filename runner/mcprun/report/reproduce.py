@@ -247,8 +247,8 @@ def repeated_flags(
 ) -> str:
     """Return the recorded options that can change a verdict, each after a space, without those of `leave_out`.
 
-    The model, the baseline and the selection of queries are not among them. `configured` tells where arguments come
-    from (`RunRecord.configured`).
+    The model, the baseline and the selection of queries are not among them. `configured` maps arguments to their
+    sources (`RunRecord.configured`).
     """
     names = set(arguments) - IRRELEVANT.keys() - _PLACED - SELECTION - set(leave_out)
     return "".join(f" {one.word}" for one in _flags(arguments, names, configured or {}) if one.word)

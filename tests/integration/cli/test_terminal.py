@@ -145,8 +145,8 @@ def test_the_first_interrupt_lets_queries_in_flight_finish(tmp_path: Path) -> No
     assert (done.code, done.record["state"]) == (130, "interrupted")
     assert [transcript["prompt"] for transcript in done.transcripts] == ["first", "second", "third"]
     assert done.record["counts"]["passed"] == 3
-    assert "Stopped early: interrupted by SIGINT. 1 of 4 were not run." in done.stdout
-    message = "Stopped early: interrupted by SIGINT. 1 of 4 were not run."
+    assert "Stopped early: interrupted by SIGINT. 1 of 4 was not run." in done.stdout
+    message = "Stopped early: interrupted by SIGINT. 1 of 4 was not run."
     assert f'<error message="{message}" type="cancelled">' in (tmp_path / "j.xml").read_text()
     assert f"mcprun batch --resume outputs/{done.run.name}" in done.stderr
 

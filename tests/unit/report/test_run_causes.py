@@ -50,8 +50,8 @@ def test_a_server_that_did_not_start_is_the_cause_with_its_exception() -> None:
             Counts(passed=1, skipped=2),
             "Stopped early: the run spent its budget. 2 of 3 were not run.",
         ),
-        (record("started"), Counts(passed=2), "The run has not finished (state: started). 1 of 3 were not run."),
-        (record("finished"), Counts(passed=2, skipped=1), "1 of 3 queries were not run."),
+        (record("started"), Counts(passed=2), "The run has not finished (state: started). 1 of 3 was not run."),
+        (record("finished"), Counts(passed=2, skipped=1), "1 of 3 queries was not run."),
         (
             record("finished", kind="output", message="can't write differences.jsonl"),
             Counts(passed=3),

@@ -1,7 +1,7 @@
 // The queries of a run over time, a lane for each worker. Drawn when it comes into view: it may hold ten thousand bars.
 
 const LANE_WIDTH = 10000;
-/** Bars of each verdict: their share of the lane's height, because colours alone do not tell them apart. */
+/** Bars of each verdict: their share of the lane's height, so that they differ by more than their colours. */
 const TALL = { passed: 0.5, failed: 1, error: 1, skipped: 0.25 };
 
 class Lanes {

@@ -2,7 +2,7 @@
 
 const COPIED_MS = 2000;
 
-/** Return a text as one word of a POSIX shell, as Python's shlex.quote does. */
+/** Quote a text for a POSIX shell, as Python's shlex.quote does. */
 const shellWord = (value) => (/^[\w@%+=:,./-]+$/.test(value) ? value : `'${value.replaceAll("'", `'"'"'`)}'`);
 
 /** Select the text of an element, so that it can be copied by the keyboard. */

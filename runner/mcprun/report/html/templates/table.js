@@ -93,7 +93,7 @@ class Table {
     this.filter();
   }
 
-  /** Change the state, show it, and tell the view, which keeps it in the address. */
+  /** Change the state, show it, and notify the view, which keeps it in the address. */
   set(changes) {
     clearTimeout(this.typing);
     Object.assign(this.state, { page: 0 }, changes);
