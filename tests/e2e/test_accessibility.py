@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.accessibility import violations
-from tests.support.browser import CHROMIUM, CONTRAST, browsing, opened
+from tests.support.browser import CHROMIUM, CONTRAST, opened
 from tests.support.npm import missing
 from tests.support.red_runs import FAMILY, KINDS, Made, make
 
@@ -28,13 +28,6 @@ OPEN = {
 SCHEMES = ("light", "dark")
 PHONE = {"width": 400, "height": 800}
 DESKTOP = {"width": 1440, "height": 900}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Run one browser for all tests of this module."""
-    with browsing() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

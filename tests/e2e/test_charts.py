@@ -13,7 +13,7 @@ from mcprun.report.html.page import write_page
 from mcprun.report.html.run_page import report
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Transcript
-from tests.support.browser import CHROMIUM, CONTRAST, Opened, browsing, opened
+from tests.support.browser import CHROMIUM, CONTRAST, Opened, opened
 from tests.support.large_runs import write_large_run
 from tests.support.runs import JsonObject, call, event, failed, trace_of, transcript, write_run
 
@@ -42,13 +42,6 @@ def long_conversation() -> tuple[Transcript, list[JsonObject]]:
     trace.append(event("attempt_end", end, query="long", seconds=end / 1000, waited=0.0, stop="end_turn"))
     trace.append(event("query_end", end, query="long", seconds=end / 1000, verdict="failed", worker=0))
     return failed("long", "too many", *calls_made, messages=messages), trace
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Start one browser for the module. Each test opens its own context."""
-    with browsing() as one:
-        yield one
 
 
 def page_of(run: Path) -> Path:

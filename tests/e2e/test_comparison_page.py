@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.support.browser import CHROMIUM, Opened, browsing, opened
+from tests.support.browser import CHROMIUM, Opened, opened
 from tests.support.changed_orders import CALLS, TRACKED, write_changed_orders
 from tests.support.cli import run_mcprun
 
@@ -22,13 +22,6 @@ GREEN = """(node) => {
   probe.remove();
   return getComputedStyle(node).color === green;
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Start one browser for the module."""
-    with browsing() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")

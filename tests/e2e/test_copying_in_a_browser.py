@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from mcprun.report.data import gather
 from mcprun.report.html.page import write_page
 from mcprun.report.html.run_page import report
 from mcprun.runs.run import Run
-from tests.support.browser import CHROMIUM, browsing, opened
+from tests.support.browser import CHROMIUM, opened
 from tests.support.runs import call, failed, transcript, write_run
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs chromium")
@@ -25,13 +24,6 @@ LABELS = {
 }
 
 NO_CLIPBOARD = "Object.defineProperty(navigator, 'clipboard', { value: undefined })"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Run the browser once."""
-    with browsing() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

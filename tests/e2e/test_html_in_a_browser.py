@@ -15,7 +15,7 @@ from mcprun.runs.repeats import summarize_repeats
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Check, Transcript, Turn, Usage, Verdict
 from tests.servers.kinds import PNG
-from tests.support.browser import CHROMIUM, CONTRAST, SIZES, Opened, browsing, opened
+from tests.support.browser import CHROMIUM, CONTRAST, SIZES, Opened, opened
 from tests.support.cli import ROOT, run_mcprun
 from tests.support.runs import JsonObject, broken, call, event, failed, trace_of, transcript, write_run
 
@@ -88,13 +88,6 @@ def trace(transcripts: list[Transcript]) -> list[JsonObject]:
             event("attempt_end", begin + 1100, **where, seconds=1.1, waited=0.6, stop="error"),
         ]  # fmt: skip
     return [*events, event("query_end", 9100, query="poison", attempt=3, seconds=4.1, verdict="error")]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Start one browser for the module. Each test opens its own context."""
-    with browsing() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,20 +13,13 @@ from mcprun.runs.repeats import summarize_repeats
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import PromptsRecord
 from mcprun.runs.transcript import Verdict
-from tests.support.browser import CHROMIUM, browsing, opened
+from tests.support.browser import CHROMIUM, opened
 from tests.support.runs import failed, transcript, write_run
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs chromium")
 
 HALF = "it's [1] & half"
 RUNS = {HALF: "✗✓✗✓✗✗", "always": "✓✓✓✓✓✓", "long": "✓" * 120}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Run the browser once."""
-    with browsing() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

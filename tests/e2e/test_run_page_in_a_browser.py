@@ -13,7 +13,7 @@ from mcprun.report.html.run_page import report
 from mcprun.runs.repeats import summarize_repeats
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Check, Transcript, Verdict
-from tests.support.browser import CHROMIUM, Opened, browsing, opened
+from tests.support.browser import CHROMIUM, Opened, opened
 from tests.support.red_runs import make
 from tests.support.runs import broken, call, failed, trace_of, transcript, write_run
 
@@ -44,13 +44,6 @@ def queries() -> list[Transcript]:
         broken("export", "server_died", "the server exited with code 3", call("export", "")),
         transcript("late", verdict=Verdict.SKIPPED, stop="cancelled"),
     ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Start one browser for the module. Each test opens its own context."""
-    with browsing() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")
