@@ -39,14 +39,17 @@ kinds = st.sampled_from(["null", "boolean", "integer", "number", "string", "arra
 
 leaves: st.SearchStrategy[Any] = st.one_of(
     st.booleans(),
-    st.just({}),
+    st.builds(dict),
     st.builds(lambda kind: {"type": kind}, kinds),
     st.builds(lambda some, more: {"type": some, **more}, st.lists(kinds, min_size=1, max_size=3, unique=True), bounds),
     st.builds(lambda some: {"enum": some}, st.lists(values, min_size=1, max_size=3)),
     st.builds(lambda one: {"const": one}, values),
-    st.sampled_from([{"$ref": "#/$defs/one"}, {"$ref": "#/$defs/two"}, {"$ref": "#/$defs/one", "minimum": 1}]),
-    st.sampled_from([{"$ref": "#Two"}, {"$ref": "#Nowhere"}, {"$ref": "#Two", "maximum": 1}]),
+    st.sampled_from([{"$ref": "#/$defs/one"}, {"$ref": "#/$defs/two"}, {"$ref": "#/$defs/one", "minimum": 1}]).map(
+        dict
+    ),
+    st.sampled_from([{"$ref": "#Two"}, {"$ref": "#Nowhere"}, {"$ref": "#Two", "maximum": 1}]).map(dict),
 )
+"""Schemas without schemas within them. Each is a new object, because tests edit what they draw."""
 
 
 def objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
