@@ -5,6 +5,7 @@ The tests of schema comparison, generated values, `mcprun init` and tool lists u
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from hypothesis import strategies as st
@@ -47,7 +48,7 @@ leaves: st.SearchStrategy[Any] = st.one_of(
     st.sampled_from([{"$ref": "#/$defs/one"}, {"$ref": "#/$defs/two"}, {"$ref": "#/$defs/one", "minimum": 1}]).map(
         dict
     ),
-    st.sampled_from([{"$ref": "#Two"}, {"$ref": "#Nowhere"}, {"$ref": "#Two", "maximum": 1}]).map(dict),
+    st.sampled_from([{"$ref": "#Two"}, {"$ref": "#Nowhere"}, {"$ref": "#Two", "maximum": 1}]).map(copy.copy),
 )
 """Schemas without schemas within them. Each is a new object, because tests edit what they draw."""
 
