@@ -5,7 +5,6 @@ The tests of schema comparison, generated values, `mcprun init` and tool lists u
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from hypothesis import strategies as st
@@ -45,10 +44,9 @@ leaves: st.SearchStrategy[Any] = st.one_of(
     st.builds(lambda some, more: {"type": some, **more}, st.lists(kinds, min_size=1, max_size=3, unique=True), bounds),
     st.builds(lambda some: {"enum": some}, st.lists(values, min_size=1, max_size=3)),
     st.builds(lambda one: {"const": one}, values),
-    st.sampled_from([{"$ref": "#/$defs/one"}, {"$ref": "#/$defs/two"}, {"$ref": "#/$defs/one", "minimum": 1}]).map(
-        dict
-    ),
-    st.sampled_from([{"$ref": "#Two"}, {"$ref": "#Nowhere"}, {"$ref": "#Two", "maximum": 1}]).map(copy.copy),
+    st.sampled_from(["#/$defs/one", "#/$defs/two", "#Two", "#Nowhere"]).map(lambda where: {"$ref": where}),
+    st.builds(lambda: {"$ref": "#/$defs/one", "minimum": 1}),
+    st.builds(lambda: {"$ref": "#Two", "maximum": 1}),
 )
 """Schemas without schemas within them. Each is a new object, because tests edit what they draw."""
 
