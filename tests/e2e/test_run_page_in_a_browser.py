@@ -216,6 +216,7 @@ def test_a_question_mark_lists_the_keys(page: Opened) -> None:
     page.page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     page.page.get_by_role("link", name="stock-0", exact=True).last.click()
+    expect(page.page.locator("#open h1")).to_have_text("failed stock-0")  # the list, and its button, are now hidden
     page.page.get_by_role("button", name="Keys").click()
     assert "next query" in dialog.inner_text()
     page.page.keyboard.press("Escape")
