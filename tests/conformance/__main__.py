@@ -15,9 +15,10 @@ from pathlib import Path
 
 from tests.conformance.known import KNOWN
 from tests.conformance.suite import Outcome, Suite, Trial
-from tests.conformance.table import markdown, replace_table, rows, unexpected
+from tests.conformance.table import BEGIN, END, markdown, rows, unexpected
 from tests.support import npm
 from tests.support.cli import ROOT
+from tests.support.documents import replace_block
 
 DOCUMENT = ROOT / "docs" / "conformance.md"
 
@@ -46,7 +47,7 @@ def main() -> int:
         print(f"✗ {line}")
     if options.write:
         document = DOCUMENT.read_text(encoding="utf-8")
-        DOCUMENT.write_text(replace_table(document, markdown(rows(outcomes, KNOWN))), encoding="utf-8")
+        DOCUMENT.write_text(replace_block(document, BEGIN, END, markdown(rows(outcomes, KNOWN))), encoding="utf-8")
     return 1 if wrong else 0
 
 

@@ -42,15 +42,6 @@ def markdown(table: Iterable[Row]) -> str:
     return BEGIN + "\n".join(lines) + "\n" + END
 
 
-def replace_table(document: str, table: str) -> str:
-    """Replace the table in a document. Raise `ValueError` if it has none."""
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError("the document has no place for the table")
-    return before + table + after
-
-
 def parse_rows(document: str) -> list[Row]:
     """Parse the rows of the table in a document."""
     lines = document.partition(BEGIN)[2].partition(END)[0].splitlines()[2:]

@@ -17,9 +17,10 @@ from tests.conformance.__main__ import DOCUMENT
 from tests.conformance.known import KNOWN
 from tests.conformance.scenarios import ScenarioRequest, commands
 from tests.conformance.suite import Outcome, Suite, Trial, trials, verdicts
-from tests.conformance.table import HEAD, markdown, parse_rows, replace_table, rows, unexpected
+from tests.conformance.table import BEGIN, END, HEAD, markdown, parse_rows, rows, unexpected
 from tests.support import npm
 from tests.support.cli import ROOT
+from tests.support.documents import replace_block
 from tests.support.http_server import http_server
 
 __all__ = ["http_server"]
@@ -110,12 +111,12 @@ def test_parsing_a_table_returns_the_rows_written(
     """Replacing and parsing a table keeps its rows and the text around it, whatever it contained before."""
     table = list(rows(found, known))
     document = before + markdown([]) + after
-    replaced = replace_table(replace_table(document, markdown([HEAD])), markdown(table))
+    replaced = replace_block(replace_block(document, BEGIN, END, markdown([HEAD])), BEGIN, END, markdown(table))
     assert parse_rows(replaced) == table
     assert (replaced.startswith(before), replaced.endswith(after)) == (True, True)
     assert sum(len(row[1].split(", ")) for row in table) == len(found)
     with pytest.raises(ValueError, match="no place"):
-        replace_table(before, markdown(table))
+        replace_block(before, BEGIN, END, markdown(table))
 
 
 @given(outcomes, reasons)

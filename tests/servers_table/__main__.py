@@ -17,8 +17,9 @@ from pathlib import Path
 
 from tests.release.environments import BrokenError
 from tests.servers_table.installing import install
-from tests.servers_table.table import RECORD, Record, Row, replace_table
+from tests.servers_table.table import BEGIN, END, RECORD, Record, Row
 from tests.servers_table.trying import select
+from tests.support.documents import replace_block
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "servers-tried.md"
 
@@ -53,7 +54,8 @@ def main() -> int:
     if options.write and all_installed and all_tried:
         merged = Record.read().updated(record) if options.parts else record
         RECORD.write_text(merged.text)
-        DOCUMENT.write_text(replace_table(DOCUMENT.read_text(encoding="utf-8"), merged.markdown), encoding="utf-8")
+        document = DOCUMENT.read_text(encoding="utf-8")
+        DOCUMENT.write_text(replace_block(document, BEGIN, END, merged.markdown), encoding="utf-8")
     return 0 if all_installed and all_tried else 1
 
 

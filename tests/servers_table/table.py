@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -120,11 +119,6 @@ class Record:
         rows = [_line(row.cells) for row in self.rows]
         message = f"Times are medians of {self.starts} starts, on {self.machine}; over HTTP, of connecting."
         return "\n".join([BEGIN, _line(HEAD), "|---" * len(HEAD) + "|", *rows, "", message, END])
-
-
-def replace_table(document: str, table: str) -> str:
-    """Replace the table in a document."""
-    return re.sub(f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: table, document, count=1, flags=re.DOTALL)
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.servers_table.candidates import CANDIDATES
-from tests.servers_table.table import BEGIN, END, HEAD, Record, Row, replace_table
+from tests.servers_table.table import BEGIN, END, HEAD, Record, Row
 from tests.support import npm
 from tests.support.cli import ROOT
-from tests.support.documents import page
+from tests.support.documents import page, replace_block
 
 PLAIN = Row("p", "npm", "1.0", "stdio", "2026-07-28", "1.0", 3, 500, 0.44)
 
@@ -67,7 +67,7 @@ def test_oddities_are_described(results: dict[str, object], text: str) -> None:
 def test_only_the_table_is_replaced(before: str, after: str, note: str) -> None:
     """The text around the table is kept, whatever the table contains, and `|` is escaped in cells."""
     table = Record("a machine", 5, (replace(PLAIN, note=note),)).markdown
-    assert replace_table(f"{before}{BEGIN}\nold\n{END}{after}", table) == f"{before}{table}{after}"
+    assert replace_block(f"{before}{BEGIN}\nold\n{END}{after}", BEGIN, END, table) == f"{before}{table}{after}"
     row = next(line for line in table.splitlines() if line.startswith("| `p`"))
     assert row.replace("\\|", "").count("|") == len(HEAD) + 1
 

@@ -16,6 +16,7 @@ from mcprun.cli import main
 from mcprun.cli.help import HeadedCommand
 from mcprun.cli.options.option import HeadedOption
 from tests.support.cli import ROOT
+from tests.support.documents import replace_block
 
 DOCUMENT = ROOT / "docs" / "cli.md"
 BEGIN, END = "<!-- commands -->", "<!-- /commands -->"
@@ -27,11 +28,6 @@ def reference() -> str:
     commands = [main.commands[name] for name in main.list_commands(parent)]
     table = ["| command | |", "|---|---|", *(_link(command) for command in commands), ""]
     return "\n".join([BEGIN, *table, *(_section(command, parent) for command in commands), END])
-
-
-def replace_reference(document: str, text: str) -> str:
-    """Replace the reference in a document."""
-    return re.sub(f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: text, document, count=1, flags=re.DOTALL)
 
 
 def _link(command: click.Command) -> str:
@@ -77,6 +73,6 @@ def _escaped(text: str) -> str:
 if __name__ == "__main__":
     if "--write" in sys.argv[1:]:
         document = DOCUMENT.read_text(encoding="utf-8")
-        DOCUMENT.write_text(replace_reference(document, reference()), encoding="utf-8")
+        DOCUMENT.write_text(replace_block(document, BEGIN, END, reference()), encoding="utf-8")
     else:
         print(reference())

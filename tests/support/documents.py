@@ -1,4 +1,4 @@
-"""Read the README and the pages in docs/: their code blocks, headings and links."""
+"""Read the README and the pages in docs/: their code blocks, headings and links. Replace what is generated in them."""
 
 from __future__ import annotations
 
@@ -41,3 +41,15 @@ def links(document: Path) -> list[str]:
     """Return the targets of a document's links and images, outside code."""
     text = re.sub(r"`[^`\n]*`", "", without_code(document.read_text(encoding="utf-8")))
     return re.findall(r"\]\(([^)\s]+)\)", text)
+
+
+def replace_block(document: str, begin: str, end: str, block: str) -> str:
+    """Replace what a document has from the marker `begin` to the marker `end`, both included.
+
+    Raise `ValueError` if a marker is missing.
+    """
+    before, found_begin, rest = document.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not (found_begin and found_end):
+        raise ValueError(f"the document has no place between {begin.strip()} and {end.strip()}")
+    return before + block + after
