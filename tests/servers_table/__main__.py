@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +18,7 @@ from tests.servers_table.installing import install
 from tests.servers_table.table import BEGIN, END, RECORD, Record, Row
 from tests.servers_table.trying import select
 from tests.support.documents import replace_block
+from tests.support.machine import describe_machine
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "servers-tried.md"
 
@@ -36,7 +35,10 @@ def main() -> int:
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the record to FILE")
     parser.add_argument("--write", action="store_true", help="replace the record and the table in the documentation")
     parser.add_argument(
-        "--machine", metavar="WORDS", default=machine(), help="description of the machine (default: %(default)s)"
+        "--machine",
+        metavar="WORDS",
+        default=describe_machine(),
+        help="description of the machine (default: %(default)s)",
     )
     options = parser.parse_args()
     all_installed = True
@@ -68,13 +70,6 @@ def try_servers(parts: list[str], starts: int) -> tuple[tuple[Row, ...], bool]:
             rows.append(Row.of(json.loads(line)))
             log(" | ".join(rows[-1].cells))
     return tuple(rows), process.returncode == 0
-
-
-def machine() -> str:
-    """Return a description of the machine: its cores, system, Node and Python."""
-    node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    python = platform.python_version().rpartition(".")[0]
-    return f"{os.cpu_count()} cores with {platform.system()}, Node {node[1:].split('.')[0]} and Python {python}"
 
 
 def log(text: str) -> None:

@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
+from typing import Any
 
 from tests.release.environments import BrokenError, create, run
 from tests.servers_table.candidates import Candidate
@@ -27,30 +28,48 @@ class Installed:
 
 
 def install(candidate: Candidate, cache: Path = CACHE) -> Installed:
-    """Install a candidate below `cache` if necessary. Raise `BrokenError` with the output of npm or pip if that fails.
+    """Install a candidate below `cache` if necessary, and return its program and version. Raise as `install_packages`."""
+    folder = install_packages(candidate, cache)
+    return _from_npm(candidate, folder) if candidate.registry == "npm" else _from_pypi(candidate, folder)
+
+
+def install_packages(candidate: Candidate, cache: Path = CACHE) -> Path:
+    """Install a candidate's packages below `cache` if necessary. Return the folder that has `node_modules` or `venv`.
 
     Install scripts of npm packages are not run. Each PyPI package gets its own virtual environment, because some
     servers need another version of the MCP SDK than mcprun. An interrupted installation is repeated.
+
+    Raises:
+        BrokenError: npm or pip failed. Its message is their output.
     """
     folder = cache / candidate.registry.lower() / re.sub(r"[^a-z0-9.-]+", "_", candidate.package.lower())
     done = folder / "installed.txt"
     requirements = "\n".join(candidate.requirements)
-    if not (done.is_file() and done.read_text() == requirements):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        if candidate.registry == "npm":
-            run(*_NPM, "--prefix", folder, *candidate.requirements, cwd=folder)
-        else:
-            environment = create(Path(sys.executable), folder / "venv")
-            environment.run("pip", "install", "-q", *candidate.requirements, cwd=folder)
-        done.write_text(requirements)
-    return _from_npm(candidate, folder) if candidate.registry == "npm" else _from_pypi(candidate, folder)
+    if done.is_file() and done.read_text() == requirements:
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    if candidate.registry == "npm":
+        run(*_NPM, "--prefix", folder, *candidate.requirements, cwd=folder)
+    else:
+        environment = create(Path(sys.executable), folder / "venv")
+        environment.run("pip", "install", "-q", *candidate.requirements, cwd=folder)
+    done.write_text(requirements)
+    return folder
+
+
+def npm_manifest(candidate: Candidate, folder: Path) -> dict[str, Any]:
+    """Return the `package.json` of a candidate from npm that is installed in a folder."""
+    manifest: dict[str, Any] = json.loads((folder / "node_modules" / candidate.package / "package.json").read_bytes())
+    return manifest
 
 
 def _from_npm(candidate: Candidate, folder: Path) -> Installed:
-    about = json.loads((folder / "node_modules" / candidate.package / "package.json").read_bytes())
-    bins = about["bin"] if isinstance(about["bin"], dict) else {candidate.package.rpartition("/")[2]: about["bin"]}
-    return Installed(folder / "node_modules" / ".bin" / (candidate.program or next(iter(bins))), about["version"])
+    manifest = npm_manifest(candidate, folder)
+    bins = manifest["bin"]
+    if isinstance(bins, str):
+        bins = {candidate.package.rpartition("/")[2]: bins}
+    return Installed(folder / "node_modules" / ".bin" / (candidate.program or next(iter(bins))), manifest["version"])
 
 
 def _from_pypi(candidate: Candidate, folder: Path) -> Installed:
