@@ -1,4 +1,8 @@
-"""`python -m tests.benchmarks [--rounds N] [--json FILE]`: measure, print a table, and exit with 1 if a limit is exceeded."""
+"""`python -m tests.benchmarks [SUITE ...] [--rounds N] [--json FILE] [--write]`: measure, and print the figures.
+
+Exits with 1 if a limit is exceeded. `beside` also prints tables of what it measured; `--write` updates the record beside
+this file and the tables in docs/benchmarks.md.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,9 +27,10 @@ from tests.benchmarks import (
     page,
     startup,
 )
+from tests.benchmarks.comparison import Record
 from tests.benchmarks.ratios import Figure
 
-SUITES = {
+SUITES: dict[str, Callable[[Path, int], Iterable[Figure]]] = {
     "overhead": overhead.figures,
     "latency": latency.figures,
     "calls": calls.figures,
@@ -34,12 +40,10 @@ SUITES = {
     "many-calls": many_calls.figures,
     "page": page.figures,
     "million": million.figures,
-    "beside": beside.figures,
+    "beside": beside.measure,
     "ray": cluster.figures,
 }
 ONLY_WHEN_NAMED = ("million", "beside", "ray")
-TABLES = {"beside": beside.table}
-"""Functions that format the figures of a suite as a table, printed after them."""
 
 
 def main() -> int:
@@ -52,23 +56,28 @@ def main() -> int:
     )
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each pair (default: 5)")
     parser.add_argument("--json", metavar="FILE", help="also write the figures to FILE")
+    parser.add_argument("--write", action="store_true", help="replace the tables of `beside` in the documentation")
     options = parser.parse_args()
     if unknown := [name for name in options.suites if name not in SUITES]:
         parser.error(f"unknown suite {unknown[0]}; choose from {', '.join(SUITES)}")
+    if options.write and "beside" not in options.suites:
+        parser.error("--write needs the suite beside")
     figures: list[Figure] = []
     print(f"{'what':<58} {'ratio':>6} {'least':>6} {'most':>6} {'allowed':>8}   what was measured")
     for name in options.suites or [name for name in SUITES if name not in ONLY_WHEN_NAMED]:
-        before = len(figures)
         with tempfile.TemporaryDirectory() as folder:
-            for figure in SUITES[name](Path(folder), options.rounds):
+            measured = SUITES[name](Path(folder), options.rounds)
+            for figure in measured:
                 figures.append(figure)
                 mark = "" if figure.is_met else "  BROKEN"
                 numbers = f"{figure.median:6.2f} {figure.minimum:6.2f} {figure.maximum:6.2f} {figure.allowed:8.2f}"
                 values = f"{figure.values[0]:.2f} / {figure.values[1]:.2f} {figure.unit}"
                 print(f"{figure.name:<58} {numbers}   {values}{mark}")
                 sys.stdout.flush()
-        if name in TABLES:
-            print("", *TABLES[name](figures[before:]), "", sep="\n")
+        if isinstance(measured, Record):
+            print("", measured.markdown, "", sep="\n")
+            if options.write:
+                measured.write()
     if options.json:
         Path(options.json).write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
     return 0 if all(figure.is_met for figure in figures) else 1

@@ -10,14 +10,15 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks import SERVER
 from tests.servers_table.candidates import Candidate
-from tests.servers_table.installing import install
+from tests.servers_table.installing import install, install_packages, npm_manifest
 from tests.support.cli import ROOT, clean_environment
 
 CACHE = ROOT / ".cache" / "alternatives"
@@ -29,6 +30,10 @@ INSPECT = Candidate(
 _ARCHITECTURE = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 # promptfoo needs a newer Node than many machines have.
 PROMPTFOO = Candidate("npm", "promptfoo", "~0.123.1", also=(f"node-linux-{_ARCHITECTURE}@~22.23",))
+
+# Without a pin, npm chooses a newer version of the client, which has no `StdioClientTransport`.
+MCPJAM = Candidate("npm", "@mcpjam/sdk", "~1.14", also=("@modelcontextprotocol/client@2.0.0-alpha.2",))
+MCPJAM_SCRIPT = Path(__file__).with_name("mcpjam.mjs")
 
 TASK = """
 from inspect_ai import Task, task
@@ -51,6 +56,22 @@ class Alternative:
     name: str
     command: Sequence[str]
     env: Mapping[str, str]
+
+
+SetUp = Callable[[Path, Path, str, int], Alternative]
+"""A function that sets up a program in a folder, for the queries of a prompts file, an API's URL and a concurrency."""
+
+
+def mcpjam(folder: Path, prompts: Path, url: str, concurrency: int) -> Alternative:
+    """Set up MCPJam's SDK for Node, for the queries of a prompts file and the API at a URL.
+
+    The script is copied beside its `node_modules`, from where Node resolves imports.
+    """
+    installed = install_packages(MCPJAM, CACHE)
+    script = shutil.copy(MCPJAM_SCRIPT, installed)
+    command = ["node", str(script), str(prompts), url, sys.executable, str(SERVER), str(concurrency)]
+    env = _environment(MCPJAM_TELEMETRY_DISABLED="1", DO_NOT_TRACK="1")
+    return Alternative(f"MCPJam SDK {npm_manifest(MCPJAM, installed)['version']}", command, env)
 
 
 def inspect_ai(folder: Path, prompts: Path, url: str, concurrency: int) -> Alternative:

@@ -1,82 +1,120 @@
 """The same queries run by mcprun, by other programs and by a bare loop over the SDKs.
 
 All use one stub API that answers after 50 ms, and one server program over stdio. The API counts requests, to verify that
-each ran two turns per query and returned each result. The first run installs the other programs, which takes minutes and
-2 GB of `.cache`, so the suite runs only when it is named. Measure on an otherwise idle machine.
+each ran two turns per query and returned each result. mcprun, the bare loop and MCPJam's SDK for Node run 200 and then 2,000
+queries. promptfoo and inspect-ai run 200 only, because they are slow: 2,000 would take inspect-ai over two minutes.
+
+The time of mcprun's queries is compared with their waiting, both from its trace (`query_time.py`).
+
+The first run installs the other programs, which takes minutes and 2.5 GB of `.cache`, so the suite runs only when it is
+named. Measure on an otherwise idle machine.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import mcprun
 from tests.benchmarks import alternatives, latency, overhead
-from tests.benchmarks.alternatives import MODEL, Alternative
+from tests.benchmarks.alternatives import MODEL, Alternative, SetUp
 from tests.benchmarks.api import RequestCounts, request_counts, serving
 from tests.benchmarks.batches import batch, floor, prompts
+from tests.benchmarks.comparison import NO_LIMITS, Comparison, Limits, Program, Record, Workload
 from tests.benchmarks.processes import Cost, cost_of
-from tests.benchmarks.ratios import Figure, figure
+from tests.benchmarks.query_time import query_time
+from tests.support.cli import read_jsonl
+from tests.support.machine import describe_machine
 
-QUERIES, CONCURRENCY, SECONDS = 200, 16, 0.05
-AT_MOST_EQUAL = 1.0
-"""mcprun may take at most as much as another program."""
+TURNS, CONCURRENCY, SECONDS = 2, 16, 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A number of queries, the programs that run them beside mcprun and the bare loop, and the limits for mcprun.
+
+    Args:
+        bare_loop: The limits beside the bare loop.
+        programs: The limits beside each other program.
+        query_time: The limit of the ratio of a query's time to its waiting, if it has one.
+    """
+
+    queries: int
+    bare_loop: Limits
+    programs: Mapping[SetUp, Limits]
+    query_time: float | None = None
+
+
+AT_MOST_EQUAL = Limits(wall=1.0, processor=1.0, megabytes=1.0)
+FEW = Size(
+    200,
+    bare_loop=Limits(latency.ALLOWED, overhead.ALLOWED, overhead.ALLOWED),
+    programs={
+        alternatives.mcpjam: Limits(wall=1.0, megabytes=1.0),
+        alternatives.promptfoo: AT_MOST_EQUAL,
+        alternatives.inspect_ai: AT_MOST_EQUAL,
+    },
+)
+MANY = Size(
+    2_000,
+    bare_loop=Limits(latency.ALLOWED, 0.75, overhead.ALLOWED),
+    programs={alternatives.mcpjam: Limits(wall=0.95, megabytes=1.0)},
+    query_time=1.06,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A program that runs all queries, with the share of its time and memory that mcprun may take."""
+    """A program that runs all queries, and the limits for mcprun beside it."""
 
     name: str
     run: Callable[[], Cost]
-    wall: float = AT_MOST_EQUAL
-    processor: float = AT_MOST_EQUAL
-    megabytes: float = AT_MOST_EQUAL
+    limits: Limits = NO_LIMITS
 
 
-def figures(folder: Path, rounds: int) -> Iterator[Figure]:
-    """Measure mcprun and the others in turns, after one warm-up each. Yield wall time, processor time and memory.
+def measure(folder: Path, rounds: int) -> Record:
+    """Measure mcprun and the others in turns, after one warm-up each. Return their costs and the limits.
 
-    Processor time includes all processes, the server's too. Memory is the peak of the largest process. Raise
-    `RuntimeError` if a program has not run all queries.
+    Raise `RuntimeError` if a program has not run all queries.
     """
     with serving(SECONDS) as url:
-        own, *others = contenders(folder, url)
-        for contender in (own, *others):
-            run_verified(contender, url)
-        costs_by_round = [[run_verified(contender, url) for contender in (own, *others)] for _ in range(rounds)]
-    ours, *theirs = zip(*costs_by_round, strict=True)
-    for contender, costs in zip(others, theirs, strict=True):
-        pairs = list(zip(ours, costs, strict=True))
-        walls = [(one.wall, other.wall) for one, other in pairs]
-        processors = [(one.together, other.together) for one, other in pairs]
-        megabytes = [(one.megabytes, other.megabytes) for one, other in pairs]
-        yield figure(f"beside: {contender.name}", walls, allowed=contender.wall, unit="s of wall")
-        yield figure(f"beside: {contender.name}", processors, allowed=contender.processor, unit="s of all processors")
-        yield figure(f"beside: {contender.name}", megabytes, allowed=contender.megabytes, unit="MB")
+        for contender in contenders(folder, url, FEW):
+            run_verified(contender, url, FEW.queries)
+        comparisons = [compare(folder, url, size, rounds) for size in (FEW, MANY)]
+    return Record(describe_machine(), tuple(comparisons))
 
 
-def contenders(folder: Path, url: str) -> list[Contender]:
+def compare(folder: Path, url: str, size: Size, rounds: int) -> Comparison:
+    """Run all contenders of a size in turns, `rounds` times, and read the times of mcprun's queries after each."""
+    everyone = contenders(folder, url, size)
+    costs_by_round, query_times = [], []
+    for _ in range(rounds):
+        costs_by_round.append([run_verified(contender, url, size.queries) for contender in everyone])
+        query_times.append(query_time(read_jsonl(_run_directory(folder) / "trace.jsonl"), SECONDS))
+    programs = [
+        Program(contender.name, costs, contender.limits)
+        for contender, costs in zip(everyone, zip(*costs_by_round, strict=True), strict=True)
+    ]
+    workload = Workload(size.queries, TURNS, CONCURRENCY, SECONDS)
+    return Comparison(workload, tuple(programs), tuple(query_times), size.query_time)
+
+
+def contenders(folder: Path, url: str, size: Size) -> list[Contender]:
     """Return mcprun and then the others, installed and configured to use the API at a URL."""
-    file = prompts(folder, QUERIES)
-    flags = ("--base-url", url, "--model", MODEL, "--concurrency", str(CONCURRENCY))
-    others = [make(folder, file, url, CONCURRENCY) for make in (alternatives.promptfoo, alternatives.inspect_ai)]
+    file = prompts(folder, size.queries)
+    bare_loop = ("talk", url, size.queries, CONCURRENCY)
+    others = [(set_up(folder, file, url, CONCURRENCY), limits) for set_up, limits in size.programs.items()]
     return [
-        Contender("mcprun", lambda: batch(folder, file, *flags)),
-        Contender(
-            "the bare loop of both SDKs",
-            lambda: floor("talk", url, QUERIES, CONCURRENCY),
-            wall=latency.ALLOWED,
-            processor=overhead.ALLOWED,
-            megabytes=overhead.ALLOWED,
-        ),
-        *(Contender(other.name, lambda other=other: _run(other, folder)) for other in others),  # type: ignore[misc]
+        Contender(f"mcprun {mcprun.__version__}", lambda: _run_mcprun(folder, file, url)),
+        Contender("the bare loop of both Python SDKs", lambda: floor(*bare_loop), size.bare_loop),
+        *(Contender(other.name, partial(_run_other, other, folder), limits) for other, limits in others),
     ]
 
 
-def run_verified(contender: Contender, url: str, queries: int = QUERIES) -> Cost:
+def run_verified(contender: Contender, url: str, queries: int) -> Cost:
     """Run all queries, and verify with the API's counts that each had two turns and a result without error."""
     before = request_counts(url)
     cost = contender.run()
@@ -85,22 +123,16 @@ def run_verified(contender: Contender, url: str, queries: int = QUERIES) -> Cost
     return cost
 
 
-def table(measured: Sequence[Figure]) -> Iterator[str]:
-    """Format the figures, three per other program, as a Markdown table that starts with mcprun."""
-    threes = [measured[at : at + 3] for at in range(0, len(measured), 3)]
-    what = f"{QUERIES} queries of two turns, {SECONDS * 1000:.0f} ms an answer, concurrency {CONCURRENCY}"
-    yield f"| {what} | wall | processor | memory | times mcprun's wall |"
-    yield "|---|---|---|---|---|"
-    for wall, processor, memory in itertools.islice(threes, 1):
-        yield _line(f"mcprun {mcprun.__version__}", wall.values[0], processor.values[0], memory.values[0], 1.0)
-    for wall, processor, memory in threes:
-        name = wall.name.removeprefix("beside: ")
-        yield _line(name, wall.values[1], processor.values[1], memory.values[1], 1 / wall.median)
+def _run_mcprun(folder: Path, file: Path, url: str) -> Cost:
+    out = _run_directory(folder)
+    shutil.rmtree(out, ignore_errors=True)
+    return batch(folder, file, "--base-url", url, "--model", MODEL, "--concurrency", str(CONCURRENCY), out=out)
 
 
-def _line(name: str, wall: float, processor: float, memory: float, times: float) -> str:
-    return f"| {name} | {wall:.1f} s | {processor:.1f} s | {memory:.0f} MB | {times:.2f} |"
+def _run_directory(folder: Path) -> Path:
+    """Return the directory of mcprun's latest run."""
+    return folder / "mcprun"
 
 
-def _run(other: Alternative, folder: Path) -> Cost:
+def _run_other(other: Alternative, folder: Path) -> Cost:
     return cost_of(other.command, cwd=folder, env=other.env)
