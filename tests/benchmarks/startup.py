@@ -1,6 +1,6 @@
-"""How quick the command is there: its help against click, and what reads runs against importing the MCP SDK.
+"""Start-up: `--help` compared with click, and the commands that read runs compared with importing the MCP SDK.
 
-The latter take about half of it, which shows that they import no SDK.
+Those commands take about half as long as the import, which shows that they import no SDK.
 """
 
 from __future__ import annotations
