@@ -45,15 +45,13 @@ class BaselineUpdate:
     force: bool
 
     @classmethod
-    def of(cls, arguments: Arguments) -> Self | None:
-        """Return the update that a command asks for; None without `--update`.
+    def of(cls, arguments: Arguments) -> Self:
+        """Return the update that `--update` asks for.
 
         Raises a usage error without a baseline, with `--shard`, and for a folder that holds other files than a
         baseline: replacing it would delete them.
         """
         values = arguments.values
-        if not values["update"]:
-            return None
         name = values["baseline"]
         if name is None:
             raise click.UsageError("--update requires --baseline DIR, the folder of the baseline to write")

@@ -1,26 +1,29 @@
-"""Execute the plan of `mcprun batch`, print the outcome, and write the reports."""
+"""Execute the plan of `mcprun batch`, print the outcome, and write the reports.
+
+What only some runs need, such as a comparison or a report, is imported when it is needed.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from mcprun._util.run_stop import RunStop
 from mcprun.cli.argument_sources import Arguments
 from mcprun.cli.arguments import plan_from_arguments
-from mcprun.cli.baseline_update import BaselineUpdate
 from mcprun.cli.dry_run import check_live, server_of
 from mcprun.cli.reports import Reports
 from mcprun.cli.signals import Signals
-from mcprun.engine.comparison import compare_with_baseline
-from mcprun.engine.divergence import volatile_divergences
 from mcprun.engine.run import RunPlan, RunResult, execute
 from mcprun.errors import NOT_STARTED, ErrorKind, ExitCode
 from mcprun.report.console import Console
 from mcprun.report.text import plural
 from mcprun.runs.run import Run
+
+if TYPE_CHECKING:
+    from mcprun.cli.baseline_update import BaselineUpdate
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,10 @@ def execute_plan(plan: RunPlan, console: Console) -> Executed:
         signals = Signals(run_stop, progress.note, is_batched=plan.model.is_batched)
         result = asyncio.run(signals.run(execute(plan, progress.handle, run_stop)))
         warned = plan.scrubber.warnings()
-        result = compare_with_baseline(result, plan)
+        if plan.baseline:
+            from mcprun.engine.comparison import compare_with_baseline
+
+            result = compare_with_baseline(result, plan)
     return Executed(result, signals.last, warned)
 
 
@@ -72,7 +78,7 @@ class BatchRun:
     @classmethod
     def of(cls, arguments: Arguments, parameters: Mapping[str, Any]) -> Self:
         """Plan the run that the arguments describe. Raises `UsageError`."""
-        update = BaselineUpdate.of(arguments)
+        update = _baseline_update(arguments)
         plan = plan_from_arguments(update.arguments(arguments) if update else arguments)
         reports = Reports.of(parameters)
         console = Console(
@@ -102,13 +108,16 @@ class BatchRun:
         if self.update and not executed.is_cancelled:
             result, is_updated = self.update.apply(result, self.plan, self.console)
         run = Run(result.path, result.record)
-        if run.record.baseline is None and not executed.is_cancelled:
-            self.console.suggestions(volatile_divergences(run, self.plan.scrubber))
+        if run.record.baseline is None and run.counts.diverged and not executed.is_cancelled:
+            self._print_suggestions(run)
         for warning in self.plan.scrubber.warnings():
             if warning not in executed.warned:
                 self.console.warning(warning)
         is_reported = self.reports.written(run)
-        self.console.outcome(run, is_reported=is_reported)
+        if not is_reported or result.record.exit_code != ExitCode.PASSED:
+            from mcprun.report.run_printer import RunPrinter
+
+            RunPrinter(self.console).outcome(run, is_reported=is_reported)
         code = result.record.exit_code if executed.signal_code is None else executed.signal_code
         return code if code != ExitCode.PASSED or (is_reported and is_updated) else ExitCode.ERROR
 
@@ -121,4 +130,23 @@ class BatchRun:
         done = result.record.counts.done if result.record.counts else 0
         if error and (done or error.kind not in NOT_STARTED):
             self.console.print_resume_command(run)
-        self.console.baseline(run)
+        if run.record.baseline:
+            from mcprun.report.difference_printer import DifferencePrinter
+
+            DifferencePrinter(self.console).baseline(run)
+
+    def _print_suggestions(self, run: Run) -> None:
+        """Print the rules that would cover the calls of a replay that diverged, if they look volatile."""
+        from mcprun.engine.divergence import volatile_divergences
+        from mcprun.report.difference_printer import DifferencePrinter
+
+        DifferencePrinter(self.console).suggestions(volatile_divergences(run, self.plan.scrubber))
+
+
+def _baseline_update(arguments: Arguments) -> BaselineUpdate | None:
+    """Return the update that `--update` asks for; see `BaselineUpdate.of`."""
+    if not arguments.values["update"]:
+        return None
+    from mcprun.cli.baseline_update import BaselineUpdate
+
+    return BaselineUpdate.of(arguments)

@@ -15,6 +15,8 @@ from mcprun.cli.options.report import REPORT_FORMS
 from mcprun.engine.run import RunPlan
 from mcprun.errors import ExitCode
 from mcprun.report.console import Console
+from mcprun.report.difference_printer import DifferencePrinter
+from mcprun.report.run_printer import RunPrinter
 from mcprun.runs.run import Run
 
 _EXCLUDED = ("resume", "dry_run", "baseline", *REPORT_FORMS)
@@ -43,7 +45,7 @@ def detect_volatile(arguments: Arguments, passes: int, console: Console) -> int:
         run, code = _run(plan, console, f"Pass {number} of {passes}")
         runs.append(run)
         if run.record.error or code is not None:
-            console.outcome(run)
+            RunPrinter(console).outcome(run)
             return int(run.record.exit_code) if code is None else code
     return _report(runs, plan, console)
 
@@ -75,10 +77,10 @@ def _report(runs: Sequence[Run], plan: RunPlan, console: Console) -> int:
             "a model answered, so calls differ between the passes as well; with scripts, or with --model replay:RUN,"
             " only the server's results do"
         )
-    console.volatile_suite(suite)
+    DifferencePrinter(console).volatile_suite(suite)
     codes = sorted((run.record.exit_code for run in runs), key=lambda code: (not code, code))
     for run in runs:
         if run.record.exit_code == codes[0]:
-            console.outcome(run)
+            RunPrinter(console).outcome(run)
             break
     return int(codes[0] or (ExitCode.PASSED if suite.is_stable else ExitCode.FAILED))

@@ -174,11 +174,14 @@ def _asked(run: Run, path: Path, console: Console, parameters: dict[str, Any], *
     from mcprun.analysis.diff.scrub import Scrubber
     from mcprun.analysis.diff.transcripts import CompareOptions
     from mcprun.cli.review import Review
+    from mcprun.report.difference_printer import DifferencePrinter
     from mcprun.runs.baseline import query_ids, unfit_queries
     from mcprun.runs.transcript_files import open_transcripts, repeated
 
+    printer = DifferencePrinter(console)
+
     def show(difference: QueryDiff | Sequence[ToolChange]) -> None:
-        console.difference(difference)
+        printer.difference(difference)
 
     def ask(question: str) -> str | None:
         try:

@@ -125,6 +125,7 @@ def _compare(parameters: _Parameters) -> bool:
     from mcprun.analysis.diff.runs import RunDiff
     from mcprun.analysis.volatile.findings import Findings
     from mcprun.report.console import Console
+    from mcprun.report.difference_printer import DifferencePrinter
     from mcprun.runs.transcript_files import open_transcripts, repeated
 
     if parameters.as_json and parameters.as_markdown:
@@ -147,7 +148,9 @@ def _compare(parameters: _Parameters) -> bool:
 
             differing = Differing(tools)
             diffs = differing.collect_rows(diffs)
-        console.differences(diffs, tools, comparison.summary, parameters.form, found.summary, moved=comparison.moved)
+        DifferencePrinter(console).differences(
+            diffs, tools, comparison.summary, parameters.form, found.summary, moved=comparison.moved
+        )
         if parameters.html:
             differing.volatile = found.summary()
             runs = (parameters.base, before.run), (parameters.head, after.run)

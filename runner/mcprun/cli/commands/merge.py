@@ -42,6 +42,8 @@ def merge(ctx: click.Context, /, shards: tuple[str, ...], out: str | None, parti
     from mcprun.engine.merge import merge as merge_runs
     from mcprun.errors import ExitCode
     from mcprun.report.console import Console
+    from mcprun.report.difference_printer import DifferencePrinter
+    from mcprun.report.run_printer import RunPrinter
     from mcprun.runs.run import Run
 
     reports = Reports.of(parameters)
@@ -50,10 +52,10 @@ def merge(ctx: click.Context, /, shards: tuple[str, ...], out: str | None, parti
     console.summary(run)
     if run.record.state != "finished":
         console.print_resume_command(run)
-    console.baseline(run)
+    DifferencePrinter(console).baseline(run)
     code = run.record.exit_code
     is_reported = reports.written(run)
-    console.outcome(run, is_reported=is_reported)
+    RunPrinter(console).outcome(run, is_reported=is_reported)
     if not is_reported and code == ExitCode.PASSED:
         code = ExitCode.ERROR
     ctx.exit(code)

@@ -30,6 +30,7 @@ def report(run: str, **parameters: Any) -> None:
     """
     from mcprun.cli.reports import Reports
     from mcprun.report.console import Console
+    from mcprun.report.run_printer import RunPrinter
     from mcprun.runs.run import Run
 
     found = Run.read(run)
@@ -38,4 +39,4 @@ def report(run: str, **parameters: Any) -> None:
         Console().summary(found)
     reports.write(found)
     if not reports.files:
-        Console().outcome(found)
+        RunPrinter(Console()).outcome(found)

@@ -49,6 +49,7 @@ def show(run: str, query: str | None, *, failed: bool, wants_all: bool, trace: b
     from mcprun.report.console import Console
     from mcprun.report.data import gather, results_of
     from mcprun.report.fault_isolation import render
+    from mcprun.report.run_printer import RunPrinter
     from mcprun.report.timeline import timeline
     from mcprun.report.timings import Timings
     from mcprun.runs.run import Run
@@ -67,8 +68,9 @@ def show(run: str, query: str | None, *, failed: bool, wants_all: bool, trace: b
         raise UsageError("--markdown can't be combined with --trace")
     found = Run.read(run)
     console = Console()
+    printer = RunPrinter(console)
     if query is None:
-        console.run(found, "red" if failed else "all" if wants_all else "")
+        printer.run(found, "red" if failed else "all" if wants_all else "")
         return
     places = [offset for (name, _), offset in found.index.items() if name == query]
     if not places:
@@ -85,8 +87,8 @@ def show(run: str, query: str | None, *, failed: bool, wants_all: bool, trace: b
             excerpt = facts.log_excerpt(transcript)
             console.text(render(transcript, partial(assistant_text, facts, log=excerpt.text if excerpt else "")))
             continue
-        console.conversation(transcript)
+        printer.conversation(transcript)
         if facts.is_red(transcript):
-            console.commands(facts.commands, transcript.id)
+            printer.commands(facts.commands, transcript.id)
         if times := timings.queries.get((transcript.id, transcript.repeat)):
-            console.timeline(timeline(times))
+            printer.timeline(timeline(times))
