@@ -21,7 +21,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from mcprun._util.run_stop import RunStop
-from mcprun.analysis.diff.repeats import ALPHA
+from mcprun._util.statistics import ALPHA
 from mcprun.analysis.diff.runs import DiffSummary, QueryDiff, RunDiff
 from mcprun.analysis.diff.transcripts import CompareOptions
 from mcprun.config.option_table import ALPHA as ALPHA_KIND

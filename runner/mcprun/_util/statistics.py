@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from math import comb, sqrt
 
+ALPHA = 0.05
+"""Significance level: a change of a pass rate counts if its p-value is below this."""
+
 _Z = 1.959963984540054
 """The normal quantile of a two-sided 95 % interval."""
 

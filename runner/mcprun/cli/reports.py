@@ -13,11 +13,8 @@ import click
 from mcprun.cli.options.report import REPORT_FORMS
 from mcprun.errors import UsageError, describe
 from mcprun.report import output
-from mcprun.report.data import gather
-from mcprun.report.github import commands
 from mcprun.report.output import STDOUT
 from mcprun.report.workflow_commands import is_on
-from mcprun.report.write import HTML, add_outputs, add_summary, write_page_of, write_report
 from mcprun.runs.run import Run
 
 
@@ -43,6 +40,10 @@ class Reports:
         """Write all reports. Raises one `UsageError` that names all failures; the other reports are still written."""
         if not self.files and not self.github:
             return
+        from mcprun.report.data import gather
+        from mcprun.report.github import commands
+        from mcprun.report.write import HTML, add_summary, write_page_of, write_report
+
         facts = gather(run)
         writes = [
             partial(write_page_of, run, name) if form == HTML else partial(write_report, facts, form, name)
@@ -72,6 +73,8 @@ class Reports:
         """
         writes = [partial(self.write, run)]
         if (self.github or is_on()) and (outputs := os.environ.get("GITHUB_OUTPUT")):
+            from mcprun.report.write import add_outputs
+
             writes.append(partial(add_outputs, run, outputs))
         problems = [problem for write in writes if (problem := _problem(write))]
         for problem in problems:

@@ -24,11 +24,11 @@ def applicable(configured: Arguments, server: str | None) -> Arguments:
     One project may have several servers. A flag that does not apply is an error, which the caller reports, and so is a
     SERVER that can't be parsed.
     """
+    if server is None or not configured.values.keys() & (STARTING | REACHING):
+        return configured
     from mcprun.client.server_argument import parse_target
     from mcprun.errors import UsageError
 
-    if server is None or not configured.values.keys() & (STARTING | REACHING):
-        return configured
     try:
         target = parse_target(server)
     except UsageError:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from mcprun.analysis.diff.repeats import ALPHA
+from mcprun._util.statistics import ALPHA
 from mcprun.analysis.diff.runs import check
 from mcprun.runs.baseline import read_baseline
 from mcprun.runs.transcript_files import open_transcripts

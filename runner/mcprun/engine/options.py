@@ -8,7 +8,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
 from mcprun._util.json_value import JsonObject
-from mcprun.analysis.diff.repeats import ALPHA
+from mcprun._util.statistics import ALPHA
 from mcprun.client.request_owner import LogLevel
 from mcprun.config.option_table import OPTIONS
 from mcprun.errors import UsageError

@@ -16,7 +16,6 @@ from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.client.target import (
     Target,
 )
-from mcprun.engine.baseline import Baseline
 from mcprun.engine.options import Options
 from mcprun.engine.recorded_arguments import option_arguments
 from mcprun.engine.resume import Resume
@@ -37,6 +36,7 @@ from mcprun.prompts.source import as_file
 from mcprun.tools.toolset import ToolFilter
 
 if TYPE_CHECKING:
+    from mcprun.engine.baseline import Baseline
     from mcprun.engine.options import AnyServer, Prompts
 
 
@@ -72,7 +72,7 @@ def make_plan(
         resume = replace(resume, arguments=as_arguments(asdict(options)))
     with ExitStack() as stack:
         stack.enter_context(prompts_file)
-        baseline = None if options.baseline is None else Baseline.open(options.baseline, options.alpha)
+        baseline = None if options.baseline is None else _open_baseline(options.baseline, options.alpha)
         account = account.at_clouds(spec, judge if prompts_file.judged else None, options.base_url)
         target, redactor = resolve_server(server, options, account)
         model = _selected_model(spec, account, prompts_file, options)
@@ -105,6 +105,13 @@ def make_plan(
         )
         stack.pop_all()  # leaves the prompts open for `execute`
     return plan
+
+
+def _open_baseline(name: str, alpha: float) -> Baseline:
+    """Open the baseline of a run, which few runs have, and the modules that compare runs. Raises `UsageError`."""
+    from mcprun.engine.baseline import Baseline
+
+    return Baseline.open(name, alpha)
 
 
 def _open_prompts(

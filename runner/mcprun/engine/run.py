@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mcprun._util.gc_tuning import gc_paused, gc_tuned_for_run
 from mcprun._util.json_value import JsonObject
@@ -18,7 +18,6 @@ from mcprun.client.sdk_logging import sdk_logs
 from mcprun.client.server_log import ServerLog
 from mcprun.client.target import InProcessTarget, warnings_of
 from mcprun.client.transports.process import PrestartedServer
-from mcprun.engine.baseline import Baseline
 from mcprun.engine.recorder import Recorder, initial_record
 from mcprun.engine.resume import Resume
 from mcprun.engine.run_context import RunContext
@@ -38,6 +37,9 @@ from mcprun.runs.transcript import Transcript
 from mcprun.runs.writer import RunWriter
 from mcprun.telemetry import NoTelemetry, Telemetry, open_telemetry
 from mcprun.tools.toolset import ToolSet, unmatched
+
+if TYPE_CHECKING:
+    from mcprun.engine.baseline import Baseline
 
 NextQuery = Callable[[], Awaitable[tuple[Query, int] | None]]
 """Wait for the next query to run and return it with its repeat number, or `None` if there are no more."""

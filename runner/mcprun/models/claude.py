@@ -12,7 +12,6 @@ from mcprun.models.access import AccessModel
 from mcprun.models.base import Model, ModelSettings
 from mcprun.models.budget import BudgetedModel
 from mcprun.models.clients import open_client
-from mcprun.models.message_batches.model import BatchModel
 from mcprun.models.messages_api import AnthropicModel
 from mcprun.models.model_context import ModelContext
 from mcprun.models.prompt_caching import caching
@@ -51,6 +50,8 @@ async def open_claude(
         limiter = context.limiter or AdaptiveLimiter(limits.concurrency)
         budgeted = BudgetedModel(model, budget, kind)  # inside the retries: every attempt is charged
         if context.batch_context and isinstance(client, anthropic.AsyncAnthropic):
+            from mcprun.models.message_batches.model import BatchModel
+
             max_requests = limits.batch_queries or BATCH_QUERIES
             batched = await stack.enter_async_context(BatchModel(model, client, context.batch_context, limits, emit))
             budgeted = BudgetedModel(

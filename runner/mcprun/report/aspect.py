@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
-from mcprun.analysis.diff.repeats import ALPHA, is_sure
+from mcprun._util.statistics import ALPHA
+from mcprun.analysis.diff.repeats import is_sure
 from mcprun.analysis.diff.runs import QueryDiff
 from mcprun.report.text import one_line, plural
 from mcprun.runs.transcript import Verdict

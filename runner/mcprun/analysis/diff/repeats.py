@@ -15,9 +15,6 @@ from mcprun._util.statistics import fisher_exact
 from mcprun.analysis.diff.transcripts import Change, ComparableTranscript, CompareOptions, total_usage
 from mcprun.runs.transcript import Verdict
 
-ALPHA = 0.05
-"""Significance level: a change of a pass rate counts if its p-value is below this."""
-
 UNJUDGED = frozenset({Verdict.ERROR, Verdict.SKIPPED})
 """Verdicts of runs that were not judged, and so are neither better nor worse than others."""
 

@@ -15,7 +15,8 @@ from typing import Any, Literal
 from mcprun._util.json_text import TooDeepError
 from mcprun._util.json_value import JsonObject
 from mcprun._util.short_repr import short_repr
-from mcprun.analysis.diff.repeats import ALPHA, UNJUDGED, Rate, Sample, Variant, is_sure, new_variants, p_value
+from mcprun._util.statistics import ALPHA
+from mcprun.analysis.diff.repeats import UNJUDGED, Rate, Sample, Variant, is_sure, new_variants, p_value
 from mcprun.analysis.diff.transcripts import Change, CompareOptions, read_json
 from mcprun.errors import UsageError, describe
 from mcprun.tools.changes import ToolChange, compare_tools

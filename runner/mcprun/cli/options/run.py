@@ -93,9 +93,11 @@ HEADER = option(
 
 def _read_run(_: click.Context, __: click.Parameter, run: str | None) -> Any:
     """Read the run to resume."""
+    if run is None:
+        return None
     from mcprun.runs.run import Run
 
-    return None if run is None else Run.read_record(run)
+    return Run.read_record(run)
 
 
 RESUME = option(
