@@ -41,6 +41,25 @@ class RetryingModel:
 
         If no request of the run has reached the API, the error is a `RunError`: every other query would fail too.
         """
+        try:
+            try:
+                return await self._reply_once(request)
+            except RequestError as error:
+                return await self._retry(request, error)
+        except NoConnectionError as error:
+            if self.throttle.is_reached:
+                raise
+            raise RunError(error.kind, f"{error}; no request of this run has reached the API") from None
+
+    async def _retry(self, request: ModelRequest, error: RequestError) -> ModelReply:
+        """Retry a request whose first attempt failed with `error`. Requests that succeed at once thus cost less."""
+        first_error = iter([error])
+
+        async def attempt() -> ModelReply:
+            for failed in first_error:
+                raise failed
+            return await self._reply_once(request)
+
         retrying = AsyncRetrying(
             stop=stop_after_attempt(self.retries + 1),
             retry=retry_if_exception(lambda error: isinstance(error, RequestError) and error.may_pass),
@@ -49,12 +68,7 @@ class RetryingModel:
             sleep=self._sleeping(request),
             reraise=True,
         )
-        try:
-            return await retrying(self._reply_once, request)
-        except NoConnectionError as error:
-            if self.throttle.is_reached:
-                raise
-            raise RunError(error.kind, f"{error}; no request of this run has reached the API") from None
+        return await retrying(attempt)
 
     async def _reply_once(self, request: ModelRequest) -> ModelReply:
         if not self.throttle.is_open:
