@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed lacks it
+from urllib.request import getproxies, proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed lacks it
 
 from mcprun._util.special_files import refuse_special
 from mcprun._util.url_secrets import without_secrets
@@ -34,6 +34,12 @@ def check_network(environ: Mapping[str, str] | None = None, *, is_api: bool = Fa
     found = (*_certificate_problems(environ), *_proxy_problems(environ), *(_bypass_problems(environ) if is_api else ()))
     if found:
         raise UsageError(found[0])
+
+
+def has_proxy() -> bool:
+    """Return whether the environment, or the system's settings on macOS and Windows, configure a proxy for any URL."""
+    proxies = getproxies()
+    return "*" not in _split(proxies.get("no", "")) and any(map(proxies.get, ("http", "https", "all")))
 
 
 def proxy_of(url: str, environ: Mapping[str, str] | None = None) -> str:
@@ -116,8 +122,11 @@ def _bypass(host: str) -> str:
 
 
 def _hosts(environ: Mapping[str, str], names: Mapping[str, str]) -> list[str]:
-    value = environ[names["no_proxy"]] if "no_proxy" in names else ""
-    return [host.strip() for host in value.split(",") if host.strip()]
+    return _split(environ[names["no_proxy"]] if "no_proxy" in names else "")
+
+
+def _split(hosts: str) -> list[str]:
+    return [host.strip() for host in hosts.split(",") if host.strip()]
 
 
 def _proxy_variables(environ: Mapping[str, str]) -> dict[str, str]:

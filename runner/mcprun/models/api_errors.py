@@ -53,7 +53,7 @@ def translate_api_errors(
         message = f"the API did not respond within {timeout_s:g} s (--request-timeout)"
         raise RequestError(ErrorKind.REQUEST_TIMEOUT, message, may_pass=True) from None
     except (anthropic.APIConnectionError, httpx2.HTTPError) as error:
-        cause = error.__cause__ or error
+        cause = error if isinstance(error, httpx2.HTTPError) else error.__cause__ or error
         message = f"no connection to the API{_describe_url(error)}: {cause}"
         if isinstance(cause, httpx2.ConnectError):
             raise NoConnectionError(message) from None

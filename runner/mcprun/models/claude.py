@@ -11,8 +11,9 @@ from mcprun.limits import BATCH_QUERIES
 from mcprun.models.access import AccessModel
 from mcprun.models.base import Model, ModelSettings
 from mcprun.models.budget import BudgetedModel
-from mcprun.models.clients import open_client
+from mcprun.models.clients import create_http_client, open_client
 from mcprun.models.messages_api import AnthropicModel
+from mcprun.models.messages_endpoint import MessagesEndpoint
 from mcprun.models.model_context import ModelContext
 from mcprun.models.prompt_caching import caching
 from mcprun.models.providers import Endpoint
@@ -37,12 +38,14 @@ async def open_claude(
     limits, emit, budget, cloud = context.limits, context.emit, context.budget, endpoint.cloud
     seconds, kind = limits.request_seconds, cloud.kind if cloud else "claude"
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(open_client(endpoint, seconds))
+        http = create_http_client(seconds)
+        client = await stack.enter_async_context(open_client(endpoint, http, seconds))
         model = AnthropicModel(
             client,
             name,
             settings,
             seconds,
+            endpoint=MessagesEndpoint(client, http, seconds) if type(client) is anthropic.AsyncAnthropic else None,
             caching=caching(cloud, settings),
             refusals=cloud.refusals if cloud else (),
             warn=context.warn,

@@ -10,15 +10,16 @@ from typing import Any
 import anthropic
 import httpx2
 
-from mcprun._util.json_io import strict_json
+from mcprun._util.json_io import encode, strict_json
 from mcprun._util.long_integers import WARNING as LONG_INTEGER
 from mcprun._util.long_integers import as_text, holds_long_integer, loads
-from mcprun._util.surrogates import WARNING, is_well_formed, well_formed, well_formed_json
+from mcprun._util.surrogates import REPLACEMENT, WARNING, is_well_formed, well_formed, well_formed_json
 from mcprun.errors import ErrorKind, RequestError
 from mcprun.models.api_errors import error_from_body, request_id_from, translate_api_errors
 from mcprun.models.base import ModelReply, ModelRequest, ModelSettings
 from mcprun.models.clients import Client
 from mcprun.models.messages import make_sendable
+from mcprun.models.messages_endpoint import MessagesEndpoint
 from mcprun.models.messages_stream import MessageAccumulator
 from mcprun.models.prompt_caching import Caching, cached, marks_in
 from mcprun.runs.transcript import Usage
@@ -35,6 +36,7 @@ class AnthropicModel:
         settings: ModelSettings,
         request_timeout_s: float,
         *,
+        endpoint: MessagesEndpoint | None = None,
         caching: Caching = "request",
         refusals: tuple[type[Exception], ...] = (),
         warn: Warn = drop_warning,
@@ -46,11 +48,13 @@ class AnthropicModel:
             name: The model's name in the API.
             settings: The parameters that every request has.
             request_timeout_s: The time limit of each request.
+            endpoint: Where requests go that are not streamed. If it is None, they go through `client`, too.
             caching: Where the prompt caching mark goes.
             refusals: The exceptions that a provider's library raises if it has no credentials.
             warn: Called for content that is changed before it is sent or recorded.
         """
         self._client = client
+        self._endpoint = endpoint
         self._settings = settings
         self._request_timeout_s = request_timeout_s
         self._caching = caching
@@ -66,22 +70,42 @@ class AnthropicModel:
         A reply that breaks off after some of its text was passed to `on_text` is not retried: its text would appear
         twice.
         """
-        parameters = self.parameters(request)
+        model = request.model or self.name
         with translate_api_errors(
-            request.model, parameters["model"], self._request_timeout_s, self._refusals, has_marks=has_marks(request)
+            request.model, model, self._request_timeout_s, self._refusals, has_marks=has_marks(request)
         ):
             if request.on_text and self._is_streaming:
-                return await self._stream(parameters, request.on_text)
+                return await self._stream(self.parameters(request), request.on_text)
             # The HTTP client's timeout limits each wait for data; this one limits the whole request.
             async with asyncio.timeout(self._request_timeout_s):
-                response = await self._client.messages.with_raw_response.create(**parameters)
-                body = loads(await response.read())
+                response = await self._post(request)
             # The raw body, not the SDK's model of it: blocks must go back to the API unchanged.
+            body = loads(response.content)
             reply = read_reply(body, request_id_from(response.headers), is_bare=self._settings.bare)
             return request.stream_whole(self.well_formed(reply))
 
+    async def _post(self, request: ModelRequest) -> httpx2.Response:
+        """Send a request that is not streamed."""
+        if self._endpoint:
+            return await self._endpoint.post(self._encoded(request))
+        return await self._client.post("/v1/messages", cast_to=httpx2.Response, body=self.parameters(request))
+
+    def _encoded(self, request: ModelRequest) -> bytes:
+        parameters = self._parameters(request)
+        data = encode(parameters)
+        if REPLACEMENT.encode() in data and not is_well_formed(parameters):
+            self._warn("surrogates", f"a request to the model: {WARNING}")
+        return data
+
     def parameters(self, request: ModelRequest) -> dict[str, Any]:
         """Return the body of a request, with content that the Messages API would refuse omitted or reworded."""
+        parameters = self._parameters(request)
+        sent: dict[str, Any] = strict_json(parameters)
+        if sent is not parameters and not is_well_formed(parameters):
+            self._warn("surrogates", f"a request to the model: {WARNING}")
+        return sent
+
+    def _parameters(self, request: ModelRequest) -> dict[str, Any]:
         parameters: dict[str, Any] = {
             "model": request.model or self.name,
             "max_tokens": request.max_tokens,
@@ -90,10 +114,7 @@ class AnthropicModel:
         }
         if request.system and request.system.strip():
             parameters["system"] = request.system
-        sent: dict[str, Any] = strict_json(parameters)
-        if sent is not parameters and not is_well_formed(parameters):
-            self._warn("surrogates", f"a request to the model: {WARNING}")
-        return sent
+        return parameters
 
     def well_formed(self, reply: ModelReply) -> ModelReply:
         """Replace lone surrogates and overlong integers in a reply, which servers, the API and files can't take."""

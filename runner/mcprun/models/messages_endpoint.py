@@ -1,0 +1,44 @@
+"""`POST /v1/messages`: what all requests of a run share, the URL and the headers, is prepared once."""
+
+from __future__ import annotations
+
+import json
+
+import anthropic
+import httpx2
+
+
+class MessagesEndpoint:
+    """The Messages API at the base URL of a client of the SDK, with that client's headers."""
+
+    def __init__(self, client: anthropic.AsyncAnthropic, http: httpx2.AsyncClient, timeout_s: float) -> None:
+        """Prepare requests that `http` sends. Each wait of it, to connect or for data, is limited to `timeout_s`."""
+        self._http = http
+        self._url = client.base_url.copy_with(raw_path=client.base_url.raw_path + b"v1/messages")
+        self._headers = httpx2.Headers(
+            {name: value for name, value in client.default_headers.items() if isinstance(value, str)}
+        )
+        self._extensions = {"timeout": httpx2.Timeout(timeout_s).as_dict()}
+
+    async def post(self, body: bytes) -> httpx2.Response:
+        """Send a request with this JSON body and return the response, read to its end.
+
+        Raises `anthropic.APIStatusError` for a status that is not 2xx, and `httpx2.HTTPError` if there is no response.
+        """
+        request = httpx2.Request(
+            "POST", self._url, headers=self._headers, content=body, extensions=dict(self._extensions)
+        )
+        response = await self._http.send(request)
+        if response.is_success:
+            return response
+        raise _status_error(response)
+
+
+def _status_error(response: httpx2.Response) -> anthropic.APIStatusError:
+    """Return the error that the SDK raises for a response."""
+    text = response.text.strip()
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return anthropic.APIStatusError(text or f"Error code: {response.status_code}", response=response, body=text)
+    return anthropic.APIStatusError(f"Error code: {response.status_code} - {body}", response=response, body=body)
