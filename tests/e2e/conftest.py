@@ -8,9 +8,10 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.support.browser import browsing
+from tests.support.http_transports import each_transport
 from tests.support.processes import adopt_orphans, mcprun, no_process_is_left
 
-__all__ = ["mcprun", "no_process_is_left"]
+__all__ = ["each_transport", "mcprun", "no_process_is_left"]
 
 adopt_orphans()
 

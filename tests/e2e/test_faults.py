@@ -6,10 +6,14 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.support.cli import SERVERS, Result, write_jsonl
 from tests.support.faults import FAULTS, Faulty
 from tests.support.forks import Forks
 from tests.support.messages_api import Answer, MessagesApi, calls, scripted, text
+
+pytestmark = pytest.mark.usefixtures("each_transport")
 
 COUNTING = SERVERS / "counting.py"
 

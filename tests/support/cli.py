@@ -22,6 +22,9 @@ QUICKSTART = (PROMPTS / "quickstart.jsonl", EXAMPLE_SERVERS / "quickstart.py")
 SECONDS = 120.0
 """Timeout of a command."""
 
+COMMON: dict[str, str] = {}
+"""Variables that a fixture adds to the environment of every command."""
+
 _INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "SHELL", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "USER")
 
 
@@ -89,7 +92,7 @@ def clean_environment() -> dict[str, str]:
     """
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     path = os.pathsep.join([commands(), os.environ.get("PATH", os.defpath)])
-    return inherited | {"PATH": path, "NO_COLOR": "1", "COLUMNS": "120"}
+    return inherited | {"PATH": path, "NO_COLOR": "1", "COLUMNS": "120"} | COMMON
 
 
 def commands() -> str:

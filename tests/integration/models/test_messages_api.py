@@ -14,6 +14,8 @@ from tests.support.cli import SERVERS, run_mcprun, write_jsonl
 from tests.support.loopback import free_port
 from tests.support.messages_api import Answer, Body, HttpReply, MessagesApi, calls, error, message, scripted, text
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 KINDS = SERVERS / "kinds.py"
 
 RAW = SERVERS / "raw.py"

@@ -20,6 +20,8 @@ from tests.support.cli import SERVERS, Result, clean_environment, run_mcprun, sc
 from tests.support.clouds_api import BareApi, BedrockApi, FoundryApi, VertexApi
 from tests.support.messages_api import Answer, Body, MessagesApi, calls, error, scripted, text
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 KINDS = SERVERS / "kinds.py"
 
 CONVERSATION: dict[str, list[Answer]] = {"Greet Ada.": [calls(("structured", {"name": "Ada"})), text("Greeted.")]}

@@ -13,6 +13,8 @@ from tests.support.asking import ask
 from tests.support.cli import SERVERS
 from tests.support.messages_api import Answer, Body, HttpReply, MessagesApi, calls, error, scripted, text
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 RAW = SERVERS / "raw.py"
 
 SHORT_WAIT = {"retry-after-ms": "20"}

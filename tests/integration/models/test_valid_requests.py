@@ -19,6 +19,8 @@ from tests.support.cli import SERVERS, Result, run_mcprun, script, write_jsonl
 from tests.support.messages_api import Answer, Body, MessagesApi, calls, error, message, prompt_of, scripted, text
 from tests.support.pictures import encoded, jpeg, pdf, png
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 CANNED = SERVERS / "canned_answers.py"
 
 KEY = "sk-ant-test"
