@@ -15,12 +15,20 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
 server = MCPServer("over-http", version="1.0.0")
+barriers: dict[int, asyncio.Barrier] = {}
 
 
 @server.tool()
 def echo(text: str) -> str:
     """Say it again."""
     return text
+
+
+@server.tool()
+async def meet(calls: int) -> str:
+    """Wait until this many calls are in flight."""
+    await barriers.setdefault(calls, asyncio.Barrier(calls)).wait()
+    return "All are here."
 
 
 def guarded(app: Any, token: str) -> Any:

@@ -349,6 +349,17 @@ def test_streamable_http_server_is_reached_by_url(tmp_path: Path, http_server: i
     assert done.record["arguments"]["server"] == f"http://[redacted]@127.0.0.1:{http_server}/mcp?[redacted]"
 
 
+@pytest.mark.parametrize("http_server", [("streamable-http",)], indirect=True)
+def test_calls_at_a_url_are_limited_by_concurrency_only(tmp_path: Path, http_server: int) -> None:
+    """150 queries in flight are 150 calls in flight, although httpx2 opens at most 100 connections by default."""
+    calls = 150
+    queries = (script(("meet", {"calls": calls}), id=f"q{number}") for number in range(calls))
+    prompts = write_jsonl(tmp_path / "p.jsonl", *queries)
+    flags = ("--concurrency", str(calls), "--call-timeout", "20", "--quiet")
+    done = run_mcprun("batch", prompts, f"http://127.0.0.1:{http_server}/mcp", *flags, cwd=tmp_path)
+    assert (done.code, {*done.verdicts.values()}) == (0, {"passed"}), done.stdout
+
+
 @pytest.mark.parametrize("http_server", [("sse",)], indirect=True)
 def test_configured_sse_server_uses_the_sse_transport(tmp_path: Path, http_server: int) -> None:
     """A configured server of type `sse` is reached over the legacy transport."""

@@ -1,4 +1,4 @@
-"""Shared parts of the HTTP transports: callbacks, the `ping` that tests a session, and the rule for redirects."""
+"""Shared parts of the HTTP transports: limits, callbacks, the `ping` of a session, and the rule for redirects."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ HTTP_SECONDS = 30.0
 """Timeout for connecting, writing, and waiting for a free connection: the SDK's default. Reading has none: calls have
 deadlines.
 """
+
+CONNECTIONS = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+"""No limit of connections but `--concurrency`: httpx2 would keep the 101st call waiting, within its deadline."""
 
 PING_SECONDS = 2.0
 """Time limit for the `ping` that distinguishes a lost session from a refused request."""

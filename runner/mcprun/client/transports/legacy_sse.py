@@ -23,6 +23,7 @@ from mcprun.client.transports.framing import KEPT_BYTES, LineSplitter, LongLine,
 from mcprun.client.transports.http_body import failure_of, is_compressed, media_type, read_body
 from mcprun.client.transports.http_failure import HttpFailure, current_delivery
 from mcprun.client.transports.http_reports import (
+    CONNECTIONS,
     HTTP_SECONDS,
     PING,
     PING_ID,
@@ -148,6 +149,7 @@ async def legacy_sse(
     async with httpx2.AsyncClient(
         headers={"accept-encoding": "identity", **headers},
         timeout=httpx2.Timeout(HTTP_SECONDS, read=None),
+        limits=CONNECTIONS,
         auth=auth,
         event_hooks={"response": [well_formed_bodies(reports.replaced)]},
     ) as client:

@@ -10,7 +10,7 @@ import httpx2
 from mcp.client.streamable_http import streamable_http_client
 
 from mcprun.client.transports.http_client import HttpClient
-from mcprun.client.transports.http_reports import HTTP_SECONDS, Reports, well_formed_bodies
+from mcprun.client.transports.http_reports import CONNECTIONS, HTTP_SECONDS, Reports, well_formed_bodies
 
 _DELETE_SECONDS = 2.0
 """Timeout of the DELETE that ends a session: it is optional (MCP, "Session Management"), and must not delay mcprun."""
@@ -53,6 +53,7 @@ async def streamable_http(
             reports=reports,
             headers={"accept-encoding": "identity", **headers},
             timeout=httpx2.Timeout(HTTP_SECONDS, read=None),
+            limits=CONNECTIONS,
             auth=auth,
             event_hooks={"request": [limit_delete], "response": [well_formed_bodies(reports.replaced)]},
         ) as client,
