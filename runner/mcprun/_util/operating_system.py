@@ -1,4 +1,4 @@
-"""Wrap the differences between POSIX systems and Windows: signals, process groups, locks, paths on other drives.
+"""Wrap the differences between POSIX systems and Windows: signals, process groups, locks, open files, paths on drives.
 
 Functions that only one of them has are called only here, so that the other modules import and type-check on both.
 """
@@ -69,6 +69,24 @@ def lock(descriptor: int) -> None:
     import fcntl
 
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def allow_open_files(count: int) -> int | None:
+    """Raise this process's limit of open files to `count` if it is lower, as far as the system allows.
+
+    Return the limit, which processes that are started later inherit; None on Windows, where sockets do not count.
+    """
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # macOS has a limit for all processes, which may be lower
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            return wanted
+    return None if soft == resource.RLIM_INFINITY else soft
 
 
 def relative_path(path: str | Path, start: str | Path = ".") -> str:

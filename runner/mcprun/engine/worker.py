@@ -11,24 +11,30 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from mcprun._util.deadline import Gate
 from mcprun._util.gc_tuning import gc_paused
 from mcprun._util.json_value import JsonObject
+from mcprun._util.operating_system import allow_open_files
 from mcprun._util.tasks import background_task
 from mcprun.client.connector import ConnectOptions, Connector
 from mcprun.client.pool import ServerPool
+from mcprun.client.target import HttpTarget
 from mcprun.client.transports.process import PrestartedServer
 from mcprun.engine.attempts import QueryExecutor
 from mcprun.engine.judge import open_judge
 from mcprun.engine.run_context import RunContext
 from mcprun.engine.tool_loop import Divergence, GivenDivergence, ToolLoop
+from mcprun.engine.worker_config import WorkerConfig
 from mcprun.models.base import Model
 from mcprun.models.budget import Budget
 from mcprun.models.model_context import ModelContext
 from mcprun.models.replay import ReplayModel
 from mcprun.prompts.query import Query
-from mcprun.runs.events import AttemptRef
+from mcprun.runs.events import AttemptRef, Emit, WarningEvent
 from mcprun.runs.redaction import Redactor
 from mcprun.runs.transcript import Said
 from mcprun.runs.warn_once import WarnOnce
 from mcprun.tools.format import ValueFormatter
+
+_FILES, _SERVER_FILES = 64, 8
+"""Files that a process has open with no query in flight, and those of each server that it started: mostly pipes."""
 
 
 @asynccontextmanager
@@ -39,6 +45,7 @@ async def open_worker(context: RunContext, prestarted: PrestartedServer | None =
     the model can't be opened.
     """
     config = context.config
+    _allow_open_files(config, context.emit)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         with gc_paused():  # the clients of the SDKs import many modules when created
@@ -56,6 +63,21 @@ async def open_worker(context: RunContext, prestarted: PrestartedServer | None =
             formatter=model_context.formatter,
             run_stop=context.run_stop,
         )
+
+
+def _allow_open_files(config: WorkerConfig, emit: Emit) -> None:
+    """Raise the limit of open files to what the queries in flight may need, and warn if the system allows fewer."""
+    concurrency = config.limits.concurrency
+    connections = sum((config.model.record.is_asked, config.judge is not None, isinstance(config.target, HttpTarget)))
+    servers = concurrency if config.fresh_server else config.servers
+    needed = _FILES + connections * concurrency + _SERVER_FILES * servers
+    allowed = allow_open_files(needed)
+    if allowed is not None and allowed < needed:
+        message = (
+            f"--concurrency {concurrency} may need {needed:,} open files, and the system allows {allowed:,}: lower"
+            " --concurrency, or raise the limit with ulimit -n"
+        )
+        emit(WarningEvent(message=message))
 
 
 def _server_pool(context: RunContext, prestarted: PrestartedServer | None) -> ServerPool:
