@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from io import FileIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -114,7 +115,13 @@ def open_fresh(path: Path) -> IO[bytes]:
     return path.open("xb")
 
 
-def sync(stream: IO[bytes]) -> None:
+def append(stream: FileIO, data: bytes) -> None:
+    """Write `data` to an unbuffered file. A single write may be partial, such as the last one on a full disk."""
+    while data:
+        data = data[stream.write(data) :]
+
+
+def sync(stream: IO[bytes] | FileIO) -> None:
     """Flush a file to the disk, so that its content survives a crash of the machine."""
     stream.flush()
     os.fsync(stream.fileno())

@@ -20,13 +20,14 @@ from mcprun.errors import ErrorKind, RunError, UsageError, describe
 from mcprun.prompts.file import PromptsFile
 from mcprun.prompts.query import Query
 from mcprun.runs.directory import mark_latest, remove_run
+from mcprun.runs.event_lines import EventLines, now
 from mcprun.runs.events import Event, WarningEvent
 from mcprun.runs.redaction import Redactor
 from mcprun.runs.repeats import summarize_repeats
 from mcprun.runs.run import Run, latest_run
 from mcprun.runs.run_record import PromptsRecord, RepeatsRecord, RunRecord, ServerRecord
 from mcprun.runs.transcript import ErrorInfo, Transcript, Verdict
-from mcprun.runs.writer import RunWriter, now
+from mcprun.runs.writer import RunWriter
 from mcprun.telemetry import NoTelemetry, Telemetry
 from mcprun.tools.toolset import changes
 
@@ -99,25 +100,36 @@ class Recorder:
         An event that can't be redacted or written is replaced by a warning; the end of a query, by the verdict `error`.
         """
         try:
-            event = self._redactor.value(event)
-            self._write(event)
+            event, lines = self._redacted(event)
         except Exception as error:  # noqa: BLE001  a fault in one event must not affect the others
             event = unrecordable(event, self._redactor.text(describe(error)))
-            self._write(event)
+            lines = self._lines(event)
+        self._write(event, lines)
         for message in self._redactor.take_warnings():
             warning = WarningEvent(message=message)
-            self._write(warning)
+            self._write(warning, self._lines(warning))
             self._publish(warning)
         self._publish(event)
+
+    def _redacted(self, event: Event) -> tuple[Event, EventLines]:
+        """Return an event without secrets, and its lines. Its values are searched only if the lines may hold one."""
+        lines = self._lines(event)
+        if not self._redactor.may_change(lines.trace, lines.transcript):
+            return event, lines
+        redacted = self._redactor.value(event)
+        return (event, lines) if redacted is event else (redacted, self._lines(redacted))
+
+    def _lines(self, event: Event) -> EventLines:
+        return EventLines.of(event, self._telemetry.trace_id(event.where) if event.where else None)
 
     def _publish(self, event: Event) -> None:
         for watcher in self._watchers:
             with suppress(Exception, SystemExit):  # a broken display must not stop the run
                 watcher(event)
 
-    def _write(self, event: Event) -> None:
+    def _write(self, event: Event, lines: EventLines) -> None:
         try:
-            self.journal.handle(event, self._telemetry.trace_id(event.where) if event.where else None)
+            self.journal.write(event, lines)
         except OSError as error:
             self._run_stop.cancel(_write_error(self.journal.path, error))
 

@@ -69,6 +69,7 @@ class Redactor:
         self._texts: set[str] = set()
         self._forms: list[Form] = []
         self._cores: tuple[str, ...] = ()
+        self._encoded_cores: tuple[bytes, ...] = ()
         self._least = 0
         self._has_lines = False
         self.learn(secrets)
@@ -82,6 +83,7 @@ class Redactor:
                     self._forms += forms(text, is_part=is_part)
         if self._forms:
             self._cores = tuple(dict.fromkeys(core for form in self._forms for core in form.cores))
+            self._encoded_cores = tuple(core.encode() for core in self._cores)
             self._least = min(form.least for form in self._forms)
             self._has_lines = any("\n" in text for text in self._texts)
 
@@ -145,6 +147,13 @@ class Redactor:
         """
         places = (at for form in self._forms for at in form.partial_offsets(text))
         return min((at for at in places if not any(start < at < stop for start, stop in found)), default=len(text))
+
+    def may_change(self, *texts: bytes) -> bool:
+        """Return whether `value` may change a value whose JSON, in UTF-8, is in `texts`.
+
+        The cores of secrets are letters and digits, which JSON never escapes.
+        """
+        return self.has_patterns or any(core in text for text in texts for core in self._encoded_cores)
 
     def value(self, value: T) -> T:
         """Redact strings and numbers in a JSON value, record or event. Return the same object if nothing changes."""

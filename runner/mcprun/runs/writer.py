@@ -1,7 +1,7 @@
 """Write run directories (`runs/directory.py` lists their files). Completed work is on disk at any moment.
 
-Each line is written and flushed as a whole when its event occurs. A process that is killed leaves at worst one torn
-last line in each JSONL file, and a `run.json` whose `state` is `started`. Resuming the run drops the torn lines.
+Each line is written when its event occurs, as a whole and without a buffer. A process that is killed leaves at worst
+one torn last line in each JSONL file, and a `run.json` whose `state` is `started`. Resuming the run drops such lines.
 """
 
 from __future__ import annotations
@@ -11,30 +11,22 @@ import os
 import shutil
 from array import array
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from io import FileIO
 from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
 from mcprun._util.compact_index import Numbers
-from mcprun._util.json_io import dump_indented, encode, sync, write_file, write_lines
-from mcprun._util.json_text import levels
+from mcprun._util.json_io import append, dump_indented, sync, write_file, write_lines
 from mcprun._util.operating_system import lock
 from mcprun.errors import UsageError
 from mcprun.runs.directory import LOG, PROMPTS, QUERIES, RETRIED, RUN, TRACE, TRANSCRIPTS, refuse_links
+from mcprun.runs.event_lines import EventLines, transcript_line
 from mcprun.runs.events import Event, ExchangeEnd, QueryEnd
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import RunRecord
 from mcprun.runs.totals import RunTotals
 from mcprun.runs.transcript import Key, Transcript, TranscriptSummary
-
-_MAX_LEVELS = 600
-"""Maximum nesting of a transcript. It must be readable again, and Python's `json` fails near 1,000 levels."""
-
-
-def now() -> str:
-    """Return the time in UTC as ISO 8601 with milliseconds, the format of all files."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class RunWriter:
@@ -58,7 +50,7 @@ class RunWriter:
         self._is_broken = self._is_closed = False
         try:
             refuse_links(path)
-            self._trace = (path / TRACE).open("a+b")
+            self._trace = (path / TRACE).open("a+b", buffering=0)
             _lock(self._trace, path)
             _drop_torn_line(self._trace)
             self._transcripts = self._open_transcripts(keep, is_final)
@@ -72,10 +64,8 @@ class RunWriter:
     def __len__(self) -> int:
         return len(self._offsets)
 
-    def handle(self, event: Event, trace_id: str | None = None) -> None:
-        """Write an event to the trace. If it holds a transcript, write that first.
-
-        `trace_id` is the id of the query's OpenTelemetry trace, if it has one.
+    def write(self, event: Event, lines: EventLines) -> None:
+        """Write the lines of an event: its transcript, if it holds one, then that of the trace.
 
         Raises `OSError` if a write fails, such as on a full disk. Later events are then ignored, so that they are not
         written after a torn line. Events after `close` are ignored as well: a server that could not be stopped in time
@@ -83,41 +73,32 @@ class RunWriter:
         """
         if self._is_broken or self._is_closed:
             return
-        line = event.line(now())
-        if trace_id:
-            line["trace_id"] = trace_id
-        data = encode(line) + b"\n"
         try:
             if isinstance(event, QueryEnd):
-                self.write_final(event.transcript)
+                self._write_final(event.transcript, lines.transcript)
             elif isinstance(event, ExchangeEnd):
-                self._write_or_replace(event.transcript)
-            self._trace.write(data)
-            self._trace.flush()
+                self._write_or_replace(event.transcript, lines.transcript)
+            append(self._trace, lines.trace)
         except OSError:
             self._is_broken = True
             raise
 
     def write_final(self, transcript: Transcript) -> None:
-        """Write a final transcript, and add it to the totals."""
-        self._write_or_replace(transcript)
+        """Write a final transcript, and add it to the totals. Raises `ValueError` if it is nested too deeply."""
+        self._write_final(transcript, transcript_line(transcript))
+
+    def _write_final(self, transcript: Transcript, line: bytes) -> None:
+        self._write_or_replace(transcript, line)
         self.totals.add(transcript)
 
-    def _write_or_replace(self, transcript: Transcript) -> None:
-        """Write a transcript, replacing an earlier and shorter version of the same conversation.
-
-        Raises `ValueError` if it is nested too deeply.
-        """
-        name, value = _name((transcript.id, transcript.repeat)), transcript.line()
-        line = encode(value)
-        if line.count(b"[") + line.count(b"{") > _MAX_LEVELS and levels(value) > _MAX_LEVELS:
-            raise ValueError(f"nested more than {_MAX_LEVELS} levels deep")
+    def _write_or_replace(self, transcript: Transcript, line: bytes) -> None:
+        """Write the line of a transcript, replacing an earlier and shorter version of the same conversation."""
+        name = _name((transcript.id, transcript.repeat))
         if name in self._offsets:
-            self._replace_last(self._offsets[name], line + b"\n")
+            self._replace_last(self._offsets[name], line)
             return
         self._offsets[name] = self._transcripts.tell()
-        self._transcripts.write(line + b"\n")
-        self._transcripts.flush()
+        append(self._transcripts, line)
 
     def write_queries(self, digests: Mapping[str, str]) -> None:
         """Write the id and digest of each query to `queries.jsonl`."""
@@ -163,7 +144,7 @@ class RunWriter:
             sync(copy)
         self._transcripts.close()
         copy_path.replace(path)
-        self._transcripts = path.open("ab")
+        self._transcripts = path.open("ab", buffering=0)
 
     def _sort(self, offsets: Iterable[int]) -> None:
         unsorted, ordered = self.path / TRANSCRIPTS, self.path / f"{TRANSCRIPTS}.new"
@@ -186,7 +167,7 @@ class RunWriter:
             name = _name((summary.id, summary.repeat))
             if name not in self._offsets:
                 self._offsets[name] = self._transcripts.tell()
-                self._transcripts.write(line)
+                append(self._transcripts, line)
                 self.totals.add(summary)
                 restored += 1
         sync(self._transcripts)
@@ -195,7 +176,7 @@ class RunWriter:
 
     def _open_transcripts(
         self, keep: Callable[[TranscriptSummary], bool], is_final: Callable[[TranscriptSummary], bool]
-    ) -> IO[bytes]:
+    ) -> FileIO:
         """Open the transcripts for appending, after removing those not to be kept. If all are, nothing is rewritten."""
         path, offset, dropped, again = self.path / TRANSCRIPTS, 0, set[int](), set[int]()
         with path.open("a+b") as stream:
@@ -217,7 +198,7 @@ class RunWriter:
             self._copy(RETRIED, again.__contains__)
         if dropped:
             self._copy(TRANSCRIPTS, lambda number: number not in dropped)
-        return path.open("ab")
+        return path.open("ab", buffering=0)
 
     def _recover(self, stream: IO[bytes]) -> None:
         """Restore the transcripts that a killed process has left in `retried.jsonl`."""
@@ -239,7 +220,7 @@ class RunWriter:
         copy_path.replace(self.path / name)
 
 
-def _lock(stream: IO[bytes], path: Path) -> None:
+def _lock(stream: FileIO, path: Path) -> None:
     """Lock a run until the stream is closed or the process ends. Raises `UsageError` if it is locked already."""
     try:
         lock(stream.fileno())
@@ -249,7 +230,7 @@ def _lock(stream: IO[bytes], path: Path) -> None:
         return
 
 
-def _drop_torn_line(stream: IO[bytes]) -> None:
+def _drop_torn_line(stream: IO[bytes] | FileIO) -> None:
     """Truncate a JSONL file after its last complete line."""
     end = stream.seek(0, os.SEEK_END)
     while end > 0:

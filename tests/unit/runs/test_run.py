@@ -14,6 +14,7 @@ from mcprun._util.run_stop import RunStop
 from mcprun.engine.recorder import Recorder
 from mcprun.errors import UsageError
 from mcprun.runs.directory import mark_latest, new_directory
+from mcprun.runs.event_lines import EventLines
 from mcprun.runs.events import AttemptRef, Event, QueryEnd, WarningEvent
 from mcprun.runs.redaction import Redactor
 from mcprun.runs.run import Run
@@ -59,7 +60,8 @@ def transcript(name: str, **fields: Any) -> Transcript:
 
 def end_query(writer: RunWriter, name: str, **fields: Any) -> None:
     """Write the end of a query."""
-    writer.handle(QueryEnd(where=AttemptRef(name), seconds=0.1, transcript=transcript(name, **fields)))
+    event = QueryEnd(where=AttemptRef(name), seconds=0.1, transcript=transcript(name, **fields))
+    writer.write(event, EventLines.of(event))
 
 
 def test_closed_run_has_transcripts_in_prompt_order(working_folder: Path) -> None:

@@ -1,0 +1,48 @@
+"""Serialise the events of a run as the lines that they add to its files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from mcprun._util.json_io import encode
+from mcprun._util.json_text import levels
+from mcprun.runs.events import Event, ExchangeEnd, QueryEnd
+from mcprun.runs.transcript import Transcript
+
+_MAX_LEVELS = 600
+"""Maximum nesting of a transcript. It must be readable again, and Python's `json` fails near 1,000 levels."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventLines:
+    """The lines of an event, with their newlines: that of the trace, and that of its transcript, if it holds one."""
+
+    trace: bytes
+    transcript: bytes = b""
+
+    @classmethod
+    def of(cls, event: Event, trace_id: str | None = None) -> EventLines:
+        """Serialise an event that occurred now. `trace_id` is the id of the query's OpenTelemetry trace, if it has one.
+
+        Raises `ValueError` if its transcript is nested too deeply.
+        """
+        line = event.line(now())
+        if trace_id:
+            line["trace_id"] = trace_id
+        transcript = transcript_line(event.transcript) if isinstance(event, QueryEnd | ExchangeEnd) else b""
+        return cls(encode(line) + b"\n", transcript)
+
+
+def transcript_line(transcript: Transcript) -> bytes:
+    """Serialise a transcript as a line, with its newline. Raises `ValueError` if it is nested too deeply."""
+    value = transcript.line()
+    line = encode(value)
+    if line.count(b"[") + line.count(b"{") > _MAX_LEVELS and levels(value) > _MAX_LEVELS:
+        raise ValueError(f"nested more than {_MAX_LEVELS} levels deep")
+    return line + b"\n"
+
+
+def now() -> str:
+    """Return the time in UTC as ISO 8601 with milliseconds, the format of all files."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
