@@ -13,16 +13,16 @@ from mcprun._util.json_text import AmbiguousError, loads
 from mcprun.limits import MAX_LINE_BYTES
 
 
-def values(source: IO[bytes], label: str, problems: list[str]) -> Iterator[tuple[int, Any]]:
-    """Yield a file's JSON values with their line numbers. A BOM and blank lines are skipped, CRLF is accepted.
+def values(source: IO[bytes], label: str, problems: list[str]) -> Iterator[tuple[int, bytes, Any]]:
+    """Yield a file's lines, as `lines` does, with their JSON values. Blank lines are skipped, CRLF is accepted.
 
     Bad lines are skipped, and appended to `problems` as `LABEL:LINE: FIELD: PROBLEM`. FIELD is `line` if the problem is
     not in a single field.
     """
-    line = 0
+    line, raw = 0, b""
 
     def numbered() -> Iterator[bytes]:
-        nonlocal line
+        nonlocal line, raw
         for line, raw in lines(source, label, problems):  # noqa: B007  `values` yields it with the value
             yield raw
 
@@ -35,7 +35,7 @@ def values(source: IO[bytes], label: str, problems: list[str]) -> Iterator[tuple
         except jsonlines.InvalidLineError as error:
             problems.append(f"{label}:{line}: {_bad_line(error)}")
         else:
-            yield line, value
+            yield line, raw, value
 
 
 def lines(source: IO[bytes], label: str, problems: list[str]) -> Iterator[tuple[int, bytes]]:

@@ -1,16 +1,15 @@
 """Read a prompts file (JSONL or YAML), and validate all of it before anything runs.
 
-The file is read twice: once to check every line, then as a stream while the queries run, so that only ids are held in
-memory. Input from stdin is kept in a temporary file for the second pass.
+The file is read twice: once to check every line, then as a stream while the queries run, so that only ids, digests and
+checksums are held in memory. Input from stdin is kept in a temporary file for the second pass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import zip_longest
 from pathlib import Path
-from typing import IO, Any, NoReturn, Self
+from typing import IO, Any, NamedTuple, NoReturn, Self
 
 from mcprun._util.compact_index import Digests, Numbers
 from mcprun._util.json_lines import values
@@ -18,6 +17,7 @@ from mcprun._util.name_patterns import fits, with_wildcards
 from mcprun.checks.misspelt_keywords import misspelt
 from mcprun.errors import PromptsError, UsageError
 from mcprun.prompts.aliases import Problem
+from mcprun.prompts.checked_lines import CheckedLines
 from mcprun.prompts.formats import format_problem
 from mcprun.prompts.query import InvalidQuery, Query, parse_query
 from mcprun.prompts.shard import Shard
@@ -82,7 +82,8 @@ class PromptsFile:
         pass_rates: The share of passes that queries require, by id.
         is_stream: Whether it came from stdin, a pipe or the caller, so that it can't be read again from there.
         repeat: How often to run the other queries.
-        verified: The result of an earlier check of the same file, if it was used.
+        lines: The lines of the selected queries.
+        verified: The result of an earlier check of the same file, if it was used in place of `lines`.
         refused: `FILE:LINE: field: what is wrong` for queries that the API would refuse, at most 100.
         warnings: Keys that are probably misspelt.
         patterns: Maps pairs of a query's key and a tool pattern to the id of the first query that has them.
@@ -100,6 +101,7 @@ class PromptsFile:
     pass_rates: Mapping[str, float] = field(default_factory=dict)
     is_stream: bool = False
     repeat: int = 1
+    lines: CheckedLines = field(default_factory=CheckedLines)
     verified: VerifiedFile | None = None
     refused: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -132,8 +134,12 @@ class PromptsFile:
     def only(self, ids: Iterable[str]) -> PromptsFile:
         """Return the file restricted to queries with these ids. The counts (`total`, `scripted`, …) are not changed."""
         selected = frozenset(ids)
-        digests = {name: digest for name, digest in self.digests.items() if name in selected}
-        return replace(self, digests=digests, select=replace(self.select, ids=selected, shard=None), verified=None)
+        return replace(
+            self,
+            digests={name: digest for name, digest in self.digests.items() if name in selected},
+            lines=self.lines.only(name in selected for name in self.digests),
+            select=replace(self.select, ids=selected, shard=None),
+        )
 
     def keys(self) -> Iterator[tuple[str, int]]:
         """Return each query's id with each of its repeats (from 1), in order."""
@@ -148,13 +154,8 @@ class PromptsFile:
         def undone(name: str) -> Iterator[int]:
             return (repeat for repeat in range(1, self.repeats_of(name) + 1) if (name, repeat) not in done)
 
-        queries = self._unchecked(self.verified, undone) if self.verified else self.queries()
-        return ((query, repeat) for query in queries for repeat in undone(query.id))
-
-    def _unchecked(self, verified: VerifiedFile, undone: Callable[[str], Iterator[int]]) -> Iterator[Query]:
-        """Stream the queries of a verified file that have repeats left to run."""
-        for query in verified.queries(self.source, lambda name: not any(undone(name))):
-            yield query or self._raise_changed()
+        queries = self._read_again(lambda name: not any(undone(name)))
+        return ((query, repeat) for _, query in queries for repeat in undone(query.id))
 
     @property
     def stem(self) -> str:
@@ -167,13 +168,16 @@ class PromptsFile:
 
     def numbered_queries(self) -> Iterator[tuple[int, Query]]:
         """Stream the selected queries with their line numbers. Raises as `queries` does."""
-        problems: list[str] = []
-        found = _selected(_queries(self.name, self.source, problems, is_checked=True), self.select)
-        for (line, query), expected in zip_longest(found, self.digests.items(), fillvalue=(None, None)):
-            if not isinstance(query, Query) or (query.id, query.digest) != expected or problems:
-                self._raise_changed()
-            elif line is not None:
-                yield line, query
+        return self._read_again(lambda _: False)
+
+    def _read_again(self, is_over: Callable[[str], bool]) -> Iterator[tuple[int, Query]]:
+        """Stream the selected queries for whose id `is_over` is false, with their line numbers."""
+        if self.verified:
+            queries = self.verified.queries(self.source, is_over)
+        else:
+            queries = self.lines.queries(self.source, self.digests, is_over)
+        for line, query in queries:
+            yield line, query or self._raise_changed()
 
     def _raise_changed(self) -> NoReturn:
         raise UsageError(f"{label_of(self.name)} changed during the run: the remaining queries were not run")
@@ -250,7 +254,7 @@ def lines_of(path: Path, sha256: str) -> dict[str, int]:
         with open_source(str(path))[0] as source:
             if sha256_of(source) != sha256:
                 return {}
-            return {query.id: line for line, query in _queries(str(path), source, [])}
+            return {found.query.id: found.line for found in _queries(str(path), source, [])}
     except (OSError, UsageError):
         return {}
 
@@ -265,25 +269,25 @@ def _checked(
 ) -> PromptsFile:
     problems: list[str] = []
     refused: list[str] = []
-    digests = Digests()
+    digests, lines = Digests(), CheckedLines()
     repeats: dict[str, int] = {}
     pass_rates: dict[str, float] = {}
     warnings: list[str] = []
     patterns: dict[tuple[str, str], str] = {}
-    total = scripted = judged = 0
+    scripted = judged = 0
     may_be_names = with_wildcards(select.patterns) - select.spelt_out
     names: set[str] = set()
 
-    def counted() -> Iterator[tuple[int, Query]]:
-        nonlocal total
-        for line, query in _queries(name, source, problems):
-            total += 1
+    def counted() -> Iterator[_CheckedQuery]:
+        for found in _queries(name, source, problems):
+            lines.total += 1
             if may_be_names:
-                names.update(may_be_names.intersection((query.id, *query.tags)))
-            yield line, query
+                names.update(may_be_names.intersection((found.query.id, *found.query.tags)))
+            yield found
 
-    for line, query in _selected(counted(), select):
-        digests.add(query.id, query.digest)
+    for line, raw, query, digest in _selected(counted(), select):
+        digests.add(query.id, digest)
+        lines.add(line, raw)
         if query.repeat is not None:
             repeats[query.id] = query.repeat
         if query.expect.pass_rate is not None:
@@ -303,11 +307,11 @@ def _checked(
     if names:  # a pattern may turn out to be a name on a later line, so the selection has to be redone
         spelt_out = select.spelt_out | names
         return _checked(name, source, replace(select, spelt_out=spelt_out), demands, need_script=need_script)
-    if problems and (problem := format_problem(name, source, has_queries=total > 0)):
+    if problems and (problem := format_problem(name, source, has_queries=lines.total > 0)):
         problems = [problem]
     if problems:
         raise PromptsError(problems)
-    if not total:
+    if not lines.total:
         empty = f"{label_of(name)}:1: the file has no queries"
         raise PromptsError(["queries: the list is empty" if name == _VALUES else empty])
     if not digests and select.shard:
@@ -315,12 +319,12 @@ def _checked(
             f"nothing to run: {label_of(name)} has fewer selected queries than there are shards ({select.shard})"
         )
     if not digests:
-        raise UsageError(f"nothing to run: none of the {total} queries in {label_of(name)} matches {select}")
+        raise UsageError(f"nothing to run: none of the {lines.total} queries in {label_of(name)} matches {select}")
     return PromptsFile(
         name=name,
         sha256=sha256_of(source),
         digests=digests,
-        total=total,
+        total=lines.total,
         scripted=scripted,
         judged=judged,
         source=source,
@@ -330,31 +334,36 @@ def _checked(
         refused=tuple(refused[:_MAX_REFUSED]),
         warnings=tuple(warnings),
         patterns=patterns,
+        lines=lines,
     )
 
 
-def _selected(queries: Iterator[tuple[int, Query]], select: QueryFilter) -> Iterator[tuple[int, Query]]:
+class _CheckedQuery(NamedTuple):
+    """A valid query, with the number and the bytes of its line, and its digest."""
+
+    line: int
+    raw: bytes
+    query: Query
+    digest: str
+
+
+def _selected(queries: Iterator[_CheckedQuery], select: QueryFilter) -> Iterator[_CheckedQuery]:
     """Yield the selected queries, but read to the end, so that every line is checked."""
     taken = 0
-    for line, query in queries:
-        if select.takes(query) and (select.limit is None or taken < select.limit):
+    for found in queries:
+        if select.takes(found.query) and (select.limit is None or taken < select.limit):
             taken += 1
             if select.shard is None or select.shard.takes(taken - 1):
-                yield line, query
+                yield found
 
 
-def _queries(
-    name: str, source: IO[bytes], problems: list[str], *, is_checked: bool = False
-) -> Iterator[tuple[int, Query]]:
-    """Yield a file's queries with their line numbers. Invalid lines are added to `problems` and skipped.
-
-    If the file `is_checked`, duplicate ids are not looked for again.
-    """
+def _queries(name: str, source: IO[bytes], problems: list[str]) -> Iterator[_CheckedQuery]:
+    """Check a file's lines, and yield its queries. Invalid lines are added to `problems` and skipped."""
     lines, same = Numbers(), Numbers()
-    for line, value in values(source, label_of(name), problems):
+    for line, raw, value in values(source, label_of(name), problems):
         try:
             query = parse_query(value)
-            _ = query.digest
+            digest = query.digest
         except RecursionError:
             problems.append(f"{place_of(name, line, 'line')}: nested too deeply")
             continue
@@ -365,14 +374,14 @@ def _queries(
             same[query.id] = same.get(query.id, 0) + 1
             if same[query.id] > 1:  # the same prompt again: HASH-2, HASH-3, …
                 query = query.model_copy(update={"id": f"{query.id}-{same[query.id]}"})
-        if not is_checked and query.id in lines:
+                digest = query.digest
+        if query.id in lines:
             first = lines[query.id]
             other = f"in queries[{first - 1}]" if name == _VALUES else f"on line {first}"
             problems.append(f"{place_of(name, line, 'id')}: {query.id!r} is already used {other}")
             continue
-        if not is_checked:
-            lines[query.id] = line
-        yield line, query
+        lines[query.id] = line
+        yield _CheckedQuery(line, raw, query, digest)
 
 
 def _has_id(value: dict[str, Any]) -> bool:

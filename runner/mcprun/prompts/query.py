@@ -33,6 +33,8 @@ from mcprun.prompts.content_blocks import check_blocks, marks_problem
 from mcprun.prompts.elicitation import ElicitAnswer
 from mcprun.prompts.server_input import ServerPrompt, Uri, from_server
 
+_to_sorted_json = json.JSONEncoder(sort_keys=True).encode
+
 _MAX_LEVELS = 400
 """Maximum nesting of a script's input, in levels: not far above, Python's recursion limit is reached."""
 
@@ -187,7 +189,7 @@ class Query(Part):
     @property
     def digest(self) -> str:
         """A hash of the whole query (16 hex digits), equal for equal queries."""
-        text = json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True)
+        text = _to_sorted_json(self.model_dump(exclude_defaults=True))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property

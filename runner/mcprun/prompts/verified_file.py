@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import IO
 
 from mcprun._util.compact_index import Digests
@@ -30,16 +29,25 @@ class VerifiedFile:
         """Return whether a run can rely on this result: with `need_script`, every query must have a script."""
         return not need_script or self.scripted == len(self.digests)
 
-    def queries(self, source: IO[bytes], is_over: Callable[[str], bool]) -> Iterator[Query | None]:
-        """Stream the queries for whose id `is_over` is false. Stops with `None` at the first line that has changed."""
-        raw_lines = (raw for _, raw in lines(source, "", []) if raw.strip())
-        for raw, expected in zip_longest(raw_lines, self.digests.items()):
-            if raw and expected and is_over(expected[0]):
+    def queries(self, source: IO[bytes], is_over: Callable[[str], bool]) -> Iterator[tuple[int, Query | None]]:
+        """Stream the queries for whose id `is_over` is false, with their line numbers.
+
+        Stops with `None` at the first line that has changed.
+        """
+        expected = iter(self.digests.items())
+        line = 0
+        for line, raw in lines(source, "", []):
+            if not raw.strip():
                 continue
-            query = _query(raw, *expected) if raw and expected else None
-            yield query
+            name, digest = next(expected, ("", ""))
+            if name and is_over(name):
+                continue
+            query = _query(raw, name, digest) if name else None
+            yield line, query
             if not query:
                 return
+        if next(expected, None):
+            yield line, None
 
 
 def _query(raw: bytes, name: str, digest: str) -> Query | None:

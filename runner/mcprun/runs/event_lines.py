@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from mcprun._util.json_io import encode
 from mcprun._util.json_text import levels
@@ -45,4 +47,11 @@ def transcript_line(transcript: Transcript) -> bytes:
 
 def now() -> str:
     """Return the time in UTC as ISO 8601 with milliseconds, the format of all files."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
+    return f"{_second(second)}.{milliseconds:03}Z"
+
+
+@lru_cache(1)
+def _second(timestamp: int) -> str:
+    """Format a second, in which many events occur."""
+    return datetime.fromtimestamp(timestamp, UTC).isoformat().removesuffix("+00:00")

@@ -153,7 +153,7 @@ class Redactor:
 
         The cores of secrets are letters and digits, which JSON never escapes.
         """
-        return self.has_patterns or any(core in text for text in texts for core in self._encoded_cores)
+        return self.has_patterns or any(any(map(text.__contains__, self._encoded_cores)) for text in texts)
 
     def value(self, value: T) -> T:
         """Redact strings and numbers in a JSON value, record or event. Return the same object if nothing changes."""

@@ -39,7 +39,7 @@ def test_skipping_queries_does_not_change_the_others(prompts: list[str], blank: 
     first_reading = read_prompts("-", stored_path=source)
     ids = list(first_reading.digests)
     skipped_ids = {ids[number] for number in skipped if number < len(ids)}
-    remaining = [query for query in first_reading.queries() if query.id not in skipped_ids]
+    remaining = [one for one in first_reading.numbered_queries() if one[1].id not in skipped_ids]
     assert list(build_verified_file(first_reading, source).queries(source, skipped_ids.__contains__)) == remaining
 
 
@@ -50,7 +50,8 @@ def test_a_changed_line_ends_the_queries(prompts: list[str], blank: list[str], i
     verified = build_verified_file(read_prompts("-", stored_path=source), source)
     index %= len(prompts)
     changed = prompts[:index] + ([] if is_removed else ["something else"]) + prompts[index + 1 :]
-    *before, last = verified.queries(io.BytesIO(encode_prompts(changed, blank)), lambda _: False)
+    found = verified.queries(io.BytesIO(encode_prompts(changed, blank)), lambda _: False)
+    *before, last = (query for _, query in found)
     assert last is None
     assert [query.prompt for query in before if query] == changed[: len(before)]
     assert len(before) >= index
