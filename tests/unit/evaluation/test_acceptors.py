@@ -1,0 +1,62 @@
+"""An acceptor accepts only valid values, and all valid values of the schemas that servers usually send."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcprun.evaluation.acceptors import compile_acceptor
+from mcprun.evaluation.json_schema import SchemaValidator
+from mcprun.evaluation.patterns import SEARCHES
+from tests.support.schema_strategies import NAMES, kinds, values, wholes
+
+SUPPORTED: st.SearchStrategy[Any] = st.recursive(
+    st.booleans() | st.builds(dict) | st.builds(lambda kind: {"type": kind}, kinds),
+    lambda inner: st.fixed_dictionaries(
+        {},
+        optional={
+            "$schema": st.just("http://json-schema.org/draft-07/schema#"),
+            "title": st.just("t"),
+            "type": kinds | st.lists(kinds, min_size=1, max_size=2, unique=True),
+            "properties": st.dictionaries(st.sampled_from(NAMES), inner, max_size=2),
+            "required": st.lists(st.sampled_from(NAMES), max_size=2, unique=True),
+            "additionalProperties": inner,
+            "items": inner,
+            "anyOf": st.lists(inner, min_size=1, max_size=2),
+        },
+    ),
+    max_leaves=5,
+)
+
+
+def is_valid(schema: Any, value: Any) -> bool:
+    """Validate a value with `jsonschema`."""
+    return SchemaValidator(schema, SEARCHES["ecma"]).outcome(value).problem is None
+
+
+@given(wholes, values)
+def test_accepted_values_are_valid(schema: Any, value: Any) -> None:
+    """With any keywords, a value that is not valid is never accepted."""
+    assert is_valid(schema, value) or not compile_acceptor(schema)(value)
+
+
+@given(SUPPORTED, values)
+def test_values_of_supported_schemas_are_accepted_if_and_only_if_they_are_valid(schema: Any, value: Any) -> None:
+    """The exception are floats such as 1.0, which are integers in JSON Schema; none is drawn here."""
+    assert compile_acceptor(schema)(value) == is_valid(schema, value)
+
+
+@pytest.mark.parametrize("value", [True, 1.0, None, "1"])
+def test_only_an_int_is_certainly_an_integer(value: Any) -> None:
+    """A boolean is no number, and a whole float is left to the validation."""
+    assert compile_acceptor({"type": "integer"})(1)
+    assert not compile_acceptor({"type": "integer"})(value)
+
+
+def test_a_part_that_is_not_supported_leaves_all_values_to_the_validation() -> None:
+    """Otherwise a note about that part would be lost."""
+    unsupported = {"anyOf": [{"$ref": "#/nowhere"}, {"type": "string"}]}
+    assert not compile_acceptor(unsupported)("x")
