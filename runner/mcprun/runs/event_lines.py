@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from pydantic_core import to_json
+
 from mcprun._util.json_io import encode
 from mcprun._util.json_text import levels
 from mcprun.runs.events import Event, ExchangeEnd, QueryEnd
@@ -38,9 +40,14 @@ class EventLines:
 
 def transcript_line(transcript: Transcript) -> bytes:
     """Serialise a transcript as a line, with its newline. Raises `ValueError` if it is nested too deeply."""
-    value = transcript.line()
-    line = encode(value)
-    if line.count(b"[") + line.count(b"{") > _MAX_LEVELS and levels(value) > _MAX_LEVELS:
+    try:
+        line = to_json(transcript)
+    except ValueError:
+        line = encode(transcript.line())
+    else:
+        if b"NaN" in line or b"Infinity" in line:
+            line = encode(transcript.line())
+    if line.count(b"[") + line.count(b"{") > _MAX_LEVELS and levels(transcript.line()) > _MAX_LEVELS:
         raise ValueError(f"nested more than {_MAX_LEVELS} levels deep")
     return line + b"\n"
 

@@ -199,9 +199,9 @@ class Transcript(Record):
     expect: JsonObject = Field(default_factory=dict, exclude_if=lambda value: not value)
     model: str
     messages: list[JsonObject]
-    given: Given | None = None
+    given: Given | None = Field(default=None, exclude_if=lambda value: value is None)
     calls: list[Call]
-    asked: list[Asked] = Field(default_factory=list)
+    asked: list[Asked] = Field(default_factory=list, exclude_if=lambda value: not value)
     text: str
     checks: list[Check]
     turns: list[Turn]
@@ -216,15 +216,6 @@ class Transcript(Record):
         return f"<Transcript {short_repr(self.id)}{repeat}: {self.verdict}, {sizes}>"
 
     __str__ = __repr__
-
-    def line(self) -> JsonObject:
-        """Return the transcript as the JSON object to write, without empty `asked` and `given`."""
-        line = Record.line(self)
-        if not self.asked:
-            del line["asked"]
-        if not self.given:
-            del line["given"]
-        return line
 
     @property
     def begins(self) -> int:
