@@ -93,25 +93,35 @@ class ServerPool:
 
     async def _acquire(self, *, exclusive: bool) -> _Slot:
         """Wait for a slot. A query that needs one `exclusive` takes precedence over those that share."""
-        async with self._changed:
-            if not exclusive:
+        slot = await self._wait_for_exclusive_slot() if exclusive else await self._wait_for_open_slot()
+        slot.users += 1
+        return slot
+
+    async def _wait_for_open_slot(self) -> _Slot:
+        """Wait for a slot that others may share, and return the one with the fewest users."""
+        if not any(slot.is_open for slot in self._slots):
+            async with self._changed:
                 await self._changed.wait_for(lambda: any(slot.is_open for slot in self._slots))
-                slot = min((slot for slot in self._slots if slot.is_open), key=lambda slot: slot.users)
-            else:
-                slot = min(self._slots, key=lambda slot: (slot.waiting, slot.users))
-                slot.waiting += 1
-                try:
-                    await self._changed.wait_for(lambda: slot.users == 0)
-                except BaseException:
-                    slot.waiting -= 1
-                    self._changed.notify_all()
-                    raise
-                slot.is_exclusive = True
-            slot.users += 1
-            return slot
+        return min((slot for slot in self._slots if slot.is_open), key=lambda slot: slot.users)
+
+    async def _wait_for_exclusive_slot(self) -> _Slot:
+        """Wait for the other users of a slot to release it."""
+        async with self._changed:
+            slot = min(self._slots, key=lambda slot: (slot.waiting, slot.users))
+            slot.waiting += 1
+            try:
+                await self._changed.wait_for(lambda: slot.users == 0)
+            except BaseException:
+                slot.waiting -= 1
+                self._changed.notify_all()
+                raise
+            slot.is_exclusive = True
+        return slot
 
     async def _release(self, slot: _Slot) -> None:
         slot.users -= 1
+        if not slot.waiting:
+            return  # the slot is open, so no query waits for it
         if slot.is_exclusive:
             slot.is_exclusive = False
             slot.waiting -= 1
