@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from mcprun._util.deadline import Deadline
@@ -210,11 +210,12 @@ class QueryExecutor:
 @asynccontextmanager
 async def leased(attempt: Attempt, lease: AbstractAsyncContextManager[ServerSession]) -> AsyncIterator[ServerSession]:
     """Wait for the server of an attempt, then limit the context to the attempt's deadline. Yield the server."""
-    async with AsyncExitStack() as stack:
-        with attempt.conversation.waiting_for("a server"):
-            server = await stack.enter_async_context(lease)
-        await stack.enter_async_context(attempt.deadline)
-        yield server
+    waiting = attempt.conversation.waiting_for("a server")
+    waiting.begin()
+    async with lease as server:
+        waiting.end()
+        async with attempt.deadline:
+            yield server
 
 
 def _interruption_error(reason: RunError, conversation: Conversation) -> RunError:

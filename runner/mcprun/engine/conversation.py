@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +41,31 @@ class Opening:
     given: Given | None = None
     divergence: str = ""
     malformed: Sequence[str] = ()
+
+
+class Waiting:
+    """A context in which `pending` maps an operation to the time when it began."""
+
+    __slots__ = ("_pending", "_what")
+
+    def __init__(self, pending: dict[str, float], what: str) -> None:
+        self._pending = pending
+        self._what = what
+
+    def begin(self) -> None:
+        """Mark the operation as pending."""
+        self._pending[self._what] = time.monotonic()
+
+    def end(self) -> None:
+        """Mark the operation as completed."""
+        del self._pending[self._what]
+
+    def __enter__(self) -> None:
+        self.begin()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.end()
 
 
 @dataclass(slots=True)
@@ -116,12 +140,9 @@ class Conversation:
         now = time.monotonic()
         return ", ".join(f"{what} (for {now - since:.1f} s)" for what, since in self._pending.items())
 
-    @contextmanager
-    def waiting_for(self, what: str) -> Iterator[None]:
-        """Mark an operation as pending within the context. It stays pending if the context exits with an error."""
-        self._pending[what] = time.monotonic()
-        yield
-        del self._pending[what]
+    def waiting_for(self, what: str) -> Waiting:
+        """Return a context that marks an operation as pending. It stays pending if the context exits with an error."""
+        return Waiting(self._pending, what)
 
     def begin(self, opening: Opening) -> None:
         """Append what precedes the user's first message."""

@@ -212,21 +212,27 @@ class _Exchange:
             deadline=self.attempt.deadline,
             on_text=self.loop.on_text,
         )
-        event = ModelCall(where=request.where, turn=turn, model=query.model or self.loop.model.name)
         started = time.monotonic()
         try:
             with self.conversation.waiting_for(f"the model's turn {turn}"):
                 reply = await self.loop.model.reply(request)
         except (QueryError, asyncio.CancelledError) as error:
-            problem = f"{error.kind}: {error}" if isinstance(error, QueryError) else "cancelled"
-            event = replace(event, seconds=time.monotonic() - started, error=problem)
-            if isinstance(error, RequestError):
-                event = replace(event, status=error.status, request_id=error.request_id)
-            self.loop.emit(event)
+            self.loop.emit(
+                ModelCall(
+                    where=request.where,
+                    turn=turn,
+                    seconds=time.monotonic() - started,
+                    model=query.model or self.loop.model.name,
+                    error=f"{error.kind}: {error}" if isinstance(error, QueryError) else "cancelled",
+                    status=error.status if isinstance(error, RequestError) else None,
+                    request_id=error.request_id if isinstance(error, RequestError) else None,
+                )
+            )
             raise
         self.loop.emit(
-            replace(
-                event,
+            ModelCall(
+                where=request.where,
+                turn=turn,
                 seconds=time.monotonic() - started,
                 model=reply.model,
                 stop_reason=reply.stop_reason,
