@@ -189,6 +189,8 @@ class ServerSession:
 
         `tools` is replaced, not changed: a caller that has read it before keeps its own list.
         """
+        if not self.callbacks.is_stale and not self._relisting.locked():
+            return
         async with self._relisting:
             if self.callbacks.is_stale and not self.dead:
                 self.callbacks.is_stale = False

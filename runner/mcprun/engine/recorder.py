@@ -54,7 +54,7 @@ class Recorder:
         self.record = redactor.value(record)
         self._redactor = redactor
         self._telemetry = telemetry or NoTelemetry()
-        self._watchers = [self._telemetry.handle, watch]
+        self._watchers = [telemetry.handle, watch] if telemetry else [watch]
         self._run_stop = run_stop
         self._started = time.monotonic()
         self._is_latest = is_latest

@@ -120,14 +120,14 @@ async def execute(
         record = record.model_copy(update={"configured": dict(plan.configured)})
     if plan.baseline:
         record = record.model_copy(update={"baseline": BaselineRecord(path=plan.baseline.name)})
-    telemetry = open_telemetry(plan.model.record, plan.redactor.text) if plan.otel else NoTelemetry()
+    telemetry = open_telemetry(plan.model.record, plan.redactor.text) if plan.otel else None
     recorder = Recorder(
         _journal(plan), record, plan.redactor, watch, run_stop, is_latest=plan.is_latest, telemetry=telemetry
     )
     recorder.begin(plan.prompts)
     is_refused = False
     try:
-        await _Execution(plan, recorder, run_stop, telemetry).run(take)
+        await _Execution(plan, recorder, run_stop, telemetry or NoTelemetry()).run(take)
     except RunError as error:
         run_stop.drain(error)
     except UsageError:

@@ -115,7 +115,9 @@ class ToolLoop:
             QueryError: The model or the server can't continue this query.
             RunError: No query could continue.
         """
-        tools = server.tools.only(self.permit).only(ToolFilter(allow=tuple(attempt.query.tools or ())))
+        tools = server.tools.only(self.permit)
+        if patterns := attempt.query.tools:
+            tools = tools.only(ToolFilter(allow=tuple(patterns)))
         handler, conversation = self.answers.handler_for(attempt), attempt.conversation
         exchange = _Exchange(self, attempt, server, tools, handler)
         conversation.unknown_tools.update(tools.unknown(call.tool for call in attempt.query.expect.calls or ()))

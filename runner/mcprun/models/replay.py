@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from mcprun._util.json_value import JsonObject, json_equal, json_same, json_type
+from mcprun._util.json_value import JsonObject, json_same, json_type
 from mcprun.analysis.diff.describe import describe_differences
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.transcripts import CompareOptions
@@ -114,7 +114,7 @@ class ReplayModel:
         if damage:
             message = f"the recording of {recorded.id} in {self._run.path} is damaged: {damage}; {_ADVICE}"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
-        if not json_equal(recorded.prompt, query.prompt_value):
+        if not json_same(recorded.prompt, query.prompt_value):
             message = f"{query.id} was recorded with another prompt: see mcprun show {self._run.path} {query.id}"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
         return recorded

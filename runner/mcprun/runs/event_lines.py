@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 from pydantic_core import to_json
 
@@ -18,8 +18,7 @@ _MAX_LEVELS = 600
 """Maximum nesting of a transcript. It must be readable again, and Python's `json` fails near 1,000 levels."""
 
 
-@dataclass(frozen=True, slots=True)
-class EventLines:
+class EventLines(NamedTuple):
     """The lines of an event, with their newlines: that of the trace, and that of its transcript, if it holds one."""
 
     trace: bytes

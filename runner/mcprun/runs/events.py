@@ -43,7 +43,8 @@ class Event:
         names, values = _written(type(self))  # type: ignore[arg-type]  # mypy looks at the hash of an instance
         for name, value in zip(names, values(self), strict=True):
             if value is not None:
-                line[name] = _plain(value)
+                kind = type(value)
+                line[name] = round(value, 6) if kind is float else value.line() if kind is Usage else value
         return line
 
 
@@ -393,9 +394,3 @@ def _written(kind: type[Event]) -> tuple[tuple[str, ...], Callable[[Event], tupl
     """Return the names of the fields that are written, and a function that reads all of them at once."""
     names = tuple(field.name for field in fields(kind) if field.name not in kind.unwritten)
     return names, attrgetter(*names)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return round(value, 6)
-    return value.line() if isinstance(value, Usage) else value

@@ -6,11 +6,14 @@ The model and the server exchange unredacted messages. Files, reports and the te
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
 from enum import StrEnum
 from functools import cache
 from operator import is_
 from typing import Any, TypeVar, cast
+
+from pydantic_core import to_json
 
 from mcprun.errors import REDACTED
 from mcprun.runs.option_patterns import RedactPatterns
@@ -103,6 +106,8 @@ class Redactor:
 
     def take_warnings(self) -> list[str]:
         """Return the new warnings about patterns that timed out, already redacted."""
+        if not self._patterns.warnings:
+            return []
         warnings, self._patterns.warnings = self._patterns.warnings, []
         return [self._without_secrets(warning) for warning in warnings]
 
@@ -153,12 +158,21 @@ class Redactor:
 
         The cores of secrets are letters and digits, which JSON never escapes.
         """
-        return self.has_patterns or any(any(map(text.__contains__, self._encoded_cores)) for text in texts)
+        if self.has_patterns:
+            return True
+        for core in self._encoded_cores:
+            for text in texts:
+                if core in text:
+                    return True
+        return False
 
     def value(self, value: T) -> T:
         """Redact strings and numbers in a JSON value, record or event. Return the same object if nothing changes."""
         if not self._forms and not self._patterns:
             return value
+        with suppress(ValueError):  # what can't be serialised is searched value by value
+            if not self.may_change(to_json(value)):
+                return value
         self._patterns.prefetch(value)
         return cast("T", self._value(value))
 

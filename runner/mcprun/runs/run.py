@@ -230,7 +230,7 @@ class Run:
             self._open_streams.append((self.path / TRANSCRIPTS).open("rb"))
         (stream,) = self._open_streams
         stream.seek(offset)
-        return _read_as(Transcript, stream.readline(), self.path / TRANSCRIPTS)
+        return _read_as(Transcript, stream.readline(), stream.name)
 
     def close(self) -> None:
         """Close the file that `at` keeps open."""
@@ -297,7 +297,7 @@ def _parsed_as(kind: type[_Read], data: bytes) -> _Read:
     return kind.model_validate_json(data)
 
 
-def _read_as(kind: type[_Read], line: bytes, path: Path) -> _Read:
+def _read_as(kind: type[_Read], line: bytes, path: Path | str) -> _Read:
     """Parse a line as a transcript or a summary of one. Raises `UsageError` if it is neither."""
     with suppress(ValueError):
         return _parsed_as(kind, line)
@@ -307,7 +307,7 @@ def _read_as(kind: type[_Read], line: bytes, path: Path) -> _Read:
         raise unreadable(path, error, f"{path} has a line that is not a transcript") from None
 
 
-def unreadable(path: Path, error: ValueError, what: str, remedy: str = "") -> UsageError:
+def unreadable(path: Path | str, error: ValueError, what: str, remedy: str = "") -> UsageError:
     """Return the error for an invalid record: written by a newer mcprun, or else `what`, the reason and the remedy."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
