@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import anthropic
+import httpx2
+from opentelemetry import trace
 
 from mcprun.limits import BATCH_QUERIES
 from mcprun.models.access import AccessModel
 from mcprun.models.base import Model, ModelSettings
 from mcprun.models.budget import BudgetedModel
-from mcprun.models.clients import create_http_client, open_client
+from mcprun.models.clients import Client, create_http_client, open_client
 from mcprun.models.messages_api import AnthropicModel
 from mcprun.models.messages_endpoint import MessagesEndpoint
 from mcprun.models.model_context import ModelContext
@@ -45,7 +47,7 @@ async def open_claude(
             name,
             settings,
             seconds,
-            endpoint=MessagesEndpoint(client, http, seconds) if type(client) is anthropic.AsyncAnthropic else None,
+            endpoint=_endpoint(client, http, seconds),
             caching=caching(cloud, settings),
             refusals=cloud.refusals if cloud else (),
             warn=context.warn,
@@ -64,3 +66,18 @@ async def open_claude(
             limiter = AdaptiveLimiter(max_requests, least=max_requests)
         retrying = RetryingModel(budgeted, limiter, limits.retries, limits.retry_wait_seconds, emit)
         yield AccessModel(retrying, context.access, client_name)
+
+
+def _endpoint(client: Client, http: httpx2.AsyncClient, timeout_s: float) -> MessagesEndpoint | None:
+    """Return where requests go, or None if the SDK has to adapt them to a provider or trace them as spans."""
+    if type(client) is anthropic.AsyncAnthropic and not _is_traced():
+        return MessagesEndpoint(client, http, timeout_s)
+    return None
+
+
+def _is_traced() -> bool:
+    """Return whether the process has a tracer provider, or the environment names one that can't be loaded."""
+    try:
+        return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+    except Exception:  # noqa: BLE001  it may come from any package that the environment names
+        return True

@@ -88,7 +88,9 @@ class AnthropicModel:
         """Send a request that is not streamed."""
         if self._endpoint:
             return await self._endpoint.post(self._encoded(request))
-        return await self._client.post("/v1/messages", cast_to=httpx2.Response, body=self.parameters(request))
+        response = await self._client.messages.with_raw_response.create(**self.parameters(request))
+        raw: httpx2.Response = response.http_response
+        return raw
 
     def _encoded(self, request: ModelRequest) -> bytes:
         parameters = self._parameters(request)
