@@ -18,6 +18,9 @@ Shape = Literal["messages", "content", "arguments"]
 SCHEMA = 1
 """Version of `run.json` and `transcripts.jsonl`. Increased when readers of the old one would misread the new one."""
 
+SCHEMA_SINCE = "0.1.0"
+"""The first version of mcprun that reads `SCHEMA`. Change both together."""
+
 Schema = Annotated[int, Field(strict=True, ge=1, le=SCHEMA)]
 """A version of the formats that this mcprun can read."""
 

@@ -49,6 +49,9 @@ _REQUIRED = frozenset(name for name, field in RunRecord.model_fields.items() if 
 _SHOWN = 40
 """Maximum characters of an unsupported version in a message."""
 
+_VERSION = re.compile(r"\d[\w.+!-]{0,39}")
+"""A version of mcprun (PEP 440), as a message may repeat it."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -307,13 +310,17 @@ def _read_as(kind: type[_Read], line: bytes, path: Path | str) -> _Read:
         raise unreadable(path, error, f"{path} has a line that is not a transcript") from None
 
 
-def unreadable(path: Path | str, error: ValueError, what: str, remedy: str = "") -> UsageError:
-    """Return the error for an invalid record: written by a newer mcprun, or else `what`, the reason and the remedy."""
+def unreadable(path: Path | str, error: ValueError, what: str, remedy: str = "", needs: str = "") -> UsageError:
+    """Return the error for an invalid record: written by a newer mcprun, or else `what`, the reason and the remedy.
+
+    `needs` is the first version that reads the record, if it is known.
+    """
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
         if first["loc"] == ("schema",) and first["type"] == "less_than_equal":
             detail = f"its schema is {str(first['input'])[:_SHOWN]}, and this version reads up to {SCHEMA}"
-            return UsageError(f"{path} was written by a newer version of mcprun ({detail}): upgrade mcprun")
+            upgrade = f"upgrade mcprun to {needs} or later" if needs else "upgrade mcprun"
+            return UsageError(f"{path} was written by a newer version of mcprun ({detail}): {upgrade}")
     return UsageError(f"{what}: {_reason(error)}" + (f"; {remedy}" if remedy else ""))
 
 
@@ -329,9 +336,18 @@ def _no_record(folder: Path, data: bytes, error: ValueError) -> UsageError:
     if found := flaw(data):
         return UsageError(f"{path} is damaged: it is {found}; {restore}, or {replace}")
     value = parse_line(data)
-    if not isinstance(value, dict) or len(_REQUIRED & value.keys()) * 2 < len(_REQUIRED):
+    if not isinstance(value, dict) or (
+        len(_REQUIRED & value.keys()) * 2 < len(_REQUIRED) and "needs_mcprun" not in value
+    ):
         return NotRunError(f"{folder} is not a run of mcprun: its {RUN} is {identify_value(value)}")
-    return unreadable(path, error, f"{path} is damaged", f"{restore}, or {replace}")
+    return unreadable(path, error, f"{path} is damaged", f"{restore}, or {replace}", _needed_version(value))
+
+
+def _needed_version(record: JsonObject) -> str:
+    """Return the version of mcprun that a `run.json` needs, or else the one that wrote it; empty if it has neither."""
+    versions = record.get("versions")
+    candidates = (record.get("needs_mcprun"), versions.get("mcprun") if isinstance(versions, dict) else None)
+    return next((one for one in candidates if isinstance(one, str) and _VERSION.fullmatch(one)), "")
 
 
 def _reason(error: Exception) -> str:

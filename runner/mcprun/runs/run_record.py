@@ -13,7 +13,7 @@ from pydantic import Field
 
 from mcprun._util.json_value import JsonObject
 from mcprun.errors import ErrorKind, ExitCode
-from mcprun.runs.record_base import SCHEMA, Record, Schema, Shape
+from mcprun.runs.record_base import SCHEMA, SCHEMA_SINCE, Record, Schema, Shape
 from mcprun.runs.transcript import ErrorInfo, Usage
 
 IN_PROCESS = " (in this process)"
@@ -174,6 +174,8 @@ class BaselineRecord(Record):
 class RunRecord(Record):
     """`run.json`: the inputs of a run, its model and server, and its outcome once `state` is no longer `started`.
 
+    `schema` is the version of the format, and `needs_mcprun` the first version of mcprun that reads it. `versions` holds
+    the version that wrote the run; that of a baseline is empty.
     `started` and `finished` are ISO 8601 in UTC. `seconds` is the wall time spent running. For a resumed run it
     excludes the pauses, and the time before a kill. `folder` is the working directory at the start, to which paths in
     `arguments` are relative. `configured` names the arguments that were not on the command line, and where they come
@@ -182,9 +184,10 @@ class RunRecord(Record):
     again.
     """
 
-    fixed = frozenset({"state", "started", "finished", "limits", "versions", "configured"})
+    fixed = frozenset({"needs_mcprun", "state", "started", "finished", "limits", "versions", "configured"})
     shaped: ClassVar[Mapping[str, Shape]] = {"arguments": "arguments"}
     schema_: Schema = Field(default=SCHEMA, alias="schema")
+    needs_mcprun: str = SCHEMA_SINCE
     state: Literal["started", "finished", "interrupted"]
     started: str
     finished: str | None = None

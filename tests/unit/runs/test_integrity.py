@@ -30,9 +30,7 @@ from tests.support.runs import event
 
 __all__ = ["run"]
 
-NEWER = (
-    r"was written by a newer version of mcprun \(its schema is 99, and this version reads up to 1\): upgrade mcprun$"
-)
+NEWER = r"was written by a newer version of mcprun \(its schema is 99, and this version reads up to 1\): upgrade mcprun"
 
 
 def edit_line(path: Path, **changes: Any) -> None:
@@ -104,12 +102,17 @@ def drop_counts(path: Path) -> None:
         ),
         (lambda path: edit_record(path, schema="1"), f"{RECORD} is damaged: schema is text, not a whole number; "),
         (lambda path: edit_record(path, schema=True), f"{RECORD} is damaged: schema is true, not a whole number; "),
-        (lambda path: edit_record(path, schema=99), f"{RECORD} {NEWER}"),
+        (lambda path: edit_record(path, schema=99, needs_mcprun="9.1"), f"{RECORD} {NEWER} to 9.1 or later$"),
+        (
+            lambda path: edit_record(path, schema=99, needs_mcprun=None, versions={"mcprun": "9.2.0rc1"}),
+            f"{RECORD} {NEWER} to 9.2.0rc1 or later$",
+        ),
+        (lambda path: edit_record(path, schema=99, needs_mcprun="\x1b[31m", versions=[]), f"{RECORD} {NEWER}$"),
         (
             lambda path: edit_record(path, schema=10**400, state="done", new={}),
             f"{RECORD} was written by a newer version",
         ),
-        (lambda path: edit_line(path, schema=99), f"{TRANSCRIPTS} {NEWER}"),
+        (lambda path: edit_line(path, schema=99), f"{TRANSCRIPTS} {NEWER}$"),
         (lambda path: edit_line(path, calls=3), f"{TRANSCRIPTS} has a line .*: calls is a number, not a list$"),
         (lambda path: write_jsonl(path / QUERIES, {"id": "a"}), f"can't read .*{QUERIES}: digest is missing$"),
     ],
@@ -119,6 +122,21 @@ def test_damage_is_reported_with_its_file(run: Path, damage: Callable[[Path], No
     assert len(list(Run.read(str(run)).transcripts())) == 3
     damage(run)
     with pytest.raises(UsageError, match=expected):
+        Run.read(str(run))
+
+
+def test_run_of_an_older_version_is_read(run: Path) -> None:
+    """A `run.json` without a format number is one of the first format."""
+    record = json.loads((run / RECORD).read_bytes())
+    older = {key: value for key, value in record.items() if key not in ("schema", "needs_mcprun")}
+    (run / RECORD).write_text(json.dumps(older))
+    assert len(list(Run.read(str(run)).transcripts())) == 3
+
+
+def test_record_of_another_format_names_the_version_that_reads_it(run: Path) -> None:
+    """A newer `run.json` needs no key of today's, apart from the format and the version."""
+    (run / RECORD).write_text(json.dumps({"schema": 99, "needs_mcprun": "9.1"}))
+    with pytest.raises(UsageError, match=f"{RECORD} {NEWER} to 9.1 or later$"):
         Run.read(str(run))
 
 
