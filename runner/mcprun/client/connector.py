@@ -44,7 +44,7 @@ from mcprun.client.transports.streamable_http import streamable_http
 from mcprun.client.unvalidated_results import RawResults
 from mcprun.errors import ErrorKind, RunError
 from mcprun.limits import AUTO, LEGACY, MAX_CALL_SECONDS, MAX_RESULT_BYTES, MODERN
-from mcprun.runs.events import Emit, ServerStart, WarningEvent
+from mcprun.runs.events import Emit, ServerStart, ToolsListed, WarningEvent
 from mcprun.tools.toolset import ToolSet, changes
 
 _PROBE_SHARE = 1 / 3
@@ -121,7 +121,7 @@ class Connector:
         peer, listed = await self._start(number, prestarted)
         elapsed = time.monotonic() - started
         try:
-            tools = await self._map_tools(listed)
+            tools = await self._map_tools(number, listed)
         except BaseException:
             await peer.link.close()
             raise
@@ -266,14 +266,16 @@ class Connector:
         connect_s = self._options.timeout_s
         return streamable_http(url, headers, max_bytes=max_bytes, connect_s=connect_s, reports=reports, auth=self._auth)
 
-    async def _map_tools(self, listed: ListedTools) -> ToolSet:
-        """Return the mapped tools, and warn if they changed after a restart.
+    async def _map_tools(self, number: int, listed: ListedTools) -> ToolSet:
+        """Return the mapped tools, and emit what another session than the first lists, with a warning.
 
         Mapping hundreds of tools is slow, so it runs in a thread, and only if the list differs from the last one.
         """
         if self._tools is None or listed != self._listed:
             before, self._listed = self._tools, listed
             self._tools = await asyncio.to_thread(ToolSet.of, listed.tools, listed.malformed)
+            if before:
+                self._emit(ToolsListed.of(number, listed.tools, listed.malformed))
             if before and (diff := changes(before.listed, self._tools.listed)):
                 self._emit(WarningEvent(message=f"the server's tools changed when it was restarted: {diff}"))
         return self._tools

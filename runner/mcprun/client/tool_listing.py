@@ -21,7 +21,7 @@ from mcprun.client.transports.framing import error_text
 from mcprun.client.unvalidated_results import tools_page
 from mcprun.errors import ErrorKind, RunError
 from mcprun.limits import MAX_TOOL_PAGES
-from mcprun.runs.events import Emit, ToolsChanged, WarningEvent
+from mcprun.runs.events import Emit, ToolsChanged, ToolsListed, WarningEvent
 from mcprun.runs.run_record import Malformed
 from mcprun.tools.toolset import ToolSet, changes
 
@@ -92,6 +92,8 @@ async def list_again(client: Client, server: ServerSession, timeout_s: float, em
     tools = await asyncio.to_thread(ToolSet.of, listed.tools, listed.malformed)
     diff = changes(server.tools.listed, tools.listed)
     emit(ToolsChanged(server=server.number, changes=diff or "none"))
+    if diff or tools.notes != server.tools.notes:
+        emit(ToolsListed.of(server.number, listed.tools, listed.malformed))
     if diff:
         emit(WarningEvent(message=f"the server's tools changed, effective for queries that start now: {diff}"))
     for warning in tools.warnings:

@@ -19,7 +19,8 @@ from mcprun.prompts.file import stem_of
 from mcprun.prompts.shard import Shard, merge_shards
 from mcprun.runs.directory import LOG, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, mark_latest, new_directory
 from mcprun.runs.run import Run
-from mcprun.runs.run_record import PromptsRecord, RunRecord
+from mcprun.runs.run_record import PromptsRecord, RunRecord, ServerRecord
+from mcprun.runs.tool_listings import joined_listings
 from mcprun.runs.totals import RunTotals
 
 _SHARD_ARGUMENTS = ("shard", "out")
@@ -167,13 +168,19 @@ def _record(parts: Sequence[_Part], totals: RunTotals) -> RunRecord:
                 queries=sum(record.prompts.queries for record in records),
                 runs=sum(record.prompts.runs for record in records),
             ),
-            "server": next((record.server for record in records if record.server), None),
+            "server": _server(records),
             "counts": totals.counts(),
             "repeats": [repeats[name] for name, _ in _queries(parts) if name in repeats],
             "error": next((record.error for record in records if record.error), None),
             "again": [one for record in records for one in record.again],
         }
     )
+
+
+def _server(records: Sequence[RunRecord]) -> ServerRecord | None:
+    """Return the server of the first shard that has one, with the tools that only those of other shards listed."""
+    servers = [record.server for record in records if record.server]
+    return joined_listings(servers[0], servers[1:]) if servers else None
 
 
 def _write_events(parts: Sequence[_Part], path: Path) -> None:

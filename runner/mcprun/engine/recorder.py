@@ -21,11 +21,12 @@ from mcprun.prompts.file import PromptsFile
 from mcprun.prompts.query import Query
 from mcprun.runs.directory import mark_latest, remove_run
 from mcprun.runs.event_lines import EventLines, now
-from mcprun.runs.events import Event, WarningEvent
+from mcprun.runs.events import Event, ToolsListed, WarningEvent
 from mcprun.runs.redaction import Redactor
 from mcprun.runs.repeats import summarize_repeats
 from mcprun.runs.run import Run, latest_run
 from mcprun.runs.run_record import PromptsRecord, RepeatsRecord, RunRecord, ServerRecord
+from mcprun.runs.tool_listings import joined_listings
 from mcprun.runs.transcript import ErrorInfo, Transcript, Verdict
 from mcprun.runs.writer import RunWriter
 from mcprun.telemetry import NoTelemetry, Telemetry
@@ -56,6 +57,7 @@ class Recorder:
         self._telemetry = telemetry or NoTelemetry()
         self._watchers = [telemetry.handle, watch] if telemetry else [watch]
         self._run_stop = run_stop
+        self._listings: list[ServerRecord] = []
         self._started = time.monotonic()
         self._is_latest = is_latest
         self._latest = latest_run() if is_latest else None
@@ -99,6 +101,8 @@ class Recorder:
 
         An event that can't be redacted or written is replaced by a warning; the end of a query, by the verdict `error`.
         """
+        if isinstance(event, ToolsListed):
+            self._record_listing(event)
         try:
             event, lines = self._redacted(event)
         except Exception as error:  # noqa: BLE001  a fault in one event must not affect the others
@@ -138,7 +142,20 @@ class Recorder:
         before, about = self.record.server, self._redactor.value(about)
         if before and (diff := changes(before.tools, about.tools)):
             self.emit(WarningEvent(message=f"the server's tools have changed since the run was started: {diff}"))
-        self.record = self.record.model_copy(update={"server": about})
+        others = [before, *self._listings] if before else self._listings
+        self._update_server(joined_listings(about, others))
+
+    def _record_listing(self, event: ToolsListed) -> None:
+        """Add the tools that a session listed to those of the run. They wait for `record_server` if it comes later."""
+        listed = ServerRecord(protocol="", tools=event.tools, malformed=event.malformed)
+        clean = self._redactor.value(listed)
+        if self.record.server is None:
+            self._listings.append(clean)
+        elif (joined := joined_listings(self.record.server, [clean])) is not self.record.server:
+            self._update_server(joined)
+
+    def _update_server(self, server: ServerRecord) -> None:
+        self.record = self.record.model_copy(update={"server": server})
         try:
             self.journal.write_record(self.record)
         except OSError as error:

@@ -6,13 +6,14 @@ Each event becomes one line of `trace.jsonl`: `event` (its name), `at` (added by
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from operator import attrgetter
 from typing import Any, ClassVar
 
 from mcprun._util.json_value import JsonObject
+from mcprun.runs.run_record import Malformed
 from mcprun.runs.transcript import Transcript, Usage
 
 
@@ -315,6 +316,26 @@ class ToolsChanged(Event):
     name: ClassVar[str] = "tools_changed"
     server: int
     changes: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolsListed(Event):
+    """A session listed other tools than the session before it, or than it did earlier. The trace holds their `names`.
+
+    `tools` are in wire form, and `malformed` are the malformed entries of the list. `run.json` holds them.
+    """
+
+    name: ClassVar[str] = "tools_listed"
+    unwritten: ClassVar[frozenset[str]] = frozenset({"where", "tools", "malformed"})
+    server: int
+    names: list[str]
+    tools: list[JsonObject]
+    malformed: list[Malformed]
+
+    @classmethod
+    def of(cls, server: int, tools: Sequence[JsonObject], malformed: Sequence[Malformed]) -> ToolsListed:
+        """Return the event for a list of tools of the server with this number."""
+        return cls(server=server, names=[tool["name"] for tool in tools], tools=[*tools], malformed=[*malformed])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """`run.json`: the record of a run and its parts, as Pydantic models.
 
-Keys are always present, `null` if unknown, so that `jq` needs no guards. Only `again` and `configured` are left out
-when empty.
+Keys are always present, `null` if unknown, so that `jq` needs no guards. Only `again`, `configured` and those of tools
+that a server listed later are left out when empty.
 """
 
 from __future__ import annotations
@@ -93,16 +93,20 @@ class Malformed(Record):
 class ServerRecord(Record):
     """The server of a run: how it describes itself, its tools, and warnings about tools that can't be sent.
 
-    `malformed` lists malformed entries of its tool list. Entries that are left out are not in `tools`.
+    `tools` is the list of the first session when it began, and `malformed` lists malformed entries of it. Entries that
+    are left out are not in `tools`. `later_tools` and `later_malformed` hold what only other sessions, or later lists,
+    had (`runs/tool_listings.py`); each key is absent if it is empty.
     """
 
     fixed = frozenset({"protocol"})
-    shaped: ClassVar[Mapping[str, Shape]] = {"tools": "content"}
+    shaped: ClassVar[Mapping[str, Shape]] = {"tools": "content", "later_tools": "content"}
     name: str | None = None
     version: str | None = None
     protocol: str
     tools: list[JsonObject]
     malformed: list[Malformed] = Field(default_factory=list)
+    later_tools: list[JsonObject] = Field(default=[], exclude_if=lambda value: not value)
+    later_malformed: list[Malformed] = Field(default=[], exclude_if=lambda value: not value)
     warnings: list[str] = Field(default_factory=list)
 
 
@@ -174,8 +178,8 @@ class BaselineRecord(Record):
 class RunRecord(Record):
     """`run.json`: the inputs of a run, its model and server, and its outcome once `state` is no longer `started`.
 
-    `schema` is the version of the format, and `needs_mcprun` the first version of mcprun that reads it. `versions` holds
-    the version that wrote the run; that of a baseline is empty.
+    `schema` is the version of the format, and `needs_mcprun` the first version of mcprun that reads it. `versions`
+    holds the version that wrote the run; that of a baseline is empty.
     `started` and `finished` are ISO 8601 in UTC. `seconds` is the wall time spent running. For a resumed run it
     excludes the pauses, and the time before a kill. `folder` is the working directory at the start, to which paths in
     `arguments` are relative. `configured` names the arguments that were not on the command line, and where they come

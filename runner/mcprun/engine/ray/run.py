@@ -26,8 +26,9 @@ from mcprun.models.access_policy import Refusal, Source
 from mcprun.models.budget import Budget
 from mcprun.models.select import SelectedModel
 from mcprun.prompts.query import Query
-from mcprun.runs.events import Emit, Event, JudgeCall, ModelCall, ServerRequest, WarningEvent
+from mcprun.runs.events import Emit, Event, JudgeCall, ModelCall, ServerRequest, ToolsListed, WarningEvent
 from mcprun.runs.run_record import ServerRecord
+from mcprun.runs.tool_listings import joined_listings
 from mcprun.runs.transcript import ErrorInfo, Transcript, Usage, Verdict
 from mcprun.tools.toolset import changes
 
@@ -95,7 +96,7 @@ class ActorPool:
             if other.tools != first.tools:
                 diff = changes(first.tools, other.tools)
                 self._emit(WarningEvent(message=f"the server's tools differ between nodes: {diff}"))
-        self.server = first
+        self.server = joined_listings(first, others)
 
     async def run(self, query: Query, repeat: int) -> Transcript:
         """Run a query on an actor; see `QueryExecutor.run`. If the actor dies, retry on another.
@@ -226,6 +227,9 @@ class ActorPool:
             await self._ready(slot)
         except RunError as error:
             self._run_stop.cancel(error)
+        else:
+            if (server := slot.server) and server.tools != self.server.tools:
+                slot.merger.take((ToolsListed.of(1, server.tools, server.malformed),))
 
     def _pause_others(self, by: ActorSlot, seconds: float) -> None:
         """Pause the other actors when the API throttles one, for the same number of seconds."""
