@@ -103,7 +103,8 @@ async def outcome(
     transport: httpx2.AsyncBaseTransport, peer: Peer, tls: ssl.SSLContext | None = None
 ) -> tuple[object, ...]:
     """Return the response to a request, or the type of its error."""
-    async with serving(peer, tls=tls), httpx2.AsyncClient(transport=transport, timeout=WAIT) as client:
+    client = httpx2.AsyncClient(transport=transport, timeout=WAIT, follow_redirects=True)  # as the SDK's client does
+    async with serving(peer, tls=tls), client:
         try:
             response = await client.post(peer.url, content=b"{}")
         except httpx2.HTTPError as error:
@@ -134,6 +135,10 @@ WIRE: dict[str, tuple[bytes, Ending]] = {
     ),
     "lines that end in LF alone": (SOUND.replace(b"\r\n", b"\n"), keep),
     "529": (b"HTTP/1.1 529 Overloaded\r\nretry-after: 1\r\n" + LENGTH + b"\r\n" + BODY, keep),
+    "307 without end": (b"HTTP/1.1 307 Moved\r\nlocation: /\r\ncontent-length: 0\r\n\r\n", keep),
+    "303 without end": (b"HTTP/1.1 303 Moved\r\nlocation: ?\r\ncontent-length: 0\r\n\r\n", keep),
+    "307 to no port": (b"HTTP/1.1 307 Moved\r\nlocation: http://localhost:x\r\ncontent-length: 0\r\n\r\n", keep),
+    "307 to an unknown scheme": (b"HTTP/1.1 307 Moved\r\nlocation: ftp://a\r\ncontent-length: 0\r\n\r\n", keep),
     "304": (b"HTTP/1.1 304 Not Modified\r\ncontent-length: 9\r\n\r\n", keep),
     "nothing": (b"", finish),
     "nothing, and a reset": (b"", reset),
@@ -181,6 +186,24 @@ async def test_requests_one_after_the_other_share_a_connection(transport: type[h
     host = peer.url.removeprefix("http://").partition("/")[0].encode()
     assert [request.partition(b"\r\n\r\n")[2] for request in peer.requests] == [b'{"n":0}', b'{"n":1}', b'{"n":2}']
     assert peer.requests[0].startswith(b"POST /v1/messages HTTP/1.1\r\nHost: " + host + b"\r\n")
+
+
+@pytest.mark.parametrize("transport", [HttpTransport, httpx2.AsyncHTTPTransport])
+@pytest.mark.parametrize("status", [307, 308])
+async def test_redirect_is_followed(transport: type[httpx2.AsyncBaseTransport], status: int) -> None:
+    """A redirected request arrives at the other server with its body, and its own credentials stay behind."""
+    async with (
+        serving(Peer([SOUND])) as target,
+        serving(
+            Peer([b"HTTP/1.1 %d Moved\r\nlocation: %s\r\ncontent-length: 0\r\n\r\n" % (status, target.url.encode())])
+        ) as peer,
+        httpx2.AsyncClient(transport=transport(), follow_redirects=True) as client,
+    ):
+        response = await client.post(peer.url, content=b'{"n": 1}', headers={"authorization": "Bearer key"})
+    assert response.content == BODY
+    assert [request.partition(b"\r\n\r\n")[2] for request in target.requests] == [b'{"n": 1}']
+    assert b"Bearer key" in peer.requests[0]
+    assert b"Bearer key" not in target.requests[0]
 
 
 async def test_requests_in_flight_have_a_connection_each() -> None:

@@ -41,7 +41,7 @@ class Origin(NamedTuple):
 
 
 class HttpTransport(httpx2.AsyncBaseTransport):
-    """Sends requests over HTTP/1.1, on one connection per request in flight. Request bodies must be bytes."""
+    """Sends requests over HTTP/1.1, on one connection per request in flight."""
 
     def __init__(self) -> None:
         self._free: defaultdict[Origin, list[tuple[HttpConnection, float]]] = defaultdict(list)
@@ -53,7 +53,7 @@ class HttpTransport(httpx2.AsyncBaseTransport):
         Raises a `httpx2.TransportError`: `ConnectError` or `ConnectTimeout` if no connection could be made, the errors
         of `HttpConnection`, `LocalProtocolError` for an invalid header, `UnsupportedProtocol` for another URL scheme.
         """
-        data = _serialize(request)
+        data = _serialize(request, await request.aread())
         origin = _origin(request.url)
         timeouts = request.extensions.get("timeout", {})
         connection = self._take_free(origin)
@@ -150,7 +150,7 @@ def _origin(url: httpx2.URL) -> Origin:
     return Origin(url.scheme, url.raw_host.decode("ascii"), url.port or _PORTS[url.scheme])
 
 
-def _serialize(request: httpx2.Request) -> bytes:
+def _serialize(request: httpx2.Request, body: bytes) -> bytes:
     """Return a request as it is sent. Raise `httpx2.LocalProtocolError` for an invalid header."""
     lines = [b"%s %s HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
     for name, value in request.headers.raw:
@@ -159,7 +159,7 @@ def _serialize(request: httpx2.Request) -> bytes:
         if not _VALUE.fullmatch(value):
             raise httpx2.LocalProtocolError(f"Illegal header value {value!r}")
         lines.append(b"%s: %s" % (name, value))
-    return b"\r\n".join([*lines, b"", request.content])
+    return b"\r\n".join([*lines, b"", body])
 
 
 def _keep_alive(sock: socket.socket) -> None:
