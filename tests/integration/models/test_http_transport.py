@@ -298,11 +298,12 @@ async def test_response_to_half_a_request_is_read() -> None:
 async def test_silent_server_is_a_timeout(transport: type[httpx2.AsyncBaseTransport]) -> None:
     """The timeout limits the wait for the response, for each piece of its body, and for the TLS handshake."""
     for pieces in ([], [OK], [SOUND[:-5]]):
-        async with serving(Peer(pieces)) as peer, httpx2.AsyncClient(transport=transport(), timeout=0.05) as client:
+        async with serving(Peer(pieces)) as peer, httpx2.AsyncClient(transport=transport()) as client:
             with pytest.raises(httpx2.ReadTimeout):
-                await client.post(peer.url, content=b"{}")
+                await client.post(peer.url, content=b"{}", timeout=httpx2.Timeout(WAIT, read=0.05))
             with pytest.raises(httpx2.ConnectTimeout):
-                await client.post(peer.url.replace("http:", "https:"), content=b"{}")
+                url = peer.url.replace("http:", "https:")
+                await client.post(url, content=b"{}", timeout=httpx2.Timeout(WAIT, connect=0.05))
 
 
 @pytest.mark.parametrize("transport", [HttpTransport, httpx2.AsyncHTTPTransport])
