@@ -140,6 +140,21 @@ WIRE: dict[str, tuple[bytes, Ending]] = {
     "307 to no port": (b"HTTP/1.1 307 Moved\r\nlocation: http://localhost:x\r\ncontent-length: 0\r\n\r\n", keep),
     "307 to an unknown scheme": (b"HTTP/1.1 307 Moved\r\nlocation: ftp://a\r\ncontent-length: 0\r\n\r\n", keep),
     "304": (b"HTTP/1.1 304 Not Modified\r\ncontent-length: 9\r\n\r\n", keep),
+    "100 Continue with connection: close": (b"HTTP/1.1 100 Continue\r\nconnection: close\r\n\r\n" + SOUND, keep),
+    "100 Continue of HTTP/1.0": (b"HTTP/1.0 100 Continue\r\n\r\n" + SOUND, keep),
+    "101": (b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + SOUND, keep),
+    "HTTP/1.2": (SOUND.replace(b"1.1", b"1.2"), keep),
+    "an offer of HTTP/2": (OK + b"connection: Upgrade, Keep-Alive\r\nupgrade: h2\r\n" + LENGTH + b"\r\n" + BODY, keep),
+    "a length and chunks": (CHUNKED[:-2] + LENGTH + b"\r\n2\r\nok\r\n0\r\n\r\n", keep),
+    "chunks and a length in the trailer": (CHUNKED + b"2\r\nok\r\n0\r\ncontent-length: 2\r\n\r\n", keep),
+    "a space after the length of a chunk": (CHUNKED + b"2 \r\nok\r\n0\r\n\r\n", keep),
+    "another transfer coding": (OK + b"transfer-encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", keep),
+    "another transfer coding without end": (OK + b"transfer-encoding: gzip\r\n\r\nok", keep),
+    "a folded header": (OK + LENGTH + b"x-a: 1\r\n 2\r\n\r\n" + BODY, keep),
+    "a control character in a header": (OK + LENGTH + b"set-cookie: a=\x01\r\n\r\n" + BODY, keep),
+    "endless trailers": (CHUNKED + b"2\r\nok\r\n0\r\n" + b"x-a: 1\r\n" * MAX_HEAD_BYTES, keep),
+    "an endless trailer": (CHUNKED + b"2\r\nok\r\n0\r\nx-a: " + b"1" * (8 * MAX_HEAD_BYTES), keep),
+    "an endless line before a chunk": (CHUNKED + b"2;a=" + b"1" * (2 * MAX_HEAD_BYTES), keep),
     "nothing": (b"", finish),
     "nothing, and a reset": (b"", reset),
     "half of the status line": (b"HTTP/1.1 20", finish),
@@ -301,8 +316,8 @@ async def test_silent_server_is_a_timeout(transport: type[httpx2.AsyncBaseTransp
         async with serving(Peer(pieces)) as peer, httpx2.AsyncClient(transport=transport()) as client:
             with pytest.raises(httpx2.ReadTimeout):
                 await client.post(peer.url, content=b"{}", timeout=httpx2.Timeout(WAIT, read=0.05))
+            url = peer.url.replace("http:", "https:")
             with pytest.raises(httpx2.ConnectTimeout):
-                url = peer.url.replace("http:", "https:")
                 await client.post(url, content=b"{}", timeout=httpx2.Timeout(WAIT, connect=0.05))
 
 

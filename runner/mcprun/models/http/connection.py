@@ -11,10 +11,20 @@ import httptools
 import httpx2
 
 MAX_HEAD_BYTES = 100 * 1024
-"""The most bytes that a response may have before its body, as in the SDK's own HTTP client."""
+"""The most bytes before, between and after the pieces of a body, as in the SDK's own HTTP client."""
 
 _MAX_BUFFERED_BYTES = 256 * 1024
 """The bytes of a body that wait to be read, above which no more are received."""
+
+_ACCEPTED = {
+    "lenient_optional_cr_before_lf": True,  # a line may end in LF alone (RFC 9112, section 2.2)
+    "lenient_version": True,  # HTTP/1.2 (section 2.3)
+    "lenient_headers": True,  # folded lines (section 5.2), and control characters, which some cookies contain
+    "lenient_chunked_length": True,  # chunks override a length (section 6.3)
+    "lenient_spaces_after_chunk_size": True,  # some servers pad the size
+    "lenient_keep_alive": True,  # another response follows an informational one that closes, or is HTTP/1.0
+}
+"""What llhttp accepts on request, and the SDK's own HTTP client always."""
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -51,8 +61,7 @@ class HttpConnection(asyncio.Protocol):
         self._failure: httpx2.TransportError | None = None
         self._head: ResponseHead | None = None
         self._parser = httptools.HttpResponseParser(self)
-        # A line may end in LF alone (RFC 9112, section 2.2).
-        self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True)
+        self._parser.set_dangerous_leniencies(**_ACCEPTED)
 
     @property
     def is_reusable(self) -> bool:
@@ -138,14 +147,15 @@ class HttpConnection(asyncio.Protocol):
         if self._is_complete:  # nobody asked for it, so it would be read as the response to the next request
             self.close()
             return
-        if self._head is None:
-            self._head_bytes += len(data)
+        self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+        except httptools.HttpParserUpgrade:
+            self._fail(httpx2.RemoteProtocolError("the server switched to another protocol"))
+        except httptools.HttpParserError as error:
             self._fail(httpx2.RemoteProtocolError(f"invalid HTTP response: {error}"))
         else:
-            if self._head is None and self._head_bytes > MAX_HEAD_BYTES:
+            if self._head_bytes > MAX_HEAD_BYTES and not self._is_complete:
                 self._fail(httpx2.RemoteProtocolError(f"the headers of the response exceed {MAX_HEAD_BYTES} bytes"))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -181,16 +191,23 @@ class HttpConnection(asyncio.Protocol):
         self._headers.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
-        """Keep the head of the response, unless it is informational (RFC 9110, section 15.2): another one follows."""
-        status = self._parser.get_status_code()
-        if status >= 200:
-            self._head = ResponseHead(status, self._reason, self._headers)
-            self._wake()
+        """Keep the head of the response, unless it is informational (RFC 9110, section 15.2): another one follows.
+
+        Reject transfer codings that no request asks for (RFC 9112, section 7): the body would not be what was meant.
+        """
+        head = ResponseHead(self._parser.get_status_code(), self._reason, self._headers)
         self._headers, self._reason = [], b""
+        coding = head.header(b"transfer-encoding")
+        if coding is not None and coding.lower() != b"chunked":
+            self._fail(httpx2.RemoteProtocolError(f"unsupported Transfer-Encoding: {coding.decode('latin-1')}"))
+        elif head.status >= 200:
+            self._head = head
+            self._wake()
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body, and stop receiving if too many wait to be read."""
         self._body.append(body)
+        self._head_bytes = 0
         self._body_bytes += len(body)
         self._buffered_bytes += len(body)
         if self._buffered_bytes > _MAX_BUFFERED_BYTES:
