@@ -60,13 +60,14 @@ class HttpConnection(asyncio.Protocol):
         self._is_complete = True
         self._failure: httpx2.TransportError | None = None
         self._head: ResponseHead | None = None
+        self._body: list[bytes] = []
         self._parser = httptools.HttpResponseParser(self)
         self._parser.set_dangerous_leniencies(**_ACCEPTED)
 
     @property
     def is_reusable(self) -> bool:
-        """Whether another request may be sent: the last response is complete, and neither side has closed."""
-        return self._is_complete and not self._is_closed and not self._failure
+        """Whether another request may be sent: the last response was read, and neither side has closed."""
+        return self._is_complete and not self._body and not self._is_closed and not self._failure
 
     @property
     def is_readable(self) -> bool:
@@ -84,7 +85,7 @@ class HttpConnection(asyncio.Protocol):
         self._head = None
         self._headers: Headers = []
         self._reason = b""
-        self._body: list[bytes] = []
+        self._body = []
         self._head_bytes = self._body_bytes = self._buffered_bytes = 0
         self._transport.write(request)
 

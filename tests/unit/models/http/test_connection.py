@@ -117,6 +117,16 @@ async def test_body_that_is_not_read_is_not_received_without_bound() -> None:
     assert wire.actions[-1] == "resume"
 
 
+async def test_connection_whose_response_was_not_read_is_not_reusable() -> None:
+    """A response that has arrived, but was left unread, is not mixed with the next one."""
+    connection, _ = connect()
+    connection.data_received(OK + b"content-length: 2\r\n\r\nok")
+    await connection.receive_head()
+    assert not connection.is_reusable
+    assert await connection.receive() == b"ok"
+    assert connection.is_reusable
+
+
 async def test_request_is_written_at_once() -> None:
     """Head and body leave in one write, thus usually in one packet."""
     _, wire = connect()
