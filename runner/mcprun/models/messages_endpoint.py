@@ -14,19 +14,31 @@ class MessagesEndpoint:
     def __init__(self, client: anthropic.AsyncAnthropic, http: httpx2.AsyncClient, timeout_s: float) -> None:
         """Prepare requests that `http` sends. Each wait of it, to connect or for data, is limited to `timeout_s`."""
         self._http = http
-        self._url = client.base_url.copy_with(raw_path=client.base_url.raw_path + b"v1/messages")
-        self._headers = httpx2.Headers(
-            {name: value for name, value in client.default_headers.items() if isinstance(value, str)}
-        )
-        self._extensions = {"timeout": httpx2.Timeout(timeout_s).as_dict()}
+        url = client.base_url.copy_with(raw_path=client.base_url.raw_path + b"v1/messages")
+        headers = httpx2.Headers(encoding="utf-8")  # as the SDK encodes them
+        for name, value in client.default_headers.items():
+            if isinstance(value, str):  # else it is omitted
+                headers[name] = value
+        prepared = http.build_request("POST", url, headers=headers, timeout=timeout_s)
+        for name in ("Content-Length", "Transfer-Encoding"):
+            prepared.headers.pop(name, None)  # each body has its own
+        if "_" in url.host:  # as the SDK does: certificates with a wildcard are not valid for a name with underscores
+            prepared.extensions["sni_hostname"] = url.host.replace("_", "-")
+        self._prepared = prepared
 
     async def post(self, body: bytes) -> httpx2.Response:
         """Send a request with this JSON body and return the response, read to its end.
 
         Raises `anthropic.APIStatusError` for a status that is not 2xx, and `httpx2.HTTPError` if there is no response.
         """
+        prepared = self._prepared
         request = httpx2.Request(
-            "POST", self._url, headers=self._headers, content=body, extensions=dict(self._extensions)
+            prepared.method,
+            prepared.url,
+            headers=prepared.headers,
+            cookies=self._http.cookies,
+            content=body,
+            extensions=prepared.extensions,
         )
         response = await self._http.send(request)
         if response.is_success:
