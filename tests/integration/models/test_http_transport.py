@@ -329,9 +329,31 @@ async def test_no_connection_is_a_connect_error(transport: type[httpx2.AsyncBase
             await client.post(f"http://127.0.0.1:{free_port()}", content=b"{}")
         with pytest.raises(httpx2.UnsupportedProtocol, match="unsupported protocol 'ftp://'"):
             await client.post("ftp://127.0.0.1", content=b"{}")
+        with pytest.raises(httpx2.UnsupportedProtocol, match="missing an 'http://' or 'https://' protocol"):
+            await client.post("127.0.0.1:80", content=b"{}")
         async with serving(Peer([]), _say_hello) as peer:
             with pytest.raises(httpx2.ConnectError):
                 await client.post(peer.url.replace("http:", "https:"), content=b"{}")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:65536", "a..localhost", ".localhost", f"{'a' * 64}.localhost"])
+async def test_impossible_address_is_a_connect_error(address: str) -> None:
+    """A base URL, or a redirect, may hold a port above 65535, or a name with a label that is empty or too long."""
+    async with httpx2.AsyncClient(transport=HttpTransport(), timeout=WAIT) as client:
+        for scheme in ("http", "https"):
+            with pytest.raises(httpx2.ConnectError, match=r"port must be at most|label empty or too long"):
+                await client.post(f"{scheme}://{address}", content=b"{}")
+
+
+@pytest.mark.parametrize("transport", [HttpTransport, httpx2.AsyncHTTPTransport])
+async def test_tls_handshake_may_take_as_long_as_the_timeout(
+    monkeypatch: pytest.MonkeyPatch, transport: type[httpx2.AsyncBaseTransport]
+) -> None:
+    """The time limit is the caller's, not the 60 seconds that asyncio allows a handshake."""
+    monkeypatch.setattr("asyncio.constants.SSL_HANDSHAKE_TIMEOUT", 0.01)
+    async with serving(Peer([])) as peer, httpx2.AsyncClient(transport=transport(), timeout=0.2) as client:
+        with pytest.raises(httpx2.ConnectTimeout):
+            await client.post(peer.url.replace("http:", "https:"), content=b"{}")
 
 
 async def _say_hello(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -27,6 +27,7 @@ _HAPPY_EYEBALLS_SECONDS = 0.25
 """The seconds between attempts to connect to several addresses of a host (RFC 8305, section 5)."""
 
 _PORTS = {"http": 80, "https": 443}
+_MAX_PORT = 65535
 _NAME = re.compile(rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]+")
 _VALUE = re.compile(rb"(?:[^\0\s]+(?:[ \t]+[^\0\s]+)*)?")
 """The name and the value of a header (RFC 9110, section 5). Line breaks would add headers or requests."""
@@ -99,6 +100,8 @@ class HttpTransport(httpx2.AsyncBaseTransport):
 
     async def _connect(self, origin: Origin, server_name: str, timeout_s: float | None) -> HttpConnection:
         is_secure = origin.scheme == "https"
+        if origin.port > _MAX_PORT:  # asyncio would raise an `IndexError`
+            raise httpx2.ConnectError(f"the port must be at most {_MAX_PORT}, not {origin.port}")
         try:
             async with asyncio.timeout(timeout_s):
                 transport, connection = await asyncio.get_running_loop().create_connection(
@@ -107,9 +110,10 @@ class HttpTransport(httpx2.AsyncBaseTransport):
                     origin.port,
                     ssl=self._tls_context() if is_secure else None,
                     server_hostname=server_name if is_secure else None,
+                    ssl_handshake_timeout=timeout_s if is_secure else None,
                     happy_eyeballs_delay=_HAPPY_EYEBALLS_SECONDS,
                 )
-        except (ssl.SSLError, socket.gaierror) as error:
+        except (ssl.SSLError, socket.gaierror, ValueError) as error:  # a host that is no name is a `ValueError`
             raise httpx2.ConnectError(str(error)) from error
         except OSError as error:
             if isinstance(error, TimeoutError) and error.errno is None:  # not the system's ETIMEDOUT
@@ -145,6 +149,8 @@ class _Body(httpx2.AsyncByteStream):
 
 
 def _origin(url: httpx2.URL) -> Origin:
+    if not url.is_absolute_url:
+        raise httpx2.UnsupportedProtocol("Request URL is missing an 'http://' or 'https://' protocol.")
     if url.scheme not in _PORTS:
         raise httpx2.UnsupportedProtocol(f"Request URL has an unsupported protocol '{url.scheme}://'.")
     return Origin(url.scheme, url.raw_host.decode("ascii"), url.port or _PORTS[url.scheme])
