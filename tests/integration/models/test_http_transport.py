@@ -17,7 +17,7 @@ import pytest
 
 from mcprun.models.http import transport as http_transport
 from mcprun.models.http.connection import MAX_HEAD_BYTES
-from mcprun.models.http.transport import HttpTransport
+from mcprun.models.http.transport import HttpTransport, enable_keep_alive
 from tests.support.certificates import server_context, write_certificate
 from tests.support.loopback import free_port
 
@@ -267,6 +267,15 @@ async def test_connection_that_was_free_for_too_long_is_not_used_again(monkeypat
         for _ in range(2):
             assert (await client.post(peer.url, content=b"{}")).status_code == 200
     assert len(peer.connections) == 2
+
+
+def test_idle_connection_is_probed() -> None:
+    """The system probes each minute, and a socket that has failed already is left to fail when it is used."""
+    with socket.socket() as sock:
+        enable_keep_alive(sock)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) != 0
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 60
+    enable_keep_alive(sock)
 
 
 async def test_cancelled_request_closes_its_connection() -> None:

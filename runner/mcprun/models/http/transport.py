@@ -8,10 +8,10 @@ compiled code.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import socket
 import ssl
-import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from typing import NamedTuple
@@ -25,6 +25,9 @@ KEEP_ALIVE_SECONDS = 5.0
 
 _HAPPY_EYEBALLS_SECONDS = 0.25
 """The seconds between attempts to connect to several addresses of a host (RFC 8305, section 5)."""
+
+_PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 60, "TCP_KEEPCNT": 5}
+"""Probes of an idle connection: seconds before the first and between two, and their number. Systems lack some."""
 
 _PORTS = {"http": 80, "https": 443}
 _MAX_PORT = 65535
@@ -119,7 +122,7 @@ class HttpTransport(httpx2.AsyncBaseTransport):
             if isinstance(error, TimeoutError) and error.errno is None:  # not the system's ETIMEDOUT
                 raise httpx2.ConnectTimeout("") from None
             raise httpx2.ConnectError("All connection attempts failed") from error
-        _keep_alive(transport.get_extra_info("socket"))
+        enable_keep_alive(transport.get_extra_info("socket"))
         return connection
 
     def _tls_context(self) -> ssl.SSLContext:
@@ -168,13 +171,13 @@ def _serialize(request: httpx2.Request, body: bytes) -> bytes:
     return b"\r\n".join([*lines, b"", body])
 
 
-def _keep_alive(sock: socket.socket) -> None:
+def enable_keep_alive(sock: socket.socket) -> None:
     """Let the system probe an idle connection, as the SDK does: an answer may take minutes, and routers forget it."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if sys.platform == "linux":
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 60)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 5)
+    with contextlib.suppress(OSError):  # macOS refuses it if the peer has closed already, which is noticed later
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _PROBES.items():
+            if number := getattr(socket, name, None):
+                sock.setsockopt(socket.IPPROTO_TCP, number, value)
 
 
 def _now() -> float:
