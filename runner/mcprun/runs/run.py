@@ -32,9 +32,9 @@ from mcprun.runs.locate import find_run, missing_record
 from mcprun.runs.record_base import SCHEMA
 from mcprun.runs.run_record import Counts, RunRecord
 from mcprun.runs.totals import BilledReply, RunTotals
-from mcprun.runs.transcript import Key, Transcript, TranscriptSummary, Usage
+from mcprun.runs.transcript import Key, Transcript, TranscriptOutcomes, TranscriptSummary, Usage
 
-_Read = TypeVar("_Read", Transcript, TranscriptSummary, RunRecord)
+_Read = TypeVar("_Read", Transcript, TranscriptSummary, TranscriptOutcomes, RunRecord)
 
 
 _EVENT = re.compile(rb'\{"event":"(?P<name>[a-z_]+)"')
@@ -249,10 +249,19 @@ class Run:
         """
         return _complete_lines(Transcript, path / TRANSCRIPTS)
 
+    def outcomes(self) -> Iterator[tuple[TranscriptOutcomes, bytes]]:
+        """Stream the calls of the transcripts, each with the line of its transcript, like `lines`."""
+        return _complete_lines(TranscriptOutcomes, self.path / TRANSCRIPTS)
+
     @staticmethod
     def summaries(path: Path, file: str = TRANSCRIPTS) -> Iterator[tuple[TranscriptSummary, bytes]]:
         """Stream the summaries of the transcripts in a run's folder, each with its line, like `lines`."""
         return _complete_lines(TranscriptSummary, path / file)
+
+
+def parse_transcript(line: bytes, path: Path) -> Transcript:
+    """Parse a complete line of the transcripts in a run's folder. Raises `UsageError` if it is not a transcript."""
+    return _read_as(Transcript, line, path / TRANSCRIPTS)
 
 
 def _is_reply(line: bytes) -> bool:

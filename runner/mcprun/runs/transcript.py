@@ -270,3 +270,20 @@ class TranscriptSummary(Record):
     def diverged(self) -> int:
         """The number of divergences, counted like `Transcript.diverged`."""
         return sum(call.diverged for call in self.calls) + bool(self.given and self.given.diverged)
+
+
+class CallOutcome(Record):
+    """The fields of a `Call` that identify what was called, and whether it failed. Other keys are ignored."""
+
+    tool: str
+    input: JsonObject
+    is_error: bool
+    problem: str | None = None
+
+
+class TranscriptOutcomes(Record):
+    """The calls of a `Transcript`, and its error. Other keys must be valid JSON and are ignored."""
+
+    schema_: Schema = Field(default=SCHEMA, alias="schema")
+    calls: list[CallOutcome]
+    error: ErrorInfo | None = None
