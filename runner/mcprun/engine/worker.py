@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from mcprun._util.async_library import asyncio_named
 from mcprun._util.deadline import Gate
 from mcprun._util.gc_tuning import gc_paused
 from mcprun._util.json_value import JsonObject
@@ -47,6 +48,7 @@ async def open_worker(context: RunContext, prestarted: PrestartedServer | None =
     config = context.config
     _allow_open_files(config, context.emit)
     async with AsyncExitStack() as stack:
+        stack.enter_context(asyncio_named())
         enter = stack.enter_async_context
         with gc_paused():  # the clients of the SDKs import many modules when created
             await enter(background_task(config.model.load()))  # about as long as a server takes to start
