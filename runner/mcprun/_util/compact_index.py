@@ -49,7 +49,19 @@ class Numbers(MutableMapping[str, int]):
         slot = self._slot(data)
         if place := self._slots[slot]:
             self._values[place - 1] = value
-            return
+        else:
+            self._add(slot, data, value)
+
+    def add(self, name: str, value: int) -> int:
+        """Set the number of a name that has none. Return its number, which is another one if it had one."""
+        data = _encoded(name)
+        slot = self._slot(data)
+        if place := self._slots[slot]:
+            return self._values[place - 1]
+        self._add(slot, data, value)
+        return value
+
+    def _add(self, slot: int, data: bytes, value: int) -> None:
         self._values.append(value)
         self._text += data
         self._ends.append(len(self._text))

@@ -118,7 +118,7 @@ class Recorder:
     def _redacted(self, event: Event) -> tuple[Event, EventLines]:
         """Return an event without secrets, and its lines. Its values are searched only if the lines may hold one."""
         lines = self._lines(event)
-        if not self._redactor.may_change(lines.trace, lines.transcript):
+        if not self._redactor.may_change(lines.trace + lines.transcript):
             return event, lines
         redacted = self._redactor.value(event)
         return (event, lines) if redacted is event else (redacted, self._lines(redacted))

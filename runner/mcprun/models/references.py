@@ -39,6 +39,13 @@ class UnresolvedReferenceError(LookupError):
         self.depth = depth
 
 
+def holds_reference(value: Any) -> bool:
+    """Return whether a JSON value contains a reference."""
+    if isinstance(value, dict):
+        return "$from" in value or any(map(holds_reference, value.values()))
+    return isinstance(value, list) and any(map(holds_reference, value))
+
+
 def resolve(value: Any, calls: Sequence[Call], formatter: ValueFormatter | None = None, place: str = "") -> Any:
     """Replace every `{"$from": N, "path": …, "match": …, "as": …}` in a JSON value by a part of call N's result.
 

@@ -8,7 +8,7 @@ from mcprun._util.json_value import JsonObject
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.evaluation.evaluator import evaluated
 from mcprun.models.base import ModelReply, ModelRequest
-from mcprun.models.references import UnresolvedReferenceError, resolve
+from mcprun.models.references import UnresolvedReferenceError, holds_reference, resolve
 from mcprun.tools.format import ValueFormatter
 
 
@@ -32,8 +32,10 @@ class ScriptModel:
         turn = script[request.turn]
         content: list[JsonObject] = [{"type": "text", "text": turn.text}] if turn.text.strip() else []
         for number, call in enumerate(turn.calls, len(request.calls)):
+            arguments = call.input
             try:
-                arguments = await evaluated(partial(resolve, call.input, request.calls, self._formatter))
+                if holds_reference(arguments):
+                    arguments = await evaluated(partial(resolve, call.input, request.calls, self._formatter))
             except UnresolvedReferenceError as error:
                 message = f"script, turn {request.turn}, call of {call.tool}: {error}"
                 raise QueryError(ErrorKind.SCRIPT_ERROR, message) from None

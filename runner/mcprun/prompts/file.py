@@ -151,11 +151,14 @@ class PromptsFile:
         Raises `UsageError` if the file has changed since it was checked.
         """
 
-        def undone(name: str) -> Iterator[int]:
-            return (repeat for repeat in range(1, self.repeats_of(name) + 1) if (name, repeat) not in done)
+        def is_over(name: str) -> bool:
+            return all((name, repeat) in done for repeat in range(1, self.repeats_of(name) + 1))
 
-        queries = self._read_again(lambda name: not any(undone(name)))
-        return ((query, repeat) for _, query in queries for repeat in undone(query.id))
+        for _, query in self._read_again(is_over):
+            repeats = self.repeats_of(query.id)
+            for repeat in range(1, repeats + 1):
+                if repeats == 1 or (query.id, repeat) not in done:
+                    yield query, repeat
 
     @property
     def stem(self) -> str:
@@ -375,12 +378,10 @@ def _queries(name: str, source: IO[bytes], problems: list[str]) -> Iterator[_Che
             if same[query.id] > 1:  # the same prompt again: HASH-2, HASH-3, …
                 query = query.model_copy(update={"id": f"{query.id}-{same[query.id]}"})
                 digest = query.digest
-        if query.id in lines:
-            first = lines[query.id]
+        if (first := lines.add(query.id, line)) != line:
             other = f"in queries[{first - 1}]" if name == _VALUES else f"on line {first}"
             problems.append(f"{place_of(name, line, 'id')}: {query.id!r} is already used {other}")
             continue
-        lines[query.id] = line
         yield _CheckedQuery(line, raw, query, digest)
 
 

@@ -153,18 +153,12 @@ class Redactor:
         places = (at for form in self._forms for at in form.partial_offsets(text))
         return min((at for at in places if not any(start < at < stop for start, stop in found)), default=len(text))
 
-    def may_change(self, *texts: bytes) -> bool:
-        """Return whether `value` may change a value whose JSON, in UTF-8, is in `texts`.
+    def may_change(self, text: bytes) -> bool:
+        """Return whether `value` may change a value whose JSON, in UTF-8, is in `text`.
 
         The cores of secrets are letters and digits, which JSON never escapes.
         """
-        if self.has_patterns:
-            return True
-        for core in self._encoded_cores:
-            for text in texts:
-                if core in text:
-                    return True
-        return False
+        return self.has_patterns or any(map(text.__contains__, self._encoded_cores))
 
     def value(self, value: T) -> T:
         """Redact strings and numbers in a JSON value, record or event. Return the same object if nothing changes."""

@@ -94,10 +94,10 @@ class RunWriter:
     def _write_or_replace(self, transcript: Transcript, line: bytes) -> None:
         """Write the line of a transcript, replacing an earlier and shorter version of the same conversation."""
         name = _name((transcript.id, transcript.repeat))
-        if name in self._offsets:
-            self._replace_last(self._offsets[name], line)
+        end = self._transcripts.tell()
+        if (offset := self._offsets.add(name, end)) != end:
+            self._replace_last(offset, line)
             return
-        self._offsets[name] = self._transcripts.tell()
         append(self._transcripts, line)
 
     def write_queries(self, digests: Mapping[str, str]) -> None:
