@@ -27,6 +27,14 @@ def test_numbers_equal_a_dict(pairs: list[tuple[str, int]], others: list[str]) -
     assert [compact.get(name) for name in others] == [expected.get(name) for name in others]
 
 
+@given(st.lists(st.tuples(names, numbers), max_size=60))
+def test_a_name_keeps_the_number_that_it_was_added_with(pairs: list[tuple[str, int]]) -> None:
+    """Adding it again returns that number, as `dict.setdefault` does."""
+    expected, compact = dict[str, int](), Numbers()
+    assert [compact.add(*pair) for pair in pairs] == [expected.setdefault(*pair) for pair in pairs]
+    assert dict(compact) == expected
+
+
 def test_many_names_take_half_the_memory_of_a_dict() -> None:
     """10,000 names are found, and need less than half of the memory."""
     compact = Numbers()
