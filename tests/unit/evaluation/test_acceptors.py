@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mcprun.evaluation.acceptors import compile_acceptor
 from mcprun.evaluation.json_schema import SchemaValidator
 from mcprun.evaluation.patterns import SEARCHES
-from tests.support.schema_strategies import NAMES, kinds, values, wholes
+from tests.support.schema_strategies import NAMES, kinds, schemas, values
 
 SUPPORTED: st.SearchStrategy[Any] = st.recursive(
     st.booleans() | st.builds(dict) | st.builds(lambda kind: {"type": kind}, kinds),
@@ -37,10 +37,30 @@ def is_valid(schema: Any, value: Any) -> bool:
     return SchemaValidator(schema, SEARCHES["ecma"]).outcome(value).problem is None
 
 
-@given(wholes, values)
+@given(schemas, values)
 def test_accepted_values_are_valid(schema: Any, value: Any) -> None:
     """With any keywords, a value that is not valid is never accepted."""
-    assert is_valid(schema, value) or not compile_acceptor(schema)(value)
+    assert not compile_acceptor(schema)(value) or is_valid(schema, value)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ({"minimum": 2}, 1), ({"exclusiveMaximum": 1}, 1), ({"multipleOf": 2}, 1), ({"maxLength": 0}, "x"),
+        ({"pattern": "y"}, "x"), ({"minItems": 1}, []), ({"uniqueItems": True}, [1, 1]), ({"maxProperties": 0}, {"a": 1}),
+        ({"enum": [2]}, 1), ({"const": 2}, 1), ({"not": {}}, 1), ({"allOf": [False]}, 1), ({"oneOf": [{}, {}]}, 1),
+        ({"if": {}, "then": False}, 1), ({"$ref": "#/$defs/a", "$defs": {"a": False}}, 1), ({"contains": {}}, []),
+        ({"prefixItems": [False]}, [1]), ({"patternProperties": {"a": False}}, {"a": 1}),
+        ({"propertyNames": False}, {"a": 1}), ({"dependentRequired": {"a": ["b"]}}, {"a": 1}),
+        ({"unevaluatedProperties": False}, {"a": 1}), ({"unevaluatedItems": False}, [1]),
+        ({"required": ["b"]}, {"a": 1}), ({"properties": {"a": {"type": "string"}}}, {"a": 1}), ({"items": False}, [1]),
+        ({"additionalProperties": False, "properties": {"b": {}}}, {"a": 1}), ({"anyOf": [{"type": "string"}]}, 1),
+    ],
+)  # fmt: skip
+def test_no_keyword_is_overlooked(keyword: dict[str, Any], value: Any) -> None:
+    """Each of the keywords makes a value invalid that is of the right type."""
+    assert not is_valid(keyword, value)
+    assert not compile_acceptor({"type": ["integer", "string", "array", "object"], **keyword})(value)
 
 
 @given(SUPPORTED, values)
