@@ -8,7 +8,6 @@ longer than any run of backticks inside.
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain
@@ -21,10 +20,11 @@ from mcprun.report.conversation import excerpt
 from mcprun.report.data import REGRESSED, RunData
 from mcprun.report.diff import unchanged
 from mcprun.report.fault_isolation import render
+from mcprun.report.markdown_text import cells, code, plain
 from mcprun.report.outcome import regression_counts
 from mcprun.report.progress import label, repeat_label
 from mcprun.report.repeats import Repeats, percent, runs_of
-from mcprun.report.text import duration, one_line, plural, verdict_count, visible
+from mcprun.report.text import duration, plural, verdict_count, visible
 from mcprun.report.volatile import note_blocks
 from mcprun.runs.transcript import Transcript, Verdict
 
@@ -54,7 +54,6 @@ _MARKS = {
     ExitCode.ERROR: "✗ Error",
     ExitCode.INTERRUPTED: "✗ Interrupted",
 }
-_REFERENCES = str.maketrans({mark: f"&#{ord(mark)};" for mark in string.punctuation})
 _NOTES_BYTES = 400
 """Bytes reserved for the notes about omitted rows and blocks."""
 
@@ -142,7 +141,7 @@ class _Page:
     def table(self, names: tuple[str, ...], rows: list[str], count: int, what: str) -> None:
         """Add as many `rows` of a table as fit, and state how many of `count` items are missing."""
         shown = 0
-        if self.add("", _cells(names), _cells("---" for _ in names)):
+        if self.add("", cells(names), cells("---" for _ in names)):
             while shown < len(rows) and self.add(rows[shown]):
                 shown += 1
         if count > shown:
@@ -178,7 +177,7 @@ def _head(facts: RunData) -> Iterator[str]:
     totals = ", ".join(word for word in words if not word.startswith("0 ")) or "no queries ran"
     if runs := runs_of(facts.record, counts):
         totals = f"{runs}: {totals}"
-    yield f"### {_MARKS[facts.code]}: {_plain(facts.stem, 100)}, {totals}"
+    yield f"### {_MARKS[facts.code]}: {plain(facts.stem, 100)}, {totals}"
     yield ""
 
 
@@ -189,21 +188,21 @@ def _totals(facts: RunData) -> Iterator[str]:
         yield f"Not counted as failures: {repeats} of queries that reached their required pass rate."
         yield ""
     totals = {"Tool calls": counts.calls, "Tool errors": counts.tool_errors, "Turns": counts.turns}
-    cells = {name: f"{count:,}" for name, count in totals.items()}
+    row = {name: f"{count:,}" for name, count in totals.items()}
     if counts.usage:
-        cells["Tokens in/out"] = f"{counts.usage.read:,} / {counts.usage.output_tokens:,}"
-    cells["Run time"] = duration(record.seconds)
-    yield _cells(tuple(cells))
-    yield _cells("--:" for _ in cells)
-    yield _cells(tuple(cells.values()))
+        row["Tokens in/out"] = f"{counts.usage.read:,} / {counts.usage.output_tokens:,}"
+    row["Run time"] = duration(record.seconds)
+    yield cells(tuple(row))
+    yield cells("--:" for _ in row)
+    yield cells(tuple(row.values()))
 
 
 def _cause(cause: Cause) -> str:
     """Return a cause as an item of a list, with its tools and its first queries."""
     number = "" if cause.is_of_run else f"**{cause.count:,} ×** "
-    listed = ", ".join(_code(name, 100) for name in names(cause))
-    parts = [*(_plain(note, _CAUSE) for note in notes(cause)), " ".join(filter(None, (listed, more(cause))))]
-    return "; ".join([f"- {number}{_code(cause.message, _RUN_CAUSE)}", *filter(None, parts)])
+    listed = ", ".join(code(name, 100) for name in names(cause))
+    parts = [*(plain(note, _CAUSE) for note in notes(cause)), " ".join(filter(None, (listed, more(cause))))]
+    return "; ".join([f"- {number}{code(cause.message, _RUN_CAUSE)}", *filter(None, parts)])
 
 
 def _log(facts: RunData) -> Iterator[str]:
@@ -217,7 +216,7 @@ def _log(facts: RunData) -> Iterator[str]:
 
 
 def _removed(change: QueryChange) -> str:
-    return _cells((_code(repeat_label(change.id, change.repeat), 100), "removed", _code(change.cause, _CAUSE)))
+    return cells((code(repeat_label(change.id, change.repeat), 100), "removed", code(change.cause, _CAUSE)))
 
 
 def _against(facts: RunData) -> Iterator[str]:
@@ -226,7 +225,7 @@ def _against(facts: RunData) -> Iterator[str]:
         yield ""
         head = f"**{counts}**" if counts else "No regressions"
         parts = ", ".join([*(part.text for part in against.parts), unchanged(against.counts)])
-        yield f"{head} against {_code(against.name, 200)}: {_plain(parts, _CAUSE)}."
+        yield f"{head} against {code(against.name, 200)}: {plain(parts, _CAUSE)}."
         if against.lines:
             yield ""
             yield from _fenced(against.lines[:_ROWS], "diff")
@@ -249,19 +248,19 @@ def _foot(facts: RunData) -> Iterator[str]:
         "mcprun": record.versions.get("mcprun", "?"),
     }
     yield ""
-    yield "; ".join(f"{name} {_code(value, 200)}" for name, value in values.items())
+    yield "; ".join(f"{name} {code(value, 200)}" for name, value in values.items())
     query = first_query(facts.why)
     if query is not None and facts.commands.can_repeat:
         yield ""
         yield from _fenced(facts.commands.both(query), "sh")
         if facts.commands.note:
             yield ""
-            yield _plain(facts.commands.note, 1000)
+            yield plain(facts.commands.note, 1000)
 
 
 def _row(transcript: Transcript, facts: RunData) -> str:
     cause = "; ".join(facts.causes(transcript))
-    return _cells((_code(label(transcript), 100), facts.outcome(transcript), _code(cause, _CAUSE)))
+    return cells((code(label(transcript), 100), facts.outcome(transcript), code(cause, _CAUSE)))
 
 
 def _repeats(one: Repeats) -> str:
@@ -270,13 +269,13 @@ def _repeats(one: Repeats) -> str:
     rates = (f"{record.passed:,}/{record.runs:,}", percent(record.pass_rate), one.interval)
     required = "" if record.required is None else percent(record.required)
     notes = [*(["**below**"] if record.is_below else []), *(["flaky"] if record.flaky else [])]
-    return _cells((_code(record.id, 100), marks, *rates, required, ", ".join(notes)))
+    return cells((code(record.id, 100), marks, *rates, required, ", ".join(notes)))
 
 
 def _details(transcript: Transcript, facts: RunData) -> str:
     """Return a folded block with one query's causes and calls."""
     again = ["", *_fenced(facts.commands.both(transcript.id), "sh")]
-    head = f"<details><summary>{facts.outcome(transcript)} {_code(label(transcript), 100)}</summary>"
+    head = f"<details><summary>{facts.outcome(transcript)} {code(label(transcript), 100)}</summary>"
     return "\n".join(
         [
             "",
@@ -297,16 +296,3 @@ def _fenced(lines: list[str] | tuple[str, ...], form: str) -> Iterator[str]:
     yield f"{fence}{form}"
     yield from escaped
     yield fence
-
-
-def _cells(cells: Iterator[str] | tuple[str, ...]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _code(text: str, length: int) -> str:
-    return f"<code>{_plain(text, length)}</code>"
-
-
-def _plain(text: str, length: int) -> str:
-    """Put text on one line, with all punctuation replaced by character references."""
-    return one_line(text, length).translate(_REFERENCES)
