@@ -26,6 +26,7 @@ from mcprun.analysis.diff.runs import DiffSummary, QueryDiff, RunDiff
 from mcprun.analysis.diff.transcripts import CompareOptions
 from mcprun.config.option_table import ALPHA as ALPHA_KIND
 from mcprun.engine.comparison import compare_with_baseline
+from mcprun.engine.coverage import check_coverage
 from mcprun.engine.options import Options
 from mcprun.engine.plan import make_plan
 from mcprun.engine.resume import Resume
@@ -70,9 +71,9 @@ async def run_batch(
     `watch` is called with each event (`runs/events.py`), and `run_stop` ends the run early. With `resume`, that run is
     continued.
 
-    `ok` of the run is whether all is well: every query passed, and none regressed. A run that could not continue has an
-    `error` in its record, and `record.exit_code` is the command's exit code. Raises `UsageError` if nothing was run:
-    invalid options, a bad prompts file, no model available.
+    `ok` of the run is whether all is well: every query passed, none regressed, and the coverage gates are met. A run
+    that could not continue has an `error` in its record, and `record.exit_code` is the command's exit code. Raises
+    `UsageError` if nothing was run: invalid options, a bad prompts file, no model available.
     """
     for name, value, kinds in (("resume", resume, Run | str | PathLike), ("run_stop", run_stop, RunStop)):
         if not isinstance(value, kinds | None):
@@ -83,7 +84,7 @@ async def run_batch(
     plan = make_plan(prompts, server, Options() if options is None else options, resume=earlier)
     with plan.prompts:
         result = await execute(plan, watch, run_stop)
-        result = compare_with_baseline(result, plan)
+        result = check_coverage(compare_with_baseline(result, plan))
     return Run(result.path, result.record)
 
 

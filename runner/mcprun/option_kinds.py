@@ -107,6 +107,28 @@ class Amount:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """A share from 0 to 1, both included. NaN and booleans are rejected."""
+
+    def read(self, text: str) -> float:
+        """Parse a number, and check it."""
+        return self.check(_number(text))
+
+    def check(self, value: object) -> float:
+        """Return the number as a float if it has the right type and is within bounds."""
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise ValueError(f"must be a share from 0 to 1, not {_shown(value)}{self._meant(value)}")
+        return float(value)
+
+    def _meant(self, value: object) -> str:
+        """Return a question with the share that a percentage means, or an empty string."""
+        number = written_number(value.strip().removesuffix("%")) if isinstance(value, str) else value
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 2 <= number <= 100:
+            return ""
+        return f"; did you mean {number / 100:.10g}?"
+
+
+@dataclass(frozen=True, slots=True)
 class Switch:
     """A boolean."""
 
@@ -163,6 +185,22 @@ class Text:
             raise ValueError("must not be empty")
         if "\0" in text and not self.may_be_empty:
             raise ValueError("must not contain a null character")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """An `fnmatch` pattern: `*`, `?` and `[…]` stand for characters."""
+
+    def read(self, text: str) -> str:
+        """Return the pattern if it is valid."""
+        return self.check(text)
+
+    def check(self, value: object) -> str:
+        """Return the pattern if it is a string, is not empty, and closes each `[`."""
+        text = Text().check(value)
+        if not _closes_brackets(text):
+            raise ValueError("must close each [ with a ]; [[] stands for the character [")
         return text
 
 
@@ -288,6 +326,17 @@ def check_fields(owner: Any, kinds: Mapping[str, Kind], prefix: str = "") -> Non
 def type_name(value: object) -> str:
     """Return the type of a value as messages name it, such as `a whole number`."""
     return _TYPES.get(type(value)) or f"an object of type {type(value).__name__}"
+
+
+def _closes_brackets(pattern: str) -> bool:
+    """Return whether each `[` has its `]`. The first character of a set, after a `!`, may be a `]` itself."""
+    at = 0
+    while (at := pattern.find("[", at)) >= 0:
+        first = at + 1 + pattern.startswith("!", at + 1)
+        at = pattern.find("]", first + pattern.startswith("]", first)) + 1
+        if not at:
+            return False
+    return True
 
 
 def _number(text: str) -> object:

@@ -40,7 +40,10 @@ def packages(modules: set[str]) -> set[str]:
     "command",
     [
         ["--help"],
-        *([name, "--help"] for name in ("batch", "call", "chat", "init", "login", "logout", "report", "show", "tools")),
+        *(
+            [name, "--help"]
+            for name in ("batch", "call", "chat", "coverage", "init", "login", "logout", "report", "show", "tools")
+        ),
         ["--version"],
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 
 from mcprun.cli import main
 from mcprun.cli.options.option import HeadedOption
-from mcprun.option_kinds import MAX_COUNT, Amount, Whole
+from mcprun.option_kinds import MAX_COUNT, Amount, Pattern, Share, Whole
 from mcprun.written_numbers import written_number, written_seconds
 
 SECONDS, SHARE, DOLLARS = Amount(1000, "seconds"), Amount(1), Amount(MAX_COUNT, "dollars")
@@ -16,7 +16,7 @@ NUMERIC = [
     (name, param)
     for name, command in main.commands.items()
     for param in command.params
-    if isinstance(param, HeadedOption) and param.metavar in {"N", "SECONDS", "DOLLARS", "RATE", "P"}
+    if isinstance(param, HeadedOption) and param.metavar in {"N", "SECONDS", "DOLLARS", "RATE", "P", "SHARE"}
 ]
 """The options that take a number, each with its command."""
 
@@ -55,6 +55,10 @@ def test_all_numeric_options_are_checked() -> None:
         (SHARE, "80%", "must be a number above 0 and at most 1, not '80%'; did you mean 0.8?"),
         (SHARE, "80", "must be a number above 0 and at most 1, not 80; did you mean 0.8?"),
         (SHARE, "1.5", "must be a number above 0 and at most 1, not 1.5"),
+        (Share(), "90%", "must be a share from 0 to 1, not '90%'; did you mean 0.9?"),
+        (Share(), "90", "must be a share from 0 to 1, not 90; did you mean 0.9?"),
+        (Share(), "-0.1", "must be a share from 0 to 1, not -0.1"),
+        (Share(), "nan", "must be a share from 0 to 1, not nan"),
         (DOLLARS, "$1,000", "must be a number of dollars above 0 and at most 1,000,000,000, not '$1,000'; did you mean 1000?"),
         (DOLLARS, "five", "must be a number of dollars above 0 and at most 1,000,000,000, not 'five'"),
     ],
@@ -71,3 +75,21 @@ def test_other_texts_are_no_numbers(text: str) -> None:
     """Texts that are not a plain number with a known unit give None."""
     assert written_number(text) is None
     assert written_seconds(text) is None
+
+
+@pytest.mark.parametrize("pattern", ["a", "get_*", "a?", "[ab]*", "[!a]", "[]]", "[!]]", "[[]", "a]", "[a][b]"])
+def test_closed_patterns_are_accepted(pattern: str) -> None:
+    """A `]` may be the first character of a set, and means itself outside of one."""
+    assert Pattern().check(pattern) == pattern
+
+
+@pytest.mark.parametrize("pattern", ["[", "get_[ab", "[a]b[", "[]", "[!]", "[!"])
+def test_unclosed_bracket_is_rejected(pattern: str) -> None:
+    """`fnmatch` would take it for itself, and the pattern would match nothing."""
+    with pytest.raises(ValueError, match=r"^must close each \[ with a \]; \[\[\] stands for the character \[$"):
+        Pattern().check(pattern)
+
+
+def test_bounds_of_a_share_are_included() -> None:
+    """0 requires nothing, and 1 everything."""
+    assert [Share().read(text) for text in ("0", "1", "0.5")] == [0.0, 1.0, 0.5]

@@ -13,6 +13,7 @@ from mcprun.cli.commands.batch import batch
 from mcprun.cli.commands.bless import bless
 from mcprun.cli.commands.call import call
 from mcprun.cli.commands.chat import chat
+from mcprun.cli.commands.coverage import coverage
 from mcprun.cli.commands.diff import diff
 from mcprun.cli.commands.init.command import init
 from mcprun.cli.commands.login import login, logout
@@ -58,6 +59,6 @@ def main() -> None:
 
 main.add("Write queries", init, validate, tools, call, chat)
 main.add("Run them", batch, merge)
-main.add("Read a run", show, report, runs)
+main.add("Read a run", show, report, coverage, runs)
 main.add("Compare runs", bless, diff)
 main.add("Log in to a server", login, logout)

@@ -68,6 +68,7 @@ def _plan(arguments: Arguments) -> RunPlan:
     if arguments.source("prompts") in (Source.ENVIRONMENT, Source.FILE):
         pattern, origin = arguments.values["prompts"], arguments.origin("prompts")
         arguments = arguments.having("prompts", _single_file(pattern, origin.name))
+    arguments = _without_gates_of_selection(arguments)
     values = arguments.values
     resume = Resume(values["resume"], values["retry_errors"], values["force"]) if values["resume"] else None
     plan = make_plan(
@@ -81,6 +82,16 @@ def _plan(arguments: Arguments) -> RunPlan:
     if resume and arguments.source("model") is Source.RUN:
         model = replace(model, record=resume.run.record.model)
     return replace(plan, model=model, arguments=as_recorded(arguments), configured=configured(arguments, resume))
+
+
+def _without_gates_of_selection(arguments: Arguments) -> Arguments:
+    """Leave out the project's coverage gates if the command line selects queries: they are those of a whole suite."""
+    if not any(arguments.is_given(name) for name in ("filters", "limit")):
+        return arguments
+    for name, default in (("min_coverage", None), ("require", ()), ("waive", ())):
+        if arguments.source(name) in (Source.ENVIRONMENT, Source.FILE):
+            arguments = arguments.having(name, default).without(name)
+    return arguments
 
 
 def _single_file(pattern: str, source: str) -> str:

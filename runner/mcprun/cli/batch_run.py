@@ -53,7 +53,7 @@ class Executed:
 
 
 def execute_plan(plan: RunPlan, console: Console) -> Executed:
-    """Execute a plan with its progress shown, and compare the run with the baseline of the plan."""
+    """Execute a plan with its progress shown, compare the run with its baseline, and evaluate its coverage gates."""
     with plan.prompts, console.progress() as progress:
         run_stop = RunStop()
         signals = Signals(run_stop, progress.note, is_batched=plan.model.is_batched)
@@ -63,6 +63,10 @@ def execute_plan(plan: RunPlan, console: Console) -> Executed:
             from mcprun.engine.comparison import compare_with_baseline
 
             result = compare_with_baseline(result, plan)
+        if plan.gates:
+            from mcprun.engine.coverage import check_coverage
+
+            result = check_coverage(result)
     return Executed(result, signals.last, warned)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import click
 
+from mcprun.analysis.coverage.gates import CoverageGates
 from mcprun.analysis.volatile.passes import compare_passes
 from mcprun.cli.argument_sources import Arguments
 from mcprun.cli.arguments import plan_from_arguments
@@ -27,7 +28,7 @@ def detect_volatile(arguments: Arguments, passes: int, console: Console) -> int:
     """Run a suite `passes` times, print what is volatile in its results, and return the exit code.
 
     Each pass is a run of its own, with servers of its own and a run directory of its own, as if the command were
-    repeated. No pass is compared with a baseline that the project sets.
+    repeated. No pass is compared with a baseline, or has coverage gates, that the project sets.
 
     Raises:
         UsageError: The suite can't be run, or an option can't be combined with several passes.
@@ -55,7 +56,7 @@ def _plan(arguments: Arguments, number: int) -> RunPlan:
     out = arguments.values["out"]
     if out and number > 1:
         arguments = arguments.having("out", f"{out}-{number}")
-    return replace(plan_from_arguments(arguments), baseline=None)
+    return replace(plan_from_arguments(arguments), baseline=None, gates=CoverageGates())
 
 
 def _run(plan: RunPlan, console: Console, title: str) -> tuple[Run, int | None]:

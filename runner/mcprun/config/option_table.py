@@ -6,7 +6,20 @@ from collections.abc import Mapping
 
 from mcprun import limits
 from mcprun.limits import AUTO, LEAST_THINKING, LEGACY, MODERN
-from mcprun.option_kinds import Amount, Headers, Kind, Listed, OneOf, Switch, Text, Thinking, Variables, Whole
+from mcprun.option_kinds import (
+    Amount,
+    Headers,
+    Kind,
+    Listed,
+    OneOf,
+    Pattern,
+    Share,
+    Switch,
+    Text,
+    Thinking,
+    Variables,
+    Whole,
+)
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Signature algorithms of an assertion (RFC 7518, section 3.1; RFC 8037): private keys, never a shared secret."""
@@ -64,6 +77,9 @@ OPTIONS: Mapping[str, Kind] = {
     "ignore_order": _TEXTS,
     "baseline": Text("run"),
     "alpha": ALPHA,
+    "min_coverage": Share(),
+    "require": _TEXTS,
+    "waive": Listed(Pattern()),
     "out": _FILE,
     "otel": _SWITCH,
     "ray": Text(),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mcprun._util.json_io import dump_indented, dumps, stage, write_file
 from mcprun._util.json_value import JsonObject
+from mcprun.engine.coverage import with_coverage
 from mcprun.engine.merge_comparison import merge_comparisons
 from mcprun.engine.verdict_rules import difference
 from mcprun.errors import UsageError
@@ -44,7 +45,8 @@ def merge(runs: Sequence[Run], out: str | None, *, partial: bool) -> Run:
 
     Its transcripts are byte for byte those of a single run of all queries. Trace events are in order of time, and the
     servers and the workers of all shards are numbered consecutively. With `partial`, shards may be missing or
-    unfinished. The merged run is `interrupted` then, and can be resumed.
+    unfinished. The merged run is `interrupted` then, and can be resumed. If it is not, the coverage gates of the shards
+    are evaluated.
 
     Raises:
         UsageError: The runs are not the shards of one run, or the merged run can't be written.
@@ -67,6 +69,7 @@ def merge(runs: Sequence[Run], out: str | None, *, partial: bool) -> Run:
         (path / _STAGED_TRANSCRIPTS).replace(path / TRANSCRIPTS)
         staged_record.replace(path / RUN)  # last, since a directory is a run once it holds run.json
         mark_latest(path)
+        record = with_coverage(path, record)
     except OSError as error:
         raise UsageError(f"can't write {path}: {error.strerror or error}") from None
     return Run(path, record)
@@ -102,6 +105,8 @@ def _difference(one: _Part, other: _Part) -> str:
     baselines = [record.baseline.path if record.baseline else None for record in (before, after)]
     if baselines[0] != baselines[1]:
         return f"--baseline differs ({baselines[0]} and {baselines[1]})"
+    if before.coverage != after.coverage:
+        return "--min-coverage, --require or --waive differs"
     return difference(before, after)
 
 

@@ -84,6 +84,9 @@ class Options:
         ignore_order: Paths of lists whose order is not compared.
         baseline: The run to compare with at the end.
         alpha: The significance level of a change in the pass rate of a repeated query.
+        min_coverage: The share of the server's tools that must be covered, from 0 to 1. None is any.
+        require: Tools that must be covered.
+        waive: Patterns of tools that need not be covered.
         out: The directory of the run. None is a new one below `outputs`.
         otel: Whether to export OpenTelemetry spans.
         ray: The address of a Ray cluster to spread the queries over: `HOST:PORT`, `auto` or `local`.
@@ -137,6 +140,9 @@ class Options:
     ignore_order: Sequence[str] = ()
     baseline: str | None = None
     alpha: float = ALPHA
+    min_coverage: float | None = None
+    require: Sequence[str] = ()
+    waive: Sequence[str] = ()
     out: str | None = None
     otel: bool = False
     ray: str | None = None

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 from mcprun._util.json_value import JsonObject
 from mcprun._util.name_patterns import fits
 from mcprun._util.network import check_network
+from mcprun.analysis.coverage.gates import CoverageGates
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.client.target import (
     Target,
@@ -101,6 +102,7 @@ def make_plan(
             ray=options.ray,
             ray_actors=options.ray_actors,
             baseline=baseline,
+            gates=CoverageGates(options.min_coverage, tuple(options.require), tuple(options.waive)),
             arguments=_arguments(prompts_file.name, target, options),
         )
         stack.pop_all()  # leaves the prompts open for `execute`

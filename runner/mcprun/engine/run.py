@@ -14,6 +14,7 @@ from mcprun._util.gc_tuning import gc_paused, gc_tuned_for_run
 from mcprun._util.json_value import JsonObject
 from mcprun._util.plural import plural
 from mcprun._util.run_stop import RunStop
+from mcprun.analysis.coverage.gates import CoverageGates
 from mcprun.client.sdk_logging import sdk_logs
 from mcprun.client.server_log import ServerLog
 from mcprun.client.target import InProcessTarget, warnings_of
@@ -72,6 +73,7 @@ class RunPlan(WorkerConfig):
         ray: The address of the Ray cluster to run the queries on. If `None`, they run in this process.
         ray_actors: The number of actors on that cluster.
         baseline: The run to compare with at the end (`engine/comparison.py`).
+        gates: What the coverage of the run must reach at the end (`engine/coverage.py`).
         arguments: The user's arguments, stored unchanged in `run.json`.
         configured: The source of each argument that was not on the command line, likewise (`RunRecord.configured`).
     """
@@ -85,6 +87,7 @@ class RunPlan(WorkerConfig):
     ray: str | None = None
     ray_actors: int | None = None
     baseline: Baseline | None = None
+    gates: CoverageGates = field(default_factory=CoverageGates)
     arguments: JsonObject = field(default_factory=dict)
     configured: Mapping[str, str] = field(default_factory=dict)
 
@@ -120,6 +123,8 @@ async def execute(
         record = record.model_copy(update={"configured": dict(plan.configured)})
     if plan.baseline:
         record = record.model_copy(update={"baseline": BaselineRecord(path=plan.baseline.name)})
+    if plan.gates:
+        record = record.model_copy(update={"coverage": plan.gates.record()})
     telemetry = open_telemetry(plan.model.record, plan.redactor.text) if plan.otel else None
     recorder = Recorder(
         _journal(plan), record, plan.redactor, watch, run_stop, is_latest=plan.is_latest, telemetry=telemetry

@@ -12,6 +12,7 @@ from typing import Self
 from mcprun._util.run_stop import RunStop
 from mcprun.client.transports.process import hurry
 from mcprun.engine.comparison import compare_with_baseline
+from mcprun.engine.coverage import check_coverage
 from mcprun.engine.run import RunPlan, RunResult, execute
 from mcprun.errors import ErrorKind, RunError
 from mcprun.evaluation import evaluator
@@ -127,7 +128,7 @@ class BackgroundRun:
         try:
             with self._runner, self._plan.prompts:
                 result = self._runner.run(execute(self._plan, self._watch, self._run_stop, take))
-                self._outcome = compare_with_baseline(result, self._plan)
+                self._outcome = check_coverage(compare_with_baseline(result, self._plan))
         except BaseException as error:  # noqa: BLE001  raised by `ask` and `result`
             self._outcome = error
         self._transcripts.put(None)

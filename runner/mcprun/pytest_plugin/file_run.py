@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
+from mcprun.analysis.coverage.gates import CoverageGates
 from mcprun.engine.run import RunPlan
 from mcprun.errors import ErrorKind, RunError, UsageError
 from mcprun.prompts.query import Query
@@ -29,7 +30,7 @@ class FileRun:
             self._baseline = BaselineComparison(plan) if plan.baseline else None
             stack.pop_all()  # the run closes the prompts
         self._path = self._shown.absolute()  # a test may change the working folder
-        self._running = BackgroundRun(replace(plan, out=str(self._path)), on_demand=True).start()
+        self._running = BackgroundRun(replace(plan, out=str(self._path), gates=CoverageGates()), on_demand=True).start()
 
     def ask(self, query: Query, repeat: int) -> Transcript:
         """Run a query and return its transcript. Raises `RunError`, now and in later calls, if the run has ended."""

@@ -98,3 +98,5 @@ def next_commands(run: Run, causes: Sequence[Cause]) -> Iterator[str]:
             yield from filter(None, [commands.note])
     elif any(cause.kind in (CauseKind.BREAKING, CauseKind.REMOVED) for cause in causes) and baseline:
         yield visible(shlex.join(["mcprun", "diff", baseline.path, str(run.path)]))
+    elif any(cause.kind is CauseKind.COVERAGE for cause in causes):
+        yield visible(shlex.join(["mcprun", "coverage", str(run.path)]))

@@ -54,13 +54,14 @@ class CauseKind(StrEnum):
     SERVER = "server"
     STOPPED = "stopped"
     BREAKING = "breaking"
+    COVERAGE = "coverage"
     ERROR = "error"
     FAILED = "failed"
     REGRESSED = "regressed"
     REMOVED = "removed"
 
 
-_OF_RUN = frozenset({CauseKind.SERVER, CauseKind.STOPPED, CauseKind.BREAKING})
+_OF_RUN = frozenset({CauseKind.SERVER, CauseKind.STOPPED, CauseKind.BREAKING, CauseKind.COVERAGE})
 
 
 @dataclass(frozen=True, slots=True)

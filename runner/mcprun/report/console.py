@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rich.console import Console as RichConsole
@@ -13,7 +14,7 @@ from rich.text import Text
 
 from mcprun._util.json_io import dump_indented
 from mcprun._util.json_value import JsonObject
-from mcprun.errors import ErrorKind, RunError
+from mcprun.errors import ErrorKind, RunError, UsageError
 from mcprun.report.chat import ChatPrinter
 from mcprun.report.log_excerpt import exception_line
 from mcprun.report.progress import LiveReporter, PlainReporter, ProgressReporter
@@ -21,6 +22,7 @@ from mcprun.report.repeats import below_rate, repeat_lines, repeated
 from mcprun.report.styles import AMBER
 from mcprun.report.text import plural, visible, visible_json
 from mcprun.report.totals import totals
+from mcprun.report.wrapping import print_hanging
 from mcprun.runs.run import Run
 
 if TYPE_CHECKING:
@@ -133,6 +135,7 @@ class Console:
         if run.counts.done:
             self.out.print(totals(run, self.out))
         self.repeats(run)
+        self.coverage(run)
         if run.counts.passed and 0 < run.counts.calls == run.counts.tool_errors:
             self.warning(
                 "every call returned an error: the queries passed, but nothing that the server does was tested"
@@ -150,6 +153,21 @@ class Console:
             self.out.print(Text(f"… and {more}: see the page of mcprun report --html", "dim"), soft_wrap=True)
         if any(one.record.is_below for one in all_repeats):
             self.out.print(Text(below_rate(run.record), "red"), soft_wrap=True)
+
+    def coverage(self, run: Run) -> None:
+        """Print which share of the server's tools the run covers, and which it does not, in one line."""
+        if not run.counts.done or run.record.server is None:
+            return
+        from mcprun.analysis.coverage.measure import measure_coverage
+        from mcprun.report.coverage import summary_line
+
+        with suppress(UsageError):  # a full disk may have cut the transcripts off
+            waive = run.record.coverage.waive if run.record.coverage else ()
+            if line := summary_line(measure_coverage([run]), waive):
+                lead, mark, text = line.partition(": ")
+                print_hanging(self.out, f"{lead}{mark}", Text(text))
+        for note in run.record.coverage.outcome.notes if run.record.coverage and run.record.coverage.outcome else ():
+            self.warning(note)
 
     def files(self, run: Run) -> None:
         """Print the run directory and the names of its files."""

@@ -61,6 +61,8 @@ def _reasons(record: RunRecord, counts: Counts, code: ExitCode) -> Iterator[str]
         yield below_rate(record)
     if record.baseline and record.baseline.compared:
         yield from regression_counts(record.baseline.compared)
+    if record.coverage and record.coverage.outcome and record.coverage_failures:
+        yield f"coverage {record.coverage.outcome.covered:,} of {plural(record.coverage.outcome.tools, 'tool')}"
     if code is ExitCode.INTERRUPTED:
         return
     if counts.error:
@@ -73,6 +75,8 @@ def _reasons(record: RunRecord, counts: Counts, code: ExitCode) -> Iterator[str]
         return
     if record.lacks_comparison:
         yield "not compared with the baseline"
+    if record.lacks_coverage:
+        yield "coverage not evaluated"
     if record.error and not counts.error:
         yield f"the run {'stopped early' if counts.done else 'did not start'} ({record.error.kind})"
     elif record.state != "finished" and not counts.error and not counts.skipped:

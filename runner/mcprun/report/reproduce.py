@@ -51,8 +51,8 @@ IRRELEVANT: Mapping[str, str] = {
 _PLACED = frozenset({"prompts", "server", "server_args", "model", "baseline"})
 """Arguments whose place or value is not that of a recorded flag."""
 
-SELECTION = frozenset({"filters", "limit", "shard"})
-"""Options that select queries: the command of one query replaces them by its id."""
+SELECTION = frozenset({"filters", "limit", "shard", "min_coverage", "require", "waive"})
+"""Options that select queries, or concern all that are selected: the command of one query replaces them by its id."""
 
 MODEL_ONLY = frozenset({"base_url", "bare_api", "batch_api", "effort", "thinking", "tool_choice"})
 """Options that only a model of an API takes."""

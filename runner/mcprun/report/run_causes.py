@@ -1,4 +1,4 @@
-"""Why a whole run is red: no server, an early end, or breaking changes of the server's tools. Pure."""
+"""Why a whole run is red: no server, an early end, low coverage, or breaking changes of the server's tools. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NO_SERVER = frozenset({ErrorKind.SERVER_START, ErrorKind.CONNECT_TIMEOUT, Error
 
 
 def end_causes(record: RunRecord, counts: Counts, log: str = "") -> Iterator[Cause]:
-    """Yield why a run did not do everything: its server, its early end, or the missing comparison.
+    """Yield why a run did not do everything: its server, its early end, a missing comparison, or coverage gates.
 
     `log` is the end of the servers' stderr.
     """
@@ -39,6 +39,10 @@ def end_causes(record: RunRecord, counts: Counts, log: str = "") -> Iterator[Cau
     if record.state == "finished" and not error and record.lacks_comparison and record.baseline:
         message = f"the run was not compared with its baseline {record.baseline.path}"
         yield _cause(CauseKind.STOPPED, [message], 0)
+    if record.state == "finished" and not error and record.lacks_coverage:
+        yield _cause(CauseKind.STOPPED, ["the coverage of the run was not evaluated"], 0)
+    for failure in record.coverage_failures:
+        yield _cause(CauseKind.COVERAGE, [failure], 0)
 
 
 def breaking_causes(changes: Sequence[ToolChange], callers: Mapping[str, Sequence[Key]]) -> Iterator[Cause]:

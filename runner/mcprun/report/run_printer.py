@@ -45,6 +45,7 @@ class RunPrinter:
         with self._out.capture() as counted:
             self._out.print(totals(run, self._out))
             self._console.repeats(run)
+            self._console.coverage(run)
         self._out.write(f"{counted.get().rstrip()}\n")
         if facts.why:
             self._out.print()

@@ -321,6 +321,7 @@ def baseline_record(record: RunRecord, *, slim: bool) -> RunRecord:
             "limits": kept_limits(record),
             "folder": None,
             "baseline": None,
+            "coverage": None,
             "slim": slim or record.slim,
             # That of a finished run is about writing an earlier baseline.
             "error": None if record.state == "finished" else record.error,

@@ -175,6 +175,31 @@ class BaselineRecord(Record):
         return self.compared.regressions if self.compared else 0
 
 
+class CoverageOutcome(Record):
+    """The outcome of coverage gates.
+
+    `covered` is how many of the server's `tools` are covered, waived ones aside. `failures` has a sentence for each
+    gate that is not met, and `notes` one for each waiver that is not needed.
+    """
+
+    covered: int
+    tools: int
+    failures: list[str] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
+
+
+class CoverageRecord(Record):
+    """What the coverage of a run must reach, as the user gave it, and the outcome.
+
+    `outcome` is None until the run has finished; it stays None in a shard, whose gates `mcprun merge` evaluates.
+    """
+
+    min_coverage: float | None = None
+    require: list[str] = Field(default_factory=list)
+    waive: list[str] = Field(default_factory=list)
+    outcome: CoverageOutcome | None = None
+
+
 class RunRecord(Record):
     """`run.json`: the inputs of a run, its model and server, and its outcome once `state` is no longer `started`.
 
@@ -210,6 +235,7 @@ class RunRecord(Record):
     repeats: list[RepeatsRecord] = Field(default_factory=list)
     error: ErrorInfo | None = None
     baseline: BaselineRecord | None = None
+    coverage: CoverageRecord | None = None
     again: list[tuple[str, int]] = Field(default=[], exclude_if=lambda value: not value)
 
     def __repr__(self) -> str:
@@ -244,15 +270,28 @@ class RunRecord(Record):
         return self.baseline is not None and self.baseline.compared is None
 
     @property
+    def coverage_failures(self) -> list[str]:
+        """A sentence for each coverage gate that is not met."""
+        return self.coverage.outcome.failures if self.coverage and self.coverage.outcome else []
+
+    @property
+    def lacks_coverage(self) -> bool:
+        """Whether the coverage of the run was to be evaluated and was not. `mcprun merge` evaluates that of shards."""
+        return self.coverage is not None and self.coverage.outcome is None and self.prompts.shard is None
+
+    @property
     def exit_code(self) -> ExitCode:
         """The exit code of the run. An interrupt outweighs a failure, which outweighs errors and skipped queries.
 
-        A regression is a failure. A run that was to be compared with a baseline, and was not, is an error.
+        A regression is a failure, and so is a coverage gate that is not met. A run that was to be compared with a
+        baseline, or whose coverage was to be evaluated, and was not, is an error.
         """
         counts = self.counts or Counts()
         if self.state == "started" or (self.error and self.error.kind is ErrorKind.CANCELLED):
             return ExitCode.INTERRUPTED
         if self.failures or any(one.required and not one.is_met for one in self.repeats) or self.regressions:
+            return ExitCode.FAILED
+        if self.coverage_failures:
             return ExitCode.FAILED
         is_complete = (
             self.state == "finished"
@@ -260,5 +299,6 @@ class RunRecord(Record):
             and not counts.error
             and not counts.skipped
             and not self.lacks_comparison
+            and not self.lacks_coverage
         )
         return ExitCode.PASSED if is_complete else ExitCode.ERROR

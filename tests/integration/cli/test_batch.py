@@ -30,6 +30,7 @@ def test_quickstart_passes_and_prints_what_the_readme_shows(tmp_path: Path) -> N
         "passed failed error skipped calls tool errors turns run time",
         "─",
         "6 0 0 0 9 1 15 <DURATION>",
+        "Coverage: 4 of 4 tools (100 %), 7 of 7 arguments",
         "outputs/<DATE>-quickstart: transcripts.jsonl, trace.jsonl, run.json, server.log",
     ]
 

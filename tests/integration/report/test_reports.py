@@ -40,7 +40,7 @@ def test_report_without_options_prints_the_totals(quickstart_folder: Path, tmp_p
 def test_totals_are_one_row_if_they_fit(quickstart_folder: Path, width: int, names: int) -> None:
     """The totals of a script are one row in a terminal of at least 69 columns, run time included.
 
-    No line is wider than the terminal.
+    No row is wider than the terminal. In a pipe, the sentences below are not wrapped.
     """
     stdout = run_mcprun("report", cwd=quickstart_folder, env={"COLUMNS": str(width)}).stdout
     rows = [
@@ -49,7 +49,8 @@ def test_totals_are_one_row_if_they_fit(quickstart_folder: Path, width: int, nam
         if line.strip()
     ]
     assert [len(row) for row in rows if row[:4] == ["passed", "failed", "error", "skipped"]] == [names] * bool(names)
-    *table, _ = stdout.splitlines()
+    *table, coverage, _ = stdout.splitlines()
+    assert coverage == "Coverage: 4 of 4 tools (100 %), 7 of 7 arguments"
     assert all(len(line) <= width for line in table)
 
 

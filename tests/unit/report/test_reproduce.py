@@ -15,7 +15,7 @@ from mcprun._util.name_patterns import fits
 from mcprun.cli.commands.batch import batch
 from mcprun.cli.commands.tools import tools
 from mcprun.config.option_table import KEYS, KINDS
-from mcprun.option_kinds import OneOf, Whole
+from mcprun.option_kinds import OneOf, Share, Whole
 from mcprun.report.reproduce import IRRELEVANT, SELECTION, Commands, tools_command
 from mcprun.runs.run_record import BaselineRecord, ModelRecord
 from tests.support.facts import facts, transcript
@@ -46,6 +46,8 @@ def value_of(name: str) -> Any:
         return kind.names[-1]
     if isinstance(kind, Whole):
         return min(kind.maximum, 3000)
+    if isinstance(kind, Share):
+        return 0.5
     default: Any = True if option.is_flag else ["3"] if option.multiple else "3"
     return _RECORDED.get(name, default)
 

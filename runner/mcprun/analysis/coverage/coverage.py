@@ -17,8 +17,8 @@ What it promises:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -163,6 +163,10 @@ class Coverage:
     unlisted: Mapping[str, int] = field(default_factory=dict)
     unsent: Mapping[str, int] = field(default_factory=dict)
     runs: int = 0
+
+    def without(self, names: Collection[str]) -> Coverage:
+        """Return the coverage without some tools, such as those that are waived."""
+        return replace(self, tools=tuple(tool for tool in self.tools if tool.name not in names))
 
     def in_state(self, state: ToolState) -> tuple[ToolCoverage, ...]:
         """Return the tools that are in a state."""

@@ -45,6 +45,7 @@ class CoverageMeter:
         self._arguments: dict[str, Arguments] = {}
         self._listed: dict[str, list[JsonObject]] = {}
         self._malformed: dict[str, str] = {}
+        self._noted: set[str] = set()
         self._calls: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
         self._unlisted: Counter[str] = Counter()
@@ -84,6 +85,8 @@ class CoverageMeter:
         )
 
     def _add_server(self, server: ServerRecord) -> None:
+        noted = [*server.tools, *server.later_tools] if server.warnings else server.later_tools
+        self._noted.update(tool["name"] for tool in noted)
         for tool in (*server.tools, *server.later_tools):
             name, schema = tool["name"], tool.get("inputSchema")
             known = self._listed.setdefault(name, [])
@@ -108,6 +111,8 @@ class CoverageMeter:
         """Return why no model can call a tool; empty if it can call one of those listed under this name."""
         if name not in self._listed:
             return self._malformed[name]
+        if name not in self._noted:  # the session had no warnings, and mapping hundreds of tools takes time
+            return ""
         reasons = [
             next((note.text for note in ToolSet.of([tool]).notes if note.rule in _UNUSABLE), "")
             for tool in self._listed[name]

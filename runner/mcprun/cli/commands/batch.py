@@ -108,6 +108,9 @@ _FIRST = (
 @run_options.SCRUB
 @run_options.IGNORE
 @run_options.IGNORE_ORDER
+@run_options.MIN_COVERAGE
+@run_options.REQUIRE
+@run_options.WAIVE
 @option(
     "--otel/--no-otel",
     heading=Heading.REPORTS,

@@ -25,6 +25,7 @@ class Heading(StrEnum):
     LIMITS = "Limits"
     RETRIES = "Retries"
     COMPARISON = "Replay and comparison"
+    COVERAGE = "Coverage"
     REPORTS = "Reports"
     SCALE = "Scale"
 

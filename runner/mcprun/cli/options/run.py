@@ -324,6 +324,35 @@ ON_DIVERGENCE = option(
     default_text="continue",
 )
 
+MIN_COVERAGE = option(
+    "--min-coverage",
+    heading=Heading.COVERAGE,
+    type=option_type("min_coverage"),
+    metavar="SHARE",
+    help="Share of tools to cover, as 0.9; else exit 1",
+    details="Share of the server's tools that calls must reach and that must return without error, such as 0.9. Exits"
+    " with 1 below.",
+)
+REQUIRE = option(
+    "--require",
+    heading=Heading.COVERAGE,
+    type=option_type("require"),
+    multiple=True,
+    metavar="TOOL",
+    help="Tool that must be covered; repeatable",
+    details="Tool that must be covered. Exits with 1 if it is not. Repeatable.",
+)
+WAIVE = option(
+    "--waive",
+    heading=Heading.COVERAGE,
+    type=option_type("waive"),
+    multiple=True,
+    metavar="PATTERN",
+    help="Tools that need no coverage; repeatable",
+    details="Tools that need not be covered, such as 'admin_*': they do not count for --min-coverage. Waived tools that"
+    " are called are reported. Repeatable.",
+)
+
 OUT = option(
     "-o",
     "--out",

@@ -178,6 +178,7 @@ def test_tools_that_no_model_can_call_are_listed_with_the_reason(tmp_path: Path)
     record = server(
         tool("get"),
         {**tool("task"), "execution": {"taskSupport": "required"}},
+        warnings=["tool 'task' is left out: …"],
         malformed=[Malformed(item="broken", rule="malformed", message="is left out: inputSchema is missing")],
         later_tools=[tool("late")],
         later_malformed=[Malformed(item="tools[3]", rule="malformed", message="is left out: it is null")],

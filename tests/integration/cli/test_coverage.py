@@ -1,0 +1,288 @@
+"""`mcprun coverage`, and the gates of `batch` and `merge`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.cli import Result, run_mcprun, script, squeezed, stdlib_server, write_jsonl
+from tests.support.markdown_text import tokens
+
+SERVER = """
+server = StdlibServer("shop")
+
+
+@server.tool()
+def get(id: int, full: bool = False) -> str:
+    \"\"\"Return an item.\"\"\"
+    return f"item {id}"
+
+
+@server.tool()
+def put(id: int) -> str:
+    \"\"\"Always fail.\"\"\"
+    raise ValueError(id)
+"""
+
+NEW_TOOL = """
+
+@server.tool()
+def refund(id: int) -> str:
+    \"\"\"Refund an order.\"\"\"
+    return "refunded"
+"""
+
+GET = script(("get", {"id": 1}), id="get")
+PUT = script(("put", {"id": 1}), id="put", expect={"tool_errors": "allow"})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with a server of two tools, of which one always fails, and a query for each."""
+    (tmp_path / "server.py").write_text(stdlib_server(SERVER + "\nserver.run()"))
+    write_jsonl(tmp_path / "p.jsonl", GET, PUT)
+    return tmp_path
+
+
+def add_tool(folder: Path) -> None:
+    (folder / "server.py").write_text(stdlib_server(SERVER + NEW_TOOL + "\nserver.run()"))
+
+
+def batch(folder: Path, *arguments: str, **more: Any) -> Result:
+    return run_mcprun("batch", "p.jsonl", "server.py", *arguments, cwd=folder, **more)
+
+
+def coverage(folder: Path, *arguments: str) -> Result:
+    return run_mcprun("coverage", *arguments, cwd=folder, env={"COLUMNS": "80"})
+
+
+def coverage_lines(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("Coverage: ")]
+
+
+def test_added_tool_fails_the_gate_which_names_it(folder: Path) -> None:
+    """A suite that covers all tools turns red when the server gets another one."""
+    gates = ("--min-coverage", "1", "--waive", "put")
+    before = batch(folder, *gates)
+    assert before.code == 0, before.stderr
+    add_tool(folder)
+    after = batch(folder, *gates)
+    assert after.code == 1
+    message = "coverage is below --min-coverage 1: 1 of 2 tools (50 %); not called: refund"
+    assert f"● {message}" in after.stdout
+    assert after.stdout.splitlines()[-1] == "FAILED: coverage 1 of 2 tools"
+    assert f"Next: mcprun coverage {after.run.relative_to(folder)}" in after.stdout
+    assert after.record["coverage"] == {
+        "min_coverage": 1.0,
+        "require": [],
+        "waive": ["put"],
+        "outcome": {"covered": 1, "tools": 2, "failures": [message], "notes": ["waived, but called: put"]},
+    }
+
+
+def test_red_coverage_is_red_everywhere(folder: Path) -> None:
+    """Every command that reads the run says why it is red, also with `--quiet`."""
+    done = batch(folder, "--require", "put", "--quiet")
+    message = "--require put: it is not covered, since its only call failed"
+    assert (done.code, message in done.stdout) == (1, True)
+    assert coverage_lines(done.stdout) == []
+    shown = run_mcprun("show", cwd=folder)
+    markdown = run_mcprun("report", "--markdown", "-", cwd=folder)
+    junit = run_mcprun("report", "--junit", "-", cwd=folder)
+    assert message in shown.stdout
+    for report in (markdown, junit):
+        text = report.stdout.replace("&#45;", "-").replace("&#58;", ":").replace("&#44;", ",")
+        assert message in text, report.stdout
+
+
+def test_every_summary_has_a_line(folder: Path) -> None:
+    """`batch`, `report` and `show` print the coverage in one line, with the tools that are missing."""
+    line = "Coverage: 1 of 2 tools (50 %), 1 of 3 arguments, 0 of 2 values; only failed: put"
+    assert coverage_lines(batch(folder).stdout) == [line]
+    for command in ("report", "show"):
+        assert coverage_lines(run_mcprun(command, cwd=folder).stdout) == [line]
+    waived = batch(folder, "--waive", "put", "--waive", "gone_*")
+    assert coverage_lines(waived.stdout) == ["Coverage: 1 of 1 tool (100 %), 1 of 2 arguments, 0 of 2 values; 1 waived"]
+    assert "Warning: waived, but called: put" in waived.stderr
+    assert "Warning: --waive gone_* matches no tool of the server" in waived.stderr
+
+
+def test_table_lists_what_is_missing_first(folder: Path) -> None:
+    """The table has a row for each tool, with the arguments and values that no call has passed."""
+    add_tool(folder)
+    write_jsonl(
+        folder / "p.jsonl", script(("get", {"id": 1, "full": True}), ("nope", {}), expect={"tool_errors": "allow"}), PUT
+    )
+    batch(folder)
+    done = coverage(folder, "--require", "refund", "--min-coverage", "0.3")
+    assert squeezed(done.stdout) == [
+        "tool calls failed arguments values not exercised",
+        "─",
+        "○ refund 0 0 0/1 not called",
+        "✗ put 1 1 0/1 only failed",
+        "✓ get 1 0 2/2 1/2 full: false",
+        "Error path never seen: get",
+        "Calls of tools that are not listed: nope (1)",
+        "● --require refund: it is not covered, since no call reached it",
+        "Coverage: 1 of 3 tools (33.3 %), 2 of 4 arguments, 1 of 2 values: FAILED",
+    ]
+    assert done.code == 1
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_several_runs_add_up(folder: Path) -> None:
+    """A tool that any run covers is covered."""
+    add_tool(folder)
+    write_jsonl(folder / "p.jsonl", GET)
+    batch(folder, "--out", "one")
+    write_jsonl(folder / "p.jsonl", script(("refund", {"id": 1})))
+    batch(folder, "--out", "two")
+    both = coverage(folder, "one", "two", "--min-coverage", "0.6")
+    assert (both.code, coverage_lines(both.stdout)[0].partition(",")[0]) == (0, "Coverage: 2 of 3 tools (66.6 %)")
+    assert coverage(folder, "one", "--min-coverage", "0.6").code == 1
+
+
+def test_denied_calls_do_not_cover(folder: Path) -> None:
+    """A denied tool is in the denominator and is not covered. Its calls are counted apart."""
+    done = batch(folder, "--deny-tool", "get", "--allow-tool-errors", "--min-coverage", "0.1")
+    assert done.code == 1
+    found = json.loads(coverage(folder, "--json").stdout)
+    assert found["coverage"]["tools"] == {"done": 0, "total": 2}
+    assert found["unsent"] == {"get": 1}
+    (get,) = [tool for tool in found["tools"] if tool["name"] == "get"]
+    assert (get["state"], get["calls"]) == ("uncalled", 0)
+
+
+def test_json_has_everything(folder: Path) -> None:
+    """The JSON object has each tool with its arguments and values, and the gates."""
+    batch(folder)
+    done = coverage(folder, "--json", "--min-coverage", "0.9", "--waive", "put")
+    found = json.loads(done.stdout)
+    assert found["tools"][0] == {
+        "name": "get",
+        "state": "covered",
+        "calls": 1,
+        "errors": 0,
+        "arguments": [
+            {"path": "id", "exercised": True},
+            {"path": "full", "exercised": False, "kind": "boolean", "seen": [], "unseen": [True, False]},
+        ],
+    }
+    assert found["gates"] == {
+        "min_coverage": 0.9, "require": [], "waive": ["put"], "met": True, "covered": 1, "tools": 1, "failures": [],
+        "notes": ["waived, but called: put"],
+    }  # fmt: skip
+
+
+def test_markdown_contains_no_markup_of_the_server(tmp_path: Path) -> None:
+    """Names of tools and arguments are text, whatever characters they have."""
+    hostile = "[a](b) <b>|`x`\\u202e"
+    code = f"{SERVER}\nserver.add_tool(get, {hostile!r})\nserver.run()"
+    (tmp_path / "server.py").write_text(stdlib_server(code))
+    write_jsonl(tmp_path / "p.jsonl", GET)
+    batch(tmp_path)
+    done = coverage(tmp_path, "--markdown", "--min-coverage", "1")
+    parsed = tokens(done.stdout)
+    assert "link_open" not in {token.type for token in parsed}
+    assert [token.content for token in parsed if token.type == "html_inline"] == ["<code>", "</code>"] * 3
+    assert done.code == 1
+    table = coverage(tmp_path)
+    assert "\\u202e" in table.stdout
+    assert "\u202e" not in table.stdout + done.stdout
+
+
+def test_shard_only_reports_and_merge_evaluates(folder: Path) -> None:
+    """A gate that no shard meets alone is met by all of them; a gate that is not met fails the merged run only."""
+    add_tool(folder)
+    write_jsonl(folder / "p.jsonl", GET, script(("refund", {"id": 1}), id="refund"))
+    for share, code in (("0.6", 0), ("0.9", 1)):
+        for number in (1, 2):
+            done = batch(folder, "--shard", f"{number}/2", "--out", f"{share}-{number}", "--min-coverage", share)
+            assert (done.code, done.record["coverage"]["outcome"]) == (0, None)
+            assert len(coverage_lines(done.stdout)) == 1
+        merged = run_mcprun("merge", f"{share}-1", f"{share}-2", "--out", f"{share}-merged", cwd=folder)
+        assert merged.code == code, merged.stdout
+        assert ("coverage is below" in merged.stdout) == bool(code)
+    mixed = run_mcprun("merge", "0.6-1", "0.9-2", cwd=folder)
+    assert (mixed.code, "--min-coverage, --require or --waive differs" in mixed.stderr) == (2, True)
+
+
+def test_resumed_run_evaluates_the_gates_of_the_first_process(folder: Path) -> None:
+    """An unfinished run has no outcome. Once it is resumed, the calls of both processes count."""
+    write_jsonl(folder / "p.jsonl", {**PUT, "expect": {}}, GET)
+    begun = batch(folder, "--max-failures", "1", "--concurrency", "1", "--require", "get", "--out", "run")
+    assert (begun.code, begun.record["state"], begun.record["coverage"]["outcome"]) == (1, "interrupted", None)
+    done = run_mcprun("batch", "--resume", "run", "--max-failures", "5", cwd=folder)
+    outcome = json.loads((folder / "run" / "run.json").read_bytes())["coverage"]["outcome"]
+    assert (outcome["failures"], done.code) == ([], 1)
+
+
+def test_project_sets_gates_for_whole_suites(folder: Path) -> None:
+    """Gates in `mcprun.toml` hold for `batch` and `coverage`, but not for queries that the command line selects."""
+    (folder / "mcprun.toml").write_text('min-coverage = 0.9\nwaive = "nothing_*"\n')
+    assert batch(folder).code == 1
+    assert coverage(folder).code == 1
+    assert coverage(folder, "--min-coverage", "0.5").code == 0
+    selected = batch(folder, "--filter", "get")
+    assert (selected.code, selected.record["coverage"]) == (0, None)
+    assert batch(folder, "--filter", "get", "--min-coverage", "0.9").code == 1
+
+
+@pytest.mark.parametrize("command", [("batch", "p.jsonl", "server.py"), ("coverage",)])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--min-coverage", "90"), "'--min-coverage': must be a share from 0 to 1, not 90; did you mean 0.9?"),
+        (("--waive", "a["), "'--waive': must close each [ with a ]; [[] stands for the character ["),
+        (("--require", ""), "'--require': must not be empty"),
+    ],
+)
+def test_invalid_gates_are_usage_errors(
+    folder: Path, command: tuple[str, ...], arguments: tuple[str, ...], message: str
+) -> None:
+    """A malformed pattern or share is reported before anything is run."""
+    done = run_mcprun(*command, *arguments, cwd=folder)
+    assert (done.code, message in done.stderr) == (2, True), done.stderr
+    assert not (folder / "outputs").exists()
+
+
+def test_invalid_gates_of_a_project_name_the_file(folder: Path) -> None:
+    """An invalid setting is an error of every command that has the option."""
+    (folder / "mcprun.toml").write_text("min-coverage = 90\n")
+    for command in (("batch", "p.jsonl", "server.py", "--dry-run"), ("coverage",)):
+        done = run_mcprun(*command, cwd=folder)
+        assert done.code == 2
+        assert "mcprun.toml: min-coverage must be a share from 0 to 1, not 90; did you mean 0.9?" in done.stderr
+
+
+def test_server_that_lists_nothing_is_below_any_gate(tmp_path: Path) -> None:
+    """0 of 0 tools are not enough, and the summary has no line."""
+    (tmp_path / "server.py").write_text(stdlib_server('StdlibServer("empty").run()'))
+    write_jsonl(tmp_path / "p.jsonl", script())
+    done = batch(tmp_path, "--min-coverage", "0.5")
+    assert (done.code, coverage_lines(done.stdout)) == (1, [])
+    assert "no tool counts for --min-coverage 0.5: the server lists none" in done.stdout
+    assert coverage_lines(coverage(tmp_path).stdout) == ["Coverage: the server lists no tools"]
+
+
+def test_run_whose_server_did_not_start_has_no_coverage(tmp_path: Path) -> None:
+    """`mcprun coverage` says why there is nothing to cover."""
+    (tmp_path / "server.py").write_text("raise SystemExit(1)")
+    write_jsonl(tmp_path / "p.jsonl", GET)
+    done = batch(tmp_path, "--out", "run")
+    assert done.code == 3
+    found = coverage(tmp_path, "run")
+    assert (found.code, "run: there are no tools to cover, since the server did not start" in found.stderr) == (2, True)
+
+
+def test_baseline_has_coverage_and_no_gates(folder: Path) -> None:
+    """The coverage of a baseline, also of a slim one, is that of its run. Its gates are not those of the next run."""
+    batch(folder, "--min-coverage", "0.5")
+    expected = coverage(folder).stdout
+    for arguments in ((), ("--slim",)):
+        run_mcprun("bless", "latest", "baseline", "--force", *arguments, cwd=folder)
+        assert coverage(folder, "baseline").stdout == expected
+        assert json.loads((folder / "baseline" / "run.json").read_bytes())["coverage"] is None
