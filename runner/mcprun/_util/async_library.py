@@ -1,24 +1,15 @@
-"""Name the running event loop to anyio, which otherwise looks for it several times per request.
-
-`anyio.run` does the same. Without it, `sniffio` asks asyncio for the current task each time.
-"""
+"""Name the running event loop to anyio, which otherwise looks for it several times per request."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 
+def name_asyncio() -> None:
+    """Name asyncio as the async library of this context, and of the tasks that are created in it, as `anyio.run` does.
 
-@contextmanager
-def asyncio_named() -> Iterator[None]:
-    """Name asyncio as the async library of this task and of the tasks that it creates in the context."""
+    Without a name, `sniffio` asks asyncio for the current task each time. Without `sniffio`, anyio assumes asyncio.
+    """
     try:
         from sniffio import current_async_library_cvar
-    except ImportError:  # anyio then assumes asyncio
-        yield
+    except ImportError:
         return
-    token = current_async_library_cvar.set("asyncio")
-    try:
-        yield
-    finally:
-        current_async_library_cvar.reset(token)
+    current_async_library_cvar.set("asyncio")

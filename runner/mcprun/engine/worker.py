@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from mcprun._util.async_library import asyncio_named
+from mcprun._util.async_library import name_asyncio
 from mcprun._util.deadline import Gate
 from mcprun._util.gc_tuning import gc_paused
 from mcprun._util.json_value import JsonObject
@@ -16,7 +16,7 @@ from mcprun._util.operating_system import allow_open_files
 from mcprun._util.tasks import background_task
 from mcprun.client.connector import ConnectOptions, Connector
 from mcprun.client.pool import ServerPool
-from mcprun.client.target import HttpTarget
+from mcprun.client.target import HttpTarget, InProcessTarget
 from mcprun.client.transports.process import PrestartedServer
 from mcprun.engine.attempts import QueryExecutor
 from mcprun.engine.judge import open_judge
@@ -47,8 +47,9 @@ async def open_worker(context: RunContext, prestarted: PrestartedServer | None =
     """
     config = context.config
     _allow_open_files(config, context.emit)
+    if not isinstance(config.target, InProcessTarget):  # whose handlers may run another library in a thread
+        name_asyncio()
     async with AsyncExitStack() as stack:
-        stack.enter_context(asyncio_named())
         enter = stack.enter_async_context
         with gc_paused():  # the clients of the SDKs import many modules when created
             await enter(background_task(config.model.load()))  # about as long as a server takes to start
