@@ -350,7 +350,7 @@ async def test_impossible_address_is_a_connect_error(address: str) -> None:
     """A base URL, or a redirect, may hold a port above 65535, or a name with a label that is empty or too long."""
     async with httpx2.AsyncClient(transport=HttpTransport(), timeout=WAIT) as client:
         for scheme in ("http", "https"):
-            with pytest.raises(httpx2.ConnectError, match=r"port must be at most|label empty or too long"):
+            with pytest.raises(httpx2.ConnectError, match=r"port must be at most|idna"):
                 await client.post(f"{scheme}://{address}", content=b"{}")
 
 
