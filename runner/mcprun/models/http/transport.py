@@ -19,18 +19,15 @@ from typing import NamedTuple
 import httpx2
 
 from mcprun.models.http.connection import HttpConnection
+from mcprun.models.http.happy_eyeballs import connect_socket
 
 KEEP_ALIVE_SECONDS = 5.0
 """The seconds after which a free connection is not used again, as in httpx2."""
-
-_HAPPY_EYEBALLS_SECONDS = 0.25
-"""The seconds between attempts to connect to several addresses of a host (RFC 8305, section 5)."""
 
 _PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 60, "TCP_KEEPCNT": 5}
 """Probes of an idle connection: seconds before the first and between two, and their number. Systems lack some."""
 
 _PORTS = {"http": 80, "https": 443}
-_MAX_PORT = 65535
 _NAME = re.compile(rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]+")
 _VALUE = re.compile(rb"(?:[^\0\s]+(?:[ \t]+[^\0\s]+)*)?")
 """The name and the value of a header (RFC 9110, section 5). Line breaks would add headers or requests."""
@@ -102,27 +99,24 @@ class HttpTransport(httpx2.AsyncBaseTransport):
         return None
 
     async def _connect(self, origin: Origin, server_name: str, timeout_s: float | None) -> HttpConnection:
-        is_secure = origin.scheme == "https"
-        if origin.port > _MAX_PORT:  # asyncio would raise an `IndexError`
-            raise httpx2.ConnectError(f"the port must be at most {_MAX_PORT}, not {origin.port}")
         try:
+            tls = self._tls_context() if origin.scheme == "https" else None
             async with asyncio.timeout(timeout_s):
-                transport, connection = await asyncio.get_running_loop().create_connection(
+                sock = await connect_socket(origin.host, origin.port)
+                enable_keep_alive(sock)
+                _, connection = await asyncio.get_running_loop().create_connection(
                     HttpConnection,
-                    origin.host,
-                    origin.port,
-                    ssl=self._tls_context() if is_secure else None,
-                    server_hostname=server_name if is_secure else None,
-                    ssl_handshake_timeout=timeout_s if is_secure else None,
-                    happy_eyeballs_delay=_HAPPY_EYEBALLS_SECONDS,
+                    sock=sock,
+                    ssl=tls,
+                    server_hostname=server_name if tls else None,
+                    ssl_handshake_timeout=timeout_s if tls else None,
                 )
-        except (ssl.SSLError, socket.gaierror, ValueError) as error:  # a host that is no name is a `ValueError`
+        except (ssl.SSLError, socket.gaierror, ValueError) as error:
             raise httpx2.ConnectError(str(error)) from error
         except OSError as error:
             if isinstance(error, TimeoutError) and error.errno is None:  # not the system's ETIMEDOUT
                 raise httpx2.ConnectTimeout("") from None
             raise httpx2.ConnectError("All connection attempts failed") from error
-        enable_keep_alive(transport.get_extra_info("socket"))
         return connection
 
     def _tls_context(self) -> ssl.SSLContext:
