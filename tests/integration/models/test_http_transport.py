@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import socket
 import ssl
@@ -269,13 +270,32 @@ async def test_connection_that_was_free_for_too_long_is_not_used_again(monkeypat
     assert len(peer.connections) == 2
 
 
-def test_idle_connection_is_probed() -> None:
-    """The system probes each minute, and a socket that has failed already is left to fail when it is used."""
-    with socket.socket() as sock:
+async def test_idle_connection_is_probed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system probes each connection every minute, and a socket that has failed already is left to fail when used."""
+    sockets: list[socket.socket] = []
+
+    def enable(sock: socket.socket) -> None:
         enable_keep_alive(sock)
+        sockets.append(sock)
+
+    monkeypatch.setattr(http_transport, "enable_keep_alive", enable)
+    async with serving(Peer([SOUND])) as peer, httpx2.AsyncClient(transport=HttpTransport()) as client:
+        await client.post(peer.url, content=b"{}")
+        (sock,) = sockets
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) != 0
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 60
-    enable_keep_alive(sock)
+    with socket.socket() as closed:
+        pass
+    enable_keep_alive(closed)
+
+
+async def test_closed_client_closes_its_free_connections() -> None:
+    """No connection outlives the run."""
+    async with serving(Peer([SOUND])) as peer:
+        async with httpx2.AsyncClient(transport=HttpTransport()) as client:
+            await asyncio.gather(*(client.post(peer.url, content=b"{}") for _ in range(2)))
+        for connection in peer.connections:
+            await asyncio.wait_for(connection.wait_closed(), WAIT)
 
 
 async def test_cancelled_request_closes_its_connection() -> None:
@@ -365,6 +385,18 @@ async def test_tls_handshake_may_take_as_long_as_the_timeout(
             await client.post(peer.url.replace("http:", "https:"), content=b"{}")
 
 
+async def test_time_limit_of_the_system_is_a_connect_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's ETIMEDOUT is not the caller's time limit."""
+
+    async def connect(*_: object) -> socket.socket:
+        raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+
+    monkeypatch.setattr(http_transport, "connect_socket", connect)
+    async with httpx2.AsyncClient(transport=HttpTransport()) as client:
+        with pytest.raises(httpx2.ConnectError):
+            await client.post("http://127.0.0.1", content=b"{}")
+
+
 async def _say_hello(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(b"hello\r\n")
     writer.close()
@@ -382,6 +414,27 @@ async def test_tls_server_with_a_trusted_certificate_is_used(
     data, ending = WIRE[name]
     expected = await outcome(httpx2.AsyncHTTPTransport(), Peer([data], ending), server_context(certificate))
     assert await outcome(HttpTransport(), Peer([data], ending), server_context(certificate)) == expected
+
+
+@pytest.mark.parametrize("transport", [HttpTransport, httpx2.AsyncHTTPTransport])
+async def test_tls_server_is_asked_for_http_1_under_the_name_of_the_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: type[httpx2.AsyncBaseTransport]
+) -> None:
+    """A server that speaks HTTP/2 too answers in HTTP/1.1, and `sni_hostname` replaces the host, which is also verified."""
+    certificate = write_certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    names: list[str | None] = []
+    tls = server_context(certificate)
+    tls.set_alpn_protocols(["h2", "http/1.1"])
+    tls.sni_callback = lambda _socket, name, _context: names.append(name)
+    async with serving(Peer([SOUND]), tls=tls) as peer:
+        async with httpx2.AsyncClient(transport=transport(), timeout=WAIT) as client:
+            await client.post(peer.url, content=b"{}")
+            assert peer.connections[0].get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
+        async with httpx2.AsyncClient(transport=transport(), timeout=WAIT) as client:
+            with pytest.raises(httpx2.ConnectError, match="certificate is not valid for"):
+                await client.post(peer.url, content=b"{}", extensions={"sni_hostname": "my-api.example"})
+    assert names == [None, "my-api.example"]
 
 
 @pytest.mark.parametrize("transport", [HttpTransport, httpx2.AsyncHTTPTransport])

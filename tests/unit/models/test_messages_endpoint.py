@@ -66,3 +66,24 @@ async def test_length_of_a_body_is_never_a_configured_one(monkeypatch: pytest.Mo
     monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", "Content-Length: 7\nTransfer-Encoding: chunked")
     request, _ = await send("https://api.example", "key", is_prepared=True)
     assert {name: request.headers.get(name) for name in FRAMING} == {"content-length": "2", "transfer-encoding": None}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b" no JSON\n", b"[" * 100_000, b'{"type": "error", "error": {"type": "api_error", "message": "m"}}', b"null"],
+    ids=["empty", "text", "too deep", "error", "null"],
+)
+async def test_error_status_is_the_error_of_the_sdk(body: bytes) -> None:
+    """The message, the body and its fields are the same."""
+    http = anthropic.DefaultAsyncHttpxClient(
+        transport=httpx2.MockTransport(lambda _: httpx2.Response(500, content=body))
+    )
+    async with anthropic.AsyncAnthropic(api_key="key", http_client=http, max_retries=0) as client:
+        with pytest.raises(anthropic.APIStatusError) as expected:
+            await client.post("/v1/messages", cast_to=httpx2.Response, body={})
+        with pytest.raises(anthropic.APIStatusError) as raised:
+            await MessagesEndpoint(client, http, 9).post(b"{}")
+    ours, theirs = raised.value, expected.value
+    assert (str(ours), ours.body, ours.type, ours.api_message) == (
+        str(theirs), theirs.body, theirs.type, theirs.api_message
+    )  # fmt: skip

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import httpx2
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcprun.models.http.connection import HttpConnection, ResponseHead
+from tests.support import virtual_time
 from tests.support.examples import examples
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -125,6 +128,26 @@ async def test_connection_whose_response_was_not_read_is_not_reusable() -> None:
     assert not connection.is_reusable
     assert await connection.receive() == b"ok"
     assert connection.is_reusable
+
+
+def test_time_limit_applies_to_each_wait() -> None:
+    """A response may take longer than the limit, as long as something arrives within it, and so may the next request."""
+
+    async def receive() -> None:
+        loop, connection, wire = asyncio.get_running_loop(), HttpConnection(), Wire()
+        connection.connection_made(wire)
+        connection.send(b"request", read_timeout_s=10)
+        for after, data in enumerate((OK + b"content-length: 4\r\n\r\n", b"bo", b"dy"), start=1):
+            loop.call_later(6 * after, connection.data_received, data)
+        assert (await read(connection))[1] == b"body"
+        await asyncio.sleep(60)
+        assert connection.is_reusable
+        connection.send(b"request", read_timeout_s=10)
+        with pytest.raises(httpx2.ReadTimeout):
+            await connection.receive_head()
+        assert (loop.time(), wire.actions) == (88, ["abort"])
+
+    virtual_time.run(receive())
 
 
 async def test_request_is_written_at_once() -> None:
