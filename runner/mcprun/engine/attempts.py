@@ -13,6 +13,7 @@ from mcprun._util.run_stop import RunStop
 from mcprun.checks.evaluate import COMPLETE_STOP_REASONS, Outcome, check_all
 from mcprun.client.pool import ServerPool
 from mcprun.client.session import ServerSession, server_record
+from mcprun.engine.catalog_listing import CatalogListing
 from mcprun.engine.conversation import Attempt, Conversation
 from mcprun.engine.judge import Judge
 from mcprun.engine.skipped_transcripts import stop_reason_for
@@ -40,6 +41,7 @@ class QueryExecutor:
     fail_diverged: bool
     formatter: ValueFormatter
     run_stop: RunStop
+    catalog: CatalogListing | None = None
 
     @property
     def server(self) -> ServerRecord:
@@ -90,6 +92,9 @@ class QueryExecutor:
             await self.loop.converse(attempt, server)
             seconds = attempt.deadline.elapsed
             await self._grade(attempt)
+            if self.catalog and attempt.query.takes_from_server:
+                with attempt.deadline.pause():
+                    await self.catalog.list_once(server)
         await self._check(attempt, seconds)
 
     async def error_of(self, attempt: Attempt, work: Awaitable[None]) -> QueryError | RunError | None:

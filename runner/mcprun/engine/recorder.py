@@ -21,7 +21,7 @@ from mcprun.prompts.file import PromptsFile
 from mcprun.prompts.query import Query
 from mcprun.runs.directory import mark_latest, remove_run
 from mcprun.runs.event_lines import EventLines, now
-from mcprun.runs.events import Event, ToolsListed, WarningEvent
+from mcprun.runs.events import CatalogListed, Event, ToolsListed, WarningEvent
 from mcprun.runs.redaction import Redactor
 from mcprun.runs.repeats import summarize_repeats
 from mcprun.runs.run import Run, latest_run
@@ -102,7 +102,9 @@ class Recorder:
         An event that can't be redacted or written is replaced by a warning; the end of a query, by the verdict `error`.
         """
         if isinstance(event, ToolsListed):
-            self._record_listing(event)
+            self._add_to_server(ServerRecord(protocol="", tools=event.tools, malformed=event.malformed))
+        elif isinstance(event, CatalogListed):
+            self._add_to_server(ServerRecord(protocol="", tools=[], prompts=event.prompts, resources=event.resources))
         try:
             event, lines = self._redacted(event)
         except Exception as error:  # noqa: BLE001  a fault in one event must not affect the others
@@ -145,9 +147,8 @@ class Recorder:
         others = [before, *self._listings] if before else self._listings
         self._update_server(joined_listings(about, others))
 
-    def _record_listing(self, event: ToolsListed) -> None:
-        """Add the tools that a session listed to those of the run. They wait for `record_server` if it comes later."""
-        listed = ServerRecord(protocol="", tools=event.tools, malformed=event.malformed)
+    def _add_to_server(self, listed: ServerRecord) -> None:
+        """Add what a session listed to the server of the run. It waits for `record_server` if that comes later."""
         clean = self._redactor.value(listed)
         if self.record.server is None:
             self._listings.append(clean)

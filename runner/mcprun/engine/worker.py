@@ -19,6 +19,7 @@ from mcprun.client.pool import ServerPool
 from mcprun.client.target import HttpTarget, InProcessTarget
 from mcprun.client.transports.process import PrestartedServer
 from mcprun.engine.attempts import QueryExecutor
+from mcprun.engine.catalog_listing import CatalogListing
 from mcprun.engine.judge import open_judge
 from mcprun.engine.run_context import RunContext
 from mcprun.engine.tool_loop import Divergence, GivenDivergence, ToolLoop
@@ -65,6 +66,7 @@ async def open_worker(context: RunContext, prestarted: PrestartedServer | None =
             fail_diverged=config.on_divergence != "continue",
             formatter=model_context.formatter,
             run_stop=context.run_stop,
+            catalog=CatalogListing(context.emit),
         )
 
 

@@ -339,6 +339,28 @@ class ToolsListed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogListed(Event):
+    """A server's prompts and resources were listed, once a query had used one of them.
+
+    `prompts` are names and `resources` URIs, None if the list failed. `run.json` holds them; the trace their number.
+    """
+
+    name: ClassVar[str] = "catalog_listed"
+    unwritten: ClassVar[frozenset[str]] = frozenset({"where", "prompts", "resources"})
+    server: int
+    counts: JsonObject
+    prompts: list[str] | None
+    resources: list[str] | None
+
+    @classmethod
+    def of(cls, server: int, prompts: list[str] | None, resources: list[str] | None) -> CatalogListed:
+        """Return the event for the lists of the server with this number."""
+        lists = {"prompts": prompts, "resources": resources}
+        counts = {key: None if names is None else len(names) for key, names in lists.items()}
+        return cls(server=server, counts=counts, prompts=prompts, resources=resources)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WarningEvent(Event):
     """A warning for the user, which ends neither query nor run. `traceback` is shown only in the trace."""
 

@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -192,6 +192,23 @@ class Run:
                 for line in stream:
                     if line.endswith(b"\n"):
                         yield _event(line, path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise UsageError(f"can't read {path}: {error.strerror}") from None
+
+    def events_named(self, names: Collection[str]) -> Iterator[JsonObject]:
+        """Stream the events with one of these names, like `events`. Lines of other events are not parsed."""
+        path = self.path / TRACE
+        wanted = frozenset(name.encode() for name in names)
+        try:
+            with path.open("rb") as stream:
+                for line in stream:
+                    begun = _EVENT.match(line)
+                    if line.endswith(b"\n") and (begun is None or begun["name"] in wanted):
+                        event = _event(line, path)
+                        if event["event"] in names:
+                            yield event
         except FileNotFoundError:
             return
         except OSError as error:

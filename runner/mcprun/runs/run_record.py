@@ -95,7 +95,8 @@ class ServerRecord(Record):
 
     `tools` is the list of the first session when it began, and `malformed` lists malformed entries of it. Entries that
     are left out are not in `tools`. `later_tools` and `later_malformed` hold what only other sessions, or later lists,
-    had (`runs/tool_listings.py`); each key is absent if it is empty.
+    had (`runs/tool_listings.py`); each key is absent if it is empty. `prompts` holds the names of its prompts and
+    `resources` the URIs of its resources, if they were listed: once a query has used one.
     """
 
     fixed = frozenset({"protocol"})
@@ -108,6 +109,8 @@ class ServerRecord(Record):
     later_tools: list[JsonObject] = Field(default=[], exclude_if=lambda value: not value)
     later_malformed: list[Malformed] = Field(default=[], exclude_if=lambda value: not value)
     warnings: list[str] = Field(default_factory=list)
+    prompts: list[str] | None = None
+    resources: list[str] | None = None
 
 
 class PromptsRecord(Record):

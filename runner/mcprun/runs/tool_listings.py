@@ -1,4 +1,4 @@
-"""Add up the tools that a server lists in several sessions, in one `ServerRecord`. Pure.
+"""Add up what a server lists in several sessions, in one `ServerRecord`. Pure.
 
 A server may list other tools in another session, or later in the same one. `tools` are those that the first session
 listed when it began; `later_tools` are all others.
@@ -56,7 +56,24 @@ def joined_listings(first: ServerRecord, others: Iterable[ServerRecord]) -> Serv
 
 
 def _with_record(record: ServerRecord, other: ServerRecord) -> ServerRecord:
-    return with_listing(record, [*other.tools, *other.later_tools], [*other.malformed, *other.later_malformed])
+    joined = with_listing(record, [*other.tools, *other.later_tools], [*other.malformed, *other.later_malformed])
+    return with_catalog(joined, other.prompts, other.resources)
+
+
+def with_catalog(record: ServerRecord, prompts: Iterable[str] | None, resources: Iterable[str] | None) -> ServerRecord:
+    """Return a record that also holds the names of other prompts and the URIs of other resources of the same server.
+
+    None stands for a list that is not known. Return the same object if nothing is added.
+    """
+    added = {"prompts": _union(record.prompts, prompts), "resources": _union(record.resources, resources)}
+    changed = {name: names for name, names in added.items() if names != getattr(record, name)}
+    return record.model_copy(update=changed) if changed else record
+
+
+def _union(known: list[str] | None, more: Iterable[str] | None) -> list[str] | None:
+    if more is None:
+        return known
+    return list(dict.fromkeys([*(known or ()), *more]))[:MAX_NAMES]
 
 
 def _form(tool: JsonObject) -> tuple[str, str]:

@@ -286,3 +286,72 @@ def test_baseline_has_coverage_and_no_gates(folder: Path) -> None:
         run_mcprun("bless", "latest", "baseline", "--force", *arguments, cwd=folder)
         assert coverage(folder, "baseline").stdout == expected
         assert json.loads((folder / "baseline" / "run.json").read_bytes())["coverage"] is None
+
+
+CATALOG = """
+
+@server.prompt()
+def summary() -> str:
+    \"\"\"Summarise.\"\"\"
+    return "Summarise it."
+
+
+@server.prompt()
+def review() -> str:
+    \"\"\"Review.\"\"\"
+    return "Review it."
+
+
+@server.resource("note://one", "text/plain")
+def one() -> str:
+    \"\"\"A note.\"\"\"
+    return "One."
+
+
+@server.resource("note://two", "text/plain")
+def two() -> str:
+    \"\"\"A note.\"\"\"
+    return "Two."
+"""
+
+OPENING = {"server_prompt": "summary", "resources": ["note://one"]}
+
+
+@pytest.fixture
+def library(folder: Path) -> Path:
+    """Return the folder with a server that has prompts and resources as well."""
+    (folder / "server.py").write_text(stdlib_server(SERVER + CATALOG + "\nserver.run()"))
+    return folder
+
+
+@pytest.mark.parametrize("arguments", [(), ("--fresh-server",), ("--servers", "2")])
+def test_prompts_and_resources_are_covered_by_queries_that_take_them(library: Path, arguments: tuple[str, ...]) -> None:
+    """Once a query uses one, the server's lists are read, and those that no query uses are named."""
+    query = script(("get", {"id": 1}), id="a") | OPENING
+    write_jsonl(library / "p.jsonl", query, query | {"id": "b", "resources": ["note://one", "note://gone"]})
+    done = batch(library, *arguments)
+    server = done.record["server"]
+    assert (server["prompts"], server["resources"]) == (["summary", "review"], ["note://one", "note://two"])
+    lines = coverage(library).stdout.splitlines()
+    assert "Prompts: 1 of 2 (50 %); not used: review" in lines
+    assert "Resources: 1 of 2 (50 %); not used: note://two" in lines
+    found = json.loads(coverage(library, "--json").stdout)
+    assert [one["covered"] for one in found["resources"]] == [True, False]
+    assert len([event for event in done.trace if event["event"] == "catalog_listed"]) == 1
+
+
+def test_lists_are_not_read_for_queries_that_take_nothing(library: Path) -> None:
+    """A suite about tools makes no other requests, and knows no prompts."""
+    done = batch(library)
+    assert (done.record["server"]["prompts"], done.record["server"]["resources"]) == (None, None)
+    found = json.loads(coverage(library, "--json").stdout)
+    assert (found["prompts"], found["resources"]) == (None, None)
+
+
+def test_merged_run_knows_the_prompts_of_all_shards(library: Path) -> None:
+    """The shard that takes nothing from the server has no lists; the merged run has those of the other."""
+    write_jsonl(library / "p.jsonl", script(("get", {"id": 1}), id="a") | OPENING, GET)
+    for number in (1, 2):
+        batch(library, "--shard", f"{number}/2", "--out", f"s{number}")
+    run_mcprun("merge", "s2", "s1", "--out", "merged", cwd=library)
+    assert "Prompts: 1 of 2 (50 %); not used: review" in coverage(library, "merged").stdout

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from mcprun._util.json_value import JsonObject
 from mcprun.analysis.coverage.arguments import Arguments
 from mcprun.analysis.coverage.calls import is_sent, unanswered
-from mcprun.analysis.coverage.coverage import Coverage, ToolCoverage
+from mcprun.analysis.coverage.coverage import Coverage, ItemCoverage, ToolCoverage
 from mcprun.errors import UsageError
+from mcprun.runs.directory import TRACE
 from mcprun.runs.run import Run, parse_transcript
 from mcprun.runs.run_record import ServerRecord
 from mcprun.runs.transcript import Call, CallOutcome
@@ -18,6 +20,12 @@ from mcprun.tools.toolset import ToolSet
 
 _UNUSABLE = frozenset({"malformed", "left_out", "task_only"})
 """The rules of notes about tools that no model can call (`tools/toolset.py`)."""
+
+_KINDS = {"prompts": "prompt", "resources": "uri"}
+"""The lists of prompts and resources, and the key of an event that names an item."""
+
+_EVENTS = {"prompt_get": "prompts", "resource_read": "resources"}
+"""The events of requests for an item, and the list that it is in."""
 
 _MAX_NAMES = 1_000
 """Maximum names of tools, that no server lists or that were not sent, whose calls are counted apart."""
@@ -50,6 +58,7 @@ class CoverageMeter:
         self._errors: Counter[str] = Counter()
         self._unlisted: Counter[str] = Counter()
         self._unsent: Counter[str] = Counter()
+        self._items = {kind: _Items() for kind in _KINDS}
         for server in servers:
             self._add_server(server)
 
@@ -60,6 +69,8 @@ class CoverageMeter:
             listed = listed_names(server)
             for call, was_sent in _calls(run, server):
                 self.count(call, listed, was_sent=was_sent)
+            if (server.prompts is not None or server.resources is not None) and (run.path / TRACE).exists():
+                self._count_items(run, server)
 
     def count(self, call: Call | CallOutcome, listed: Collection[str], *, was_sent: bool = True) -> None:
         """Add a call. `listed` are the names of the tools that its own server lists."""
@@ -79,6 +90,8 @@ class CoverageMeter:
         """Return the coverage of everything that was added."""
         return Coverage(
             tools=tuple(map(self._tool, sorted({*self._listed, *self._malformed}))),
+            prompts=self._items["prompts"].coverage(),
+            resources=self._items["resources"].coverage(),
             unlisted=dict(sorted(self._unlisted.items())),
             unsent=dict(sorted(self._unsent.items())),
             runs=self._runs,
@@ -96,6 +109,17 @@ class CoverageMeter:
         for one in (*server.malformed, *server.later_malformed):
             if one.rule == "malformed":
                 self._malformed.setdefault(one.item, one.message)
+
+    def _count_items(self, run: Run, server: ServerRecord) -> None:
+        """Add the prompts and resources that queries took from the server. Only the trace names them."""
+        own = {kind: frozenset(names) for kind in _KINDS if (names := getattr(server, kind)) is not None}
+        for kind, names in own.items():
+            self._items[kind].add(names)
+        for event in run.events_named(_EVENTS):
+            kind = _EVENTS[event["event"]]
+            name = event.get(_KINDS[kind])
+            if isinstance(name, str) and name in own.get(kind, ()):
+                self._items[kind].count(name, is_error=event.get("problem") is not None)
 
     def _tool(self, name: str) -> ToolCoverage:
         calls, arguments = self._calls[name], self._arguments.get(name)
@@ -140,6 +164,27 @@ def _calls(run: Run, server: ServerRecord) -> Iterator[tuple[Call | CallOutcome,
         if transcript.error:
             for lost in unanswered(transcript, api_names.of):
                 yield lost, True
+
+
+@dataclass(slots=True)
+class _Items:
+    """The prompts or resources of some servers, and how often they were read. `listed` is None if no list is known."""
+
+    listed: set[str] | None = None
+    reads: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+
+    def add(self, names: Iterable[str]) -> None:
+        self.listed = {*(self.listed or ()), *names}
+
+    def count(self, name: str, *, is_error: bool) -> None:
+        self.reads[name] += 1
+        self.errors[name] += is_error
+
+    def coverage(self) -> tuple[ItemCoverage, ...] | None:
+        if self.listed is None:
+            return None
+        return tuple(ItemCoverage(name, self.reads[name], self.errors[name]) for name in sorted(self.listed))
 
 
 class _ApiNames:

@@ -19,7 +19,7 @@ from mcprun.runs.transcript import Transcript, Turn
 from mcprun.tools.results import REFUSED, STOPPED, error_result
 from mcprun.tools.toolset import ToolSet
 from tests.support.covered_runs import SimpleRun, runs
-from tests.support.runs import broken, call, transcript, write_run
+from tests.support.runs import broken, call, event, transcript, write_run
 from tests.support.tool_lists import tool
 
 
@@ -209,3 +209,40 @@ def test_server_without_tools_has_no_share() -> None:
     """0 of 0 tools is neither 0 % nor 100 %."""
     assert Coverage().covered.value is None
     assert ToolCoverage("a", calls=1, errors=1).is_covered is False
+
+
+def items_of(coverage: Coverage) -> tuple[Any, Any]:
+    """Return each prompt and each resource with its number of reads and errors; None for lists that are not known."""
+    return tuple(
+        None if items is None else [(one.name, one.reads, one.errors) for one in items]
+        for items in (coverage.prompts, coverage.resources)
+    )  # type: ignore[return-value]
+
+
+def test_prompts_and_resources_are_read_from_the_trace(tmp_path: Path) -> None:
+    """They are known if they were listed. Others that queries asked for do not count."""
+    trace = [
+        event("prompt_get", 1, query="q", prompt="summary", arguments={}),
+        event("prompt_get", 2, query="q", prompt="gone", arguments={}, problem="error"),
+        event("resource_read", 3, query="q", uri="note://1"),
+        event("resource_read", 4, query="q", uri="note://2", problem="timeout"),
+        event("resource_read", 5, query="q", uri="note://1"),
+    ]
+    record = server(prompts=["summary", "review"], resources=["note://2", "note://1"])
+    write_run(tmp_path / "run", [transcript("q")], trace, server=record)
+    coverage = measure_coverage([Run.read(str(tmp_path / "run"))])
+    assert items_of(coverage) == (
+        [("review", 0, 0), ("summary", 1, 0)],
+        [("note://1", 2, 0), ("note://2", 1, 1)],
+    )
+    assert [one.is_covered for one in coverage.resources or ()] == [True, False]
+
+
+def test_prompts_of_a_run_without_a_trace_are_not_known(tmp_path: Path) -> None:
+    """A baseline keeps no trace. With another run, only the lists of that one count."""
+    record = server(prompts=["a"], resources=None)
+    write_run(tmp_path / "baseline", [], server=record)
+    write_run(tmp_path / "run", [], [], server=server(prompts=["b"]))
+    baseline, run = (Run.read(str(tmp_path / name)) for name in ("baseline", "run"))
+    assert items_of(measure_coverage([baseline])) == (None, None)
+    assert items_of(measure_coverage([baseline, run])) == ([("b", 0, 0)], None)
