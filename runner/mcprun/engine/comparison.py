@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mcprun._util.json_io import dump_indented, open_fresh, write_file
 from mcprun._util.json_value import JsonObject
+from mcprun.analysis.coverage.changes import diff_coverage
 from mcprun.analysis.diff.json_lines import as_json
 from mcprun.analysis.diff.runs import QueryDiff, RunDiff
 from mcprun.analysis.diff.transcripts import CompareOptions
@@ -72,6 +73,9 @@ def _compare(baseline: Baseline, path: Path, plan: RunPlan) -> ComparedCounts:
         file.writelines(f"{as_json(line)}\n".encode(errors="replace") for line in lines)
         if comparison.moved:
             file.write(f"{as_json({'moved': comparison.moved})}\n".encode(errors="replace"))
+        # A selection of queries covers less than the baseline does.
+        if among is None and (coverage := diff_coverage(base.run, head.run)):
+            file.write(f"{as_json({'coverage': coverage})}\n".encode(errors="replace"))
         if volatile := found.summary():
             file.write(f"{as_json({'volatile': volatile})}\n".encode(errors="replace"))
         file.write(f"{as_json({'totals': comparison.summary})}\n".encode())

@@ -36,11 +36,12 @@ def markdown(
     *,
     moved: Sequence[MovedRate] = (),
     volatile: VolatileSummary | None = None,
+    coverage: Sequence[Line] = (),
 ) -> Iterator[str]:
     """Lay out differences in at most `max_bytes`: totals first, then the tools, then the changes, folded.
 
-    Pass rates that `moved` within chance follow. What was masked, and how to leave out what looks `volatile`, comes
-    last. Yields blocks of whole lines.
+    Lines about `coverage` and pass rates that `moved` within chance follow. What was masked, and how to leave out what
+    looks `volatile`, comes last. Yields blocks of whole lines.
     """
     head = f"**{'The runs differ' if diff_summary.differ else 'No differences'}**: {summary(diff_summary)}."
     yield head
@@ -49,7 +50,8 @@ def markdown(
     if of_tools:
         yield of_tools
     rates = [((("pass rates within chance"), ""),), *moved_lines(moved, diff_summary.chance)] if moved else []
-    notes = [_block(rates, left)] if rates else []
+    notes = [_block(list(coverage), left)] if coverage else []
+    notes += [_block(rates, left)] if rates else []
     notes += [note for block in (note_blocks(volatile) if volatile else ()) if (note := _note(block, left))]
     left -= _size(of_tools) + sum(map(_size, notes))
     left_out = 0

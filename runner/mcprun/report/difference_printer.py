@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from mcprun.analysis.coverage.changes import CoverageDiff
 from mcprun.analysis.diff.groups import Groups
-from mcprun.analysis.diff.json_lines import as_json, read_differences
+from mcprun.analysis.diff.json_lines import as_json, read_coverage, read_differences
 from mcprun.analysis.diff.rule import VolatileSummary
 from mcprun.analysis.diff.runs import DiffSummary, MovedRate, QueryDiff
 from mcprun.report.console import Console
+from mcprun.report.coverage_diff import coverage_lines
 from mcprun.report.diff import BASELINE, blocks, lines, moved_lines, summary, tool_lines
 from mcprun.report.diff_markdown import markdown
 from mcprun.report.fault_isolation import render_diff
@@ -42,6 +44,7 @@ class DifferencePrinter:
         *,
         base: str = "BASE",
         moved: Sequence[MovedRate] = (),
+        coverage: CoverageDiff | None = None,
     ) -> None:
         """Print the differences between two runs as `text`, `json` or `markdown`. `base` names the first in text.
 
@@ -55,6 +58,8 @@ class DifferencePrinter:
                 self._out.put((visible_json(as_json({"tools": tools})), ""))
             if moved:
                 self._out.put((visible_json(as_json({"moved": list(moved)})), ""))
+            if coverage:
+                self._out.put((visible_json(as_json({"coverage": coverage})), ""))
             if found := volatile():
                 self._out.put((visible_json(as_json({"volatile": found})), ""))
             self._out.put((as_json({"totals": diff_summary}), ""))
@@ -63,13 +68,14 @@ class DifferencePrinter:
         for diff in diffs:
             render_diff(diff, groups.add)
         if form == "markdown":
-            for piece in markdown(groups, tools, diff_summary, moved=moved, volatile=volatile()):
+            more = list(coverage_lines(coverage))
+            for piece in markdown(groups, tools, diff_summary, moved=moved, volatile=volatile(), coverage=more):
                 self._out.put((piece, ""))
             return
         for block in blocks(groups, base):
             for line in block:
                 self._out.put(*line)
-        for line in (*tool_lines(tools), *moved_lines(moved, diff_summary.chance)):
+        for line in (*tool_lines(tools), *coverage_lines(coverage), *moved_lines(moved, diff_summary.chance)):
             self._out.put(*line)
         self._totals(volatile(), diff_summary)
 
@@ -120,6 +126,7 @@ class DifferencePrinter:
             lambda: volatile[0] if volatile else VolatileSummary(),
             base=BASELINE,
             moved=moved,
+            coverage=read_coverage(run.path / DIFFERENCES),
         )
 
     def suggestions(self, found: VolatileSummary) -> None:

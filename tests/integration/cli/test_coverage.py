@@ -355,3 +355,46 @@ def test_merged_run_knows_the_prompts_of_all_shards(library: Path) -> None:
         batch(library, "--shard", f"{number}/2", "--out", f"s{number}")
     run_mcprun("merge", "s2", "s1", "--out", "merged", cwd=library)
     assert "Prompts: 1 of 2 (50 %); not used: review" in coverage(library, "merged").stdout
+
+
+def test_diff_reports_coverage_that_fell(folder: Path) -> None:
+    """`diff` names what HEAD no longer covers and new tools without a query, and does not count them as differences."""
+    write_jsonl(folder / "p.jsonl", GET, script(("get", {"id": 1, "full": True}), id="full"))
+    batch(folder, "--out", "base")
+    add_tool(folder)
+    batch(folder, "--out", "head")
+    done = run_mcprun("diff", "base", "head", cwd=folder)
+    assert done.code == 0
+    assert squeezed(done.stdout)[-3:] == [
+        "~ coverage 1 of 2 tools (50 %) → 1 of 3 tools (33.3 %)",
+        "~ new tools without a query: refund",
+        "2 unchanged",
+    ]
+    write_jsonl(folder / "p.jsonl", GET, PUT)
+    batch(folder, "--out", "less")
+    less = run_mcprun("diff", "base", "less", cwd=folder)
+    assert "~ no longer exercised: get full" in squeezed(less.stdout)
+    found = [json.loads(line) for line in run_mcprun("diff", "base", "less", "--json", cwd=folder).stdout.splitlines()]
+    (coverage_found,) = [one["coverage"] for one in found if "coverage" in one]
+    assert coverage_found == {
+        "before": {"done": 1, "total": 2},
+        "after": {"done": 1, "total": 3},
+        "lost": [],
+        "arguments": [{"tool": "get", "path": "full", "values": []}],
+        "new": ["refund"],
+    }
+    assert "coverage" in run_mcprun("diff", "base", "less", "--markdown", cwd=folder).stdout
+    verdicts = run_mcprun("diff", "base", "less", "--only", "verdict", cwd=folder)
+    assert "coverage" not in verdicts.stdout
+
+
+def test_baseline_reports_coverage_that_fell(folder: Path) -> None:
+    """The end of a run with a baseline names new tools too, but not if only some queries were selected."""
+    batch(folder, "--out", "first")
+    run_mcprun("bless", "first", "baseline", cwd=folder)
+    add_tool(folder)
+    done = batch(folder, "--baseline", "baseline")
+    assert (done.code, "new tools without a query: refund" in done.stdout) == (0, True)
+    assert "new tools without a query: refund" in run_mcprun("diff", "baseline", cwd=folder).stdout
+    selected = batch(folder, "--baseline", "baseline", "--filter", "get")
+    assert "new tools without a query" not in selected.stdout

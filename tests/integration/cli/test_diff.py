@@ -136,6 +136,8 @@ def test_a_renamed_tool_is_shown(tmp_path: Path, good: Result) -> None:
             "      + error: Unknown tool: price",
             "~ server tools",
             "    ✗ price  removed, probably renamed to unit_price",
+            "~ coverage  2 of 2 tools (100 %) → 1 of 2 tools (50 %)",
+            "    ~ new tools without a query: unit_price",
             "1 changed, 2 unchanged; 1 breaking tool change",
         ],
     )

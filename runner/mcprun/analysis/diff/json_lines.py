@@ -1,7 +1,8 @@
 """The differences between two runs as JSON Lines, as `mcprun diff --json` prints and `differences.jsonl` holds them.
 
 A line is a query that differs (`QueryDiff`), `{"tools": […]}` with the changes of the servers' tools, `{"moved": […]}`
-with pass rates that moved within chance (`MovedRate`), `{"volatile": {…}}` with what was masked and what looks volatile
+with pass rates that moved within chance (`MovedRate`), `{"coverage": {…}}` with coverage that fell
+(`analysis.coverage.changes.CoverageDiff`), `{"volatile": {…}}` with what was masked and what looks volatile
 (`VolatileSummary`), or `{"totals": {…}}` with the counts.
 """
 
@@ -19,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mcprun._util.json_text import finite
 from mcprun._util.json_value import JsonObject
+from mcprun.analysis.coverage.changes import CoverageDiff
 from mcprun.analysis.diff.describe import differences_of
 from mcprun.analysis.diff.rule import VolatileSummary
 from mcprun.analysis.diff.runs import MovedRate, QueryDiff
@@ -47,7 +49,7 @@ Recorded = QueryDiff | list[ToolChange] | tuple[MovedRate, ...] | VolatileSummar
 
 
 def read_differences(path: Path) -> Iterator[Recorded]:
-    """Stream a file of these lines, apart from the totals.
+    """Stream a file of these lines, apart from the totals and the coverage.
 
     Raises `UsageError` if the file can't be read or has another line.
     """
@@ -55,7 +57,7 @@ def read_differences(path: Path) -> Iterator[Recorded]:
         with path.open("rb") as stream:
             for line in stream:
                 value = read_json(line)
-                if "totals" in value:
+                if "totals" in value or "coverage" in value:
                     continue
                 if "volatile" in value:
                     yield _volatile().validate_python(value["volatile"])
@@ -68,6 +70,23 @@ def read_differences(path: Path) -> Iterator[Recorded]:
         raise UsageError(f"can't read {path}: {error.strerror}") from None
     except (ValueError, TypeError, ValidationError):
         raise UsageError(f"{path} has a line that is not a difference between two runs") from None
+
+
+def read_coverage(path: Path) -> CoverageDiff | None:
+    """Return the coverage that fell, as a file of these lines holds it; None if none did.
+
+    Raises `UsageError` if the file can't be read or the line is malformed.
+    """
+    try:
+        with path.open("rb") as stream:
+            for line in stream:
+                if line.startswith(b'{"coverage"'):
+                    return _coverage().validate_python(read_json(line)["coverage"])
+    except OSError as error:
+        raise UsageError(f"can't read {path}: {error.strerror}") from None
+    except (ValueError, TypeError, ValidationError):
+        raise UsageError(f"{path} has a line that is not a difference between two runs") from None
+    return None
 
 
 def parse_query_diff(value: JsonObject) -> QueryDiff:
@@ -88,6 +107,11 @@ def _tools() -> TypeAdapter[list[ToolChange]]:
 @cache
 def _moved() -> TypeAdapter[tuple[MovedRate, ...]]:
     return TypeAdapter(tuple[MovedRate, ...])
+
+
+@cache
+def _coverage() -> TypeAdapter[CoverageDiff]:
+    return TypeAdapter(CoverageDiff)
 
 
 @cache

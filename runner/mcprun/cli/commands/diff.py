@@ -113,7 +113,8 @@ def diff(ctx: click.Context, /, **parameters: Any) -> None:
     Repeats of a query (--repeat) are compared as two samples: its pass rate has changed if Fisher's exact test finds
     the difference significant (--alpha). A sequence of calls that BASE never made is reported as new.
 
-    Changed tools are reported as well; only breaking changes count as a difference (see mcprun tools).
+    Changed tools, coverage that fell and new tools without a query are reported as well; of these, only breaking
+    changes of tools count as a difference (see mcprun tools and coverage).
 
     Exits with 0 if nothing differs, with 1 if something does, with 2 if the runs can't be compared.
     """
@@ -122,6 +123,7 @@ def diff(ctx: click.Context, /, **parameters: Any) -> None:
 
 def _compare(parameters: _Parameters) -> bool:
     """Compare two runs, print and write the differences, and return whether there are any."""
+    from mcprun.analysis.coverage.changes import diff_coverage
     from mcprun.analysis.diff.runs import RunDiff
     from mcprun.analysis.volatile.findings import Findings
     from mcprun.report.console import Console
@@ -148,8 +150,15 @@ def _compare(parameters: _Parameters) -> bool:
 
             differing = Differing(tools)
             diffs = differing.collect_rows(diffs)
+        coverage = diff_coverage(before.run, after.run) if "tools" in options.aspects else None
         DifferencePrinter(console).differences(
-            diffs, tools, comparison.summary, parameters.form, found.summary, moved=comparison.moved
+            diffs,
+            tools,
+            comparison.summary,
+            parameters.form,
+            found.summary,
+            moved=comparison.moved,
+            coverage=coverage,
         )
         if parameters.html:
             differing.volatile = found.summary()
