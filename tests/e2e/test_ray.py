@@ -35,6 +35,7 @@ from mcprun.runs.events import Emit, Event, ModelCall
 from mcprun.runs.totals import BilledReply
 from mcprun.runs.transcript import Transcript, Usage
 from tests.support.cli import QUICKSTART, RAW, Result, clean_environment, run_mcprun, script, write_jsonl
+from tests.support.growing_server import GROWING_SERVER
 from tests.support.loopback import free_port
 from tests.support.messages_api import Body, MessagesApi, error, text
 from tests.support.raycluster import ENVIRONMENT, cluster
@@ -130,6 +131,20 @@ def test_a_replay_on_actors_equals_a_local_replay(folder: Path, address: str) ->
     assert len(calls) == 40
     assert {event["server"] for event in calls} == {1, 2}
     assert all(log[event["log_offset"] :].startswith(f"heard {event['input']['word']}\n".encode()) for event in calls)
+
+
+def test_tools_of_the_servers_of_all_actors_add_up(tmp_path: Path, address: str) -> None:
+    """`run.json` holds the tools that any actor's server listed, at its start or later, and all of them count."""
+    (tmp_path / "server.py").write_text(GROWING_SERVER)
+    echoes = [script(("echo", {"text": "a"}), id=f"q{number}") for number in range(20)]
+    write_jsonl(tmp_path / "p.jsonl", script(("grow", {}), id="grow"), *echoes)
+    flags = ("--ray", address, "--ray-actors", "2", "--concurrency", "2", "--min-coverage", "0.9")
+    done = run_mcprun("batch", "p.jsonl", "server.py", *flags, cwd=tmp_path, env=ENVIRONMENT)
+    server = done.record["server"]
+    names = [tool["name"] for tool in (*server["tools"], *server["later_tools"])]
+    assert {"start_1", "start_2"} < {*names}
+    assert any(name.startswith("grown_") for name in names)
+    assert (done.code, done.record["coverage"]["outcome"]["tools"]) == (1, len(set(names)))
 
 
 def test_a_query_that_kills_three_actors_is_an_error(folder: Path, address: str) -> None:

@@ -127,7 +127,10 @@ class Console:
         self.err.print(Text.assemble(("Warning: ", AMBER), visible(message)), soft_wrap=True)
 
     def summary(self, run: Run) -> None:
-        """Print the server's warnings, the totals and the run's files. Print nothing if quiet."""
+        """Print the server's warnings, the totals and the run's files. If quiet, print only needless waivers."""
+        outcome = run.record.coverage.outcome if run.record.coverage else None
+        for note in outcome.notes if outcome else ():
+            self.warning(note)
         if self.is_quiet:
             return
         for warning in run.record.server.warnings if run.record.server else []:
@@ -166,8 +169,6 @@ class Console:
             if line := summary_line(measure_coverage([run]), waive):
                 lead, mark, text = line.partition(": ")
                 print_hanging(self.out, f"{lead}{mark}", Text(text))
-        for note in run.record.coverage.outcome.notes if run.record.coverage and run.record.coverage.outcome else ():
-            self.warning(note)
 
     def files(self, run: Run) -> None:
         """Print the run directory and the names of its files."""

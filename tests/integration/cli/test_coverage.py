@@ -89,6 +89,9 @@ def test_red_coverage_is_red_everywhere(folder: Path) -> None:
     message = "--require put: it is not covered, since its only call failed"
     assert (done.code, message in done.stdout) == (1, True)
     assert coverage_lines(done.stdout) == []
+    waived = batch(folder, "--waive", "put", "--quiet")
+    assert (waived.code, waived.stdout, waived.stderr) == (0, "", "Warning: waived, but called: put\n")
+    done = batch(folder, "--require", "put", "--quiet")
     shown = run_mcprun("show", cwd=folder)
     markdown = run_mcprun("report", "--markdown", "-", cwd=folder)
     junit = run_mcprun("report", "--junit", "-", cwd=folder)
@@ -215,6 +218,7 @@ def test_resumed_run_evaluates_the_gates_of_the_first_process(folder: Path) -> N
     write_jsonl(folder / "p.jsonl", {**PUT, "expect": {}}, GET)
     begun = batch(folder, "--max-failures", "1", "--concurrency", "1", "--require", "get", "--out", "run")
     assert (begun.code, begun.record["state"], begun.record["coverage"]["outcome"]) == (1, "interrupted", None)
+    assert "Warning: run has not finished: its other queries may cover more" in coverage(folder, "run").stderr
     done = run_mcprun("batch", "--resume", "run", "--max-failures", "5", cwd=folder)
     outcome = json.loads((folder / "run" / "run.json").read_bytes())["coverage"]["outcome"]
     assert (outcome["failures"], done.code) == ([], 1)

@@ -7,48 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.cli import Result, run_mcprun, script, stdlib_server, write_jsonl
-
-SERVER = stdlib_server(
-    '''
-import os
-from pathlib import Path
-
-server = StdlibServer("growing")
-starts = Path("starts")
-starts.mkdir(exist_ok=True)
-number = len(list(starts.iterdir())) + 1
-(starts / str(os.getpid())).touch()
-
-
-def echo(text: str) -> str:
-    """Return the text."""
-    return text
-
-
-def grow(ctx) -> str:
-    """Add a tool, and announce it."""
-    server.add_tool(echo, f"grown_{number}")
-    ctx.tools_changed()
-    return "grown"
-
-
-def die(ctx) -> str:
-    """End the process."""
-    os._exit(1)
-
-
-for function in (echo, grow, die):
-    server.add_tool(function)
-server.add_tool(echo, f"start_{number}")
-server.run()
-'''
-)
-"""A server whose list depends on how often it was started, and that adds a tool when it is asked to."""
+from tests.support.cli import Result, run_mcprun, script, write_jsonl
+from tests.support.growing_server import GROWING_SERVER
 
 
 def run_growing(path: Path, *queries: dict[str, Any], arguments: tuple[str, ...] = ()) -> Result:
-    (path / "server.py").write_text(SERVER)
+    (path / "server.py").write_text(GROWING_SERVER)
     write_jsonl(path / "p.jsonl", *queries)
     return run_mcprun("batch", "p.jsonl", "server.py", *arguments, cwd=path)
 

@@ -83,7 +83,7 @@ class Arguments:
         """Return the arguments in the order of the schemas, each before those nested in it."""
         return tuple(_arguments(self._root, ""))
 
-    def take_place(self) -> bool:
+    def admit(self) -> bool:
         """Count one more argument. Return whether it is within the maximum."""
         self._count += 1
         return self._count <= MAX_ARGUMENTS
@@ -116,7 +116,7 @@ class _Reader:
             if inner is False:  # a property that must be absent
                 continue
             if name not in node.properties:
-                if not self._arguments.take_place():
+                if not self._arguments.admit():
                     return
                 node.properties[name] = _Node()
             self.read(inner, node.properties[name], level + 1, followed)

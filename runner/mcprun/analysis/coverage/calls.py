@@ -1,4 +1,4 @@
-"""Tell which calls of a transcript reached the server, and how they ended. Pure."""
+"""Find the calls of a transcript that reached the server, answered or not. Pure."""
 
 from __future__ import annotations
 

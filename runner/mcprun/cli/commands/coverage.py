@@ -64,9 +64,13 @@ def coverage(ctx: click.Context, /, names: tuple[str, ...], **parameters: Any) -
     if parameters["as_json"] and parameters["as_markdown"]:
         raise click.UsageError("--json and --markdown can't be combined")
     gates = CoverageGates(parameters["min_coverage"], tuple(parameters["require"]), tuple(parameters["waive"]))
-    found = measure_coverage([Run.read(name) for name in names or (LATEST,)])
-    result = evaluate_gates(found, gates)
     console = Console()
+    read = [Run.read(name) for name in names or (LATEST,)]
+    for run in read:
+        if run.record.state != "finished":
+            console.warning(f"{run.path} has not finished: its other queries may cover more")
+    found = measure_coverage(read)
+    result = evaluate_gates(found, gates)
     if parameters["as_json"]:
         console.json(found.as_json() | {"gates": gates.as_json(result)})
     elif parameters["as_markdown"]:
