@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -25,6 +26,15 @@ from mcprun.report.text import one_line, plural
 
 _NAME = 60
 """Maximum characters of a tool's name, an argument's path, a prompt's name or a resource's URI."""
+
+_LEAST = 12
+"""Minimum columns of a tool's name in the table."""
+
+_COUNTS = 36
+"""Columns that the table takes beside its first and its last column of text."""
+
+_LEAST_TEXT = 15
+"""Minimum columns of the last column of text."""
 
 _VALUE = 30
 """Maximum characters of a value of an argument."""
@@ -111,11 +121,11 @@ def values_of(tool: ToolCoverage) -> Share:
     return Share(seen, seen + sum(len(one.unseen) for one in tool.arguments))
 
 
-def rows(coverage: Coverage, gates: CoverageGates, result: GateResult) -> Iterator[RenderableType]:
-    """Lay out a coverage for a terminal: a table of the tools, what else is known, and the outcome of the gates."""
+def rows(coverage: Coverage, gates: CoverageGates, result: GateResult, width: int) -> Iterator[RenderableType]:
+    """Lay out a coverage for a terminal `width` columns wide: the tools, what else is known, and the gates."""
     waived = gates.waives(coverage)
     if coverage.tools:
-        yield _table(coverage, waived)
+        yield _table(coverage, waived, width)
     for lead, text in facts(coverage):
         yield Text.assemble((f"{lead}: ", "bold"), text)
     for note in result.notes:
@@ -158,20 +168,26 @@ def _details(coverage: Coverage) -> Iterator[tuple[Share, str]]:
     yield coverage.values, "value"
 
 
-def _table(coverage: Coverage, waived: frozenset[str]) -> Table:
+def _table(coverage: Coverage, waived: frozenset[str], width: int) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.add_column("tool", overflow="fold")
-    shares = {"arguments": arguments_of, "values": values_of}
+    names = {tool.name: one_line(tool.name, _NAME) for tool in coverage.tools}
+    longest = max(map(cell_len, names.values()))
+    table.add_column("", no_wrap=True)
+    # The widths of both columns of text, since rich would shrink both in proportion to their contents.
+    name_width = min(longest, max(_LEAST, width - _COUNTS - _LEAST_TEXT))
+    table.add_column("tool", overflow="fold", min_width=name_width, max_width=name_width)
+    shares = {"args": arguments_of, "values": values_of}
     shown = {name: share for name, share in shares.items() if any(share(tool).total for tool in coverage.tools)}
     for name in ("calls", "failed", *shown):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("not exercised", overflow="fold")
+    table.add_column("not exercised", overflow="fold", max_width=max(_LEAST_TEXT, width - _COUNTS - name_width))
     for tool in tools_in_order(coverage, waived):
         is_waived = tool.name in waived
         style = "dim" if is_waived else _STYLES[tool.state]
         missing = missing_text(tool)
         table.add_row(
-            Text(f"{'-' if is_waived else _MARKS[tool.state]} {one_line(tool.name, _NAME)}", style),
+            Text("-" if is_waived else _MARKS[tool.state], style),
+            Text(names[tool.name], style),
             f"{tool.calls:,}",
             f"{tool.errors:,}",
             *(share_text(share(tool)) for share in shown.values()),

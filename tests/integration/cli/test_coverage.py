@@ -122,7 +122,7 @@ def test_table_lists_what_is_missing_first(folder: Path) -> None:
     batch(folder)
     done = coverage(folder, "--require", "refund", "--min-coverage", "0.3")
     assert squeezed(done.stdout) == [
-        "tool calls failed arguments values not exercised",
+        "tool calls failed args values not exercised",
         "─",
         "○ refund 0 0 0/1 not called",
         "✗ put 1 1 0/1 only failed",

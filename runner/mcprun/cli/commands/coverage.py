@@ -78,5 +78,5 @@ def coverage(ctx: click.Context, /, names: tuple[str, ...], **parameters: Any) -
 
         console.text(markdown(found, gates, result))
     else:
-        console.lines(rows(found, gates, result))
+        console.lines(rows(found, gates, result, console.width))
     ctx.exit(ExitCode.FAILED if result.failures else ExitCode.PASSED)
