@@ -124,6 +124,21 @@ def require(arguments: Arguments, *names: str) -> None:
             raise click.UsageError(f"Missing argument '{name.upper()}'. Pass it, or set {name} in mcprun.toml.")
 
 
+def check_settings(keys: Iterable[str]) -> None:
+    """Raise `UsageError` for the first of these settings of the project's file that is invalid.
+
+    For a command that does not have these options.
+    """
+    from mcprun.config.project import file_spelling, find_config
+
+    config = find_config()
+    for key in keys:
+        if key in config.values:
+            value, kind = config.values[key], KINDS[key]
+            listed = [value] if isinstance(value, str) and isinstance(kind, Listed) else value
+            validate_option(f"{config.path}: {file_spelling(key)}", kind, listed)
+
+
 def settings_with_sources(command: ConfigurableCommand, arguments: Arguments) -> Iterable[tuple[str, Any, str]]:
     """Yield each parameter's key, value and origin for `--show-config`. Secrets are not redacted here."""
     for key, param in command.settable().items():

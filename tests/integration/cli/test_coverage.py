@@ -256,10 +256,15 @@ def test_invalid_gates_are_usage_errors(
 def test_invalid_gates_of_a_project_name_the_file(folder: Path) -> None:
     """An invalid setting is an error of every command that has the option."""
     (folder / "mcprun.toml").write_text("min-coverage = 90\n")
-    for command in (("batch", "p.jsonl", "server.py", "--dry-run"), ("coverage",)):
+    for command in (("batch", "p.jsonl", "server.py", "--dry-run"), ("coverage",), ("validate", "p.jsonl")):
         done = run_mcprun(*command, cwd=folder)
         assert done.code == 2
         assert "mcprun.toml: min-coverage must be a share from 0 to 1, not 90; did you mean 0.9?" in done.stderr
+    (folder / "mcprun.toml").write_text('waive = ["a*", "b["]\n')
+    done = run_mcprun("validate", "p.jsonl", cwd=folder)
+    assert "mcprun.toml: waive item 2 must close each [ with a ]; [[] stands for the character [" in done.stderr
+    (folder / "mcprun.toml").write_text('waive = "a*"\n')
+    assert run_mcprun("validate", "p.jsonl", cwd=folder).code == 0
 
 
 def test_server_that_lists_nothing_is_below_any_gate(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mcprun.cli.configurable_command import ServerCommand
+from mcprun.cli.configurable_command import ServerCommand, check_settings
 from mcprun.cli.options import limits as limit_options
 from mcprun.cli.options import run as run_options
 from mcprun.cli.options import server as server_options
@@ -47,6 +47,7 @@ def validate(ctx: click.Context, /, **parameters: Any) -> None:
     from mcprun.prompts.file import read_prompts
     from mcprun.report.text import plural, visible
 
+    check_settings(("min_coverage", "require", "waive"))
     name = parameters["prompts"]
     with read_prompts(name) as found:
         for warning in found.warnings:
