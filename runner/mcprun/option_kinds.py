@@ -101,7 +101,7 @@ class Amount:
         number: float | None = None
         if isinstance(value, str):
             number = written_seconds(value) if self.unit == "seconds" else written_number(value)
-        elif isinstance(value, int) and not isinstance(value, bool) and self.maximum == 1:
+        elif isinstance(value, int) and not isinstance(value, bool) and self.maximum == 1 and value <= 100:
             number = value / 100
         return f"; did you mean {number:.10g}?" if number is not None and 0 < number <= self.maximum else ""
 

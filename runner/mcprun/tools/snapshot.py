@@ -54,8 +54,16 @@ KEYS = {"prompts": "name", "resources": "uri", "resource_templates": "uriTemplat
 """The lists of `Catalog`, and the key that identifies their items."""
 
 
-class _Snapshot(ServerRecord):
+class _Snapshot(Record):
+    """A snapshot without its prompts and resources, which a `Catalog` reads."""
+
+    fixed = frozenset({"protocol"})
+    shaped: ClassVar[Mapping[str, Shape]] = {"tools": "content"}
     schema_: Schema = Field(default=SCHEMA, alias="schema")
+    name: str | None = None
+    version: str | None = None
+    protocol: str
+    tools: list[JsonObject]
 
 
 @dataclass(frozen=True, slots=True)

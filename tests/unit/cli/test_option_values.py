@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 
 import click
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from mcprun import limits
@@ -139,6 +139,7 @@ def entries(draw: st.DrawFn) -> tuple[str, Any]:
 
 @settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(entries())
+@example(("pass_rate", 10**400))  # more than a float can hold
 def test_an_option_has_the_same_effect_from_every_source(entry: tuple[str, Any]) -> None:
     """A value has the same effect, or is rejected for the same reason, whichever source it comes from."""
     name, value = entry
