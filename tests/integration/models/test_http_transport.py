@@ -312,6 +312,26 @@ async def test_cancelled_request_closes_its_connection() -> None:
     assert len(peer.connections) == 2
 
 
+@pytest.mark.parametrize("transport", [HttpTransport, httpx2.AsyncHTTPTransport])
+async def test_request_of_a_task_that_is_already_cancelled_is_not_sent(
+    transport: type[httpx2.AsyncBaseTransport],
+) -> None:
+    """A task that cancels itself has yet to wait: nothing more may be asked of the API, which costs."""
+    async with serving(Peer([SOUND])) as peer, httpx2.AsyncClient(transport=transport()) as client:
+        await client.post(peer.url, content=b"{}")
+
+        async def cancel_and_post() -> None:
+            task = asyncio.current_task()
+            assert task
+            task.cancel()
+            await client.post(peer.url, content=b"{}")
+
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(cancel_and_post())
+        assert (await client.post(peer.url, content=b"last")).status_code == 200
+    assert [request.partition(b"\r\n\r\n")[2] for request in peer.requests] == [b"{}", b"last"]
+
+
 async def test_response_that_is_not_read_to_its_end_closes_its_connection() -> None:
     """A stream may be left early."""
     async with (

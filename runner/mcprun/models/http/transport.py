@@ -55,6 +55,7 @@ class HttpTransport(httpx2.AsyncBaseTransport):
         of `HttpConnection`, `LocalProtocolError` for an invalid header, `UnsupportedProtocol` for another URL scheme.
         """
         data = _serialize(request, await request.aread())
+        await _be_cancelled()
         origin = _origin(request.url)
         timeouts = request.extensions.get("timeout", {})
         connection = self._take_free(origin)
@@ -172,6 +173,13 @@ def enable_keep_alive(sock: socket.socket) -> None:
         for name, value in _PROBES.items():
             if number := getattr(socket, name, None):
                 sock.setsockopt(socket.IPPROTO_TCP, number, value)
+
+
+async def _be_cancelled() -> None:
+    """Raise `CancelledError` if this task was cancelled since it last waited: the request must not be sent."""
+    task = asyncio.current_task()
+    if task and task.cancelling():
+        await asyncio.sleep(0)
 
 
 def _now() -> float:
