@@ -1,4 +1,4 @@
-"""anyio is told which event loop runs, in the tasks of a run and nowhere else."""
+"""The event loop is named to anyio in the tasks of a run and nowhere else."""
 
 from __future__ import annotations
 
