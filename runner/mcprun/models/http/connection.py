@@ -145,7 +145,7 @@ class HttpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what was received."""
-        if self._is_complete:  # nobody asked for it, so it would be read as the response to the next request
+        if self._is_complete:  # of a free connection: it would be read as the response to the next request
             self.close()
             return
         self._head_bytes += len(data)
