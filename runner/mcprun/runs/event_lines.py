@@ -11,11 +11,12 @@ from pydantic_core import to_json
 
 from mcprun._util.json_io import encode
 from mcprun._util.json_text import levels
+from mcprun._util.json_value import JsonObject
 from mcprun.runs.events import Event, ExchangeEnd, QueryEnd
 from mcprun.runs.transcript import Transcript
 
 _MAX_LEVELS = 600
-"""Maximum nesting of a transcript. It must be readable again, and Python's `json` fails near 1,000 levels."""
+"""Maximum nesting of an event or a transcript. Readers must parse it, and Python's `json` fails near 1,000 levels."""
 
 
 class EventLines(NamedTuple):
@@ -28,27 +29,34 @@ class EventLines(NamedTuple):
     def of(cls, event: Event, trace_id: str | None = None) -> EventLines:
         """Serialise an event that occurred now. `trace_id` is the id of the query's OpenTelemetry trace, if it has one.
 
-        Raises `ValueError` if its transcript is nested too deeply.
+        Raises `ValueError` if the event or its transcript is nested too deeply.
         """
         line = event.line(now())
         if trace_id:
             line["trace_id"] = trace_id
         transcript = transcript_line(event.transcript) if isinstance(event, QueryEnd | ExchangeEnd) else b""
-        return cls(encode(line) + b"\n", transcript)
+        return cls(_line(line), transcript)
 
 
 def transcript_line(transcript: Transcript) -> bytes:
     """Serialise a transcript as a line, with its newline. Raises `ValueError` if it is nested too deeply."""
+    return _line(transcript)
+
+
+def _line(value: Transcript | JsonObject) -> bytes:
+    """Serialise a transcript or an event. The limit of Python's `json` for nested values varies by version."""
     try:
-        line = to_json(transcript)
-    except ValueError:
-        line = encode(transcript.line())
-    else:
-        if b"NaN" in line or b"Infinity" in line:
-            line = encode(transcript.line())
-    if line.count(b"[") + line.count(b"{") > _MAX_LEVELS and levels(transcript.line()) > _MAX_LEVELS:
+        line = to_json(value)
+    except ValueError:  # lone surrogates, or more than 255 levels
+        line = b""
+    if b"NaN" in line or b"Infinity" in line:
+        line = b""
+    if line and line.count(b"[") + line.count(b"{") <= _MAX_LEVELS:
+        return line + b"\n"
+    plain = value.line() if isinstance(value, Transcript) else value
+    if levels(plain) > _MAX_LEVELS:
         raise ValueError(f"nested more than {_MAX_LEVELS} levels deep")
-    return line + b"\n"
+    return (line or encode(plain)) + b"\n"
 
 
 def now() -> str:

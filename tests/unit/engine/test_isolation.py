@@ -102,10 +102,14 @@ def test_a_failure_to_record_is_an_error_of_its_query(tmp_path: Path) -> None:
     first, second = Run.read(str(tmp_path)).transcripts()
     assert (first.verdict, second.verdict) == ("error", "passed")
     assert first.error
-    assert first.error.message.startswith("the conversation could not be recorded: RecursionError: ")
+    assert first.error.message == (
+        "the conversation could not be recorded: ValueError: nested more than 600 levels deep"
+    )
     assert journal.totals.counts().queries == 2
     assert isinstance(events[0], WarningEvent)
-    assert events[0].message.startswith("the event tool_call could not be recorded: RecursionError: ")
+    assert events[0].message == (
+        "the event tool_call could not be recorded: ValueError: nested more than 600 levels deep"
+    )
     assert [event["event"] for event in Run.read(str(tmp_path)).events()] == ["warning", "query_end", "query_end"]
     assert b"secret" not in b"".join(file.read_bytes() for file in tmp_path.iterdir())
 
