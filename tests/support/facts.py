@@ -10,7 +10,15 @@ from mcprun.errors import ErrorKind
 from mcprun.report.baseline import BaselineData, QueryChange, Status
 from mcprun.report.data import RunData
 from mcprun.runs.repeats import summarize_repeats
-from mcprun.runs.run_record import BaselineRecord, ComparedCounts, ModelRecord, PromptsRecord, RunRecord
+from mcprun.runs.run_record import (
+    BaselineRecord,
+    ComparedCounts,
+    CoverageOutcome,
+    CoverageRecord,
+    ModelRecord,
+    PromptsRecord,
+    RunRecord,
+)
 from mcprun.runs.totals import RunTotals
 from mcprun.runs.transcript import Call, Check, ErrorInfo, Transcript, Verdict
 from mcprun.tools.changes import ToolChange
@@ -95,10 +103,17 @@ def comparison(
 EXCUSED = facts(transcript("q"), transcript("q", Verdict.FAILED, repeat=2), required=0.5)
 """A run that passes although a repeat failed."""
 
+_outcomes = st.none() | st.builds(
+    CoverageOutcome,
+    covered=st.just(1),
+    tools=st.just(2),
+    failures=st.lists(st.sampled_from(["--require b: it is not covered", EVIL]), max_size=2),
+)
+
 
 @st.composite
 def runs(draw: st.DrawFn) -> RunData:
-    """Generate runs: finished, interrupted or killed, with and without repeats and a baseline."""
+    """Generate runs: finished, interrupted or killed, with and without repeats, a baseline and coverage gates."""
     names = draw(st.lists(st.text(min_size=1, max_size=5), max_size=4, unique=True))
     error = draw(st.none() | st.sampled_from([ErrorKind.BUDGET, ErrorKind.SERVER_START, ErrorKind.CANCELLED]))
     state = "interrupted" if error else draw(st.sampled_from(["finished", "started", "interrupted"]))
@@ -120,4 +135,5 @@ def runs(draw: st.DrawFn) -> RunData:
         against=against,
         state=state,
         error=ErrorInfo(kind=error, message="why") if error else None,
+        coverage=draw(st.none() | st.builds(CoverageRecord, outcome=_outcomes)),
     )

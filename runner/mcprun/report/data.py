@@ -13,7 +13,7 @@ from mcprun.report.baseline import BaselineData, QueryChange, read_baseline
 from mcprun.report.causes import Cause, CauseGroups, Causes, reasons
 from mcprun.report.fault_isolation import render
 from mcprun.report.log_excerpt import LogExcerpt
-from mcprun.report.outcome import early_end
+from mcprun.report.outcome import COVERAGE_NOT_EVALUATED, early_end
 from mcprun.report.query_logs import QueryLogs, call_log
 from mcprun.report.repeats import Repeats, repeated
 from mcprun.report.reproduce import Commands
@@ -196,4 +196,6 @@ def trouble(record: RunRecord, counts: Counts) -> str:
         return early_end(record, counts) or (record.error.message if record.error else "")
     if record.lacks_comparison and record.baseline:
         return f"the run was not compared with its baseline {record.baseline.path}"
+    if record.lacks_coverage:
+        return COVERAGE_NOT_EVALUATED
     return early_end(record, counts) if counts.skipped and not counts.error else ""

@@ -8,6 +8,7 @@ Neither allows properties or files in a testcase, so the results of repeats are 
 from __future__ import annotations
 
 import re
+import shlex
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from mcprun.report.volatile import note_blocks
 from mcprun.runs.transcript import Transcript, Verdict
 
 _OWN = "mcprun"
-"""The `classname` of testcases that are not queries: the run itself, and its comparison with a baseline."""
+"""The `classname` of testcases that are not queries: the run, its comparison with a baseline, its coverage."""
 
 _MESSAGE = 500
 """Maximum number of characters of a `message` attribute; the element's text has all of it."""
@@ -42,8 +43,8 @@ def junit(facts: RunData) -> str:
 
     It contains a `failure` or an `error` if and only if the run's exit code is not 0. A failed repeat of a query that
     reaches its required pass rate is `skipped`, with the reason, and so is a query that the run skipped. An incomplete
-    run, a comparison with a baseline, and each query that only the baseline has, are testcases of their own. The causes
-    of a red run are in the testcase of the run, if it is incomplete, and first in `system-out`.
+    run, a comparison with a baseline, each query that only the baseline has, and coverage gates, are testcases of their
+    own. The causes of a red run are in the testcase of the run, if it is incomplete, and first in `system-out`.
     """
     cases = [*_run(facts), *_queries(facts)]
     marks = Counter(child.tag for case in cases for child in case)
@@ -133,12 +134,23 @@ def _run(facts: RunData) -> Iterator[ET.Element]:
             mark = ET.SubElement(case, "failure", message=_text(removed.cause), type="regression")
             mark.text = _text(f"baseline: {against.name}")
             yield case
+    if facts.record.coverage and facts.record.coverage.outcome:
+        case = _case("coverage", _OWN, 0.0)
+        if failures := facts.record.coverage_failures:
+            first = one_line(failures[0], _MESSAGE) + _and_more(len(failures) - 1, "gate")
+            mark = ET.SubElement(case, "failure", message=_text(first), type="coverage")
+            mark.text = _text("\n".join([*failures, "", shlex.join(["mcprun", "coverage", facts.path])]))
+        yield case
 
 
 def _run_message(facts: RunData) -> str:
     """Return the first cause of a red run in one line, and how many there are."""
     first, *others = [headline(cause) for cause in facts.why] or [facts.trouble]
-    return one_line(first, _MESSAGE) + (f" (and {plural(len(others), 'more cause')})" if others else "")
+    return one_line(first, _MESSAGE) + _and_more(len(others), "cause")
+
+
+def _and_more(count: int, noun: str) -> str:
+    return f" (and {plural(count, f'more {noun}')})" if count else ""
 
 
 def _run_type(facts: RunData) -> str:

@@ -15,6 +15,9 @@ _WORDS = {
     ExitCode.INTERRUPTED: "INTERRUPTED",
 }
 
+COVERAGE_NOT_EVALUATED = "the coverage of the run was not evaluated"
+"""Why a finished run is an error if it has coverage gates without an outcome."""
+
 _MESSAGE = 300
 """Maximum number of characters of an error's message."""
 

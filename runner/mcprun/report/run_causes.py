@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from mcprun.errors import ErrorKind
 from mcprun.report.causes import QUERIES, TOOLS, Cause, CauseKind
 from mcprun.report.log_excerpt import exception_line
-from mcprun.report.outcome import early_end
+from mcprun.report.outcome import COVERAGE_NOT_EVALUATED, early_end
 from mcprun.report.text import one_line, plural
 from mcprun.runs.run_record import Counts, RunRecord
 from mcprun.runs.transcript import Key
@@ -40,7 +40,7 @@ def end_causes(record: RunRecord, counts: Counts, log: str = "") -> Iterator[Cau
         message = f"the run was not compared with its baseline {record.baseline.path}"
         yield _cause(CauseKind.STOPPED, [message], 0)
     if record.state == "finished" and not error and record.lacks_coverage:
-        yield _cause(CauseKind.STOPPED, ["the coverage of the run was not evaluated"], 0)
+        yield _cause(CauseKind.STOPPED, [COVERAGE_NOT_EVALUATED], 0)
     for failure in record.coverage_failures:
         yield _cause(CauseKind.COVERAGE, [failure], 0)
 

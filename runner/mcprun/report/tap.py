@@ -23,9 +23,9 @@ def tap(facts: RunData) -> str:
     """Return a run as TAP, with one test point per repeat of a query and causes as YAML diagnostics.
 
     Only points that are `not ok` without a directive count as failures. A failed repeat of a query that reaches its
-    required pass rate is marked TODO, a skipped query SKIP. An incomplete run, a comparison with a baseline, and each
-    query that only the baseline has, have a test point of their own, before all others. The causes of a red run are
-    comments before them.
+    required pass rate is marked TODO, a skipped query SKIP. An incomplete run, a comparison with a baseline, each query
+    that only the baseline has, and coverage gates, have a test point of their own, before all others. The causes of a
+    red run are comments before them.
     """
     points = [*_run(facts), *(render(one, partial(_query, facts=facts)) for one in facts.transcripts())]
     lines = ["TAP version 14", f"1..{len(points)}"]
@@ -69,6 +69,9 @@ def _run(facts: RunData) -> Iterator[_Point]:
         yield not breaking, "baseline", "", {**causes} if breaking else {}
         for removed in against.removed:
             yield False, repeat_label(removed.id, removed.repeat), "", {"kind": "regression", "message": removed.cause}
+    if facts.record.coverage and facts.record.coverage.outcome:
+        failures = facts.record.coverage_failures
+        yield not failures, "coverage", "", {"kind": "coverage", "message": "; ".join(failures)} if failures else {}
 
 
 def _escaped(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ def refund(id: int) -> str:
 """
 
 GET = script(("get", {"id": 1}), id="get")
+JUNIT = ("--junit", "junit.xml")
 PUT = script(("put", {"id": 1}), id="put", expect={"tool_errors": "allow"})
 
 
@@ -99,6 +101,8 @@ def test_red_coverage_is_red_everywhere(folder: Path) -> None:
     for report in (markdown, junit):
         text = report.stdout.replace("&#45;", "-").replace("&#58;", ":").replace("&#44;", ",")
         assert message in text, report.stdout
+    (failure,) = ET.fromstring(junit.stdout).iter("failure")
+    assert failure.attrib == {"message": message, "type": "coverage"}
 
 
 def test_every_summary_has_a_line(folder: Path) -> None:
@@ -206,8 +210,10 @@ def test_shard_only_reports_and_merge_evaluates(folder: Path) -> None:
             done = batch(folder, "--shard", f"{number}/2", "--out", f"{share}-{number}", "--min-coverage", share)
             assert (done.code, done.record["coverage"]["outcome"]) == (0, None)
             assert len(coverage_lines(done.stdout)) == 1
-        merged = run_mcprun("merge", f"{share}-1", f"{share}-2", "--out", f"{share}-merged", cwd=folder)
+        merged = run_mcprun("merge", f"{share}-1", f"{share}-2", "--out", f"{share}-merged", *JUNIT, cwd=folder)
         assert merged.code == code, merged.stdout
+        failures = [failure.attrib["type"] for failure in ET.parse(folder / "junit.xml").iter("failure")]
+        assert failures == ["coverage"] * code
         assert ("coverage is below" in merged.stdout) == bool(code)
     mixed = run_mcprun("merge", "0.6-1", "0.9-2", cwd=folder)
     assert (mixed.code, "--min-coverage, --require or --waive differs" in mixed.stderr) == (2, True)

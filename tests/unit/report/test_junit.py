@@ -10,6 +10,7 @@ from mcprun.errors import ExitCode
 from mcprun.report.baseline import QueryChange
 from mcprun.report.data import RunData
 from mcprun.report.junit import junit
+from mcprun.runs.run_record import CoverageOutcome, CoverageRecord
 from mcprun.runs.transcript import Verdict
 from tests.support.facts import EVIL, EXCUSED, comparison, facts, runs, transcript
 
@@ -49,6 +50,23 @@ def test_hostile_text_stays_text() -> None:
     assert list(failure) == []
     assert r"\x1b[2J<b>&" in failure.attrib["message"]
     assert r"\u202e\ufffe" in (failure.text or "")
+
+
+def test_unmet_gates_are_a_failure_that_names_the_tools() -> None:
+    """A run whose queries passed is red for CI servers. The message is the first gate, and the text has all of them."""
+    failures = ["coverage is below --min-coverage 1: 1 of 2 tools (50 %); not called: refund", "--require put: why"]
+    for found in (failures, []):
+        outcome = CoverageOutcome(covered=1, tools=2, failures=found)
+        run = facts(transcript("q"), coverage=CoverageRecord(min_coverage=1, outcome=outcome))
+        suite = ET.fromstring(junit(run))[0]
+        (case,) = (one for one in suite.iter("testcase") if one.attrib["name"] == "coverage")
+        assert (case.attrib["classname"], len(case), suite.attrib["failures"]) == (
+            "mcprun",
+            *([1, "1"] if found else [0, "0"]),
+        )
+        if found:
+            assert case[0].attrib == {"message": f"{failures[0]} (and 1 more gate)", "type": "coverage"}
+            assert (case[0].text or "").splitlines() == [*failures, "", "mcprun coverage outputs/run"]
 
 
 def test_calls_are_listed_for_a_bounded_number_of_failures() -> None:
