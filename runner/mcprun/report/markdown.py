@@ -1,8 +1,8 @@
 """Markdown for a job's summary or for a comment that is updated in place, in the dialect of GitHub and GitLab.
 
-Text from servers and models is put only into code and fences. In code, every punctuation character is replaced by a
-character reference, so that no text becomes a link, a mention or a tag, or ends the element around it. A fence is
-longer than any run of backticks inside.
+Text from servers and models is put only into code and fences. In code, each punctuation character that could have a
+meaning is replaced by a character reference, so that no text becomes a link, a mention or a tag, or ends the element
+around it. A fence is longer than any run of backticks inside.
 """
 
 from __future__ import annotations

@@ -1,13 +1,26 @@
-"""Put untrusted text into Markdown: it must not form markup, links or table cells."""
+"""Put untrusted text into Markdown: it must not form markup, links, mentions or table cells."""
 
 from __future__ import annotations
 
-import string
+import re
 from collections.abc import Iterable
 
 from mcprun.report.text import one_line
 
-_REFERENCES = str.maketrans({mark: f"&#{ord(mark)};" for mark in string.punctuation})
+_ACTIVE = re.compile(
+    r"""
+    ^[!-/:-@\[-`{-~]                # at the start: a list, a heading, a table's delimiter, a quick action of GitLab
+  | (?<=\d)[.)](?=\s|\Z)            # an ordered list
+  | [!#$&*<>@\[\]\\^`{|}~]          # markup, mentions, references to issues
+  | (?<![A-Za-z0-9])_ | _(?![A-Za-z0-9])                   # emphasis
+  | \.(?=\S)(?<!\d\.) | (?<=\d)\.(?=[^\s\d])             # links without a scheme
+  | :(?=\S)                          # links, emoji
+  | %(?=[^\s),;])                    # references to milestones of GitLab
+  | (?<=[A-Za-z])-(?=\d)             # GH-26
+    """,
+    re.VERBOSE,
+)
+"""Punctuation that has a meaning at its place in the dialects of GitHub and GitLab (https://github.github.com/gfm/)."""
 
 
 def cells(cells: Iterable[str]) -> str:
@@ -21,5 +34,8 @@ def code(text: str, length: int) -> str:
 
 
 def plain(text: str, length: int) -> str:
-    """Put text on one line of at most `length` characters, with all punctuation replaced by character references."""
-    return one_line(text, length).translate(_REFERENCES)
+    """Put text on one line of at most `length` characters, with active punctuation replaced by character references.
+
+    Other punctuation stays, so that sentences can be read before they are rendered.
+    """
+    return _ACTIVE.sub(lambda found: f"&#{ord(found[0])};", one_line(text, length))

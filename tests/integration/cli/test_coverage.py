@@ -99,8 +99,7 @@ def test_red_coverage_is_red_everywhere(folder: Path) -> None:
     junit = run_mcprun("report", "--junit", "-", cwd=folder)
     assert message in shown.stdout
     for report in (markdown, junit):
-        text = report.stdout.replace("&#45;", "-").replace("&#58;", ":").replace("&#44;", ",")
-        assert message in text, report.stdout
+        assert message.lstrip("-") in report.stdout
     (failure,) = ET.fromstring(junit.stdout).iter("failure")
     assert failure.attrib == {"message": message, "type": "coverage"}
 

@@ -40,8 +40,8 @@ def test_incomplete_run_shows_its_error_and_regressions() -> None:
     text = markdown(facts(transcript("q", Verdict.SKIPPED), error=error, state="interrupted", against=against))
     assert "### ✗ Failed: p, 1 skipped" in text
     assert text.splitlines()[2:5] == ["", "**Why it is red**", ""]
-    assert "- <code>Not started&#58; the budget is &#42;spent&#42;" in text
-    assert "**1 regression** against <code>base</code>: 1 other change&#44; 0 unchanged.\n\n```diff\n~ add" in text
+    assert "- <code>Not started: the budget is &#42;spent&#42;" in text
+    assert "**1 regression** against <code>base</code>: 1 other change, 0 unchanged.\n\n```diff\n~ add" in text
 
 
 def test_a_comparison_has_the_counts_of_the_last_line_and_of_the_page() -> None:
