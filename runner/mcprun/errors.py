@@ -58,6 +58,7 @@ class ErrorKind(StrEnum):
     BAD_TOOLS = "bad_tools"
     NOT_RECORDED = "not_recorded"
     SCRIPT_ERROR = "script_error"
+    SETUP = "setup"
     BUDGET = "budget"
     OUTPUT = "output"
     PROMPTS = "prompts"

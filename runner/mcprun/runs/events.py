@@ -217,6 +217,30 @@ class ToolCall(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Step(Event):
+    """One step of a query: a call or read of mcprun's own before or after the conversation (`phase`).
+
+    `step` numbers the steps of the phase from 0, and `id` is the step's own. A call has a `tool` and an `input`, a read
+    a `resource`. `skipped` is the reason why nothing was sent. The other fields are those of a `ToolCall`.
+    """
+
+    name: ClassVar[str] = "step"
+    phase: str
+    step: int
+    id: str | None = None
+    tool: str | None = None
+    input: JsonObject | None = None
+    resource: str | None = None
+    is_error: bool = False
+    problem: str | None = None
+    error: str | None = None
+    progress: int | None = None
+    skipped: str | None = None
+    server: int
+    log_offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallRetry(Event):
     """A call is sent again after `wait` seconds: the server asks for it, and the tool declares that it is safe.
 

@@ -1,8 +1,8 @@
 """The lines of `transcripts.jsonl`: transcripts and their parts, as Pydantic models.
 
-Keys are always present, `null` if unknown, so that `jq` needs no guards. Only `tags`, `metadata`, `expect`, `asked`,
-`given`, `problem` and `cache_creation` are left out when empty. A transcript holds no times and no random values of
-mcprun's: the same prompts, server, and script or recording produce the same bytes.
+Keys are always present, `null` if unknown, so that `jq` needs no guards. Only `tags`, `metadata`, `expect`, `vars`,
+`steps`, `asked`, `given`, `problem` and `cache_creation` are left out when empty. A transcript holds no times and no
+random values of mcprun's: the same prompts, server, and script or recording produce the same bytes.
 """
 
 from __future__ import annotations
@@ -121,6 +121,34 @@ class Call(Record):
     __str__ = __repr__
 
 
+class StepCall(Record):
+    """A call or read that mcprun made itself before or after a conversation, and its result.
+
+    `phase` is the list of the query that the step is in. `id` is the step's own, absent if it has none. A call has a
+    `tool`, an `input` and a `structured`, and its `content` is that of the MCP result. A read has a `resource`, and its
+    `content` holds the `contents` of the MCP result. `problem` is as in `Call`.
+    """
+
+    fixed = frozenset({"phase"})
+    shaped: ClassVar[Mapping[str, Shape]] = {"content": "content"}
+    phase: Literal["before", "after", "cleanup"]
+    id: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    tool: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    resource: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    input: JsonObject = Field(default_factory=dict)
+    is_error: bool
+    content: list[JsonObject]
+    structured: Any = None
+    problem: str | None = Field(default=None, exclude_if=lambda value: value is None)
+
+    def __repr__(self) -> str:
+        """Return the phase, the tool or resource, and whether the result is an error: `<StepCall after get: error>`."""
+        what = short_repr(self.tool or self.resource)[1:-1]
+        return f"<StepCall {self.phase} {what}{': error' if self.is_error else ''}>"
+
+    __str__ = __repr__
+
+
 class Asked(Record):
     """A request from the server during a query (`kind`: elicitation or sampling), and the answer to it.
 
@@ -181,8 +209,9 @@ class Transcript(Record):
     `messages` is the conversation as sent to and received from the Messages API, so that it can be replayed. If it
     starts with messages from the server's own prompt or resources, `given` counts them; otherwise the key is absent.
     `stop` is the model's last stop reason, or one of mcprun's own: `max_turns`, `max_calls`, `diverged`, `timeout`,
-    `error`, `cancelled`. `tags`, `metadata` and `expect` are those of the query, without defaults; each key is absent
-    if it is empty. `asked` lists the server's requests; the key is absent if there were none.
+    `error`, `cancelled`. `tags`, `metadata` and `expect` are those of the query, without defaults. `vars` maps the
+    query's names to the values that replaced them. `steps` lists what mcprun called and read itself, and `asked` the
+    server's requests. Each of these keys is absent if it is empty.
     """
 
     fixed = frozenset({"id", "stop", "model"})
@@ -201,6 +230,8 @@ class Transcript(Record):
     messages: list[JsonObject]
     given: Given | None = Field(default=None, exclude_if=lambda value: value is None)
     calls: list[Call]
+    vars: JsonObject = Field(default_factory=dict, exclude_if=lambda value: not value)
+    steps: list[StepCall] = Field(default_factory=list, exclude_if=lambda value: not value)
     asked: list[Asked] = Field(default_factory=list, exclude_if=lambda value: not value)
     text: str
     checks: list[Check]
