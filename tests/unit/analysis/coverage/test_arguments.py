@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun._util.json_path import format_path
-from mcprun._util.json_value import json_equal
+from mcprun._util.json_value import JsonObject, json_equal
 from mcprun.analysis.coverage.arguments import MAX_ARGUMENTS, MAX_VALUES, Arguments
 from mcprun.analysis.coverage.coverage import ArgumentCoverage
 from tests.support.covered_runs import Place, declared, inputs_of, places_in, roots, values_at
@@ -86,6 +87,77 @@ def test_recursive_schema_ends() -> None:
     assert [one.path for one in coverage_of(node)] == ["name", "child", "child.name", "child.child"]
 
 
+def test_nested_value_of_a_recursive_schema_counts_for_its_first_place() -> None:
+    """A filter within a filter exercises the same arguments: they are listed once, and no value of them is lost."""
+    filters = {"properties": {"op": {"enum": ["eq", "lt"]}, "all": {"type": "array", "items": {"$ref": "#/$defs/f"}}}}
+    schema = {"properties": {"filter": {"$ref": "#/$defs/f"}}, "$defs": {"f": filters}}
+    found = coverage_of(schema, {"filter": {"all": [{"all": [{"op": "lt"}]}, {"op": "eq"}]}})
+    assert [(one.path, one.seen) for one in found] == [
+        ("filter", ()),
+        ("filter.op", ("eq", "lt")),
+        ("filter.all", ()),
+    ]
+
+
+def test_long_chains_of_subschemas_are_read_without_recursion() -> None:
+    """Thousands of references or branches in each other neither fail nor take long."""
+    chain = {f"d{number}": {"$ref": f"#/$defs/d{number + 1}"} for number in range(5_000)}
+    assert [one.path for one in coverage_of({"properties": {"a": {"$ref": "#/$defs/d0"}}, "$defs": chain})] == ["a"]
+    nested: Any = {"enum": [1]}
+    for _ in range(5_000):
+        nested = {"allOf": [nested]}
+    (found,) = coverage_of({"properties": {"a": nested}}, {"a": 1})
+    assert found.seen == (1,)
+
+
+def test_values_of_a_map_have_arguments() -> None:
+    """`additionalProperties` and `patternProperties` describe the values of properties that are not declared."""
+    inner = {"properties": {"level": {"enum": ["low", "high"]}}}
+    schema = {
+        "properties": {
+            "by_user": {"additionalProperties": inner, "properties": {"level": {}}},
+            "labels": {"patternProperties": {"^x-": {"type": "boolean"}}},
+            "names": {"type": "array", "items": {"enum": ["a"]}},
+        }
+    }
+    found = coverage_of(
+        schema, {"by_user": {"ann": {"level": "low"}}, "labels": {"x-a": True}, "names": {"not an array": "a"}}
+    )
+    assert [(one.path, one.exercised, one.seen) for one in found] == [
+        ("by_user", True, ()),
+        ("by_user.level", False, ()),
+        ("by_user[*].level", True, ("low",)),
+        ("labels", True, ()),
+        ("labels[*]", True, (True,)),
+        ("names", True, ()),
+        ("names[*]", False, ()),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reference", "definition"),
+    [
+        ({"$ref": "#state"}, {"$anchor": "state"}),
+        ({"$dynamicRef": "#state"}, {"$dynamicAnchor": "state"}),
+        ({"$ref": "state.json"}, {"$id": "state.json"}),
+        ({"$ref": "#/$defs/state"}, {}),
+    ],
+)
+def test_references_are_followed_in_each_form(reference: JsonObject, definition: JsonObject) -> None:
+    """Pointers, anchors and identifiers all lead to the listed values."""
+    schema = {"properties": {"a": reference}, "$defs": {"state": {"enum": ["open"], **definition}}}
+    assert [one.unseen for one in coverage_of(schema)] == [("open",)]
+
+
+def test_older_drafts_are_read() -> None:
+    """Draft 7 has a list of schemas in `items`, and schemas in `dependencies`."""
+    schema = {
+        "properties": {"pair": {"items": [{"enum": ["x"]}, {"properties": {"z": {}}}]}},
+        "dependencies": {"pair": {"properties": {"other": {}}}, "other": ["pair"]},
+    }
+    assert [one.path for one in coverage_of(schema)] == ["pair", "pair[*]", "pair[*].z", "other"]
+
+
 def test_branches_of_a_schema_are_merged() -> None:
     """Each `const` of a tagged union is a value of its argument, and each branch adds its own arguments."""
     schema = {
@@ -120,5 +192,7 @@ def test_size_of_a_schema_is_bounded() -> None:
     assert len(coverage_of(many)) == MAX_ARGUMENTS
     (listed,) = coverage_of({"properties": {"a": {"enum": [*range(MAX_VALUES + 1)]}}})
     assert listed == ArgumentCoverage("a", exercised=False)
+    branches = {"anyOf": [{"enum": [*range(MAX_VALUES + 1)]}, {"enum": ["x"]}]}
+    assert coverage_of({"properties": {"a": branches}}) == [ArgumentCoverage("a", exercised=False)]
     bomb = {"$defs": {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 9} for n in range(30)}, "$ref": "#/$defs/d0"}
     assert coverage_of(bomb) == []
