@@ -214,6 +214,17 @@ class Run:
         except OSError as error:
             raise UsageError(f"can't read {path}: {error.strerror}") from None
 
+    def count_events(self, name: str) -> int:
+        """Return the number of events with a name, 0 without a trace. Lines are not parsed: mcprun wrote them."""
+        start = b'{"event":"%b"' % name.encode()
+        try:
+            with (self.path / TRACE).open("rb") as stream:
+                return sum(line.startswith(start) for line in stream if line.endswith(b"\n"))
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise UsageError(f"can't read {self.path / TRACE}: {error.strerror}") from None
+
     def log(self, offset: int, size: int) -> str:
         """Read up to `size` bytes of the servers' stderr from `offset`, which counts from the end if negative.
 

@@ -312,9 +312,19 @@ class CallOutcome(Record):
     problem: str | None = None
 
 
+class StepOutcome(Record):
+    """The fields of a `StepCall` that identify what was called, and whether it failed. Other keys are ignored."""
+
+    tool: str | None = None
+    input: JsonObject = Field(default_factory=dict)
+    is_error: bool
+    problem: str | None = None
+
+
 class TranscriptOutcomes(Record):
-    """The calls of a `Transcript`, and its error. Other keys must be valid JSON and are ignored."""
+    """The calls of a `Transcript` and its steps, and its error. Other keys must be valid JSON and are ignored."""
 
     schema_: Schema = Field(default=SCHEMA, alias="schema")
     calls: list[CallOutcome]
+    steps: list[StepOutcome] = Field(default_factory=list)
     error: ErrorInfo | None = None

@@ -162,6 +162,33 @@ def test_denied_calls_do_not_cover(folder: Path) -> None:
     assert (get["state"], get["calls"]) == ("uncalled", 0)
 
 
+DIES_ONCE = """
+from pathlib import Path
+
+
+@server.tool()
+def once() -> str:
+    \"\"\"End the server at the first call.\"\"\"
+    mark = Path("called")
+    if not mark.exists():
+        mark.touch()
+        sys.exit(3)
+    return "twice"
+"""
+
+
+def test_calls_of_an_attempt_that_is_tried_again_count(folder: Path) -> None:
+    """The call that killed the server is a failed call, and those before it reached the server too."""
+    (folder / "server.py").write_text(stdlib_server(SERVER + DIES_ONCE + "\nserver.run()"))
+    query = script(("get", {"id": 1}))
+    query["script"][1:1] = script(("once", {}))["script"][:1]
+    write_jsonl(folder / "p.jsonl", query)
+    assert [one["attempts"] for one in batch(folder).transcripts] == [2]
+    found = {tool["name"]: tool for tool in json.loads(coverage(folder, "--json").stdout)["tools"]}
+    assert [(found[name]["calls"], found[name]["errors"]) for name in ("get", "once")] == [(2, 0), (2, 1)]
+    assert found["once"]["returned_errors"] == 0
+
+
 def test_json_has_everything(folder: Path) -> None:
     """The JSON object has each tool with its arguments and values, and the gates."""
     batch(folder)
@@ -172,6 +199,7 @@ def test_json_has_everything(folder: Path) -> None:
         "state": "covered",
         "calls": 1,
         "errors": 0,
+        "returned_errors": 0,
         "arguments": [
             {"path": "id", "exercised": True},
             {"path": "full", "exercised": False, "kind": "boolean", "seen": [], "unseen": [True, False]},

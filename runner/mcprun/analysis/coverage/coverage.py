@@ -7,8 +7,8 @@ What it promises:
   them. Waived tools are too: waiving is a matter of the gates (`analysis/coverage/gates.py`).
 - Only calls that reached the server count. Calls that mcprun did not send are counted in `unsent`, and calls of tools
   that the server does not list in `unlisted`.
-- Of each query, the calls of the last attempt count: those in its transcript, and those of its last turn that the
-  server did not answer, as when it died. Unanswered calls failed.
+- The calls of all attempts count, those of steps included, and those that the server did not answer, as when it died:
+  they failed. Of a baseline, which has no trace, only the last attempt of each query is known.
 - A tool is covered if one of its calls returned without error. An argument, or a value of one, is exercised if such
   a call passed it.
 - Lists are sorted by name, so that equal runs in any order have equal coverage.
@@ -64,9 +64,10 @@ class ToolCoverage:
     Attributes:
         name: The server's own name for it.
         calls: The number of calls that reached the server.
-        errors: The number of these that failed.
+        errors: The number of these that failed: the server returned an error, or no valid result.
         arguments: Its arguments, in the order of its schema. Those of all schemas that the server listed for it.
         unusable: Why no model can call it: its entry is malformed, or can't be sent. Empty if one can.
+        unreturned: The number of the failed calls to which the server returned no error, such as those that timed out.
     """
 
     name: str
@@ -74,6 +75,7 @@ class ToolCoverage:
     errors: int = 0
     arguments: tuple[ArgumentCoverage, ...] = ()
     unusable: str = ""
+    unreturned: int = 0
 
     @property
     def state(self) -> ToolState:
@@ -89,8 +91,8 @@ class ToolCoverage:
 
     @property
     def lacks_error(self) -> bool:
-        """Whether the tool was called and its error path was never seen."""
-        return self.calls > 0 and self.errors == 0
+        """Whether the tool was called and never returned an error, so that its error path was never seen."""
+        return self.calls > 0 and self.errors == self.unreturned
 
     @property
     def unexercised(self) -> tuple[ArgumentCoverage, ...]:
@@ -104,6 +106,7 @@ class ToolCoverage:
             "state": self.state.value,
             "calls": self.calls,
             "errors": self.errors,
+            "returned_errors": self.errors - self.unreturned,
             "arguments": [one.as_json() for one in self.arguments],
             **({"unusable": self.unusable} if self.unusable else {}),
         }
@@ -192,7 +195,7 @@ class Coverage:
 
     @property
     def without_error(self) -> tuple[str, ...]:
-        """The names of the tools that were called and never failed, so that their error path was never seen."""
+        """The names of the tools whose error path was never seen: they were called and never returned an error."""
         return tuple(tool.name for tool in self.tools if tool.lacks_error)
 
     def as_json(self) -> JsonObject:

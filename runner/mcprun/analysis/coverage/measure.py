@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
-from mcprun._util.json_value import JsonObject
+from mcprun._util.json_value import JsonObject, json_same
 from mcprun.analysis.coverage.arguments import Arguments
-from mcprun.analysis.coverage.calls import is_sent, unanswered
+from mcprun.analysis.coverage.calls import CALL, STEP, recorded_calls, returned_error, traced_call, traces_calls
 from mcprun.analysis.coverage.coverage import Coverage, ItemCoverage, ToolCoverage
 from mcprun.errors import UsageError
 from mcprun.runs.directory import TRACE
-from mcprun.runs.run import Run, parse_transcript
+from mcprun.runs.run import Run
 from mcprun.runs.run_record import ServerRecord
-from mcprun.runs.transcript import Call, CallOutcome
+from mcprun.runs.transcript import CallOutcome
 from mcprun.tools.toolset import ToolSet
 
 _UNUSABLE = frozenset({"malformed", "left_out", "task_only"})
 """The rules of notes about tools that no model can call (`tools/toolset.py`)."""
 
-_KINDS = {"prompts": "prompt", "resources": "uri"}
-"""The lists of prompts and resources, and the key of an event that names an item."""
+_KINDS = ("prompts", "resources")
+"""What a server lists beside its tools (`ServerRecord`)."""
 
-_EVENTS = {"prompt_get": "prompts", "resource_read": "resources"}
-"""The events of requests for an item, and the list that it is in."""
+_EVENTS = {
+    "prompt_get": (("prompts", "prompt"),),
+    "resource_read": (("resources", "uri"),),
+    STEP: (("resources", "resource"),),
+}
+"""The events of requests for an item: the list that it is in, and the key that names it."""
 
 _MAX_NAMES = 1_000
 """Maximum names of tools, that no server lists or that were not sent, whose calls are counted apart."""
@@ -56,6 +59,7 @@ class CoverageMeter:
         self._noted: set[str] = set()
         self._calls: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
+        self._unreturned: Counter[str] = Counter()
         self._unlisted: Counter[str] = Counter()
         self._unsent: Counter[str] = Counter()
         self._items = {kind: _Items() for kind in _KINDS}
@@ -63,16 +67,24 @@ class CoverageMeter:
             self._add_server(server)
 
     def count_run(self, run: Run) -> None:
-        """Add the calls of all transcripts of a run. Raises `UsageError` if it can't be read."""
+        """Add the calls of a run. Raises `UsageError` if it can't be read."""
         self._runs += 1
-        if server := run.record.server:
-            listed = listed_names(server)
-            for call, was_sent in _calls(run, server):
-                self.count(call, listed, was_sent=was_sent)
-            if (server.prompts is not None or server.resources is not None) and (run.path / TRACE).exists():
-                self._count_items(run, server)
+        server = run.record.server
+        if server is None:
+            return
+        listed, is_traced = listed_names(server), traces_calls(run)
+        if not is_traced:
+            for outcome, was_sent in recorded_calls(run, server):
+                self.count(outcome, listed, was_sent=was_sent)
+        if not (run.path / TRACE).exists():
+            return
+        items = self._items_of(server)
+        for event in run.events_named({CALL, *_EVENTS}):
+            self._count_item(event, items)
+            if is_traced and (made := traced_call(event)):
+                self.count(made.outcome, listed, was_sent=made.was_sent)
 
-    def count(self, call: Call | CallOutcome, listed: Collection[str], *, was_sent: bool = True) -> None:
+    def count(self, call: CallOutcome, listed: Collection[str], *, was_sent: bool = True) -> None:
         """Add a call. `listed` are the names of the tools that its own server lists."""
         tool = call.tool
         if not was_sent:
@@ -81,9 +93,9 @@ class CoverageMeter:
             _count_apart(self._unlisted, tool)
         else:
             self._calls[tool] += 1
-            if call.is_error:
-                self._errors[tool] += 1
-            elif tool in self._arguments:
+            self._errors[tool] += call.is_error
+            self._unreturned[tool] += call.is_error and not returned_error(call)
+            if not call.is_error and tool in self._arguments:
                 self._arguments[tool].mark(call.input)
 
     def coverage(self) -> Coverage:
@@ -103,23 +115,27 @@ class CoverageMeter:
         for tool in (*server.tools, *server.later_tools):
             name, schema = tool["name"], tool.get("inputSchema")
             known = self._listed.setdefault(name, [])
-            if all(schema != other.get("inputSchema") for other in known):
+            if not any(json_same(schema, other.get("inputSchema")) for other in known):
                 known.append(tool)
                 self._arguments.setdefault(name, Arguments()).add_schema(schema)
         for one in (*server.malformed, *server.later_malformed):
             if one.rule == "malformed":
                 self._malformed.setdefault(one.item, one.message)
 
-    def _count_items(self, run: Run, server: ServerRecord) -> None:
-        """Add the prompts and resources that queries took from the server. Only the trace names them."""
-        own = {kind: frozenset(names) for kind in _KINDS if (names := getattr(server, kind)) is not None}
-        for kind, names in own.items():
+    def _items_of(self, server: ServerRecord) -> Mapping[str, frozenset[str]]:
+        """Add a server's prompts and resources. Return them by kind, without those that it did not list."""
+        found = {kind: frozenset(names) for kind in _KINDS if (names := getattr(server, kind)) is not None}
+        for kind, names in found.items():
             self._items[kind].add(names)
-        for event in run.events_named(_EVENTS):
-            kind = _EVENTS[event["event"]]
-            name = event.get(_KINDS[kind])
-            if isinstance(name, str) and name in own.get(kind, ()):
-                self._items[kind].count(name, is_error=event.get("problem") is not None)
+        return found
+
+    def _count_item(self, event: JsonObject, listed: Mapping[str, Collection[str]]) -> None:
+        """Add the prompt or resource that an event took from the server. Only the trace names them."""
+        for kind, key in _EVENTS.get(event["event"], ()):
+            name = event.get(key)
+            if isinstance(name, str) and name in listed.get(kind, ()) and event.get("skipped") is None:
+                is_error = event.get("problem") is not None or bool(event.get("is_error"))
+                self._items[kind].count(name, is_error=is_error)
 
     def _tool(self, name: str) -> ToolCoverage:
         calls, arguments = self._calls[name], self._arguments.get(name)
@@ -129,6 +145,7 @@ class CoverageMeter:
             self._errors[name],
             arguments.coverage() if arguments else (),
             "" if calls else self._unusable(name),
+            self._unreturned[name],
         )
 
     def _unusable(self, name: str) -> str:
@@ -150,22 +167,6 @@ def listed_names(server: ServerRecord) -> frozenset[str]:
     return frozenset([tool["name"] for tool in (*server.tools, *server.later_tools)]).union(malformed)
 
 
-def _calls(run: Run, server: ServerRecord) -> Iterator[tuple[Call | CallOutcome, bool]]:
-    """Yield the calls of a run, each with whether it was sent. Only a transcript with errors is parsed as a whole."""
-    api_names = _ApiNames(server)
-    for outcomes, line in run.outcomes():
-        if outcomes.error is None and not any(call.is_error for call in outcomes.calls):
-            for outcome in outcomes.calls:
-                yield outcome, True
-            continue
-        transcript = parse_transcript(line, run.path)
-        for call in transcript.calls:
-            yield call, is_sent(call)
-        if transcript.error:
-            for lost in unanswered(transcript, api_names.of):
-                yield lost, True
-
-
 @dataclass(slots=True)
 class _Items:
     """The prompts or resources of some servers, and how often they were read. `listed` is None if no list is known."""
@@ -185,18 +186,6 @@ class _Items:
         if self.listed is None:
             return None
         return tuple(ItemCoverage(name, self.reads[name], self.errors[name]) for name in sorted(self.listed))
-
-
-class _ApiNames:
-    """The names that the API was sent for a server's tools. Mapping them takes time, and is rarely needed."""
-
-    def __init__(self, server: ServerRecord) -> None:
-        self._server = server
-
-    @cached_property
-    def of(self) -> Mapping[str, str]:
-        """The server's names by those that the API was sent."""
-        return ToolSet.of([*self._server.tools, *self._server.later_tools]).names
 
 
 def _count_apart(counter: Counter[str], tool: str) -> None:

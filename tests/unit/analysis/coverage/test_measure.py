@@ -15,7 +15,7 @@ from mcprun.analysis.coverage.measure import CoverageMeter, listed_names, measur
 from mcprun.errors import UsageError
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import Malformed, ServerRecord
-from mcprun.runs.transcript import Transcript, Turn
+from mcprun.runs.transcript import CallOutcome, Transcript, Turn
 from mcprun.tools.results import REFUSED, STOPPED, error_result
 from mcprun.tools.toolset import ToolSet
 from tests.support.covered_runs import SimpleRun, runs
@@ -157,6 +157,54 @@ def test_call_that_killed_the_server_failed(tmp_path: Path) -> None:
     coverage = measured(tmp_path, dying("get", "drop", "drop", answered=(call("get", "ok"), call("drop", "ok"))))
     assert state_of(coverage, "get") == ("covered", 1, 0)
     assert state_of(coverage, "drop") == ("covered", 2, 1)
+
+
+def test_calls_of_all_attempts_and_steps_count(tmp_path: Path) -> None:
+    """The trace has the attempts that a server's death ended, and the steps that mcprun made itself."""
+    where = {"query": "one", "server": 1, "log_offset": 0}
+    trace = [
+        event("tool_call", 1, **where, call=0, tool="put", input={"id": 1}, is_error=False),
+        event("tool_call", 2, **where, call=1, tool="get", input={}, is_error=True, problem="server_died"),
+        event("tool_call", 3, **where | {"attempt": 2}, call=0, tool="get", input={"full": True}, is_error=False),
+        event("tool_call", 4, **where, call=1, tool="drop", input={}, is_error=True, problem="not approved"),
+        event("step", 5, **where, phase="after", step=0, tool="drop", input={}, is_error=True),
+        event("step", 6, **where, phase="cleanup", step=0, tool="drop", input={}, skipped="no value"),
+    ]
+    steps = [{"phase": "after", "tool": "drop", "is_error": True, "content": []}]
+    one = transcript("one", call("get", "ok"), failing("drop", REFUSED), steps=steps)
+    write_run(tmp_path / "run", [one], trace, server=server())
+    coverage = measure_coverage([Run.read(str(tmp_path / "run"))])
+    assert [state_of(coverage, name) for name in ("get", "put", "drop")] == [
+        ("covered", 2, 1), ("covered", 1, 0), ("failed", 1, 1),
+    ]  # fmt: skip
+    assert coverage.values.done == 1
+    assert coverage.unsent == {"drop": 1}
+    assert coverage.without_error == ("get", "put")  # a server that dies returns no error
+    for number, cut in enumerate(([], trace[:1], None)):
+        write_run(tmp_path / f"cut{number}", [one], cut, server=server())
+        last = measure_coverage([Run.read(str(tmp_path / f"cut{number}"))])
+        states = [state_of(last, name) for name in ("get", "put", "drop")]
+        assert states == [("covered", 1, 0), ("uncalled", 0, 0), ("failed", 1, 1)]
+        assert last.unsent == {"drop": 1}
+
+
+@pytest.mark.parametrize(
+    ("problem", "is_seen"),
+    [
+        (None, True),
+        ("json-rpc error -32602", True),
+        ("http status 500", True),
+        ("timeout", False),
+        ("cancelled", False),
+        ("server_died", False),
+        ("output schema", False),
+    ],
+)
+def test_error_path_is_seen_if_the_server_returned_an_error(problem: str | None, is_seen: bool) -> None:
+    """A call that brought no result, or an invalid one, has not seen how the tool rejects an input."""
+    meter = CoverageMeter([server()])
+    meter.count(CallOutcome(tool="get", input={}, is_error=True, problem=problem), {"get"})
+    assert ("get" not in meter.coverage().without_error) == is_seen
 
 
 def test_calls_of_an_incomplete_turn_were_not_made(tmp_path: Path) -> None:
