@@ -34,6 +34,7 @@ def test_text_renders_as_itself(text: str) -> None:
 
 
 @given(_MARKS)
+@example("http://a www.a :a: %1 GH-1 @a #1 _a_ [a](b) $x$ ~a")
 def test_no_text_becomes_a_link_a_mention_or_a_reference(text: str) -> None:
     """What GitHub and GitLab link without any markup has a character reference in it."""
     escaped = re.sub(r"&#\d+;", "\0", plain(text, 500))
