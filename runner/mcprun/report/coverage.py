@@ -201,12 +201,13 @@ def _argument(argument: ArgumentCoverage) -> str:
     path = one_line(argument.path, _NAME)
     if not argument.exercised or not argument.unseen:
         return path
-    values = [_value(value) for value in argument.unseen[:_VALUES]]
+    values = [value_text(value) for value in argument.unseen[:_VALUES]]
     more = len(argument.unseen) - _VALUES
     return f"{path}: {', '.join(values)}{f' and {more:,} more' if more > 0 else ''}"
 
 
-def _value(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """Return a listed value of an argument as JSON, shortened."""
     return one_line(json.dumps(value, ensure_ascii=False), _VALUE)
 
 

@@ -37,7 +37,8 @@ class CauseRow:
     """A row of the block.
 
     `style` is the verdict as which it is coloured. `count` is the number of queries, 0 if the cause is not counted.
-    `show` is the number of rows of the table that the link `href` selects, 0 if there are none.
+    `show` is the number of rows of the table that the link `href` selects, 0 if there are none. `is_coverage` is
+    whether it is a coverage gate, which the section about coverage explains.
     """
 
     style: str
@@ -48,6 +49,7 @@ class CauseRow:
     more: int
     show: int
     href: str
+    is_coverage: bool
 
 
 def cause_rows(causes: tuple[Cause, ...], listed: Mapping[int, int]) -> Iterator[CauseRow]:
@@ -64,6 +66,7 @@ def cause_rows(causes: tuple[Cause, ...], listed: Mapping[int, int]) -> Iterator
             more=max(0, cause.count - len(links)) if links else 0,
             show=listed.get(number, 0),
             href=f"#cause={number + 1}",
+            is_coverage=cause.kind is CauseKind.COVERAGE,
         )
 
 

@@ -11,6 +11,7 @@ from mcprun.limits import BATCH_SHARE
 from mcprun.report.data import RunData
 from mcprun.report.html.against import AgainstView, against_view
 from mcprun.report.html.cause_rows import CauseRow, cause_rows
+from mcprun.report.html.coverage import CoverageView
 from mcprun.report.html.repeat_rows import RepeatRow, repeat_rows
 from mcprun.report.html.rows import Rows
 from mcprun.report.latency import Latency, latency
@@ -86,9 +87,12 @@ class Overview:
     runs: str
     is_below: bool
     more_repeats: int
+    coverage: CoverageView | None
 
 
-def overview(run: Run, timings: Timings, rows: Rows, run_data: RunData) -> Overview:
+def overview(
+    run: Run, timings: Timings, rows: Rows, run_data: RunData, coverage: CoverageView | None = None
+) -> Overview:
     """Return the overview of a run, whose queries are the `rows` of the table."""
     record = run.record
     counts = record.counts or Counts()
@@ -107,7 +111,7 @@ def overview(run: Run, timings: Timings, rows: Rows, run_data: RunData) -> Overv
         troubles=tuple(_troubles(record, timings)),
         log=log,
         exception=exception_line(log),
-        tiles=tuple(_tiles(run, counts, durations, is_traced=timings.is_recorded)),
+        tiles=tuple(_tiles(run, counts, durations, coverage, is_traced=timings.is_recorded)),
         segments=tuple(_segments(counts)),
         latency=latency(durations) if durations else None,
         repeats=tuple(repeat_rows(repeats[:_REPEATS])),
@@ -115,6 +119,7 @@ def overview(run: Run, timings: Timings, rows: Rows, run_data: RunData) -> Overv
         runs=runs_of(record, run.counts),
         is_below=any(one.is_below for one in record.repeats),
         more_repeats=max(0, len(repeats) - _REPEATS),
+        coverage=coverage,
     )
 
 
@@ -169,7 +174,9 @@ def _troubles(record: RunRecord, timings: Timings) -> Iterator[str]:
         yield f"… and {plural(len(warnings) - _WARNINGS, 'more warning')} in run.json"
 
 
-def _tiles(run: Run, counts: Counts, durations: Sequence[float], *, is_traced: bool) -> Iterator[Tile]:
+def _tiles(
+    run: Run, counts: Counts, durations: Sequence[float], coverage: CoverageView | None, *, is_traced: bool
+) -> Iterator[Tile]:
     record = run.record
     if counts.done:
         found = query_counts(record, counts)
@@ -177,6 +184,8 @@ def _tiles(run: Run, counts: Counts, durations: Sequence[float], *, is_traced: b
     yield Tile(
         "Tool calls", f"{counts.calls:,}", f"{plural(counts.tool_errors, 'tool error')}, {plural(counts.turns, 'turn')}"
     )
+    if coverage:
+        yield Tile("Coverage", coverage.figure, coverage.tools_text)
     if record.model.kind == "replay":
         yield Tile("Diverged", f"{counts.diverged:,}", "calls and prompts that differ from the recording")
     if usage := counts.usage:

@@ -22,6 +22,7 @@ from mcprun.report.data import RunData, gather
 from mcprun.report.fault_isolation import render
 from mcprun.report.html.cause_rows import cause_choices
 from mcprun.report.html.conversation import conversation_json
+from mcprun.report.html.coverage import coverage_of_page
 from mcprun.report.html.differences import RunDifferences
 from mcprun.report.html.heatmap import ToolOutcomes
 from mcprun.report.html.lanes import Lanes
@@ -62,6 +63,7 @@ _STYLES = (
     "tokens.css",
     "reproduce.css",
     "repeats.css",
+    "coverage.css",
     "diff.css",
 )
 
@@ -96,7 +98,7 @@ def report(run: Run, max_bytes: int = MAX_BYTES) -> Iterator[str]:
         "report.html.jinja",
         _SCRIPTS,
         _STYLES,
-        overview=overview(run, timings, rows, facts),
+        overview=overview(run, timings, rows, facts, coverage_of_page(run)),
         heatmap=outcomes.heat_map(timings.tools),
         tokens=tokens.chart(),
         queries=len(rows),
