@@ -1,4 +1,4 @@
-"""List a server's prompts and resources once in a run, so that `mcprun coverage` knows those that no query uses."""
+"""List a server's prompts, resources and their templates once in a run, for coverage to know the unused ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from mcprun._util.json_value import JsonObject
-from mcprun.client.catalog import list_prompts, list_resources
+from mcprun.client.catalog import list_prompts, list_resources, list_templates
 from mcprun.client.request_errors import RequestFailed
 from mcprun.client.session import ServerSession
 from mcprun.errors import QueryError
@@ -17,7 +17,7 @@ _SECONDS = 10.0
 
 
 class CatalogListing:
-    """Lists the prompts and resources of the first server that it is given. Emits `CatalogListed`."""
+    """Lists the prompts, resources and templates of the first server that it is given. Emits `CatalogListed`."""
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
@@ -28,10 +28,13 @@ class CatalogListing:
         if self._has_begun or server.dead:
             return
         self._has_begun = True
-        prompts = await _names(server, "prompts", "name", list_prompts)
-        resources = await _names(server, "resources", "uri", list_resources)
-        if prompts is not None or resources is not None:
-            self._emit(CatalogListed.of(server.number, prompts, resources))
+        lists = {
+            "prompts": await _names(server, "prompts", "name", list_prompts),
+            "resources": await _names(server, "resources", "uri", list_resources),
+            "resource_templates": await _names(server, "resources", "uriTemplate", list_templates),
+        }
+        if any(names is not None for names in lists.values()):
+            self._emit(CatalogListed.of(server.number, lists))
 
 
 _Read = Callable[[ServerSession, float], Awaitable[list[JsonObject]]]

@@ -26,7 +26,7 @@ from mcprun.runs.redaction import Redactor
 from mcprun.runs.repeats import summarize_repeats
 from mcprun.runs.run import Run, latest_run
 from mcprun.runs.run_record import PromptsRecord, RepeatsRecord, RunRecord, ServerRecord
-from mcprun.runs.tool_listings import joined_listings
+from mcprun.runs.tool_listings import CATALOG, joined_listings
 from mcprun.runs.transcript import ErrorInfo, Transcript, Verdict
 from mcprun.runs.writer import RunWriter
 from mcprun.telemetry import NoTelemetry, Telemetry
@@ -104,7 +104,7 @@ class Recorder:
         if isinstance(event, ToolsListed):
             self._add_to_server(ServerRecord(protocol="", tools=event.tools, malformed=event.malformed))
         elif isinstance(event, CatalogListed):
-            self._add_to_server(ServerRecord(protocol="", tools=[], prompts=event.prompts, resources=event.resources))
+            self._add_to_server(ServerRecord(protocol="", tools=[], **{kind: getattr(event, kind) for kind in CATALOG}))
         try:
             event, lines = self._redacted(event)
         except Exception as error:  # noqa: BLE001  a fault in one event must not affect the others

@@ -149,7 +149,12 @@ def facts(coverage: Coverage) -> Iterator[tuple[str, str]]:
     """Yield what is known beside the tools, as pairs of a heading and a text."""
     if coverage.without_error:
         yield "Error path never seen", _listed(coverage.without_error)
-    for label, items in (("Prompts", coverage.prompts), ("Resources", coverage.resources)):
+    listed = {
+        "Prompts": coverage.prompts,
+        "Resources": coverage.resources,
+        "Resource templates": coverage.resource_templates,
+    }
+    for label, items in listed.items():
         if items:
             yield label, _items(items)
     if coverage.unlisted:

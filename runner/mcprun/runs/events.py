@@ -6,7 +6,7 @@ Each event becomes one line of `trace.jsonl`: `event` (its name), `at` (added by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from operator import attrgetter
@@ -366,22 +366,29 @@ class ToolsListed(Event):
 class CatalogListed(Event):
     """A server's prompts and resources were listed, once a query had used one of them.
 
-    `prompts` are names and `resources` URIs, None if the list failed. `run.json` holds them; the trace their number.
+    `prompts` are names, `resources` URIs and `resource_templates` URI templates, None if the list failed. `run.json`
+    holds them; the trace their number.
     """
 
     name: ClassVar[str] = "catalog_listed"
-    unwritten: ClassVar[frozenset[str]] = frozenset({"where", "prompts", "resources"})
+    unwritten: ClassVar[frozenset[str]] = frozenset({"where", "prompts", "resources", "resource_templates"})
     server: int
     counts: JsonObject
     prompts: list[str] | None
     resources: list[str] | None
+    resource_templates: list[str] | None
 
     @classmethod
-    def of(cls, server: int, prompts: list[str] | None, resources: list[str] | None) -> CatalogListed:
-        """Return the event for the lists of the server with this number."""
-        lists = {"prompts": prompts, "resources": resources}
+    def of(cls, server: int, lists: Mapping[str, list[str] | None]) -> CatalogListed:
+        """Return the event for the lists of the server with this number, by their keys in `ServerRecord`."""
         counts = {key: None if names is None else len(names) for key, names in lists.items()}
-        return cls(server=server, counts=counts, prompts=prompts, resources=resources)
+        return cls(
+            server=server,
+            counts=counts,
+            prompts=lists["prompts"],
+            resources=lists["resources"],
+            resource_templates=lists["resource_templates"],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,8 +95,9 @@ class ServerRecord(Record):
 
     `tools` is the list of the first session when it began, and `malformed` lists malformed entries of it. Entries that
     are left out are not in `tools`. `later_tools` and `later_malformed` hold what only other sessions, or later lists,
-    had (`runs/tool_listings.py`); each key is absent if it is empty. `prompts` holds the names of its prompts and
-    `resources` the URIs of its resources, if they were listed: once a query has used one.
+    had (`runs/tool_listings.py`); each key is absent if it is empty. `prompts` holds the names of its prompts,
+    `resources` the URIs of its resources and `resource_templates` their URI templates, if they were listed: once a
+    query has used one.
     """
 
     fixed = frozenset({"protocol"})
@@ -111,6 +112,7 @@ class ServerRecord(Record):
     warnings: list[str] = Field(default_factory=list)
     prompts: list[str] | None = None
     resources: list[str] | None = None
+    resource_templates: list[str] | None = None
 
 
 class PromptsRecord(Record):

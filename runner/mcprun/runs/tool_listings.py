@@ -16,6 +16,9 @@ from mcprun.runs.run_record import Malformed, ServerRecord
 MAX_SCHEMAS = 8
 """Maximum input schemas of one tool that are kept. Some servers write the time or a random value into a schema."""
 
+CATALOG = ("prompts", "resources", "resource_templates")
+"""The lists of a `ServerRecord` beside its tools, each of which is None if it is not known."""
+
 MAX_NAMES = 10_000
 """Maximum tools, and malformed ones, that are kept in addition to those of the first session."""
 
@@ -57,15 +60,15 @@ def joined_listings(first: ServerRecord, others: Iterable[ServerRecord]) -> Serv
 
 def _with_record(record: ServerRecord, other: ServerRecord) -> ServerRecord:
     joined = with_listing(record, [*other.tools, *other.later_tools], [*other.malformed, *other.later_malformed])
-    return with_catalog(joined, other.prompts, other.resources)
+    return with_catalog(joined, other)
 
 
-def with_catalog(record: ServerRecord, prompts: Iterable[str] | None, resources: Iterable[str] | None) -> ServerRecord:
-    """Return a record that also holds the names of other prompts and the URIs of other resources of the same server.
+def with_catalog(record: ServerRecord, other: ServerRecord) -> ServerRecord:
+    """Return a record that also holds the prompts, resources and templates of another record of the same server.
 
-    None stands for a list that is not known. Return the same object if nothing is added.
+    Return the same object if nothing is added.
     """
-    added = {"prompts": _union(record.prompts, prompts), "resources": _union(record.resources, resources)}
+    added = {name: _union(getattr(record, name), getattr(other, name)) for name in CATALOG}
     changed = {name: names for name, names in added.items() if names != getattr(record, name)}
     return record.model_copy(update=changed) if changed else record
 

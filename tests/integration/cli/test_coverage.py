@@ -356,6 +356,20 @@ def two() -> str:
     return "Two."
 """
 
+TEMPLATES = """
+
+@server.resource("note://by/{author}", "text/plain")
+def by(author: str) -> str:
+    \"\"\"Notes of an author.\"\"\"
+    return author
+
+
+@server.resource("log://{day}", "text/plain")
+def log(day: str) -> str:
+    \"\"\"A log.\"\"\"
+    return day
+"""
+
 OPENING = {"server_prompt": "summary", "resources": ["note://one"]}
 
 
@@ -388,6 +402,21 @@ def test_lists_are_not_read_for_queries_that_take_nothing(library: Path) -> None
     assert (done.record["server"]["prompts"], done.record["server"]["resources"]) == (None, None)
     found = json.loads(coverage(library, "--json").stdout)
     assert (found["prompts"], found["resources"]) == (None, None)
+
+
+def test_resource_template_is_covered_by_a_uri_that_matches_it(library: Path) -> None:
+    """A resource that only a template describes is not in the list of resources, and covers the template."""
+    (library / "server.py").write_text(stdlib_server(SERVER + CATALOG + TEMPLATES + "\nserver.run()"))
+    write_jsonl(library / "p.jsonl", script(id="a", resources=["note://by/ann", "note://by/bob", "note://one"]))
+    done = batch(library)
+    assert done.record["server"]["resource_templates"] == ["note://by/{author}", "log://{day}"]
+    lines = coverage(library).stdout.splitlines()
+    assert "Resources: 1 of 2 (50 %); not used: note://two" in lines
+    assert "Resource templates: 1 of 2 (50 %); not used: log://{day}" in lines
+    found = json.loads(coverage(library, "--json").stdout)["resource_templates"]
+    assert [(one["name"], one["reads"]) for one in found] == [("log://{day}", 0), ("note://by/{author}", 2)]
+    markdown = coverage(library, "--markdown").stdout
+    assert "- Resource templates: 1 of 2 (50 %)" in markdown
 
 
 def test_merged_run_knows_the_prompts_of_all_shards(library: Path) -> None:

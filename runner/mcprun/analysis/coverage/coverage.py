@@ -12,7 +12,8 @@ What it promises:
 - A tool is covered if one of its calls returned without error. An argument, or a value of one, is exercised if such
   a call passed it.
 - Lists are sorted by name, so that equal runs in any order have equal coverage.
-- `prompts` and `resources` are None if no run knows them: they were not listed, or the run is a baseline.
+- `prompts`, `resources` and `resource_templates` are None if no run knows them: they were not listed, or the run is a
+  baseline.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ class ToolCoverage:
 
 @dataclass(frozen=True, slots=True)
 class ItemCoverage:
-    """A prompt, by its name, or a resource, by its URI, and how often a query took it from the server."""
+    """A prompt by its name, or a resource by its URI or template, and how often queries took it from the server."""
 
     name: str
     reads: int = 0
@@ -155,6 +156,7 @@ class Coverage:
         tools: The tools, by name.
         prompts: The prompts by name, None if they are not known.
         resources: The resources by URI, None if they are not known.
+        resource_templates: The templates of resources by URI template, None if they are not known.
         unlisted: The number of calls by tool, of tools that the server does not list.
         unsent: The number of calls by tool that mcprun did not send, such as denied ones.
         runs: The number of runs.
@@ -163,6 +165,7 @@ class Coverage:
     tools: tuple[ToolCoverage, ...] = ()
     prompts: tuple[ItemCoverage, ...] | None = None
     resources: tuple[ItemCoverage, ...] | None = None
+    resource_templates: tuple[ItemCoverage, ...] | None = None
     unlisted: Mapping[str, int] = field(default_factory=dict)
     unsent: Mapping[str, int] = field(default_factory=dict)
     runs: int = 0
@@ -208,8 +211,13 @@ class Coverage:
                 "values": self.values.as_json(),
             },
             "tools": [one.as_json() for one in self.tools],
-            "prompts": None if self.prompts is None else [one.as_json() for one in self.prompts],
-            "resources": None if self.resources is None else [one.as_json() for one in self.resources],
+            "prompts": _items(self.prompts),
+            "resources": _items(self.resources),
+            "resource_templates": _items(self.resource_templates),
             "unlisted": dict(self.unlisted),
             "unsent": dict(self.unsent),
         }
+
+
+def _items(items: tuple[ItemCoverage, ...] | None) -> list[JsonObject] | None:
+    return None if items is None else [one.as_json() for one in items]

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
 
 from mcprun._util.json_value import JsonObject, json_same
 from mcprun.analysis.coverage.arguments import Arguments
-from mcprun.analysis.coverage.calls import CALL, STEP, recorded_calls, returned_error, traced_call, traces_calls
-from mcprun.analysis.coverage.coverage import Coverage, ItemCoverage, ToolCoverage
+from mcprun.analysis.coverage.calls import CALL, recorded_calls, returned_error, traced_call, traces_calls
+from mcprun.analysis.coverage.coverage import Coverage, ToolCoverage
+from mcprun.analysis.coverage.items import ITEM_EVENTS, ItemCounts, ReadItems
 from mcprun.errors import UsageError
 from mcprun.runs.directory import TRACE
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import ServerRecord
+from mcprun.runs.tool_listings import CATALOG
 from mcprun.runs.transcript import CallOutcome
 from mcprun.tools.toolset import ToolSet
 
 _UNUSABLE = frozenset({"malformed", "left_out", "task_only"})
 """The rules of notes about tools that no model can call (`tools/toolset.py`)."""
-
-_KINDS = ("prompts", "resources")
-"""What a server lists beside its tools (`ServerRecord`)."""
-
-_EVENTS = {
-    "prompt_get": (("prompts", "prompt"),),
-    "resource_read": (("resources", "uri"),),
-    STEP: (("resources", "resource"),),
-}
-"""The events of requests for an item: the list that it is in, and the key that names it."""
 
 _MAX_NAMES = 1_000
 """Maximum names of tools, that no server lists or that were not sent, whose calls are counted apart."""
@@ -62,7 +53,7 @@ class CoverageMeter:
         self._unreturned: Counter[str] = Counter()
         self._unlisted: Counter[str] = Counter()
         self._unsent: Counter[str] = Counter()
-        self._items = {kind: _Items() for kind in _KINDS}
+        self._items = {kind: ItemCounts() for kind in CATALOG}
         for server in servers:
             self._add_server(server)
 
@@ -78,11 +69,13 @@ class CoverageMeter:
                 self.count(outcome, listed, was_sent=was_sent)
         if not (run.path / TRACE).exists():
             return
-        items = self._items_of(server)
-        for event in run.events_named({CALL, *_EVENTS}):
-            self._count_item(event, items)
+        items = ReadItems(server)
+        for event in run.events_named({CALL, *ITEM_EVENTS}):
+            items.count(event)
             if is_traced and (made := traced_call(event)):
                 self.count(made.outcome, listed, was_sent=made.was_sent)
+        for kind, counts in items.counted():
+            self._items[kind].add(counts)
 
     def count(self, call: CallOutcome, listed: Collection[str], *, was_sent: bool = True) -> None:
         """Add a call. `listed` are the names of the tools that its own server lists."""
@@ -104,6 +97,7 @@ class CoverageMeter:
             tools=tuple(map(self._tool, sorted({*self._listed, *self._malformed}))),
             prompts=self._items["prompts"].coverage(),
             resources=self._items["resources"].coverage(),
+            resource_templates=self._items["resource_templates"].coverage(),
             unlisted=dict(sorted(self._unlisted.items())),
             unsent=dict(sorted(self._unsent.items())),
             runs=self._runs,
@@ -121,21 +115,6 @@ class CoverageMeter:
         for one in (*server.malformed, *server.later_malformed):
             if one.rule == "malformed":
                 self._malformed.setdefault(one.item, one.message)
-
-    def _items_of(self, server: ServerRecord) -> Mapping[str, frozenset[str]]:
-        """Add a server's prompts and resources. Return them by kind, without those that it did not list."""
-        found = {kind: frozenset(names) for kind in _KINDS if (names := getattr(server, kind)) is not None}
-        for kind, names in found.items():
-            self._items[kind].add(names)
-        return found
-
-    def _count_item(self, event: JsonObject, listed: Mapping[str, Collection[str]]) -> None:
-        """Add the prompt or resource that an event took from the server. Only the trace names them."""
-        for kind, key in _EVENTS.get(event["event"], ()):
-            name = event.get(key)
-            if isinstance(name, str) and name in listed.get(kind, ()) and event.get("skipped") is None:
-                is_error = event.get("problem") is not None or bool(event.get("is_error"))
-                self._items[kind].count(name, is_error=is_error)
 
     def _tool(self, name: str) -> ToolCoverage:
         calls, arguments = self._calls[name], self._arguments.get(name)
@@ -165,27 +144,6 @@ def listed_names(server: ServerRecord) -> frozenset[str]:
     """Return the names of all tools that a server lists, malformed ones included."""
     malformed = (one.item for one in (*server.malformed, *server.later_malformed) if one.rule == "malformed")
     return frozenset([tool["name"] for tool in (*server.tools, *server.later_tools)]).union(malformed)
-
-
-@dataclass(slots=True)
-class _Items:
-    """The prompts or resources of some servers, and how often they were read. `listed` is None if no list is known."""
-
-    listed: set[str] | None = None
-    reads: Counter[str] = field(default_factory=Counter)
-    errors: Counter[str] = field(default_factory=Counter)
-
-    def add(self, names: Iterable[str]) -> None:
-        self.listed = {*(self.listed or ()), *names}
-
-    def count(self, name: str, *, is_error: bool) -> None:
-        self.reads[name] += 1
-        self.errors[name] += is_error
-
-    def coverage(self) -> tuple[ItemCoverage, ...] | None:
-        if self.listed is None:
-            return None
-        return tuple(ItemCoverage(name, self.reads[name], self.errors[name]) for name in sorted(self.listed))
 
 
 def _count_apart(counter: Counter[str], tool: str) -> None:

@@ -286,6 +286,21 @@ def test_prompts_and_resources_are_read_from_the_trace(tmp_path: Path) -> None:
     assert [one.is_covered for one in coverage.resources or ()] == [True, False]
 
 
+def test_template_counts_only_what_its_own_server_was_asked_for(tmp_path: Path) -> None:
+    """A step's read counts. Of another run, whose server does not list the template, none does."""
+    where = {"query": "q", "server": 1, "log_offset": 0}
+    trace = [
+        event("resource_read", 1, **where, uri="note://1"),
+        event("step", 2, **where, phase="after", step=0, resource="note://2", is_error=True),
+        event("step", 3, **where, phase="after", step=1, resource="note://3", skipped="no value"),
+    ]
+    for name, templates in (("one", ["note://{id}", "log://{id}"]), ("two", [])):
+        record = server(resources=[], resource_templates=templates)
+        write_run(tmp_path / name, [transcript("q")], trace, server=record)
+    found = measure_coverage([Run.read(str(tmp_path / name)) for name in ("one", "two")]).resource_templates or ()
+    assert [(one.name, one.reads, one.errors) for one in found] == [("log://{id}", 0, 0), ("note://{id}", 2, 1)]
+
+
 def test_prompts_of_a_run_without_a_trace_are_not_known(tmp_path: Path) -> None:
     """A baseline keeps no trace. With another run, only the lists of that one count."""
     record = server(prompts=["a"], resources=None)
