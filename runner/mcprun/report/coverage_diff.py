@@ -24,15 +24,25 @@ def coverage_lines(diff: CoverageDiff | None) -> Iterator[Line]:
     """Lay out what fell, and the new tools that no query calls; nothing if there is neither."""
     if not diff:
         return
-    shares = list(dict.fromkeys([_share(diff.before), _share(diff.after)]))
-    yield ("~ ", AMBER), ("coverage", "bold"), (f"  {' → '.join(shares)}", "")
+    yield ("~ ", AMBER), ("coverage", "bold"), (f"  {shares(diff)}", "")
+    for label, names in fallen(diff):
+        yield ("    ~ ", AMBER), (f"{label}: {_listed(names)}", AMBER)
+
+
+def shares(diff: CoverageDiff) -> str:
+    """Return the shares of both sides, or one if they are equal: `3 of 3 tools (100 %) → 2 of 4 tools (50 %)`."""
+    return " → ".join(dict.fromkeys([_share(diff.before), _share(diff.after)]))
+
+
+def fallen(diff: CoverageDiff) -> Iterator[tuple[str, list[str]]]:
+    """Yield what fell, and new tools without a query, as pairs of a heading and names. None of them is empty."""
     for label, names in (
         ("no longer covered", [one_line(name, _NAME) for name in diff.lost]),
         ("no longer exercised", [_argument(lost) for lost in diff.arguments]),
         ("new tools without a query", [one_line(name, _NAME) for name in diff.new]),
     ):
         if names:
-            yield ("    ~ ", AMBER), (f"{label}: {_listed(names)}", AMBER)
+            yield label, names
 
 
 def _share(share: Share) -> str:

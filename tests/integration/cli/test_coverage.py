@@ -455,6 +455,11 @@ def test_diff_reports_coverage_that_fell(folder: Path) -> None:
         "new": ["refund"],
     }
     assert "coverage" in run_mcprun("diff", "base", "less", "--markdown", cwd=folder).stdout
+    run_mcprun("diff", "base", "less", "--html", "diff.html", cwd=folder)
+    page = squeezed((folder / "diff.html").read_text())
+    assert "Coverage of the server's tools: 1 of 2 tools (50 %) → 1 of 3 tools (33.3 %)" in "\n".join(page)
+    assert '<li><span class="error">new tools without a query:</span> <code>refund</code></li>' in page
+    assert '<li><span class="error">no longer exercised:</span> <code>get full</code></li>' in page
     verdicts = run_mcprun("diff", "base", "less", "--only", "verdict", cwd=folder)
     assert "coverage" not in verdicts.stdout
 
@@ -464,8 +469,10 @@ def test_baseline_reports_coverage_that_fell(folder: Path) -> None:
     batch(folder, "--out", "first")
     run_mcprun("bless", "first", "baseline", cwd=folder)
     add_tool(folder)
-    done = batch(folder, "--baseline", "baseline")
+    done = batch(folder, "--baseline", "baseline", "--markdown", "report.md", "--html", "report.html")
     assert (done.code, "new tools without a query: refund" in done.stdout) == (0, True)
     assert "new tools without a query: refund" in run_mcprun("diff", "baseline", cwd=folder).stdout
+    assert "new tools without a query: refund" in (folder / "report.md").read_text()
+    assert "<summary>Coverage fell: 1 of 2 tools (50 %) → 1 of 3" in (folder / "report.html").read_text()
     selected = batch(folder, "--baseline", "baseline", "--filter", "get")
     assert "new tools without a query" not in selected.stdout

@@ -161,7 +161,7 @@ def _compare(parameters: _Parameters) -> bool:
             coverage=coverage,
         )
         if parameters.html:
-            differing.volatile = found.summary()
+            differing.volatile, differing.coverage = found.summary(), coverage
             runs = (parameters.base, before.run), (parameters.head, after.run)
             size = write_diff(parameters.html, differing, comparison, *runs)
             click.echo(f"{parameters.html}: {size / 1000:,.1f} kB", err=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mcprun.report.baseline import BaselineData
 from mcprun.report.diff import unchanged
+from mcprun.report.html.coverage_diff import FallenCoverage, fallen_coverage
 from mcprun.report.text import one_line
 from mcprun.report.volatile import Note, note_blocks
 from mcprun.tools.changes import ToolChange
@@ -26,7 +27,7 @@ class AgainstView:
 
     `parts` are its counts, pairs of a text and of a link that selects these queries, which is empty if it counts none
     of the page. `unchanged` is text. `tools` are the changes of tools, pairs of a text and whether it is breaking,
-    and `removed` the ids of queries that only the baseline has. `notes` name what was masked.
+    and `removed` the ids of queries that only the baseline has. `notes` name what was masked, `coverage` what fell.
     """
 
     name: str
@@ -37,6 +38,7 @@ class AgainstView:
     removed: tuple[str, ...]
     more_removed: int
     notes: tuple[Note, ...]
+    coverage: FallenCoverage | None
 
 
 def against_view(against: BaselineData) -> AgainstView:
@@ -52,6 +54,7 @@ def against_view(against: BaselineData) -> AgainstView:
         removed=tuple(one_line(change.id, _TEXT) for change in against.removed[:_REMOVED]),
         more_removed=max(0, len(against.removed) - _REMOVED),
         notes=tuple(note_blocks(against.volatile)),
+        coverage=fallen_coverage(against.coverage),
     )
 
 

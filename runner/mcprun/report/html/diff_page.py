@@ -13,6 +13,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from mcprun._util.json_value import JsonObject
+from mcprun.analysis.coverage.changes import CoverageDiff
 from mcprun.analysis.diff.groups import Group, Groups, is_worse
 from mcprun.analysis.diff.repeats import Variant
 from mcprun.analysis.diff.rule import VolatileSummary
@@ -24,6 +25,7 @@ from mcprun.report.change_groups import group_title
 from mcprun.report.change_lines import has_failed, title
 from mcprun.report.diff import chance, moved_lines, summary, tool_lines
 from mcprun.report.fault_isolation import render_diff
+from mcprun.report.html.coverage_diff import fallen_coverage
 from mcprun.report.html.page import MAX_BYTES, island, page, write_page
 from mcprun.report.html.shared_changes import shared_changes
 from mcprun.report.html.side_by_side import word_by_word
@@ -79,7 +81,7 @@ class _Row:
 
 @dataclass(slots=True)
 class Differing:
-    """The differences between two runs: those of the servers' `tools`, and a row for each query.
+    """The differences between two runs: those of the servers' `tools`, a row for each query, and `coverage` that fell.
 
     `volatile` is what the comparison masked, and what looks volatile, once it is finished.
     """
@@ -88,6 +90,7 @@ class Differing:
     volatile: VolatileSummary = field(default_factory=VolatileSummary)
     rows: list[_Row] = field(default_factory=list)
     groups: Groups = field(default_factory=Groups)
+    coverage: CoverageDiff | None = None
 
     def collect_rows(self, diffs: Iterable[QueryDiff]) -> Iterator[QueryDiff]:
         """Yield the query differences of a comparison unchanged, and record a row for each."""
@@ -149,6 +152,7 @@ def diff_page(
         summary=summary(diff_summary),
         notes=list(note_blocks(differing.volatile)),
         tools=[("".join(text for text, _ in line).strip(), line[0][1]) for line in tool_lines(differing.tools)][1:],
+        coverage=fallen_coverage(differing.coverage),
         moved=["".join(text for text, _ in line) for line in moved_lines(moved, diff_summary.chance)],
         regressions=diff_summary.regressions - diff_summary.breaking,
         islands=_islands(differing, sides, scrubber, max_bytes),
