@@ -16,6 +16,7 @@ from mcprun.runs.events import (
     ResourceRead,
     Retry,
     ServerRequest,
+    Step,
     ToolCall,
 )
 from mcprun.tools.format import ValueFormatter
@@ -28,7 +29,7 @@ _REASON = 300
 
 
 def activity(event: Event) -> Text | None:
-    """Return a line for a call, a request or a retry; None for other events.
+    """Return a line for a call, a step, a request or a retry; None for other events.
 
     It begins with the kind in the column of the verdicts, and the query's id:
     `call    sum #0  add{a: 2, b: 3}  ok, 4 ms`.
@@ -37,6 +38,8 @@ def activity(event: Event) -> Text | None:
         case ToolCall():
             call = f"#{event.call}  {one_line(f'{event.tool}{ValueFormatter().input(event.input)}', _INPUT)}"
             return _line("call", event, call, problem=event.problem or event.error, is_error=event.is_error)
+        case Step():
+            return _step(event)
         case CallRetry():
             call = "" if event.call is None else f"#{event.call}  "
             return _retry(event, f"{call}{one_line(event.tool, _INPUT)}", event.wait, event.problem)
@@ -58,11 +61,26 @@ def activity(event: Event) -> Text | None:
     return None
 
 
-def _line(kind: str, event: Event, text: str, *, problem: str | None, is_error: bool = False) -> Text:
+def _step(event: Step) -> Text:
+    """Return the line of a step, which has its phase in the column of the verdicts."""
+    if event.tool is None:
+        text = f"read {one_line(event.resource or '', _INPUT)}"
+    else:
+        text = one_line(f"{event.tool}{ValueFormatter().input(event.input or {})}", _INPUT)
+    if event.skipped is not None:
+        reason = (f"skipped: {one_line(event.skipped, _REASON)}", AMBER)
+        return Text.assemble((f"{event.phase:<7}", "magenta"), f" {_query(event.where)}{text}  ", reason)
+    problem = event.problem or event.error
+    return _line(event.phase, event, text, problem=problem, is_error=event.is_error, style="magenta")
+
+
+def _line(
+    kind: str, event: Event, text: str, *, problem: str | None, is_error: bool = False, style: str = "cyan"
+) -> Text:
     how = ("error", "red") if is_error or problem else ("ok", "green")
     reason = f": {one_line(problem, _REASON)}" if problem else ""
     took = f", {duration(event.seconds)}" if event.seconds is not None else ""
-    return Text.assemble((f"{kind:<7}", "cyan"), f" {_query(event.where)}{text}  ", how, (f"{took}{reason}", "dim"))
+    return Text.assemble((f"{kind:<7}", style), f" {_query(event.where)}{text}  ", how, (f"{took}{reason}", "dim"))
 
 
 def _retry(event: Event, text: str, wait: float, reason: str) -> Text:

@@ -7,16 +7,22 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from mcprun.report.timings import QueryTimes, Span
+from mcprun.report.timings import STEPS, QueryTimes, Span
 
-PARTS = ("model", "calls", "waiting", "idle", "other")
+PARTS = ("model", "calls", "waiting", "steps", "idle", "other")
 """What a query's time consists of. `other` are the judge, prompts and resources."""
 
-_ORDER = ("attempt", "prompt", "read", "model", "wait", "call", "judge")
+_ORDER = ("attempt", "before", "prompt", "read", "model", "wait", "call", "after", "judge", "cleanup")
+
+_AT_THE_END = frozenset({"after", "judge", "cleanup"})
+"""Kinds of spans that come after the last turn."""
 
 _SortKey = tuple[int, float, int, int, float, int]
 
-_PART_OF = {"wait": "waiting", "model": "model", "call": "calls", "judge": "other", "prompt": "other", "read": "other"}
+_PART_OF = {
+    "wait": "waiting", "model": "model", "call": "calls", "judge": "other", "prompt": "other", "read": "other",
+    **dict.fromkeys(STEPS, "steps"),
+}  # fmt: skip
 """The part that a span's time belongs to. Of spans at the same time, the first of these kinds counts."""
 
 _RESOLUTION_S = 0.002
@@ -79,7 +85,7 @@ def _parts(spans: Iterable[Span], waited: float, total: float) -> tuple[float, .
 
 def _key(span: Span) -> _SortKey:
     """Order spans by attempt, turn and kind. The trace has a resolution of milliseconds, too coarse for time alone."""
-    turn = span.turn if span.turn is not None else math.inf if span.kind == "judge" else -1.0
+    turn = span.turn if span.turn is not None else math.inf if span.kind in _AT_THE_END else -1.0
     call = -1 if span.call is None else span.call
     return span.attempt, turn, _ORDER.index(span.kind), call, span.start, 1
 

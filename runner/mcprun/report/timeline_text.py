@@ -11,7 +11,7 @@ from rich.text import Text
 from mcprun.report.styles import AMBER
 from mcprun.report.text import duration, one_line, plural
 from mcprun.report.timeline import PARTS, Timeline
-from mcprun.report.timings import Span
+from mcprun.report.timings import STEPS, Span
 
 _LABEL = 80
 """Maximum number of characters shown of the name of a tool, prompt or resource."""
@@ -21,7 +21,7 @@ _STYLES = {"wait": AMBER, "idle": "dim", "attempt": "bold"}
 
 def timeline_rows(shown: Timeline) -> Iterator[RenderableType]:
     """Yield a timeline for a terminal: what the time consists of, then a table of the spans."""
-    parts = [f"{name} {duration(seconds)}" for name, seconds in zip(PARTS, shown.parts, strict=True) if seconds > 0]
+    parts = [f"{name} {duration(seconds)}" for name, seconds in zip(PARTS, shown.parts, strict=True) if seconds > 1e-6]
     yield Text(f"{duration(shown.seconds)}: {', '.join(parts)}")
     table = Table.grid(padding=(0, 2))
     for justify in ("right", "right", "left"):
@@ -48,6 +48,8 @@ def _name(span: Span) -> Text:
             name = f"  call {span.call} {label}"
         case "prompt" | "read":
             name = f"  {span.kind} {label}"
+        case kind if kind in STEPS:
+            name = f"{kind} {label}"
         case "wait":
             name = f"  wait for {label}" if label else "  wait before a retry"
         case _:

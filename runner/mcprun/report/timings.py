@@ -29,7 +29,10 @@ _KINDS = {
 }  # fmt: skip
 """Trace events that have a span of time, and the kind of each span."""
 
-_LABELS = ("tool", "prompt", "uri", "model")
+STEPS = ("before", "after", "cleanup")
+"""The kinds of the spans of steps: their phases."""
+
+_LABELS = ("tool", "prompt", "uri", "resource", "model")
 """Fields of an event that its span is named by."""
 
 Keeps = Callable[[Key], bool]
@@ -41,9 +44,9 @@ class Span:
     """A span of time in a query.
 
     Its `kind` is `attempt`, `model` (a request), `call` (of a tool), `wait` (before a retry), `judge`, `prompt`
-    (`prompts/get`) or `read` (`resources/read`). `start` is a Unix timestamp and `seconds` the length. `label` names
-    the tool, the prompt, the resource or the model. `problem` is the error, empty if there was none. `waited` are the
-    seconds of an attempt that were spent waiting for a rate limit or a server.
+    (`prompts/get`), `read` (`resources/read`), or one of `STEPS`. `start` is a Unix timestamp and `seconds` the length.
+    `label` names the tool, the prompt, the resource or the model. `problem` is the error, empty if there was none.
+    `waited` are the seconds of an attempt that were spent waiting for a rate limit or a server.
     """
 
     kind: str
@@ -156,7 +159,7 @@ class Timings:
                 one.log_offset = event.get("log_offset")
         elif name in ("prompt_get", "resource_read") and event.get("problem"):
             one.log_offset = event.get("log_offset")
-        if name in _KINDS:
+        if _kind(event):
             if len(one.spans) < MAX_SPANS and self._spans < MAX_RUN_SPANS:
                 one.spans.append(_span(event, seconds))
                 self._spans += 1
@@ -191,12 +194,20 @@ def _timestamp(event: JsonObject) -> float:
     return datetime.fromisoformat(event["at"]).timestamp()
 
 
+def _kind(event: JsonObject) -> str:
+    """Return the kind of an event's span; empty if it has none, as a step that was skipped."""
+    if event["event"] != "step":
+        return _KINDS.get(event["event"], "")
+    phase = event.get("phase")
+    return phase if phase in STEPS and event.get("skipped") is None else ""
+
+
 def _span(event: JsonObject, seconds: float) -> Span:
     """Return the span of an event. A retry is recorded when its wait begins, any other event when it ends."""
     name, at = event["event"], _timestamp(event)
     wait = event.get("wait", 0.0) if name in ("retry", "call_retry") else None
     return Span(
-        kind=_KINDS[name],
+        kind=_kind(event),
         attempt=event.get("attempt", 1),
         turn=event.get("turn"),
         call=event.get("call"),

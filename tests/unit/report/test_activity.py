@@ -18,11 +18,13 @@ from mcprun.runs.events import (
     ResourceRead,
     Retry,
     ServerRequest,
+    Step,
     ToolCall,
 )
 from mcprun.runs.transcript import Usage
 
 SUM = AttemptRef("sum")
+PLACE: dict[str, Any] = {"server": 1, "log_offset": 0}
 CALL: dict[str, Any] = {"call": 0, "tool": "add", "input": {"a": 2}, "server": 1, "log_offset": 0}
 
 
@@ -45,6 +47,9 @@ def shown(event: Event) -> str:
         (Retry(tried=2, error="timed out", wait=1.0), "retry   try 2  in 1 s: timed out"),
         (ModelCall(where=SUM, turn=1, seconds=3.2, model="m", stop_reason="tool_use", usage=Usage(input_tokens=1)), "turn    sum 1 tool_use  ok, 3.2 s"),
         (ModelCall(where=SUM, turn=1, seconds=3.2, model="m", error="api_error: refused"), "turn    sum 1  error, 3.2 s: api_error: refused"),
+        (Step(where=SUM, seconds=0.004, phase="before", step=0, id="issue", tool="create", input={"a": 2}, **PLACE), "before  sum create{a: 2}  ok, 4 ms"),
+        (Step(where=SUM, seconds=0.004, phase="after", step=1, resource="issue://log", problem="gone", **PLACE), "after   sum read issue://log  error, 4 ms: gone"),
+        (Step(where=SUM, phase="cleanup", step=0, tool="delete", input={}, skipped="no value", **PLACE), "cleanup sum delete{}  skipped: no value"),
         (JudgeCall(where=SUM, seconds=1.0, model="m", rubric="is kind"), "judge   sum is kind  ok, 1 s"),
         (PromptGet(where=SUM, seconds=0.5, prompt="greet", arguments={}, server=1, log_offset=0), "prompt  sum greet  ok, 500 ms"),
         (ResourceRead(where=SUM, seconds=0.5, uri="file:///a", problem="gone", server=1, log_offset=0), "read    sum file:///a  error, 500 ms: gone"),

@@ -10,6 +10,7 @@ from mcprun.report.html.waterfall import KINDS, LEFT_OUT, waterfall
 from mcprun.report.timeline import PARTS, Timeline, timeline
 from mcprun.report.timings import MAX_SPANS, QueryTimes, Span, Timings
 from tests.support.runs import JsonObject, event
+from tests.support.stepped_runs import closed, step_events
 
 
 def times_of(*events: JsonObject) -> QueryTimes:
@@ -61,8 +62,30 @@ def test_every_event_with_a_duration_has_a_span() -> None:
         "attempt", "prompt", "read", "model", "wait", "call", "judge"
     ]  # fmt: skip
     assert dict(zip(PARTS, shown.parts, strict=True)) == pytest.approx(
-        {"model": 0.5, "calls": 0.2, "waiting": 0.1, "idle": 0.0, "other": 0.5}
+        {"model": 0.5, "calls": 0.2, "waiting": 0.1, "steps": 0.0, "idle": 0.0, "other": 0.5}
     )
+
+
+def test_steps_have_a_part_of_their_own() -> None:
+    """Those before the conversation come first, the others last. They are no calls of the tool; skipped ones took none."""
+    one = closed()
+    skipped = {"phase": "cleanup", "step": 1, "tool": "logout", "skipped": "the session is dead"}
+    events = [event("step", 0, query="close", **skipped), *step_events(one)]
+    timings = Timings.of(events)
+    shown = timeline(timings.queries["close", 1])
+    assert [(span.kind, span.label) for span in shown.spans if span.kind != "idle"] == [
+        ("attempt", ""), ("before", "create_issue"), ("model", "script"), ("call", "close_issue"), ("model", "script"),
+        ("after", "get_issue"), ("after", "issue://log"), ("cleanup", "delete_issue"),
+    ]  # fmt: skip
+    assert dict(zip(PARTS, shown.parts, strict=True)) == pytest.approx(
+        {"model": 0.04, "calls": 0.02, "waiting": 0.0, "steps": 0.08, "idle": 0.0, "other": 0.0}, abs=1e-6
+    )
+    assert list(timings.tools) == ["close_issue"]
+
+
+def test_a_step_of_an_unknown_phase_has_no_span() -> None:
+    """A trace may have been edited."""
+    assert times_of(event("step", 10, query="q", phase="x", step=0, seconds=0.01)).spans == []
 
 
 def test_time_without_a_span_is_idle() -> None:
@@ -101,7 +124,7 @@ def test_a_gap_that_counts_as_waiting_says_what_for() -> None:
     gaps = [(span.kind, span.label, round(span.seconds, 3)) for span in shown.spans if span.kind in ("wait", "idle")]
     assert gaps == [("wait", "a server", 1.0), ("wait", "the rate limit", 0.5), ("idle", "", 0.4)]
     assert dict(zip(PARTS, shown.parts, strict=True)) == pytest.approx(
-        {"model": 3.0, "calls": 0.0, "waiting": 1.5, "idle": 0.4, "other": 0.0}
+        {"model": 3.0, "calls": 0.0, "waiting": 1.5, "steps": 0.0, "idle": 0.4, "other": 0.0}
     )
 
 
@@ -144,7 +167,7 @@ def test_a_timeline_in_a_page_is_short() -> None:
         ],
         "labels": ["a"],
         "ms": 951,
-        "parts": [900, 51, 0, 0, 0],
+        "parts": [900, 51, 0, 0, 0, 0],
     }
     assert waterfall(None) is None
     assert waterfall(QueryTimes(1)) is None

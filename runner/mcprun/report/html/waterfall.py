@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from mcprun._util.json_value import JsonObject
 from mcprun.report.timeline import timeline
-from mcprun.report.timings import QueryTimes
+from mcprun.report.timings import STEPS, QueryTimes
 
-KINDS = ("attempt", "idle", "prompt", "read", "model", "wait", "call", "judge")
+KINDS = ("attempt", "idle", "prompt", "read", "model", "wait", "call", "judge", *STEPS)
 """Kinds of spans in the order of their numbers, as in `waterfall.js`."""
 
 MAX_TIMELINES = 2_000

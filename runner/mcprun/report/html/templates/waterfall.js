@@ -1,9 +1,9 @@
 // One query's attempts, turns, calls, waits and idle time on a time axis, with a minimap of the whole.
 
-const KINDS = ['attempt', 'idle', 'prompt', 'read', 'model', 'wait', 'call', 'judge'];
+const KINDS = ['attempt', 'idle', 'prompt', 'read', 'model', 'wait', 'call', 'judge', 'before', 'after', 'cleanup'];
 const SPAN = ['kind', 'start', 'length', 'attempt', 'turn', 'call', 'label', 'problem'];
 const DEFAULTS = [null, 0, 0, 1, null, null, -1, ''];
-const PARTS = ['model', 'calls', 'waiting', 'idle', 'other'];
+const PARTS = ['model', 'calls', 'waiting', 'steps', 'idle', 'other'];
 
 /** A query's timeline whose spans are left out, as `html/waterfall.py` encodes it. */
 const LEFT_OUT = 1;
@@ -39,7 +39,10 @@ const spanName = ({ kind, attempt, turn, call, label }) => {
     case 'wait': return label ? `wait for ${label}` : 'wait before a retry';
     case 'call': return `call ${call} ${label}`;
     case 'prompt': return `prompt ${label}`;
-    case 'read': return `read ${label}`;
+    case 'read':
+    case 'before':
+    case 'after':
+    case 'cleanup': return `${kind} ${label}`;
     case 'judge': return 'judge';
     default: return `turn ${turn}`;
   }
