@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from rich.table import Table
@@ -11,14 +12,19 @@ from rich.text import Text
 
 from mcprun._util.json_value import JsonObject
 from mcprun.checks.evaluate import COMPLETE_STOP_REASONS
+from mcprun.errors import ErrorKind
 from mcprun.prompts.server_input import FROM_SERVER
+from mcprun.report.steps import NOT_ASKED, named_steps, step_content, step_title
 from mcprun.report.styles import AMBER, STYLES
 from mcprun.report.text import cut, one_line, visible
-from mcprun.runs.transcript import Asked, Call, Transcript
+from mcprun.runs.transcript import Asked, Call, StepCall, Transcript
 from mcprun.tools.format import ValueFormatter
 
 _SHOWN = 4000
 """Maximum number of characters shown of one text or result; `transcripts.jsonl` has all of it."""
+
+_STEP_NAME = 20
+"""Maximum number of characters shown of a step's name."""
 
 _EXCERPT_LINE = 300
 """Maximum number of characters of one text, call or result in an excerpt."""
@@ -31,7 +37,48 @@ Line = tuple[str, Text]
 
 
 def conversation(transcript: Transcript) -> Iterator[Line]:
-    """Yield a transcript's lines: messages in order, each call with its result, then checks and the error."""
+    """Yield a transcript's lines: the steps before, messages with calls, the steps after, then checks and the error."""
+    return chain.from_iterable(_sections(transcript))
+
+
+def laid_out(transcript: Transcript) -> Table:
+    """Lay out a conversation as a table, with speakers in the margin. An empty line sets steps apart."""
+    table = Table.grid(padding=(0, 1))
+    table.add_column(min_width=8, style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for lines in map(list, _sections(transcript)):
+        if lines and table.row_count and transcript.steps:
+            table.add_row()
+        for line in lines:
+            table.add_row(*line)
+    return table
+
+
+def _sections(transcript: Transcript) -> Iterator[Iterator[Line]]:
+    yield chain(_steps(transcript, "before"), _values(transcript.vars))
+    yield _messages(transcript)
+    yield _steps(transcript, "after", "cleanup")
+    yield _findings(transcript)
+
+
+def _steps(transcript: Transcript, *phases: str) -> Iterator[Line]:
+    """Yield the steps of some phases, each followed by its result."""
+    for name, step in named_steps(transcript):
+        if step.phase in phases:
+            yield one_line(name, _STEP_NAME), Text(visible(cut(step_title(step), _SHOWN)), "magenta")
+            speaker, result = _result(step, step_content(step))
+            if step.is_error and step.phase == "cleanup":  # it only warns
+                result.style = AMBER
+            yield speaker, result
+
+
+def _values(values: JsonObject) -> Iterator[Line]:
+    """Yield the values that stand for names such as `{{number}}` in the prompts file."""
+    for name, value in values.items():
+        yield _line("vars", f"{{{{{name}}}}} = {json.dumps(value, ensure_ascii=False)}", "dim")
+
+
+def _messages(transcript: Transcript) -> Iterator[Line]:
     if transcript.system:
         yield _line("system", transcript.system)
     turn = 0
@@ -46,8 +93,13 @@ def conversation(transcript: Transcript) -> Iterator[Line]:
             turn += 1
         else:
             yield from _user(message["content"])
-    if not transcript.error and transcript.stop not in COMPLETE_STOP_REASONS:
+    if transcript.error and transcript.error.kind is ErrorKind.SETUP:
+        yield _line("model", f"({NOT_ASKED})", "dim")
+    elif not transcript.error and transcript.stop not in COMPLETE_STOP_REASONS:
         yield _line("stop", transcript.stop)
+
+
+def _findings(transcript: Transcript) -> Iterator[Line]:
     for check in transcript.checks:
         if check.rubric and check.passed:
             yield _line("judge", f"✓ {check.rubric}: {check.message}", "green")
@@ -58,16 +110,6 @@ def conversation(transcript: Transcript) -> Iterator[Line]:
             yield _line("check", f"✗ {check.check}: {check.message}", "red")
     if transcript.error:
         yield _line("error", f"{transcript.error.kind}: {transcript.error.message}", AMBER)
-
-
-def laid_out(transcript: Transcript) -> Table:
-    """Lay out a conversation as a table, with speakers in the margin."""
-    table = Table.grid(padding=(0, 1))
-    table.add_column(min_width=8, style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for who, what in conversation(transcript):
-        table.add_row(who, what)
-    return table
 
 
 def head(transcript: Transcript) -> Text:
@@ -113,7 +155,7 @@ def _assistant(content: list[JsonObject], turn: int, calls: list[Call]) -> Itera
             f"call {number}".strip(),
             Text.assemble((visible(tool), "cyan"), visible(ValueFormatter().input(arguments))),
         )
-        yield _result(call)
+        yield _result(call, call.content) if call else _line("", "no result", AMBER)
 
 
 def _server_request(asked: Asked) -> Iterator[Line]:
@@ -138,10 +180,8 @@ def _sampled_text(content: JsonObject | list[JsonObject]) -> str:
     return "\n".join(map(_content, content if isinstance(content, list) else [content]))
 
 
-def _result(call: Call | None) -> Line:
-    if call is None:
-        return _line("", "no result", AMBER)
-    text = "\n".join(_content(item) for item in call.content)
+def _result(call: Call | StepCall, content: list[JsonObject]) -> Line:
+    text = "\n".join(_content(item) for item in content)
     if not text and call.structured is not None:
         text = json.dumps(call.structured, ensure_ascii=False)
     return _line("error" if call.is_error else "→", text or "(empty)", "red" if call.is_error else "")

@@ -24,7 +24,9 @@ def render(transcript: Transcript, render: Callable[[Transcript], T]) -> T:
         return render(transcript)
     except Exception as error:  # noqa: BLE001  one transcript must not affect the others
         reason = f"cannot render this conversation: {describe(error)}"
-    nothing: dict[str, object] = {"messages": [], "given": None, "calls": [], "asked": [], "system": None}
+    nothing: dict[str, object] = {
+        "messages": [], "given": None, "calls": [], "vars": {}, "steps": [], "asked": [], "system": None,
+    }  # fmt: skip
     emptied = transcript.model_copy(update={**nothing, "prompt": reason, "text": reason})
     try:
         return render(emptied)
