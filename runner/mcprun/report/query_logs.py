@@ -1,4 +1,4 @@
-"""Where in `server.log` the text of each failed call is, from the run's trace. Pure.
+"""Where in `server.log` the text of each failed call or step is, from the run's trace. Pure.
 
 The trace has the offset at which each call began, and the times of its begin and end. Its text ends at the latest where
 a call began that started after it had ended. Calls that ran meanwhile may have written to the same part.
@@ -15,7 +15,8 @@ from datetime import datetime
 from mcprun._util.json_value import JsonObject
 from mcprun.report.causes import failed_call
 from mcprun.report.log_excerpt import LogExcerpt, belonging, exception_line, shortened
-from mcprun.runs.transcript import Key, Transcript
+from mcprun.report.steps import named_steps, step_name
+from mcprun.runs.transcript import Call, Key, StepCall, Transcript
 from mcprun.tools.results import result_text
 
 _BYTES = 65_536
@@ -39,7 +40,8 @@ _LATER = 100
 class LogPlace:
     """A part of `server.log`, in bytes: `end` is None if it ends with the file. `others` is how many other calls ran.
 
-    `tool` and `call` are the failed call: its tool, empty for a prompt or a resource, and its number in the query.
+    `tool` and `call` are the failed call: its tool, empty for a prompt or a resource, and its number in the query. Of
+    a step, `step` is its name, and `call` is None.
     """
 
     start: int
@@ -47,6 +49,7 @@ class LogPlace:
     tool: str
     call: int | None
     others: int
+    step: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class _FailedCall:
     ended: float
     tool: str
     call: int | None
+    step: str
 
 
 @dataclass(slots=True)
@@ -88,7 +92,10 @@ class QueryLogs:
         self._began.append(began)
         self._ended.append(ended)
         if event.get("is_error") or (name != "tool_call" and event.get("problem")):
-            call = _FailedCall(offset, began, ended, str(event.get("tool") or ""), event.get("call"))
+            if event.get("phase") == "cleanup":  # it only warns
+                return
+            step = step_name(str(event.get("phase")), event.get("id"), event.get("step", 0)) if name == "step" else ""
+            call = _FailedCall(offset, began, ended, str(event.get("tool") or ""), event.get("call"), step)
             key = (event["query"], event.get("repeat", 1))
             self._failed[key] = [*self._failed.get(key, ()), call][-_FAILED_CALLS:]
 
@@ -100,7 +107,7 @@ class QueryLogs:
             end = min((offset for _, offset in self._offsets[at : at + _LATER]), default=None)
             started = bisect_left(self._began, one.ended)
             finished = bisect_right(self._ended, one.began)
-            yield LogPlace(one.offset, end, one.tool, one.call, max(0, started - finished - 1))
+            yield LogPlace(one.offset, end, one.tool, one.call, max(0, started - finished - 1), one.step)
 
     def _begin_attempt(self, key: Key, attempt: int) -> None:
         """Forget the failed calls of earlier attempts, and of attempts before the run was resumed."""
@@ -129,7 +136,8 @@ def call_log(transcript: Transcript, logs: QueryLogs, read: Callable[[int, int],
     text = read(place.start, size).rstrip()
     others = place.others
     if others:
-        identified = belonging(text, _result_lines(transcript, place.call), _inputs(transcript, place.call))
+        made = _made(transcript, place)
+        identified = belonging(text, _result_lines(made), _inputs(made)) if made else ""
         others = 0 if identified else others
         text = identified or belonging(text, [place.tool]) or text
     if not text.strip():
@@ -141,24 +149,32 @@ def _red_place(transcript: Transcript, logs: QueryLogs) -> LogPlace | None:
     """Return the place of the failed call that makes a query red: the last one if none is named."""
     places = list(logs.places((transcript.id, transcript.repeat)))
     unmet = [check for check in transcript.checks if not check.passed]
-    if transcript.error or any(check.check == "calls" for check in unmet):
+    if transcript.error:
         return places[0] if places else None
+    if any(check.check == "calls" for check in unmet):
+        return next((place for place in places if not place.step), None)
     numbers = {failed_call(transcript, check) for check in unmet}
-    return next((place for place in places if place.call is not None and place.call in numbers), None)
+    names = {check.check for check in unmet}
+    return next(
+        (place for place in places if place.step in names or (place.call is not None and place.call in numbers)), None
+    )
 
 
-def _inputs(transcript: Transcript, number: int | None) -> list[str]:
+def _made(transcript: Transcript, place: LogPlace) -> Call | StepCall | None:
+    """Return the call or step of a place; None if the transcript does not have it."""
+    if place.step:
+        return dict(named_steps(transcript)).get(place.step)
+    return None if place.call is None or place.call >= len(transcript.calls) else transcript.calls[place.call]
+
+
+def _inputs(made: Call | StepCall) -> list[str]:
     """Return the texts of a call's input that are long enough to identify it."""
-    if number is None or number >= len(transcript.calls):
-        return []
-    values = transcript.calls[number].input.values()
+    values = made.input.values()
     return [text for value in values if isinstance(value, str) and len(text := value.strip()) >= _INPUT]
 
 
-def _result_lines(transcript: Transcript, number: int | None) -> list[str]:
+def _result_lines(made: Call | StepCall) -> list[str]:
     """Return the lines of a call's result that are long enough to identify it, each also without its prefix."""
-    if number is None or number >= len(transcript.calls):
-        return []
-    lines = result_text(transcript.calls[number].content).splitlines()
+    lines = result_text(made.content).splitlines()
     parts = [part for line in lines for part in (line, line.rpartition(": ")[2])]
     return [part.strip() for part in parts if len(part.strip()) >= _NEEDLE]

@@ -11,6 +11,7 @@ from mcprun.report.log_excerpt import LogExcerpt, belonging
 from mcprun.report.query_logs import QueryLogs, call_log
 from mcprun.runs.transcript import Check, Transcript, Verdict
 from tests.support.runs import broken, call, event, transcript
+from tests.support.stepped_runs import closed, step
 
 TRACEBACK = """\
 ERROR tool {tool} failed
@@ -137,3 +138,46 @@ def test_a_record_of_rich_is_an_entry_although_it_is_indented() -> None:
     assert belonging(log, ["order 8 found"]).split()[0] == "INFO"
     assert belonging(log, ["absent"], ["order 7"]).startswith("[11/30/26")
     assert belonging(log, ["absent"]) == ""
+
+
+def step_event(query: str, phase: str, end: int, offset: int, **more: Any) -> dict[str, Any]:
+    """Return the event of a failed step that took 10 ms."""
+    plain = {"phase": phase, "step": 0, "tool": phase, "is_error": True, "server": 1, "log_offset": offset}
+    return event("step", end, query=query, seconds=0.01, **{**plain, **more})
+
+
+def test_a_step_before_the_conversation_that_failed_has_its_log() -> None:
+    """That of the cleanup after it, which only warns, is not the cause."""
+    first, second = TRACEBACK.format(tool="create", text="one"), TRACEBACK.format(tool="delete", text="two")
+    events = [step_event("q", "before", 10, 0), step_event("q", "cleanup", 30, len(first))]
+    one = broken("q", "setup", "create failed", steps=[step("before", "create", "failed", is_error=True)])
+    assert log_of(one, first + second, events) == LogExcerpt("ValueError: one", first.rstrip(), "before")
+
+
+def test_a_check_of_a_step_that_failed_has_its_log() -> None:
+    """A check of calls has none: no call failed."""
+    first, second = TRACEBACK.format(tool="get", text="one"), TRACEBACK.format(tool="list", text="two")
+    events = [
+        step_event("close", "after", 10, 0, id="state"),
+        step_event("close", "after", 30, len(first), step=1),
+    ]
+
+    def log(check: str) -> LogExcerpt | None:
+        unmet = [Check(check=check, passed=False, message="expected something else")]
+        return log_of(closed(verdict=Verdict.FAILED, checks=unmet), first + second, events)
+
+    assert log("after.state") == LogExcerpt("ValueError: one", first.rstrip(), "after")
+    assert log("after[1]") == LogExcerpt("ValueError: two", second.rstrip(), "after")
+    assert log("calls") is None
+
+
+def test_of_concurrent_steps_each_has_the_entries_with_its_result() -> None:
+    """Queries run concurrently, and so do their steps."""
+    log = TRACEBACK.format(tool="create", text="no project PRJ-1") + TRACEBACK.format(
+        tool="create", text="no project PRJ-2"
+    )
+    events = [step_event("a", "before", 10, 0), step_event("b", "before", 11, 0)]
+    made = step("before", "create", "Error executing tool create: no project PRJ-2", is_error=True)
+    found = log_of(broken("b", "setup", "create failed", steps=[made]), log, events)
+    assert found
+    assert (found.exception, found.others, "PRJ-1" in found.text) == ("ValueError: no project PRJ-2", 0, False)
