@@ -40,7 +40,9 @@ def more(cause: Cause) -> str:
 
 
 def notes(cause: Cause) -> Iterator[str]:
-    """Yield what else is known of a cause: its tools, unless the message names them, and how many queries regressed."""
+    """Yield what else is known of a cause: what to check, its tools, unless the message names them, and regressions."""
+    if cause.kind is CauseKind.SETUP:
+        yield "the model was not asked: check the server and its environment"
     if cause.kind is CauseKind.BREAKING and cause.count:
         yield f"{plural(cause.count, 'red query')} {'calls' if cause.count == 1 else 'call'} it"
     tools = [tool for tool in cause.tools if not mentions(cause.message, tool)]

@@ -20,7 +20,7 @@ _CHOICE = 100
 _NAME = 60
 """Maximum number of characters of a link to a query."""
 
-_STYLES = {CauseKind.SERVER: "error", CauseKind.STOPPED: "error", CauseKind.ERROR: "error"}
+_STYLES = {CauseKind.SERVER: "error", CauseKind.STOPPED: "error", CauseKind.SETUP: "error", CauseKind.ERROR: "error"}
 """The verdict as which a cause is coloured; others are failures."""
 
 
