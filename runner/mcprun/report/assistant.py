@@ -53,7 +53,7 @@ def _lines(facts: RunData, transcript: Transcript, log: str) -> Iterator[str]:
     if commands.folder:
         yield f"In the folder {_code(commands.folder)}:"
         yield ""
-    yield from _fenced(commands.both(transcript.id), "sh")
+    yield from _fenced(commands.of_query(transcript), "sh")
     if commands.note:
         yield from ("", commands.note)
     yield from ("", "## Conversation", "")

@@ -102,7 +102,7 @@ def _query(transcript: Transcript, facts: RunData, *, with_calls: bool) -> ET.El
         mark = ET.SubElement(case, tag, message=_text(first), type=_text(form))
         regression = facts.regression(transcript)
         commands = facts.commands
-        again = ["", "Reproduce:", *commands.both(transcript.id), *filter(None, [commands.note])]
+        again = ["", "Reproduce:", *commands.of_query(transcript), *filter(None, [commands.note])]
         calls = [*excerpt(transcript), *again] if with_calls else [f"(conversation: {commands.show(transcript.id)})"]
         mark.text = _text("\n".join([*messages, "", *(regression.lines if regression else []), *calls]))
     elif facts.is_excused(transcript):

@@ -274,7 +274,7 @@ def _repeats(one: Repeats) -> str:
 
 def _details(transcript: Transcript, facts: RunData) -> str:
     """Return a folded block with one query's causes and calls."""
-    again = ["", *_fenced(facts.commands.both(transcript.id), "sh")]
+    again = ["", *_fenced(facts.commands.of_query(transcript), "sh")]
     head = f"<details><summary>{facts.outcome(transcript)} {code(label(transcript), 100)}</summary>"
     return "\n".join(
         [

@@ -1,12 +1,14 @@
 """Commands that reproduce a run and its queries: `mcprun batch … --filter ID`, and `mcprun show RUN ID`.
 
-A command repeats every recorded option that can change a verdict, and takes values that are secrets from variables of
-the environment. `IRRELEVANT` lists the options that it leaves out. Commands are quoted for a POSIX shell, and are run
-in the folder in which the run was started.
+A query that a step fails also has the command that makes the step's call again, `mcprun call`. A command repeats every
+recorded option that can change a verdict, and takes values that are secrets from variables of the environment.
+`IRRELEVANT` lists the options that it leaves out. Commands are quoted for a POSIX shell, and are run in the folder in
+which the run was started.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -18,8 +20,10 @@ from mcprun.config.option_table import KEYS, KINDS
 from mcprun.config.project import variable_of
 from mcprun.errors import REDACTED
 from mcprun.option_kinds import Headers, Listed, Switch, Variables
+from mcprun.report.steps import failing_step
 from mcprun.runs.directory import PROMPTS
 from mcprun.runs.run_record import IN_PROCESS, RunRecord
+from mcprun.runs.transcript import Transcript
 
 IRRELEVANT: Mapping[str, str] = {
     "out": "the run gets a new directory",
@@ -64,6 +68,12 @@ _STARTING = frozenset({
 })  # fmt: skip
 """Keys of the options that say how to connect to a server, and that `mcprun tools` has as well."""
 
+_CALLING = _STARTING | {"elicit", "call_timeout", "max_call_timeout", "max_result_bytes"}
+"""Keys of the options that can change the result of a call, and that `mcprun call` has as well."""
+
+_MAX_INPUT = 4_000
+"""Maximum number of characters of the input in a command."""
+
 _SECRETS = frozenset({"token", "oauth_client_secret", "oauth_assertion"})
 
 _ORDER = {key: place for place, key in enumerate(KINDS)}
@@ -80,6 +90,8 @@ class Commands:
             one whose server was an object of a program.
         selection: The flags that selected the run's own queries.
         end: What follows the selection: the server's arguments.
+        call: The words of `mcprun call` up to the tool; empty if they contain a secret, or if the server can't be
+            started by a command.
         run: The run directory, from `folder` if it is below it.
         folder: The folder to run the commands in; empty if it is unknown.
         needs: The variables that must be set, because their values are secrets and not recorded.
@@ -90,6 +102,7 @@ class Commands:
     run: str
     selection: str = ""
     end: str = ""
+    call: str = ""
     folder: str = ""
     needs: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -105,6 +118,7 @@ class Commands:
             run=path,
             selection=words.joined(_flags(record.arguments, SELECTION, record.configured)),
             end=words.end(),
+            call=_call_words(record),
             folder=folder,
             needs=tuple(dict.fromkeys(words.needs)),
             unknown=tuple(dict.fromkeys(words.unknown)),
@@ -133,6 +147,24 @@ class Commands:
         """Return the commands that run a query again, if there is one, and that print it."""
         return [*filter(None, [self.batch(query)]), self.show(query)]
 
+    def step(self, transcript: Transcript) -> str:
+        """Return the command that makes the call of the step that fails a query again; empty if there is none.
+
+        There is none for a read, for an input that is too long for a command, and for one that contains a secret.
+        """
+        step = failing_step(transcript)
+        if not self.call or step is None or step.tool is None or step.tool.startswith("-"):
+            return ""
+        arguments = json.dumps(step.input, ensure_ascii=False) if step.input else ""
+        if len(arguments) > _MAX_INPUT or REDACTED in f"{step.tool}{arguments}":
+            return ""
+        words = " ".join(shlex.quote(word) for word in (step.tool, arguments) if word)
+        return f"{self.call} {words}{self.end}"
+
+    def of_query(self, transcript: Transcript) -> list[str]:
+        """Return the commands of `both`, and before them that of the step that fails the query, if there is one."""
+        return [*filter(None, [self.step(transcript)]), *self.both(transcript.id)]
+
     @property
     def note(self) -> str:
         """What must be known before a command is run, in one sentence; empty if there is nothing."""
@@ -145,9 +177,16 @@ def tools_command(record: RunRecord) -> tuple[str, str]:
     if not server or server.endswith(IN_PROCESS):
         return "", ""
     words = _Words(record, "", has_prompts=False)
-    starting = {name for name in record.arguments if KEYS.get(name, name) in _STARTING}
-    command = f"mcprun tools {words.server()}{words.joined(_flags(record.arguments, starting, record.configured))}"
+    command = f"mcprun tools {words.server()}{words.joined(_named_flags(record, _STARTING))}"
     return command + words.end(), _note(words.needs, words.unknown)
+
+
+def _call_words(record: RunRecord) -> str:
+    server, words = str(record.arguments.get("server", "")), _Words(record, "", has_prompts=False)
+    if not server or server.endswith(IN_PROCESS):
+        return ""
+    start = f"mcprun call {words.server()}{words.joined(_named_flags(record, _CALLING))}"
+    return "" if words.unknown else start
 
 
 def _note(needs: Iterable[str], unknown: Iterable[str]) -> str:
@@ -262,6 +301,12 @@ def header_variable(header: str) -> str:
 def header_flag(header: str) -> str:
     """Return the flag of a header whose value is in a variable."""
     return f'--header {shlex.quote(f"{header}: ")}"${header_variable(header)}"'
+
+
+def _named_flags(record: RunRecord, keys: Collection[str]) -> Iterator[_Flag]:
+    """Yield the flags of the recorded arguments whose keys are among `keys`."""
+    names = {name for name in record.arguments if KEYS.get(name, name) in keys}
+    return _flags(record.arguments, names, record.configured)
 
 
 def _flags(arguments: Mapping[str, Any], names: Collection[str], configured: Mapping[str, str]) -> Iterator[_Flag]:

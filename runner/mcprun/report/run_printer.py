@@ -85,10 +85,10 @@ class RunPrinter:
         self._out.print(body)
         self._out.print()
 
-    def commands(self, commands: Commands, query: str) -> None:
+    def commands(self, commands: Commands, transcript: Transcript) -> None:
         """Print the commands that run a query again and that print it, unwrapped, so that they can be copied."""
         self._out.print(Text("Reproduce:", "dim"))
-        for command in commands.both(query):
+        for command in commands.of_query(transcript):
             self._out.print(Text(f"  {visible(command)}"), soft_wrap=True)
         if commands.note:
             self._out.print(Text(f"  {commands.note}", "dim"), soft_wrap=True)
@@ -101,4 +101,5 @@ class RunPrinter:
 
 
 def _cause_style(cause: Cause) -> str:
-    return STYLES[Verdict.ERROR if cause.kind in (CauseKind.ERROR, CauseKind.STOPPED) else Verdict.FAILED]
+    is_error = cause.kind in (CauseKind.SETUP, CauseKind.ERROR, CauseKind.STOPPED)
+    return STYLES[Verdict.ERROR if is_error else Verdict.FAILED]

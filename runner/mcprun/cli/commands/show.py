@@ -89,6 +89,6 @@ def show(run: str, query: str | None, *, failed: bool, wants_all: bool, trace: b
             continue
         printer.conversation(transcript)
         if facts.is_red(transcript):
-            printer.commands(facts.commands, transcript.id)
+            printer.commands(facts.commands, transcript)
         if times := timings.queries.get((transcript.id, transcript.repeat)):
             printer.timeline(timeline(times))

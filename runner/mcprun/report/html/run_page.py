@@ -132,6 +132,7 @@ class _Islands:
         if self.facts.is_red(transcript):
             log = excerpt.text if excerpt else ""
             more["reproduce"] = {
+                "step": self.facts.commands.step(transcript),
                 "batch": self.facts.commands.batch(transcript.id),
                 "show": self.facts.commands.show(transcript.id),
                 "text": render(transcript, partial(assistant_text, self.facts, log=log)),

@@ -48,7 +48,7 @@ const command = (value, label) => {
   return copyRow(code, code, label);
 };
 
-/** Draw the section of a red query, if it is one. `value` holds its `batch`, `show` and `text`; `run` the `folder` and a `note`. */
+/** Draw the section of a red query, if it is one. `value` holds its `step`, `batch`, `show` and `text`; `run` the `folder` and a `note`. */
 const reproduce = (value, run) => {
   if (!value) return [];
   const full = el('pre', { tabindex: '0', 'aria-label': 'Text for a coding assistant' }, value.text);
@@ -56,6 +56,7 @@ const reproduce = (value, run) => {
   return [el('section', { class: 'reproduce', 'aria-labelledby': 'reproduce-title' },
     el('h2', { id: 'reproduce-title' }, 'Reproduce',
       run.folder && el('span', { class: 'note' }, ' in ', el('code', {}, run.folder))),
+    value.step && command(value.step, 'Copy the command that makes the call of the failed step'),
     value.batch && command(value.batch, 'Copy the command that runs this query again'),
     command(value.show, 'Copy the command that shows this query'),
     copyRow(folded, full, 'Copy for a coding assistant'),
