@@ -175,7 +175,7 @@ def _details(coverage: Coverage) -> Iterator[tuple[Share, str]]:
 
 def _table(coverage: Coverage, waived: frozenset[str], width: int) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    names = {tool.name: one_line(tool.name, _NAME) for tool in coverage.tools}
+    names = {tool.name: one_line(tool.name, _NAME) or repr(tool.name) for tool in coverage.tools}
     longest = max(map(cell_len, names.values()))
     table.add_column("", no_wrap=True)
     # The widths of both columns of text, since rich would shrink both in proportion to their contents.
@@ -229,5 +229,5 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     more = len(names) - _NAMES
-    text = ", ".join(one_line(name, _NAME) for name in names[:_NAMES])
+    text = ", ".join(one_line(name, _NAME) or repr(name) for name in names[:_NAMES])
     return f"{text} and {more:,} more" if more > 0 else text

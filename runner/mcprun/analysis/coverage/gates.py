@@ -116,9 +116,11 @@ def percent(share: Share) -> str:
 
 
 def named(names: Sequence[str]) -> str:
-    """Return the first names, and how many are left out: `a, b and 3 more`."""
+    """Return the first names, and how many are left out: `a, b and 3 more`. A blank name is quoted."""
     more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    return ", ".join(name if name.strip() else repr(name) for name in names[:_NAMED]) + (
+        f" and {more:,} more" if more > 0 else ""
+    )
 
 
 def _below(counted: Coverage, gates: CoverageGates) -> Iterator[str]:
@@ -126,7 +128,7 @@ def _below(counted: Coverage, gates: CoverageGates) -> Iterator[str]:
     least, covered = gates.min_coverage, counted.covered
     if not least or (covered.total and covered.done >= least * covered.total - _ROUNDING):
         return
-    required = f"--min-coverage {least:g}"
+    required = f"--min-coverage {least:.15g}"
     if not covered.total:
         yield f"no tool counts for {required}: " + (
             "the server lists none" if not gates.waive else "the server lists none that is not waived"

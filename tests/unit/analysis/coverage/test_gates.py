@@ -117,6 +117,13 @@ def test_nothing_to_cover_is_below_any_share() -> None:
     )
 
 
+def test_share_and_blank_names_are_shown_as_they_are() -> None:
+    """A share just below 1 is not shown as 1, and a name of spaces is quoted."""
+    coverage = Coverage(tools=(ToolCoverage("  "),))
+    (failure,) = evaluate_gates(coverage, CoverageGates(0.9999999)).failures
+    assert failure == "coverage is below --min-coverage 0.9999999: 0 of 1 tool (0 %); not called: '  '"
+
+
 def test_long_lists_are_cut() -> None:
     """A message names ten tools at most."""
     tools = [ToolCoverage(f"t{number:02}") for number in range(25)]
