@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -214,16 +215,17 @@ class Run:
         except OSError as error:
             raise UsageError(f"can't read {path}: {error.strerror}") from None
 
-    def count_events(self, name: str) -> int:
-        """Return the number of events with a name, 0 without a trace. Lines are not parsed: mcprun wrote them."""
-        start = b'{"event":"%b"' % name.encode()
+    def count_events(self) -> Counter[str]:
+        """Return the number of events by name, empty without a trace. Lines are not parsed: mcprun wrote them."""
         try:
             with (self.path / TRACE).open("rb") as stream:
-                return sum(line.startswith(start) for line in stream if line.endswith(b"\n"))
+                begun = (_EVENT.match(line) for line in stream if line.endswith(b"\n"))
+                counts = Counter(found["name"] for found in begun if found)
         except FileNotFoundError:
-            return 0
+            return Counter()
         except OSError as error:
             raise UsageError(f"can't read {self.path / TRACE}: {error.strerror}") from None
+        return Counter({name.decode(): count for name, count in counts.items()})
 
     def log(self, offset: int, size: int) -> str:
         """Read up to `size` bytes of the servers' stderr from `offset`, which counts from the end if negative.

@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 from mcprun._util.json_value import JsonObject
 from mcprun.errors import ErrorKind
-from mcprun.runs.directory import TRACE
+from mcprun.runs.events import Step, ToolCall
 from mcprun.runs.run import Run, parse_transcript
 from mcprun.runs.run_record import ServerRecord
 from mcprun.runs.transcript import Call, CallOutcome, Transcript, TranscriptOutcomes
 from mcprun.tools.results import REFUSED, error_result
 from mcprun.tools.toolset import ToolSet
 
-CALL, STEP = "tool_call", "step"
+CALL, STEP = ToolCall.name, Step.name
 """The names of the events of calls in the trace: the model's, and those that mcprun made itself."""
 
 UNSENT = frozenset({"not allowed", "bad arguments", "not approved"})
@@ -46,12 +46,13 @@ def returned_error(call: CallOutcome) -> bool:
     return call.is_error and call.problem not in _NOT_RETURNED
 
 
-def traces_calls(run: Run) -> bool:
-    """Return whether the trace of a run has its calls. One with fewer than the transcripts was cut."""
-    file, counts = run.path / TRACE, run.record.counts
-    if not file.exists() or not file.stat().st_size:
-        return False
-    return counts is None or not counts.calls or run.count_events(CALL) >= counts.calls
+def traces_calls(run: Run, events: Mapping[str, int]) -> bool:
+    """Return whether the trace of a run has its calls. One with fewer than the transcripts was cut.
+
+    `events` has the number of events by name.
+    """
+    counts = run.record.counts
+    return bool(events) and (counts is None or events.get(CALL, 0) >= counts.calls)
 
 
 def traced_call(event: JsonObject) -> MadeCall | None:

@@ -8,7 +8,8 @@ What it promises:
 - Only calls that reached the server count. Calls that mcprun did not send are counted in `unsent`, and calls of tools
   that the server does not list in `unlisted`.
 - The calls of all attempts count, those of steps included, and those that the server did not answer, as when it died:
-  they failed. Of a baseline, which has no trace, only the last attempt of each query is known.
+  they failed. Of a baseline, which has no trace, only the last attempt of each query is known. Of a query that
+  `--resume` has run again, the earlier calls do not count, and neither do those of a query that it has dropped.
 - A tool is covered if one of its calls returned without error. An argument, or a value of one, is exercised if such
   a call passed it.
 - Lists are sorted by name, so that equal runs in any order have equal coverage.

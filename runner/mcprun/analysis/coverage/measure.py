@@ -10,6 +10,7 @@ from mcprun.analysis.coverage.arguments import Arguments
 from mcprun.analysis.coverage.calls import CALL, recorded_calls, returned_error, traced_call, traces_calls
 from mcprun.analysis.coverage.coverage import Coverage, ToolCoverage
 from mcprun.analysis.coverage.items import ITEM_EVENTS, ItemCounts, ReadItems
+from mcprun.analysis.coverage.trace import current_events
 from mcprun.errors import UsageError
 from mcprun.runs.directory import TRACE
 from mcprun.runs.run import Run
@@ -63,14 +64,15 @@ class CoverageMeter:
         server = run.record.server
         if server is None:
             return
-        listed, is_traced = listed_names(server), traces_calls(run)
+        listed, events = listed_names(server), run.count_events()
+        is_traced = traces_calls(run, events)
         if not is_traced:
             for outcome, was_sent in recorded_calls(run, server):
                 self.count(outcome, listed, was_sent=was_sent)
         if not (run.path / TRACE).exists():
             return
         items = ReadItems(server)
-        for event in run.events_named({CALL, *ITEM_EVENTS}):
+        for event in current_events(run, {CALL, *ITEM_EVENTS}, events):
             items.count(event)
             if is_traced and (made := traced_call(event)):
                 self.count(made.outcome, listed, was_sent=made.was_sent)
