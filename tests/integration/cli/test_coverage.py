@@ -151,6 +151,24 @@ def test_several_runs_add_up(folder: Path) -> None:
     assert coverage(folder, "one", "--min-coverage", "0.6").code == 1
 
 
+def test_run_that_is_named_twice_counts_once(folder: Path) -> None:
+    """`latest` may be one of the runs that are named."""
+    batch(folder, "--out", "outputs/one")
+    assert coverage(folder, "latest", "outputs/one", "one").stdout == coverage(folder).stdout
+
+
+def test_runs_of_different_servers_are_named(folder: Path) -> None:
+    """Their tools add up, which is rarely meant."""
+    batch(folder, "--out", "one")
+    (folder / "server.py").write_text(stdlib_server(SERVER.replace('"shop"', '"a\x1b[31m shelf"') + "\nserver.run()"))
+    batch(folder, "--out", "two")
+    both = coverage(folder, "one", "two")
+    assert (both.code, coverage(folder, "one").stderr) == (0, "")
+    assert both.stderr == (
+        "Warning: the runs are of different servers, whose tools are added up: shop, a\\x1b[31m shelf\n"
+    )
+
+
 def test_denied_calls_do_not_cover(folder: Path) -> None:
     """A denied tool is in the denominator and is not covered. Its calls are counted apart."""
     done = batch(folder, "--deny-tool", "get", "--allow-tool-errors", "--min-coverage", "0.1")
@@ -255,6 +273,22 @@ def test_resumed_run_evaluates_the_gates_of_the_first_process(folder: Path) -> N
     done = run_mcprun("batch", "--resume", "run", "--max-failures", "5", cwd=folder)
     outcome = json.loads((folder / "run" / "run.json").read_bytes())["coverage"]["outcome"]
     assert (outcome["failures"], done.code) == ([], 1)
+
+
+def test_calls_of_a_dropped_or_changed_query_do_not_count(folder: Path) -> None:
+    """`--resume --force` keeps the trace, but what no query does any longer must not make a gate green."""
+    add_tool(folder)
+    other = script(("refund", {"id": 1}), id="refund")
+    write_jsonl(folder / "p.jsonl", GET, other, PUT)
+    assert batch(folder, "--min-coverage", "0.6", "--out", "run").code == 0
+    write_jsonl(folder / "p.jsonl", {**GET, "script": PUT["script"], "expect": PUT["expect"]}, other)
+    done = run_mcprun("batch", "--resume", "run", "--force", cwd=folder)
+    assert (
+        "coverage is below --min-coverage 0.6: 1 of 3 tools (33.3 %); not called: get; only failed: put" in done.stdout
+    )
+    assert done.code == 1
+    found = {tool["name"]: tool["calls"] for tool in json.loads(coverage(folder, "run", "--json").stdout)["tools"]}
+    assert found == {"get": 0, "put": 1, "refund": 1}
 
 
 def test_project_sets_gates_for_whole_suites(folder: Path) -> None:

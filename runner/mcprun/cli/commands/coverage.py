@@ -11,6 +11,9 @@ from mcprun.cli.configurable_command import ConfigurableCommand
 from mcprun.cli.options import run as run_options
 from mcprun.cli.options.option import Heading, option
 
+_NAME = 60
+"""Maximum characters of a server's name in a warning."""
+
 
 @click.command(
     cls=ConfigurableCommand,
@@ -58,6 +61,7 @@ def coverage(ctx: click.Context, /, names: tuple[str, ...], **parameters: Any) -
     from mcprun.errors import ExitCode
     from mcprun.report.console import Console
     from mcprun.report.coverage import rows
+    from mcprun.report.text import one_line
     from mcprun.runs.directory import LATEST
     from mcprun.runs.run import Run
 
@@ -65,10 +69,15 @@ def coverage(ctx: click.Context, /, names: tuple[str, ...], **parameters: Any) -
         raise click.UsageError("--json and --markdown can't be combined")
     gates = CoverageGates(parameters["min_coverage"], tuple(parameters["require"]), tuple(parameters["waive"]))
     console = Console()
-    read = [Run.read(name) for name in names or (LATEST,)]
+    by_path = {run.path.resolve(): run for run in map(Run.read, names or (LATEST,))}
+    read = [*by_path.values()]
     for run in read:
         if run.record.state != "finished":
             console.warning(f"{run.path} has not finished: its other queries may cover more")
+    servers = dict.fromkeys(run.record.server.name for run in read if run.record.server and run.record.server.name)
+    if len(servers) > 1:
+        found_names = ", ".join(one_line(name or "", _NAME) for name in servers)
+        console.warning(f"the runs are of different servers, whose tools are added up: {found_names}")
     found = measure_coverage(read)
     result = evaluate_gates(found, gates)
     if parameters["as_json"]:
