@@ -7,9 +7,10 @@ that a server listed later are left out when empty.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from mcprun._util.json_value import JsonObject
 from mcprun.errors import ErrorKind, ExitCode
@@ -18,6 +19,17 @@ from mcprun.runs.transcript import ErrorInfo, Usage
 
 IN_PROCESS = " (in this process)"
 """The end of a recorded server that was an object of a program."""
+
+
+def _named(tool: JsonObject) -> JsonObject:
+    """Return a tool. Raises `PydanticCustomError` if it has no name: mcprun records only tools that have one."""
+    if not isinstance(tool.get("name"), str):
+        raise PydanticCustomError("unnamed", "a tool without a name")
+    return tool
+
+
+_Tool = Annotated[JsonObject, AfterValidator(_named)]
+"""A tool in wire form."""
 
 
 class Counts(Record):
@@ -105,9 +117,9 @@ class ServerRecord(Record):
     name: str | None = None
     version: str | None = None
     protocol: str
-    tools: list[JsonObject]
+    tools: list[_Tool]
     malformed: list[Malformed] = Field(default_factory=list)
-    later_tools: list[JsonObject] = Field(default=[], exclude_if=lambda value: not value)
+    later_tools: list[_Tool] = Field(default=[], exclude_if=lambda value: not value)
     later_malformed: list[Malformed] = Field(default=[], exclude_if=lambda value: not value)
     warnings: list[str] = Field(default_factory=list)
     prompts: list[str] | None = None

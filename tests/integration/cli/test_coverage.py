@@ -498,6 +498,23 @@ def test_diff_reports_coverage_that_fell(folder: Path) -> None:
     assert "coverage" not in verdicts.stdout
 
 
+def test_damaged_files_are_named(folder: Path) -> None:
+    """`coverage` needs the trace and the tools of a run, and `diff` compares transcripts without its trace."""
+    batch(folder, "--out", "base")
+    batch(folder, "--out", "head")
+    trace = folder / "head" / "trace.jsonl"
+    trace.write_bytes(b"no event\n" + trace.read_bytes())
+    assert "head/trace.jsonl has a line that is not an event" in coverage(folder, "head").stderr
+    assert run_mcprun("diff", "base", "head", cwd=folder).code == 0
+    record = json.loads((folder / "base" / "run.json").read_bytes())
+    record["server"]["tools"].append({"inputSchema": {}})
+    (folder / "base" / "run.json").write_text(json.dumps(record))
+    for command in (("coverage", "base"), ("diff", "base", "head"), ("show", "base")):
+        done = run_mcprun(*command, cwd=folder)
+        message = "base/run.json is damaged: server.tools[2]: a tool without a name"
+        assert (done.code, message in done.stderr) == (2, True), done.stderr
+
+
 def test_baseline_reports_coverage_that_fell(folder: Path) -> None:
     """The end of a run with a baseline names new tools too, but not if only some queries were selected."""
     batch(folder, "--out", "first")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from mcprun._util.json_value import key_of
 from mcprun.analysis.coverage.coverage import Coverage, Share, ToolCoverage
 from mcprun.analysis.coverage.measure import measure_coverage
+from mcprun.errors import UsageError
 from mcprun.runs.run import Run
 
 
@@ -46,11 +48,13 @@ class CoverageDiff:
 def diff_coverage(base: Run | None, head: Run | None) -> CoverageDiff | None:
     """Return how the coverage of two runs differs; None if nothing fell, or if one of them has no server.
 
-    Raises `UsageError` if a run can't be read.
+    None too if the trace of one is damaged, which is no reason not to compare their transcripts.
     """
     if base is None or head is None or base.record.server is None or head.record.server is None:
         return None
-    return compare_coverage(measure_coverage([base]), measure_coverage([head])) or None
+    with suppress(UsageError):
+        return compare_coverage(measure_coverage([base]), measure_coverage([head])) or None
+    return None
 
 
 def compare_coverage(base: Coverage, head: Coverage) -> CoverageDiff:
