@@ -18,6 +18,7 @@ from tests.servers.kinds import PNG
 from tests.support.browser import CHROMIUM, CONTRAST, SIZES, Opened, opened
 from tests.support.cli import ROOT, run_mcprun
 from tests.support.runs import JsonObject, broken, call, event, failed, trace_of, transcript, write_run
+from tests.support.stepped_runs import step
 
 pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
 
@@ -69,8 +70,10 @@ def hostile() -> Transcript:
     calls_made = call(EVIL, EVIL, {"type": "resource_link", "uri": f"javascript:alert(5)//{EVIL}", "name": EVIL},
                 input={EVIL: EVIL}, structured={EVIL: [EVIL]}, is_error=True)  # fmt: skip
     checks = [Check(check="text.contains", passed=False, message=EVIL)]
+    steps = [step(phase, EVIL, EVIL, id=EVIL, input={EVIL: EVIL}, is_error=True) for phase in ("before", "cleanup")]
     return transcript(
-        f"evil {EVIL}", calls_made, prompt=EVIL, text=EVIL, system=EVIL, model=EVIL, stop=EVIL, verdict=Verdict.FAILED, checks=checks
+        f"evil {EVIL}", calls_made, prompt=EVIL, text=EVIL, system=EVIL, model=EVIL, stop=EVIL, verdict=Verdict.FAILED, checks=checks,
+        steps=steps, vars={EVIL: EVIL},
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from mcprun.runs.transcript import Check, Transcript, Verdict
 from tests.support.browser import CHROMIUM, Opened, opened
 from tests.support.red_runs import make
 from tests.support.runs import broken, call, failed, trace_of, transcript, write_run
+from tests.support.stepped_runs import closed, not_set_up, step_events, still_open
 
 pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
 
@@ -387,3 +388,42 @@ def test_a_query_shows_its_tags_metadata_and_expectations(browser: Browser, tagg
         assert names(one) == ["a", "b"]
     with opened(browser, tagged, "#q=c") as one:
         assert one.page.locator(".head details").count() == 0
+
+
+@pytest.fixture(scope="module")
+def with_steps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the page of a run whose queries have steps."""
+    folder = tmp_path_factory.mktemp("steps")
+    all_ = [closed(), still_open(), not_set_up()]
+    events = [event for number, one in enumerate(all_) for event in step_events(one, 500 * number)]
+    path = write_run(folder / "run", all_, events)
+    write_page(folder / "steps.html", report(Run.read(str(path))))
+    return folder / "steps.html"
+
+
+def test_steps_are_apart_from_the_conversation(browser: Browser, with_steps: Path) -> None:
+    """Each phase has a section and its own bars in the timeline. The step whose check failed is unfolded."""
+    with opened(browser, with_steps, "#q=forgetful", viewport=LAPTOP) as one:
+        sections = one.page.locator("#open .items > .steps")
+        expect(sections.locator("h3")).to_have_text(["Before the conversation", "After the conversation", "Cleanup"])
+        expect(sections.first).to_contain_text("{{number}} = 17")
+        expect(sections.locator("details[open] > summary")).to_have_text(
+            ['get_issue{id: 17} → {"status":"open"}', "delete_issue{id: 17} → Issue 17 is lockederror"]
+        )
+        expect(one.page.locator("#open .items > .part.call")).to_have_count(1)
+        expect(one.page.locator("#open .facts").first).to_contain_text("1 call ")
+        expect(one.page.locator("#open .waterfall .legend")).to_contain_text("steps 80 ms")
+        spans = one.texts("#open .waterfall li .what")
+        assert [spans[0], spans[-1]] == ["before create_issue", "✕ cleanup delete_issue"]
+        assert one.texts("#open .reproduce code")[0].startswith("mcprun call shop.py get_issue ")
+        assert one.complaints == []
+
+
+def test_a_query_that_was_not_set_up_is_readable_on_a_phone(browser: Browser, with_steps: Path) -> None:
+    """Nothing is cut off at 400 px. The failed step is unfolded, and the page says that the model was not asked."""
+    with opened(browser, with_steps, "#q=no-issue", viewport={"width": 400, "height": 844}) as one:
+        expect(one.page.locator("#open .steps details[open] pre.failed")).to_have_text("database is locked")
+        expect(one.page.locator("#open .items > .note")).to_have_text(
+            "The model was not asked, because a step before the conversation failed."
+        )
+        assert one.page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -39,10 +39,16 @@ def more(cause: Cause) -> str:
     return f"and {left:,} more" if cause.queries and left > 0 else ""
 
 
+def advice(cause: Cause) -> str:
+    """Return what to check if the cause is not the model's; empty for other causes."""
+    is_setup = cause.kind is CauseKind.SETUP
+    return "the model was not asked: check the server and its environment" if is_setup else ""
+
+
 def notes(cause: Cause) -> Iterator[str]:
     """Yield what else is known of a cause: what to check, its tools, unless the message names them, and regressions."""
-    if cause.kind is CauseKind.SETUP:
-        yield "the model was not asked: check the server and its environment"
+    if text := advice(cause):
+        yield text
     if cause.kind is CauseKind.BREAKING and cause.count:
         yield f"{plural(cause.count, 'red query')} {'calls' if cause.count == 1 else 'call'} it"
     tools = [tool for tool in cause.tools if not mentions(cause.message, tool)]

@@ -27,6 +27,7 @@ from mcprun.runs.transcript import Usage
 from tests.support.json_strategies import JSON
 from tests.support.markup import _Markup
 from tests.support.runs import call, event, failed, trace_of, transcript, write_run
+from tests.support.stepped_runs import closed, not_set_up, step, step_events, still_open
 
 seconds = st.floats(0, 1e6)
 
@@ -58,7 +59,9 @@ def test_data_island_holds_any_value(value: Any) -> None:
 def test_no_text_becomes_markup(name: str, text: str) -> None:
     """The page has the same elements, whatever the texts of the transcript."""
     hostile_call = call(name or "t", text, input={text: name}, structured={text: text})
-    hostile = failed(f"i{name}", text, hostile_call, text=text, prompt=text, system=text or None)
+    steps = [step("before", name or "t", text, id=name or None, input={text: name}, structured={text: text})]
+    more: dict[str, Any] = {"text": text, "prompt": text, "system": text or None, "steps": steps, "vars": {name: text}}
+    hostile = failed(f"i{name}", text, hostile_call, **more)
     page = _Markup(island("c", conversation_json(hostile)))
     assert page.elements == ["script"]
     assert page.islands["c"]["checks"][1][2] == visible(text)
@@ -101,6 +104,44 @@ def test_conversation_is_truncated() -> None:
     assert kinds == ["image", "image", "text", "text"]
     assert items[2]["items"][3]["text"] == "[image, image/png, 300,000 bytes, too large for this page]"
     assert items[-1]["text"] == "end"
+
+
+def test_steps_are_items_around_the_conversation() -> None:
+    """They are no calls. One whose check failed is unfolded, and so is one that returned an error."""
+    items = conversation_json(still_open())["items"]
+    kinds = [item["kind"] for item in items]
+    assert kinds == ["steps", "text", "turn", "call", "turn", "text", "steps", "steps"]
+    before, after, cleanup = (item for item in items if item["kind"] == "steps")
+    assert [item["title"] for item in (before, after, cleanup)] == [
+        "Before the conversation", "After the conversation", "Cleanup"
+    ]  # fmt: skip
+    assert [(one["name"], one["is_open"]) for one in (*before["steps"], *after["steps"], *cleanup["steps"])] == [
+        ("before.issue", False), ("after.state", True), ("after[1]", False), ("cleanup[0]", True)
+    ]  # fmt: skip
+    assert (before["values"], after["values"]) == ([["number", "17"]], [])
+    assert json.loads(before["steps"][0]["input"]) == {"title": "Broken u0a1b2c3d4e5"}
+    read = after["steps"][1]
+    assert (read["title"], read["brief"], read["input"]) == ("read issue://log", "17 closed", None)
+
+
+def test_a_query_that_was_not_set_up_has_no_messages() -> None:
+    """The page says that the model was not asked."""
+    steps, note = conversation_json(not_set_up())["items"]
+    assert (steps["kind"], steps["steps"][0]["is_error"]) == ("steps", True)
+    assert note == {"kind": "note", "text": "The model was not asked, because a step before the conversation failed."}
+
+
+def test_steps_count_as_no_calls_of_the_page(tmp_path: Path) -> None:
+    """Neither the table nor the heat map has them."""
+    queries = [closed(), not_set_up()]
+    events = [item for one in queries for item in step_events(one)]
+    run = write_run(tmp_path / "run", queries, events)
+    page = read_page(run)
+    data = page.islands["data"]
+    rows = [dict(zip(data["columns"], row, strict=True)) for row in data["rows"]]
+    assert [(row["calls"], row["errors"]) for row in rows] == [(1, 0), (0, 0)]
+    assert data["tools"] == ["close_issue"]
+    assert "the model was not asked: check the server and its environment" in "".join(report(Run.read(str(run))))
 
 
 @pytest.mark.parametrize("data", ["<svg onload=alert(1)>", 'a"b', "javascript:", 5])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from mcprun._util.json_value import JsonObject
+from mcprun.report.cause_text import advice
 from mcprun.report.causes import Cause, CauseKind
 from mcprun.report.html.names import bounded_name
 from mcprun.report.text import one_line, visible
@@ -37,8 +38,8 @@ class CauseRow:
     """A row of the block.
 
     `style` is the verdict as which it is coloured. `count` is the number of queries, 0 if the cause is not counted.
-    `show` is the number of rows of the table that the link `href` selects, 0 if there are none. `is_coverage` is
-    whether it is a coverage gate, which the section about coverage explains.
+    `advice` is what to check, if that is known. `show` is the number of rows of the table that the link `href` selects,
+    0 if there are none. `is_coverage` is whether it is a coverage gate, which the section about coverage explains.
     """
 
     style: str
@@ -47,6 +48,7 @@ class CauseRow:
     tools: tuple[str, ...]
     queries: tuple[QueryLink, ...]
     more: int
+    advice: str
     show: int
     href: str
     is_coverage: bool
@@ -64,6 +66,7 @@ def cause_rows(causes: tuple[Cause, ...], listed: Mapping[int, int]) -> Iterator
             tools=cause.tools,
             queries=links,
             more=max(0, cause.count - len(links)) if links else 0,
+            advice=advice(cause),
             show=listed.get(number, 0),
             href=f"#cause={number + 1}",
             is_coverage=cause.kind is CauseKind.COVERAGE,

@@ -1,8 +1,9 @@
 """One query's transcript as bounded JSON values, for the page's script to draw. Pure.
 
 The script knows these kinds of items: `text` (`who`, `text`, `dim`), `image` (`who`, `mime`, `data` in base64), `turn`
-(`turn`, `stop`, `read`, `written`) and `call` (`call`, `title`, `brief`, `input`, `items`, `structured`, `is_error`,
-`diverged`).
+(`turn`, `stop`, `read`, `written`), `call` (`call`, `title`, `brief`, `input`, `items`, `structured`, `is_error`,
+`diverged`), `steps` (`title`, `steps`, `values`) and `note` (`text`). Each of `steps` is like a call, but has a `name`
+and `is_open` in place of `call` and `diverged`.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from mcprun._util.json_value import JsonObject
+from mcprun.errors import ErrorKind
+from mcprun.report.steps import NOT_ASKED, named_steps, step_content, step_title
 from mcprun.report.text import cut, one_line
-from mcprun.runs.transcript import Call, Transcript, Turn
+from mcprun.runs.transcript import Call, StepCall, Transcript, Turn
 from mcprun.tools.format import ValueFormatter
 from mcprun.tools.media import IMAGE_TYPES
 
@@ -29,6 +32,9 @@ _IMAGE = 1_000_000
 
 _BRIEF = 120
 """Maximum number of characters of a result in the heading of a folded call."""
+
+_PHASES = {"before": "Before the conversation", "after": "After the conversation", "cleanup": "Cleanup"}
+"""The titles of the phases of steps."""
 
 _TAGS = 100
 """Maximum number of tags shown of a query."""
@@ -93,6 +99,31 @@ class _Budget:
 
 
 def _items(transcript: Transcript, budget: _Budget) -> Iterator[JsonObject]:
+    """Yield the steps before the conversation, the conversation, the steps after it, and the cleanup."""
+    yield from _steps("before", transcript, budget)
+    yield from _messages(transcript, budget)
+    if transcript.error and transcript.error.kind is ErrorKind.SETUP:
+        yield {"kind": "note", "text": f"The model was {NOT_ASKED}."}
+    yield from _steps("after", transcript, budget)
+    yield from _steps("cleanup", transcript, budget)
+
+
+def _steps(phase: str, transcript: Transcript, budget: _Budget) -> Iterator[JsonObject]:
+    """Yield the steps of a phase as one item, if there are any. Those before have the values of names with them."""
+    unmet = {check.check for check in transcript.checks if not check.passed}
+    steps = [
+        {"name": one_line(name, _BRIEF), **_result(step_title(step), step, step_content(step), budget)}
+        | {"is_open": step.is_error or name in unmet}
+        for name, step in named_steps(transcript)
+        if step.phase == phase
+    ]
+    values = transcript.vars.items() if phase == "before" else ()
+    if steps or values:
+        named = [[one_line(name, _BRIEF), budget.text(json.dumps(value, ensure_ascii=False))] for name, value in values]
+        yield {"kind": "steps", "title": _PHASES[phase], "steps": steps, "values": named}
+
+
+def _messages(transcript: Transcript, budget: _Budget) -> Iterator[JsonObject]:
     if transcript.system:
         yield _text_item("system", budget.text(transcript.system))
     calls = list(enumerate(transcript.calls))
@@ -143,20 +174,23 @@ def _assistant(blocks: list[JsonObject], turn_calls: list[tuple[int, Call]], bud
 
 
 def _call(number: int, call: Call, budget: _Budget) -> JsonObject:
-    items = [_content(item, budget) for item in call.content]
+    title = f"{one_line(call.tool, 200)}{one_line(ValueFormatter().input(call.input), 250)}"
+    return {"kind": "call", "call": number, "diverged": call.diverged, **_result(title, call, call.content, budget)}
+
+
+def _result(title: str, call: Call | StepCall, content: list[JsonObject], budget: _Budget) -> JsonObject:
+    """Return what a call or a step asked for, and what it returned. A read has no input."""
+    items = [_content(item, budget) for item in content]
     summary = " ".join(item.get("text") or f"[{item.get('mime')}]" for item in items)
     if not summary and call.structured is not None:
         summary = json.dumps(call.structured, ensure_ascii=False)
     return {
-        "kind": "call",
-        "call": number,
-        "title": f"{one_line(call.tool, 200)}{one_line(ValueFormatter().input(call.input), 250)}",
+        "title": one_line(title, 450),
         "brief": one_line(summary, _BRIEF) or "(empty)",
-        "input": budget.json(call.input),
+        "input": None if call.tool is None else budget.json(call.input),
         "items": items,
         "structured": None if call.structured is None else budget.json(call.structured),
         "is_error": call.is_error,
-        "diverged": call.diverged,
     }
 
 

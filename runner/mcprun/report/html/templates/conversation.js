@@ -16,20 +16,33 @@ const part = (who, kind, ...children) =>
 
 const labelled = (label, ...children) => el('div', { class: 'labelled' }, el('div', { class: 'label' }, label), el('div', {}, children));
 
+/** Draw what was called or read, and what it returned, in one line. */
+const madeLine = (item, ...marks) => el('summary', {}, el('code', {}, item.title), el('span', { class: 'arrow' }, ' → '),
+  el('code', { class: item.is_error ? 'failed' : 'result' }, item.brief), item.is_error && el('span', { class: 'mark failed' }, 'error'), marks);
+
+/** Draw the whole result of a call or a step. */
+const madeResult = (item) => {
+  const content = item.items.map((one) => (one.kind === 'image' ? image(one) : text(one.text, item.is_error ? 'failed' : '')));
+  return [labelled(item.is_error ? 'Error' : 'Result', content.length ? content : text('(empty)', 'dim')),
+    item.structured === null ? null : labelled('Structured', text(item.structured))];
+};
+
 /** Draw a call, folded unless it failed or differs. `changed` is how it differs, if it does (`changedCalls`). */
 const callPart = (item, changed) => {
-  const marks = [item.is_error && el('span', { class: 'mark failed' }, 'error'),
-    item.diverged && el('span', { class: 'mark error' }, 'diverged')];
-  const line = el('summary', {}, el('code', {}, item.title), el('span', { class: 'arrow' }, ' → '),
-    el('code', { class: item.is_error ? 'failed' : 'result' }, item.brief), marks);
-  const content = item.items.map((one) => (one.kind === 'image' ? image(one) : text(one.text, item.is_error ? 'failed' : '')));
+  const line = madeLine(item, item.diverged && el('span', { class: 'mark error' }, 'diverged'));
   const hasImage = item.items.some((one) => one.kind === 'image');
   return part(`call ${item.call}`, 'call', el('details', { open: item.is_error || hasImage || Boolean(changed), 'data-call': item.call }, line,
     labelled('Input', text(item.input)),
     changed ? labelled('Changed', changedPaths(changed, changed.names)) : null,
-    whole(changed, [labelled(item.is_error ? 'Error' : 'Result', content.length ? content : text('(empty)', 'dim')),
-      item.structured === null ? null : labelled('Structured', text(item.structured))])));
+    whole(changed, madeResult(item))));
 };
+
+/** Draw the steps of a phase, apart from the conversation, and the values that they gave to names. */
+const stepsPart = ({ title, steps, values }) => el('section', { class: 'steps', 'aria-label': title },
+  el('h3', {}, title),
+  steps.map((item) => part(item.name, 'step', el('details', { open: item.is_open }, madeLine(item),
+    item.input === null ? null : labelled('Input', text(item.input)), madeResult(item)))),
+  values.map(([name, value]) => part('vars', 'step', el('code', {}, `{{${name}}} = ${value}`))));
 
 const turnPart = (item, seconds) => {
   const facts = [`turn ${item.turn}`, item.stop, item.read === null ? null : `${grouped(item.read)} tokens in, ${grouped(item.written)} out`,
@@ -43,6 +56,8 @@ const whole = (changed, nodes) => (changed ? el('details', {}, el('summary', { c
 const itemPart = (item, seconds, changed) => {
   if (item.kind === 'turn') return turnPart(item, seconds);
   if (item.kind === 'call') return callPart(item, changed.get(item.call));
+  if (item.kind === 'steps') return stepsPart(item);
+  if (item.kind === 'note') return el('p', { class: 'note' }, item.text);
   if (item.kind === 'image') return part(item.who, item.who, image(item));
   return part(item.dim ? 'thinking' : item.who, item.dim ? 'dim' : item.who, text(item.text));
 };
