@@ -14,8 +14,9 @@ from weakref import WeakSet
 
 import pytest
 
-from mcprun.pytest_plugin.config import Settings
+from mcprun.pytest_plugin.config import Settings, gate_flags
 from mcprun.pytest_plugin.fixtures import McpRun
+from mcprun.pytest_plugin.session_coverage import add_worker, finish_session, print_outcome
 
 __all__ = ["McpRun", "mcp_run"]
 
@@ -36,9 +37,50 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="MODEL",
         help="Model to use: an API name, script, or replay:RUN.",
     )
+    group.addoption(
+        "--mcp-min-coverage",
+        metavar="SHARE",
+        help="Fail if the prompts files cover less of the server's tools, such as 0.9.",
+    )
+    group.addoption(
+        "--mcp-require",
+        metavar="TOOL",
+        action="append",
+        default=[],
+        help="Fail if the prompts files do not cover this tool. Repeatable.",
+    )
+    group.addoption(
+        "--mcp-waive",
+        metavar="PATTERN",
+        action="append",
+        default=[],
+        help="Tools that need not be covered, such as 'admin_*'. Repeatable.",
+    )
     parser.addini("mcp_server", "Same as --mcp-server, relative to the folder of the configuration.")
     parser.addini("mcp_model", "Same as --mcp-model.")
     parser.addini("mcp_prompts", "Patterns of prompts files to collect.", type="args", default=[])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Check coverage gates of the command line. Raises `pytest.UsageError`."""
+    if gate_flags(config):
+        Settings.of(config).check_gates()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Evaluate coverage gates, before the terminal's summary."""
+    finish_session(session)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker of pytest-xdist ran."""
+    add_worker(node.config, getattr(node, "workeroutput", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the outcome of coverage gates."""
+    print_outcome(terminalreporter)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -23,6 +23,7 @@ from mcprun.prompts.query import Query
 from mcprun.pytest_plugin.config import Settings
 from mcprun.pytest_plugin.file_run import FileRun
 from mcprun.pytest_plugin.node_names import NodeNames, heading, split
+from mcprun.pytest_plugin.session_coverage import SessionCoverage
 from mcprun.report.text import visible
 from mcprun.report.workflow_commands import for_log
 from mcprun.runs.transcript import Key, Verdict
@@ -82,7 +83,9 @@ class PromptsCollector(pytest.File):
         except UsageError as error:
             raise self.CollectError(for_log(visible(str(error)))) from None
         found: list[QueryItem | QueryGroup] = []
-        for test in self._tests(plan):
+        tests = [*self._tests(plan)]
+        SessionCoverage.of(self.config).add_file(self.path, sum(len(test.repeats) for test in tests))
+        for test in tests:
             groups, own_name = split(test.name)
             parent: PromptsCollector | QueryGroup = self
             children = found
@@ -125,7 +128,11 @@ class PromptsCollector(pytest.File):
     def teardown(self) -> None:
         """End the run. Raise an error that came after the last item's result, or that concerns none of them."""
         run, self._run = self._run, None
-        if run and (problem := run.close()):
+        if run is None:
+            return
+        problem = run.close()
+        SessionCoverage.of(self.config).add_run(self.path, run.path, run.requested)
+        if problem:
             raise _failure(problem)
 
     def run_for(self, item: QueryItem) -> FileRun:

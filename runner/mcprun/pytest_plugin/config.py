@@ -6,7 +6,7 @@ The command `mcprun batch` reads and checks all of them, so that they mean the s
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from mcprun.prompts.patterns import fits
 from mcprun.report.workflow_commands import for_log
 
 if TYPE_CHECKING:
+    from mcprun.analysis.coverage.gates import CoverageGates
     from mcprun.cli.argument_sources import Arguments
     from mcprun.config.project import Config, Setting
     from mcprun.engine.options import AnyServer, Options
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 _OF_ONE_RUN = ("out",)
 """Options for a single run of the command: all runs of a session would get the same value."""
 
-_OF_PROMPTS_FILES = ("baseline",)
+_GATES = ("min_coverage", "require", "waive")
+
+_OF_PROMPTS_FILES = ("baseline", *_GATES)
 """Options for prompts files, which queries in a test's own code do not share."""
 
 _NAMES = {"server": "mcp_server", "model": "mcp_model", "prompts": "mcp_prompts"}
@@ -38,6 +41,8 @@ _NAMES = {"server": "mcp_server", "model": "mcp_model", "prompts": "mcp_prompts"
 class Settings:
     """The sources of options: pytest's own `flags`, the environment, and the `files` of pytest and the project.
 
+    `gate_flags` are the coverage gates of pytest's command line, as flags of `mcprun batch`.
+
     Patterns of prompts files are relative to the folder `root`, other paths to the working folder.
     """
 
@@ -45,6 +50,7 @@ class Settings:
     flags: Mapping[str, str]
     files: tuple[Config, ...]
     prompts: tuple[str, ...]
+    gate_flags: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, config: pytest.Config) -> Settings:
@@ -87,6 +93,7 @@ class Settings:
             flags={key: value for key, value in flags.items() if value is not None},
             files=files,
             prompts=patterns,
+            gate_flags=gate_flags(config),
         )
 
     @property
@@ -114,6 +121,32 @@ class Settings:
     def takes(self, file: Path) -> bool:
         """Return whether a file matches one of the patterns of prompts files, relative to the root."""
         return any(fits(file, pattern, self.root) for pattern in self.prompts)
+
+    def prompts_files(self) -> Iterator[Path]:
+        """Yield the files that match the patterns of prompts files."""
+        from mcprun.prompts.patterns import files_of
+
+        for pattern in self.prompts:
+            yield from (file for name in files_of(str(self.root / pattern)) if (file := Path(name)).is_file())
+
+    def check_gates(self) -> None:
+        """Raise `pytest.UsageError` if a coverage gate of the command line is invalid."""
+        from mcprun.errors import UsageError
+
+        try:
+            self.gates(is_whole=False)
+        except UsageError as error:
+            raise pytest.UsageError(for_log(str(error))) from None
+
+    def gates(self, *, is_whole: bool) -> CoverageGates:
+        """Return the coverage gates of the command line, and if the session `is_whole`, those of the configuration.
+
+        Raises `UsageError` if one is invalid.
+        """
+        from mcprun.analysis.coverage.gates import CoverageGates
+
+        found = self._arguments("-", "-", flags=self.gate_flags, without=() if is_whole else _GATES).values
+        return CoverageGates(found["min_coverage"], tuple(found["require"]), tuple(found["waive"]))
 
     def plan(self, prompts: str, *flags: str) -> RunPlan:
         """Return the plan that `mcprun batch` would make with these flags. Raises `UsageError`."""
@@ -174,6 +207,17 @@ class Settings:
 
 
 _KEY = pytest.StashKey[Settings]()
+
+
+def gate_flags(config: pytest.Config) -> tuple[str, ...]:
+    """Return the coverage gates of pytest's command line as flags of `mcprun batch`."""
+    options = config.option
+    least = [] if options.mcp_min_coverage is None else [f"--min-coverage={options.mcp_min_coverage}"]
+    return (
+        *least,
+        *(f"--require={name}" for name in options.mcp_require),
+        *(f"--waive={pattern}" for pattern in options.mcp_waive),
+    )
 
 
 def split(server: str) -> tuple[str, tuple[str, ...]]:

@@ -80,12 +80,14 @@ def run(done: Run, stopped: RunError | None) -> str | None:
     ]
     against = read_baseline(done)
     regressed = against.lines if against and record.regressions else ()
-    if not failing and not stopped and not regressed and record.state == "finished":
+    gates = record.coverage_failures
+    if not failing and not stopped and not regressed and not gates and record.state == "finished":
         return None
     passed = record.counts.passed if record.counts else 0
     lines = [f"{passed:,} of {plural(record.prompts.runs, record.prompts.unit)} passed"]
     lines += [error_line(stopped)] if stopped else []
     lines += [f"{label(one)}: {line}" for one in failing[:_MAX_SHOWN] for line in _causes(one)]
+    lines += [visible(failure) for failure in gates]
     if against and regressed:
         lines += [visible(f"regressed from the baseline {against.name}:"), *regressed]
         lines += suggestion_lines(against.volatile)

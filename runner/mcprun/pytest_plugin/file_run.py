@@ -18,7 +18,10 @@ from mcprun.runs.transcript import Key, Transcript
 
 
 class FileRun:
-    """A run on demand. `requested` holds the queries, with their repeats, that were requested."""
+    """A run on demand in the folder `path`. `requested` holds the queries, with their repeats, that were requested.
+
+    Its own coverage is not evaluated: gates are those of the session (`session_coverage.py`).
+    """
 
     def __init__(self, plan: RunPlan) -> None:
         """Start the run. Raises `UsageError` if its folder can't be created, or its baseline can't be read."""
@@ -29,8 +32,8 @@ class FileRun:
             self._shown = new_directory(plan.prompts.stem, None)
             self._baseline = BaselineComparison(plan) if plan.baseline else None
             stack.pop_all()  # the run closes the prompts
-        self._path = self._shown.absolute()  # a test may change the working folder
-        self._running = BackgroundRun(replace(plan, out=str(self._path), gates=CoverageGates()), on_demand=True).start()
+        self.path = self._shown.absolute()  # a test may change the working folder
+        self._running = BackgroundRun(replace(plan, out=str(self.path), gates=CoverageGates()), on_demand=True).start()
 
     def ask(self, query: Query, repeat: int) -> Transcript:
         """Run a query and return its transcript. Raises `RunError`, now and in later calls, if the run has ended."""
@@ -63,14 +66,14 @@ class FileRun:
     @property
     def log_offset(self) -> int:
         """The size of `server.log` in bytes, which is where the servers' next output begins."""
-        log = self._path / LOG
+        log = self.path / LOG
         return log.stat().st_size if log.exists() else 0
 
     def failure_text(
         self, transcripts: Sequence[Transcript], start: int, rate: float | None, regression: Sequence[str]
     ) -> str:
         """Describe why a query did not pass or regressed, with the servers' stderr since the offset `start`."""
-        stderr = failure_repr.stderr_tail(self._path, start)
+        stderr = failure_repr.stderr_tail(self.path, start)
         return failure_repr.query(transcripts, self._shown, stderr, rate, regression)
 
     def run_error_text(self, error: RunError) -> str:
