@@ -104,7 +104,7 @@ def test_gates_of_the_command_line_always_hold(shop: Suite) -> None:
     )
     waived = shop.run("-k", "refund", "--mcp-min-coverage", "1", "--mcp-waive", "g*")
     assert waived.ret == 0
-    waived.stdout.fnmatch_lines([f"{LEFT_OUT}1 of 3 queries ran", "Coverage: 1 of 1 tool (100 %)*; 1 waived: passed"])
+    waived.stdout.fnmatch_lines(["Coverage: 1 of 1 tool (100 %)*; 1 waived: passed"])
     done = shop.run("--mcp-min-coverage", "90")
     assert done.ret == 4
     done.stderr.fnmatch_lines(["ERROR: *must be a share from 0 to 1, not 90; did you mean 0.9?"])
