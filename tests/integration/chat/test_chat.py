@@ -250,6 +250,17 @@ def test_refused_calls_are_not_repeated_later(tmp_path: Path) -> None:
     assert not any(call.startswith("burn") for call in read_shelf_calls(tmp_path))
 
 
+def test_refused_calls_do_not_cover(tmp_path: Path) -> None:
+    """A refused call never reached the tool, in the chat and in a replay of it. The other calls did."""
+    with answering(BURN) as api:
+        done = run_chat(tmp_path, api, "Burn it.\nn\n/save saved.jsonl\n", SHELF, "--", "calls")
+    replay = run_mcprun("batch", "saved.jsonl", SHELF, "--model", f"replay:{done.run}", "--", "calls", cwd=tmp_path)
+    for run in (done.run, replay.run):
+        found = json.loads(run_mcprun("coverage", run, "--json", cwd=tmp_path).stdout)
+        states = {tool["name"]: tool["state"] for tool in found["tools"]}
+        assert (found["unsent"], states["burn"], states["look"]) == ({"burn": 1}, "uncalled", "covered")
+
+
 def test_a_server_that_dies_is_reported_and_restarted(tmp_path: Path) -> None:
     """The call during which the server dies is returned to the model as an error.
 
