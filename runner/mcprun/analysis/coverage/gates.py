@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -16,6 +17,9 @@ from mcprun.runs.run_record import CoverageOutcome, CoverageRecord
 
 _NAMED = 10
 """Maximum tools that a message names."""
+
+_NAME = 60
+"""Maximum characters of each of these."""
 
 _ROUNDING = 1e-9
 """Tolerance in tools, so that 0.7 of 10 tools is 7 despite binary fractions."""
@@ -116,11 +120,11 @@ def percent(share: Share) -> str:
 
 
 def named(names: Sequence[str]) -> str:
-    """Return the first names, and how many are left out: `a, b and 3 more`. A blank name is quoted."""
+    """Return the first names, and how many are left out: `a, b and 3 more`. A blank name is quoted, a long one cut."""
     more = len(names) - _NAMED
-    return ", ".join(name if name.strip() else repr(name) for name in names[:_NAMED]) + (
-        f" and {more:,} more" if more > 0 else ""
-    )
+    cut = (name if len(name) <= _NAME else f"{name[: _NAME - 1]}…" for name in names[:_NAMED])
+    shown = ", ".join(name if name.strip() else repr(name) for name in cut)
+    return shown + (f" and {more:,} more" if more > 0 else "")
 
 
 def _below(counted: Coverage, gates: CoverageGates) -> Iterator[str]:
@@ -144,12 +148,21 @@ def _required(tools: Sequence[ToolCoverage], require: Iterable[str]) -> Iterator
     for name in dict.fromkeys(require):
         tool = by_name.get(name)
         if tool is None:
-            yield f"--require {name}: the server lists no such tool{did_you_mean(name, by_name)}"
+            yield f"--require {name}: the server lists no such tool{_similar(name, by_name)}"
         elif tool.state is ToolState.FAILED:
             yield f"--require {name}: it is not covered, since {_all_failed(tool)}"
         elif tool.state is ToolState.UNCALLED:
             reason = f": it {tool.unusable}" if tool.unusable else ""
             yield f"--require {name}: it is not covered, since no call reached it{reason}"
+
+
+def _similar(name: str, names: Iterable[str]) -> str:
+    """Return a hint at the name that may be meant, or at one that only looks the same."""
+    form = unicodedata.normalize("NFC", name)
+    for other in names:
+        if unicodedata.normalize("NFC", other) == form:
+            return f", but one in another Unicode normal form, which looks the same: {other!a}, not {name!a}"
+    return did_you_mean(name, names)
 
 
 def _all_failed(tool: ToolCoverage) -> str:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun.analysis.coverage.coverage import Coverage, Share, ToolCoverage
-from mcprun.analysis.coverage.gates import CoverageGates, evaluate_gates, percent
+from mcprun.analysis.coverage.gates import CoverageGates, evaluate_gates, missing_tools, percent
 
 TOOLS = (
     ToolCoverage("add", calls=3),
@@ -122,6 +122,21 @@ def test_share_and_blank_names_are_shown_as_they_are() -> None:
     coverage = Coverage(tools=(ToolCoverage("  "),))
     (failure,) = evaluate_gates(coverage, CoverageGates(0.9999999)).failures
     assert failure == "coverage is below --min-coverage 0.9999999: 0 of 1 tool (0 %); not called: '  '"
+
+
+def test_long_name_leaves_room_for_the_others() -> None:
+    """A name of thousands of characters is cut."""
+    assert missing_tools([ToolCoverage("x" * 5_000), ToolCoverage("b")]) == f"not called: {'x' * 59}…, b"
+
+
+def test_name_in_another_normal_form_is_distinguished() -> None:
+    """`é` can be one character or two, which look the same in a message."""
+    coverage = Coverage(tools=(ToolCoverage("cafe\u0301", 1),))
+    (failure,) = evaluate_gates(coverage, CoverageGates(require=("caf\u00e9",))).failures
+    assert failure == (
+        "--require caf\u00e9: the server lists no such tool, but one in another Unicode normal form, which looks the same:"
+        " 'cafe\\u0301', not 'caf\\xe9'"
+    )
 
 
 def test_long_lists_are_cut() -> None:
