@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from mcprun._util.json_path import format_path
 from mcprun.runs.run_record import Malformed, ServerRecord
 from mcprun.runs.transcript import CallOutcome
 from tests.support.json_strategies import JSON
@@ -19,13 +20,25 @@ scalars = st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from([0.5,
 
 
 @dataclass(frozen=True)
+class Others:
+    """A step to each member of an object that is not among the declared `names`."""
+
+    names: frozenset[str]
+
+
+Steps = tuple[str | Others | None, ...]
+"""The steps to a place. None stands for any index."""
+
+
+@dataclass(frozen=True)
 class Place:
-    """What is declared about a place in an input: its listed values, its properties, and its items."""
+    """What is declared about a place in an input: its listed values, its properties, its items or its other members."""
 
     values: tuple[Any, ...] = ()
     is_boolean: bool = False
     properties: tuple[tuple[str, Place], ...] = ()
     items: Place | None = None
+    others: Place | None = None
     wrapper: str = ""
 
     @property
@@ -41,6 +54,8 @@ class Place:
             schema["properties"] = {name: place.schema(definitions) for name, place in self.properties}
         if self.items:
             schema["items"] = self.items.schema(definitions)
+        if self.others:
+            schema["additionalProperties"] = self.others.schema(definitions)
         if self.wrapper == "$ref":
             name = f"d{len(definitions)}"
             definitions[name] = schema
@@ -73,11 +88,12 @@ places = st.recursive(
     lambda inner: (
         st.builds(Place, properties=_properties(inner), wrapper=wrappers)
         | st.builds(Place, items=inner, wrapper=wrappers)
+        | st.builds(Place, others=inner, properties=_properties(inner), wrapper=wrappers)
     ),
     max_leaves=5,
 )
 
-roots = st.builds(Place, properties=_properties(places))
+roots = st.builds(Place, properties=_properties(places), others=st.none() | places)
 
 
 def declared(root: Place) -> Declared:
@@ -87,23 +103,32 @@ def declared(root: Place) -> Declared:
     return Declared(root, {"type": "object", **schema, "$defs": definitions})
 
 
-def places_in(place: Place, steps: tuple[str | None, ...] = ()) -> Iterator[tuple[tuple[str | None, ...], Place]]:
-    """Yield the path and the place of each argument that is nested in a place. None stands for any index."""
+def path_of(steps: Steps) -> str:
+    """Return the path that coverage reports for a place."""
+    return format_path(None if isinstance(step, Others) else step for step in steps)
+
+
+def places_in(place: Place, steps: Steps = ()) -> Iterator[tuple[Steps, Place]]:
+    """Yield the path and the place of each argument that is nested in a place."""
     for name, inner in place.properties:
         yield (*steps, name), inner
         yield from places_in(inner, (*steps, name))
-    if place.items:
-        if place.items.listed:
-            yield (*steps, None), place.items
-        yield from places_in(place.items, (*steps, None))
+    step = Others(frozenset(name for name, _ in place.properties)) if place.others else None
+    if member := place.items or place.others:
+        if member.listed:
+            yield (*steps, step), member
+        yield from places_in(member, (*steps, step))
 
 
-def values_at(value: Any, steps: tuple[str | None, ...]) -> list[Any]:
+def values_at(value: Any, steps: Steps) -> list[Any]:
     """Return the values that an input has at a path."""
     found = [value]
     for step in steps:
         if step is None:
             found = [item for one in found if isinstance(one, list) for item in one]
+        elif isinstance(step, Others):
+            objects = [one for one in found if isinstance(one, dict)]
+            found = [item for one in objects for name, item in one.items() if name not in step.names]
         else:
             found = [one[step] for one in found if isinstance(one, dict) and step in one]
     return found
@@ -116,6 +141,8 @@ def _values_of(place: Place) -> st.SearchStrategy[Any]:
         options += [st.sampled_from(place.listed)] * 2
     if place.properties:
         options += [st.fixed_dictionaries({}, optional={name: _values_of(one) for name, one in place.properties})] * 3
+    if place.others:
+        options += [st.dictionaries(st.sampled_from((*NAMES, "other")), _values_of(place.others), max_size=3)] * 3
     if place.items:
         options += [st.lists(_values_of(place.items), max_size=3)] * 3
     return st.one_of(options)
@@ -124,7 +151,8 @@ def _values_of(place: Place) -> st.SearchStrategy[Any]:
 def inputs_of(root: Place) -> st.SearchStrategy[dict[str, Any]]:
     """Return a strategy for inputs with some of the arguments, and with others that are not declared."""
     known = {name: _values_of(place) for name, place in root.properties}
-    return st.fixed_dictionaries({}, optional={"undeclared": scalars, **known})
+    undeclared = _values_of(root.others) if root.others else scalars
+    return st.fixed_dictionaries({}, optional={"undeclared": undeclared, **known})
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun._util.json_path import format_path
 from mcprun._util.json_value import JsonObject, json_equal
 from mcprun.analysis.coverage.arguments import MAX_ARGUMENTS, MAX_VALUES, Arguments
 from mcprun.analysis.coverage.coverage import ArgumentCoverage
-from tests.support.covered_runs import Place, declared, inputs_of, places_in, roots, values_at
+from tests.support.covered_runs import Place, declared, inputs_of, path_of, places_in, roots, values_at
 from tests.support.json_strategies import JSON
 from tests.support.schema_strategies import wholes
 
@@ -36,7 +35,7 @@ def test_arguments_and_values_are_those_of_the_schema_and_the_calls(data: st.Dat
     inputs = data.draw(st.lists(inputs_of(root), max_size=3))
     found = coverage_of(declared(root).schema, *inputs)
     places = [*places_in(root)]
-    assert [one.path for one in found] == [format_path(steps) for steps, _ in places]
+    assert [one.path for one in found] == [path_of(steps) for steps, _ in places]
     for one, (steps, place) in zip(found, places, strict=True):
         passed = [value for given_input in inputs for value in values_at(given_input, steps)]
         distinct = tuple(
