@@ -33,6 +33,9 @@ _EACH = 200
 _LONG_SECONDS = 1.0
 """Wait in seconds from which a restart is always reported, with the wait as its reason."""
 
+_WARNINGS = 5
+"""Maximum number of warnings about queries that are printed."""
+
 _STEPS = 20
 """Number of progress lines that a long run prints."""
 
@@ -50,7 +53,8 @@ def repeat_label(name: str, repeat: int) -> str:
 class ProgressReporter:
     """Handles the events of a run, and prints warnings. Subclasses override the `report_…` methods.
 
-    If `is_verbose`, each call, request and retry is printed as it happens, and each query as it ends.
+    If `is_verbose`, each call, request and retry is printed as it happens, and each query as it ends. Warnings about
+    queries, such as those of their cleanup, are printed when the context exits, the first `_WARNINGS` of them.
     """
 
     def __init__(self, console: Console, *, is_verbose: bool = False) -> None:
@@ -61,6 +65,8 @@ class ProgressReporter:
         self._started = time.monotonic()
         self._warned: set[str] = set()
         self._more = ""
+        self._query_warnings: list[str] = []
+        self._left_out = 0
 
     def __enter__(self) -> Self:
         return self
@@ -68,7 +74,7 @@ class ProgressReporter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        return None
+        self.report_query_warnings()
 
     def handle(self, event: Event) -> None:
         """Handle one event of the run."""
@@ -80,7 +86,7 @@ class ProgressReporter:
             self.verdicts[event.transcript.verdict] += 1
             self.report_query(event.transcript, event.seconds or 0.0)
         elif isinstance(event, WarningEvent):
-            self.note(f"Warning: {visible(event.message)}")
+            self._warn(event)
         elif isinstance(event, BatchSent):
             self.report_batch(event)
         elif isinstance(event, ServerRestart):
@@ -90,6 +96,23 @@ class ProgressReporter:
             self.note(f"Warning: {_warning(event)}{self._more}")
         elif self._is_verbose and (line := activity(event)):
             self.console.print(line, soft_wrap=True)
+
+    def _warn(self, event: WarningEvent) -> None:
+        """Print a warning, or keep that about a query for the end."""
+        if event.where is None:
+            self.note(f"Warning: {visible(event.message)}")
+        elif len(self._query_warnings) < _WARNINGS:
+            self._query_warnings.append(event.message)
+        else:
+            self._left_out += 1
+
+    def report_query_warnings(self) -> None:
+        """Print the warnings about queries, and how many more the trace has."""
+        for message in self._query_warnings:
+            self.note(f"Warning: {one_line(message, 1000)}")
+        if self._left_out:
+            self.note(f"… and {plural(self._left_out, 'more warning')} about queries{self._more}")
+        self._query_warnings, self._left_out = [], 0
 
     def report_start(self, event: RunStart) -> None:
         """Handle the start or resumption of the run."""
@@ -209,6 +232,7 @@ class LiveReporter(_AnnouncingReporter):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
+        super().__exit__(kind, error, trace)
 
     def report_start(self, event: RunStart) -> None:
         """Set the total of the progress bar."""
