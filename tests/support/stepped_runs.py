@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from mcprun.report.steps import step_title
 from mcprun.runs.transcript import Check, StepCall, Transcript, Verdict
 from tests.support.runs import JsonObject, broken, call, event, transcript
 
@@ -64,7 +65,7 @@ def still_open(name: str = "forgetful") -> Transcript:
         one.steps[2],
         step("cleanup", "delete_issue", "Issue 17 is locked", input={"id": 17}, is_error=True),
     ]
-    message = 'get_issue{id: 17}: at /status: expected "closed", got "open"'
+    message = 'after[0] (state): result at /status: expected "closed", got "open" (get_issue{id: 17})'
     checks = [
         Check(check="ended", passed=True),
         Check(check="after.state", passed=False, message=message),
@@ -73,10 +74,12 @@ def still_open(name: str = "forgetful") -> Transcript:
     return one.model_copy(update={"verdict": Verdict.FAILED, "steps": steps, "checks": checks})
 
 
-def not_set_up(name: str = "no-issue", text: str = "database is locked") -> Transcript:
+def not_set_up(name: str = "no-issue", text: str = "database is locked", title: str = "Broken") -> Transcript:
     """Return a query whose step before the conversation failed, so that the model was not asked."""
-    made = create_issue(content=[{"type": "text", "text": text}], structured=None, is_error=True)
-    message = f'before.issue: create_issue{{title: "Broken u0a1b2c3d4e5"}} returned an error: "{text}"'
+    made = create_issue(
+        input={"title": title}, content=[{"type": "text", "text": text}], structured=None, is_error=True
+    )
+    message = f'before[0] (issue): expected no error, got "{text}" ({step_title(made)})'
     nothing: dict[str, Any] = {"messages": [], "turns": [], "text": "", "prompt": "Close issue {{number}}."}
     return broken(name, "setup", message, steps=[made], **nothing)
 

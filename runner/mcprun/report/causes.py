@@ -17,9 +17,9 @@ from enum import StrEnum
 from mcprun.errors import ErrorKind
 from mcprun.report.cause_message import QUOTED, VARIES, Template, mentions, opening, shared_opening, without
 from mcprun.report.log_excerpt import exception_line
-from mcprun.report.steps import AFTER, failing_step, is_after_check, step_result
+from mcprun.report.steps import AFTER, failing_step, is_after_check, step_problem
 from mcprun.report.text import one_line
-from mcprun.runs.transcript import Call, Check, ErrorInfo, Key, Transcript, Verdict
+from mcprun.runs.transcript import Call, Check, Key, Transcript, Verdict
 from mcprun.tools.results import result_text
 
 QUERIES = 5
@@ -293,7 +293,8 @@ def _reason(transcript: Transcript, regression: str) -> tuple[_Head, str, list[s
     tools = list(dict.fromkeys(call.tool for call in transcript.calls))
     if error := transcript.error:
         if error.kind is ErrorKind.SETUP:
-            return _setup_reason(transcript, error)
+            head, text, tools = _step_reason(transcript, _Head(CauseKind.SETUP, str(error.kind)), error.message)
+            return head, f"{error.kind}: {text}", tools
         text = f"{error.kind}: {_with_exception(error.message)}"
         return _Head(CauseKind.ERROR, str(error.kind)), text, _named(tools, error.message)
     check = next((check for check in transcript.checks if not check.passed), None)
@@ -302,9 +303,7 @@ def _reason(transcript: Transcript, regression: str) -> tuple[_Head, str, list[s
         return _Head(kind, str(kind)), regression or str(transcript.verdict), _named(tools, regression)
     text = check.message or check.check
     if is_after_check(check.check):
-        step = failing_step(transcript)
-        target = (step.tool or step.resource or "") if step else ""
-        return _Head(CauseKind.FAILED, AFTER, target), text, [target] if target else []
+        return _step_reason(transcript, _Head(CauseKind.FAILED, AFTER), text)
     number = failed_call(transcript, check)
     if number is None:
         return _Head(CauseKind.FAILED, check.check), text, _named(tools, text)
@@ -313,14 +312,13 @@ def _reason(transcript: Transcript, regression: str) -> tuple[_Head, str, list[s
     return head, text if call.problem == "timeout" else f"{call.tool}: {_result(call)}", [call.tool]
 
 
-def _setup_reason(transcript: Transcript, error: ErrorInfo) -> tuple[_Head, str, list[str]]:
-    """Return why a query was not set up: what the failed step returned, if it was an error, without its input."""
+def _step_reason(transcript: Transcript, head: _Head, message: str) -> tuple[_Head, str, list[str]]:
+    """Return why a step fails a query, without the step's input, which differs between queries."""
     step = failing_step(transcript)
-    target = (step.tool or step.resource or "") if step else ""
-    text = error.message
-    if step and step.is_error and step.problem is None:
-        text = f"{target}: {step_result(step).strip() or 'an error without a text'}"
-    return _Head(CauseKind.SETUP, str(error.kind), target), f"{error.kind}: {text}", [target] if target else []
+    if step is None:
+        return head, message, []
+    target = step.tool or step.resource or ""
+    return replace(head, tool=target), step_problem(transcript, step, message), [target]
 
 
 def _with_exception(message: str) -> str:

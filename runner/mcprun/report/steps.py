@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 
@@ -10,7 +9,6 @@ from mcprun._util.json_value import JsonObject
 from mcprun.errors import ErrorKind
 from mcprun.runs.transcript import StepCall, Transcript
 from mcprun.tools.format import ValueFormatter
-from mcprun.tools.results import result_text
 
 NOT_ASKED = "not asked, because a step before the conversation failed"
 """What the model did in a query whose error is of the kind `setup`."""
@@ -37,15 +35,24 @@ def step_title(step: StepCall) -> str:
     return f"read {step.resource}" if step.tool is None else f"{step.tool}{ValueFormatter().input(step.input)}"
 
 
+def step_problem(transcript: Transcript, step: StepCall, message: str) -> str:
+    """Return a message about a step with its tool or resource in place of its number, its id and its input.
+
+    These differ between queries that fail by the same fault. A message about another step is returned unchanged.
+    """
+    formatter = ValueFormatter()
+    of_phase = [one for one in transcript.steps if one.phase == step.phase]
+    number = next(number for number, one in enumerate(of_phase) if one is step)
+    place = f"{step.phase}[{number}]{f' ({step.id})' if step.id else ''}: "
+    if not message.startswith(place):
+        return message
+    asked = step_title(step) if step.tool else f"resource {formatter.name(step.resource or '')}"
+    return f"{step.tool or step.resource}: {message.removeprefix(place).removesuffix(f' ({asked})')}"
+
+
 def step_content(step: StepCall) -> list[JsonObject]:
     """Return the result of a step as MCP content blocks. The text of a resource stands for itself."""
     return [item if "type" in item else _resource_block(item, step.resource) for item in step.content]
-
-
-def step_result(step: StepCall) -> str:
-    """Return the text of a step's result, or its structured content."""
-    text = result_text(step_content(step))
-    return text if text.strip() or step.structured is None else json.dumps(step.structured, ensure_ascii=False)
 
 
 def is_after_check(check: str) -> bool:

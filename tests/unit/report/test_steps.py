@@ -12,12 +12,14 @@ from mcprun.report.cause_text import details, headline
 from mcprun.report.causes import Cause, CauseGroups, CauseKind, failure_kind
 from mcprun.report.conversation import conversation, excerpt, laid_out
 from mcprun.report.reproduce import Commands
-from mcprun.report.steps import failing_step, named_steps, step_result
+from mcprun.report.steps import failing_step, named_steps, step_problem
 from mcprun.report.text import visible
 from mcprun.runs.run_record import IN_PROCESS
 from mcprun.runs.transcript import Check, Transcript, Verdict
 from mcprun.tools.arguments import parse_arguments
+from mcprun.tools.format import ValueFormatter
 from tests.support.facts import EVIL, facts
+from tests.support.runs import broken
 from tests.support.stepped_runs import closed, create_issue, not_set_up, step, still_open
 
 
@@ -69,10 +71,10 @@ def test_an_empty_line_sets_steps_apart() -> None:
 def test_a_query_that_was_not_set_up_says_that_the_model_was_not_asked() -> None:
     """The failed step is shown with its input and what it returned."""
     assert lines(not_set_up()) == [
-        'before.issue: create_issue{title: "Broken u0a1b2c3d4e5"}',
+        'before.issue: create_issue{title: "Broken"}',
         "error: database is locked",
         "model: (not asked, because a step before the conversation failed)",
-        'error: setup: before.issue: create_issue{title: "Broken u0a1b2c3d4e5"} returned an error: "database is locked"',
+        'error: setup: before[0] (issue): expected no error, got "database is locked" (create_issue{title: "Broken"})',
     ]
 
 
@@ -114,37 +116,48 @@ def test_steps_are_named_like_their_checks() -> None:
 
 def test_queries_that_were_not_set_up_have_one_cause_that_names_the_tool() -> None:
     """Inputs differ between queries; the cause is what the step returned, and says that it is not the model's."""
-    (cause,) = causes(*(not_set_up(f"q{n}", f"database {n}4 is locked") for n in range(3)))
+    (cause,) = causes(*(not_set_up(name, f"database {name} is locked", name) for name in ("db1", "db2", "db3")))
     assert (cause.kind, cause.tools) == (CauseKind.SETUP, ("create_issue",))
-    assert headline(cause) == "3 × setup: create_issue: database … is locked"
-    assert details(cause) == "the model was not asked: check the server and its environment; q0, q1, q2"
+    assert headline(cause) == '3 × setup: create_issue: expected no error, got "database … is locked"'
+    assert details(cause) == ("the model was not asked: check the server and its environment; db1, db2, db3")
 
 
-def test_a_step_that_returned_something_else_has_the_message_of_its_error_as_cause() -> None:
-    """Its result is no error: what it lacks is in the message."""
-    message = 'before.issue: create_issue: at /status: expected "open", got "new"'
-    one = not_set_up().model_copy(
-        update={"steps": [create_issue()], "error": not_set_up().error.model_copy(update={"message": message})}  # type: ignore[union-attr]
-    )
+def test_a_step_that_was_not_sent_has_its_own_message_as_cause() -> None:
+    """What the step before it returned, even if an expected error, is not the cause."""
+    expected = step("before", "get_issue", "there is no issue 17", is_error=True)
+    message = "before[1]: {{number}} has no value"
+    one = broken("q", "setup", message, steps=[expected])
     assert [cause.message for cause in causes(one)] == [f"setup: {message}"]
 
 
 def test_failed_steps_after_the_conversation_are_grouped_by_their_tool() -> None:
     """Queries number and name their steps differently."""
     by_id, by_number = still_open("a"), still_open("b")
-    steps = [one.model_copy(update={"id": None}) for one in by_number.steps]
-    message = 'get_issue{id: 18}: at /status: expected "closed", got "open"'
+    steps = [one.model_copy(update={"id": None, "input": {"id": 18}}) for one in by_number.steps]
+    message = 'after[0]: result at /status: expected "closed", got "open" (get_issue{id: 18})'
     unmet = Check(check="after[0]", passed=False, message=message)
     found = causes(by_id, by_number.model_copy(update={"steps": steps, "checks": [unmet]}))
     assert found == [
         Cause(
             CauseKind.FAILED,
-            'get_issue{id: …}: at /status: expected "closed", got "open"',
+            'get_issue: result at /status: expected "closed", got "open"',
             2,
             ("get_issue",),
             (("a", 1), ("b", 1)),
         )
     ]
+
+
+@pytest.mark.parametrize("made", [create_issue(), step("before", f"issue://{'log' * 50}", id="issue")])
+def test_the_problem_of_a_step_begins_with_what_it_asked(made: Any) -> None:
+    """Its number, its id and its input are left out. Other parentheses remain, and so do messages of other steps."""
+    formatter = ValueFormatter()
+    asked = formatter.call(made) if made.tool else f"resource {formatter.name(made.resource)}"
+    one = closed(steps=[step("before", "login"), made])
+    assert step_problem(one, made, f"before[1] (issue): expected 1 (not 2) ({asked})") == (
+        f"{made.tool or made.resource}: expected 1 (not 2)"
+    )
+    assert step_problem(one, made, "before[2]: expected 1 (not 2)") == "before[2]: expected 1 (not 2)"
 
 
 def test_the_kind_of_a_failure_is_that_of_the_error_or_the_check() -> None:
@@ -161,12 +174,6 @@ def test_the_failing_step_is_the_last_before_or_the_first_unmet_after() -> None:
     assert failing_step(closed(verdict=Verdict.FAILED, checks=unmet)) is None
     died = {"kind": "server_died", "message": "exited"}
     assert failing_step(closed(verdict=Verdict.ERROR, checks=[], error=died)) is None
-
-
-def test_the_result_of_a_step_is_its_text_or_else_its_structured_content() -> None:
-    """A step may return no text."""
-    assert step_result(create_issue()) == '{"id":17,"status":"open"}'
-    assert step_result(create_issue(content=[])) == '{"id": 17, "status": "open"}'
 
 
 def test_the_command_of_a_failing_step_calls_the_tool_with_its_input() -> None:
