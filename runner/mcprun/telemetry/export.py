@@ -120,8 +120,10 @@ class Outlet(SpanExporter):
         return min(value, _MAX_INTEGER) if isinstance(value, int) else value
 
 
-_current_call: ContextVar[int] = ContextVar("_current_call", default=0)
-"""The span id of the last tool call that was started in this context."""
+_OPERATION = "gen_ai.operation.name"
+
+_current_calls: ContextVar[tuple[int, ...]] = ContextVar("_current_calls", default=())
+"""The span ids of the last tool call that was started in this context, one for each time that it was sent."""
 
 
 class CallSpans(SpanProcessor):
@@ -129,7 +131,7 @@ class CallSpans(SpanProcessor):
 
     A call's span gets the attributes of the conventions for generative AI when it starts. The SDK ends it before the
     result has been examined, so it is held until its outcome is known. A span that has ended can't be changed, so one
-    that failed is replaced by a copy.
+    that failed, or that belongs to a step, is replaced by a copy.
     """
 
     def __init__(self, inner: SpanProcessor) -> None:
@@ -137,13 +139,12 @@ class CallSpans(SpanProcessor):
         self._held: dict[int, ReadableSpan] = {}
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Set the attributes of a call's span. If the call is sent again, release its previous span."""
+        """Set the attributes of a call's span."""
         self._inner.on_start(span, parent_context)
         if _is_call(span):
             tool = span.name.partition(f"{_CALL} ")[2]
-            span.set_attributes({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": tool})
-            self.release_current(None)
-            _current_call.set(_id_of(span))
+            span.set_attributes({_OPERATION: "execute_tool", "gen_ai.tool.name": tool})
+            _current_calls.set((*_current_calls.get(), _id_of(span)))
 
     def on_end(self, span: ReadableSpan) -> None:
         """Hold the span of a call, and pass on any other."""
@@ -152,11 +153,19 @@ class CallSpans(SpanProcessor):
         else:
             self._inner.on_end(span)
 
-    def release_current(self, error: str | None) -> None:
-        """Pass on the span of the last call in this context, marked as failed if `error` (its type) is given."""
-        if span := self._held.pop(_current_call.get(), None):
-            has_error = span.status.status_code is StatusCode.ERROR  # set by the SDK: the code of a JSON-RPC error
-            self._inner.on_end(_mark_failed(span, error) if error and not has_error else span)
+    def release_current(self, error: str | None, step: Mapping[str, AttributeValue] | None = None) -> None:
+        """Pass on the spans of the last call in this context, the last one marked as failed if `error` is its type.
+
+        A call was sent several times if it was retried. `step` are the attributes of the step that made the call; it is
+        then no `execute_tool` operation, since no model asked for it.
+        """
+        *earlier, last = _current_calls.get() or (0,)
+        _current_calls.set(())
+        for id_ in (*earlier, last):
+            if span := self._held.pop(id_, None):
+                made = _as_step(span, step) if step is not None else span
+                has_error = span.status.status_code is StatusCode.ERROR  # set by the SDK: the code of a JSON-RPC error
+                self._inner.on_end(_mark_failed(made, error) if error and id_ == last and not has_error else made)
 
     def release(self, trace_id: int | None = None) -> None:
         """Pass on all spans of a trace that are still held, or those of all traces."""
@@ -183,6 +192,12 @@ def _is_call(span: ReadableSpan) -> bool:
 def _id_of(span: ReadableSpan) -> int:
     """Return the id of a span, 0 if it has no context (`ReadableSpan.context` is optional)."""
     return span.context.span_id if span.context else 0
+
+
+def _as_step(span: ReadableSpan, step: Mapping[str, AttributeValue]) -> ReadableSpan:
+    """Return a copy of a call's span with the attributes of a step."""
+    kept = {name: value for name, value in (span.attributes or {}).items() if name != _OPERATION}
+    return _copy(span, {**kept, **step}, span.status)
 
 
 def _mark_failed(span: ReadableSpan, error: str) -> ReadableSpan:

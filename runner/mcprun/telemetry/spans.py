@@ -32,6 +32,7 @@ from mcprun.runs.events import (
     QueryEnd,
     Retry,
     ServerStart,
+    Step,
     ToolCall,
     WarningEvent,
 )
@@ -128,6 +129,8 @@ class Spans:
             get_current_span().set_attributes({_BATCH_ID: event.batch, "mcprun.batch.requests": event.size})
         if isinstance(event, ToolCall) and self._outlet:
             self._outlet.calls.release_current(_call_error(event))
+        if isinstance(event, Step) and event.skipped is None and self._outlet:
+            self._outlet.calls.release_current(_call_error(event), _step_attributes(event))
         span = self._open.get((event.where.query, event.where.repeat)) if event.where else None
         if not span:
             return
@@ -157,6 +160,8 @@ def _end_span(span: Span, transcript: Transcript) -> None:
             "mcprun.calls": len(transcript.calls),
         }
     )
+    if transcript.steps:
+        span.set_attribute("mcprun.steps", len(transcript.steps))
     if usage := transcript.usage:
         span.set_attributes(
             {
@@ -170,7 +175,13 @@ def _end_span(span: Span, transcript: Transcript) -> None:
         span.set_status(Status(StatusCode.ERROR, transcript.error.message))
 
 
-def _call_error(event: ToolCall) -> str | None:
+def _step_attributes(event: Step) -> dict[str, str | int]:
+    """Return the attributes of a step: its phase, its number in it, and its id if it has one."""
+    named = {"mcprun.step.id": event.id} if event.id else {}
+    return {"mcprun.step.phase": event.phase, "mcprun.step.number": event.step, **named}
+
+
+def _call_error(event: ToolCall | Step) -> str | None:
     """Return the `error.type` of a call, of low cardinality. None if it succeeded.
 
     It is `tool_error` for a result with `isError` (semantic conventions for MCP, "Client").
