@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from mcprun._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from mcprun._api import Differences, compare_runs, run_batch, run_batch_sync
+    from mcprun._api import Differences, compare_runs, measure_coverage, run_batch, run_batch_sync
     from mcprun._util.run_stop import RunStop
+    from mcprun.analysis.coverage.coverage import ArgumentCoverage, Coverage, ToolCoverage
     from mcprun.analysis.diff.runs import DiffSummary, QueryDiff
     from mcprun.analysis.diff.scrub import Scrubber
     from mcprun.analysis.diff.transcripts import Change, CompareOptions
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 
 _HOMES = {
-    "_api": ("Differences", "compare_runs", "run_batch", "run_batch_sync"),
+    "_api": ("Differences", "compare_runs", "measure_coverage", "run_batch", "run_batch_sync"),
+    "analysis.coverage.coverage": ("ArgumentCoverage", "Coverage", "ToolCoverage"),
     "analysis.diff.transcripts": ("Change", "CompareOptions"),
     "analysis.diff.runs": ("QueryDiff", "DiffSummary"),
     "_util.run_stop": ("RunStop",),
@@ -41,10 +43,12 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "ArgumentCoverage",
     "Call",
     "Change",
     "Check",
     "CompareOptions",
+    "Coverage",
     "DiffSummary",
     "Differences",
     "ErrorKind",
@@ -59,10 +63,12 @@ __all__ = [
     "RunStop",
     "Scrubber",
     "ToolChange",
+    "ToolCoverage",
     "Transcript",
     "UsageError",
     "Verdict",
     "compare_runs",
+    "measure_coverage",
     "run_batch",
     "run_batch_sync",
 ]

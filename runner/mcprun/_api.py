@@ -6,12 +6,14 @@ assert run.ok
 for transcript in run.transcripts(): ...
 
 for diff in mcprun.compare_runs("baseline", run.path).queries: ...
+
+mcprun.measure_coverage([run, "outputs/nightly"]).covered.value  # from 0 to 1
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import asdict, dataclass
@@ -22,6 +24,8 @@ from typing import TYPE_CHECKING
 
 from mcprun._util.run_stop import RunStop
 from mcprun._util.statistics import ALPHA
+from mcprun.analysis.coverage.coverage import Coverage
+from mcprun.analysis.coverage.measure import measure_coverage as measure_runs
 from mcprun.analysis.diff.runs import DiffSummary, QueryDiff, RunDiff
 from mcprun.analysis.diff.transcripts import CompareOptions
 from mcprun.config.option_table import ALPHA as ALPHA_KIND
@@ -40,6 +44,9 @@ from mcprun.tools.changes import ToolChange
 
 if TYPE_CHECKING:
     from mcprun.engine.options import AnyServer, Prompts
+
+AnyRun = Run | str | PathLike[str]
+"""A run, or its folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +133,21 @@ def run_batch_sync(
     if isinstance(outcome, BaseException):
         raise outcome
     return outcome
+
+
+def measure_coverage(runs: AnyRun | Iterable[AnyRun]) -> Coverage:
+    """Return what the calls of one or several runs have exercised of a server's tools, as `mcprun coverage` does.
+
+    `runs` are runs, or their folders. `covered` of the coverage is the share of its `tools` that are covered. Raises
+    `UsageError` if a run can't be read, or if the server of none of them started.
+    """
+    several = [runs] if isinstance(runs, Run | str | PathLike) or not isinstance(runs, Iterable) else list(runs)
+    for one in several:
+        if not isinstance(one, Run | str | PathLike):
+            raise UsageError(f"runs must be runs or their folders, not {type_name(one)}")
+    if not several:
+        raise UsageError("runs must not be empty")
+    return measure_runs([one if isinstance(one, Run) else Run.read(fspath(one)) for one in several])
 
 
 def compare_runs(

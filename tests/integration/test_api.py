@@ -84,11 +84,14 @@ async def test_a_run_that_is_cancelled_repeatedly_shuts_down(folder: Path, momen
     assert mcprun.Run.read("run").record.state == "interrupted"
 
 
-def test_the_readme_example(folder: Path) -> None:
-    """The program in docs/python.md runs unchanged."""
-    (code,) = code_blocks(page("python"), "python")
+@pytest.mark.parametrize(
+    ("name", "printed"), [("python", ["add", "passed", 5]), ("coverage", ["subtract", 0.5, ["mode"]])]
+)
+def test_the_examples_of_the_documents(folder: Path, name: str, printed: object) -> None:
+    """The programs in docs/python.md and docs/coverage.md run unchanged."""
+    (code,) = code_blocks(page(name), "python")
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, env=clean_environment(), capture_output=True, text=True, timeout=60
     )
     assert (done.stderr, done.returncode) == ("", 0)
-    assert json.loads(done.stdout) == ["add", "passed", 5]
+    assert json.loads(done.stdout) == printed

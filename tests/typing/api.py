@@ -36,6 +36,17 @@ def check_compare_runs(head: mcprun.Run) -> None:
     mcprun.compare_runs("baseline")  # type: ignore[call-arg]
 
 
+def check_measure_coverage(run: mcprun.Run) -> None:
+    """Check the parameters and the result of `measure_coverage`."""
+    coverage = mcprun.measure_coverage([run, "outputs/nightly", Path("run")])
+    assert_type(coverage, mcprun.Coverage)
+    assert_type(coverage.tools, tuple[mcprun.ToolCoverage, ...])
+    assert_type(coverage.tools[0].arguments, tuple[mcprun.ArgumentCoverage, ...])
+    assert_type(coverage.covered.value, float | None)
+    mcprun.measure_coverage(run)
+    mcprun.measure_coverage(1)  # type: ignore[arg-type]
+
+
 def check_errors(error: mcprun.UsageError) -> str:
     """Check that a `UsageError` is an `McprunError`."""
     base: mcprun.McprunError = error

@@ -99,6 +99,40 @@ def test_a_run_and_its_parts_are_shown_in_one_line(server: MCPServer) -> None:
     assert repr(query) == "<QueryDiff 'add': changed, 1 change, a regression>"
 
 
+def test_gates_are_options_and_coverage_is_measured(server: MCPServer, folder: Path) -> None:
+    """A run is not ok below a gate, and its coverage, alone or with others, is that of `mcprun coverage`."""
+    options = mcprun.Options(model="script", out="run", min_coverage=1, require=["add"])
+    run = mcprun.run_batch_sync([ADD], server, options)
+    assert (run.ok, repr(run)) == (False, "<Run 'run': finished, 1 passed, coverage 1 of 2 tools>")
+    assert run.record.coverage_failures == [
+        "coverage is below --min-coverage 1: 1 of 2 tools (50 %); not called: interrupt"
+    ]
+    coverage = mcprun.measure_coverage(run)
+    assert repr(coverage) == "<Coverage: 1 of 2 tools, 2 of 2 arguments, 0 of 0 values>"
+    assert [(tool.name, tool.is_covered, tool.calls) for tool in coverage.tools] == [
+        ("add", True, 1),
+        ("interrupt", False, 0),
+    ]
+    assert mcprun.measure_coverage("run") == mcprun.measure_coverage(iter([folder / "run"])) == coverage
+    both = mcprun.measure_coverage([run, "run"])
+    assert (both.covered.value, both.tools[0].calls, both.runs) == (0.5, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("runs", "message"),
+    [
+        (3, "runs must be runs or their folders, not a whole number"),
+        ([None], "runs must be runs or their folders, not None"),
+        ([], "runs must not be empty"),
+        ("nope", "there is no run at nope"),
+    ],
+)
+def test_runs_without_a_coverage_are_refused(runs: Any, message: str) -> None:
+    """A message names what was passed in place of a run."""
+    with pytest.raises(mcprun.UsageError, match=re.escape(message)):
+        mcprun.measure_coverage(runs)
+
+
 def test_options_are_shown_without_defaults_and_secrets() -> None:
     """Only what is not the default is shown, and no value that may be a secret."""
     options = mcprun.Options(model="script", token="hunter2", env={"A": "hunter2"}, limits=mcprun.Limits(max_turns=3))

@@ -68,7 +68,7 @@ class Run:
 
     @property
     def ok(self) -> bool:
-        """Whether the exit code is 0: the run was completed, every query passed, and none regressed."""
+        """Whether the exit code is 0: the run was completed, every query passed, none regressed, and gates are met."""
         return self.record.exit_code == 0
 
     @classmethod

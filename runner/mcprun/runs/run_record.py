@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from mcprun._util.json_value import JsonObject
+from mcprun._util.plural import plural
 from mcprun.errors import ErrorKind, ExitCode
 from mcprun.runs.record_base import SCHEMA, SCHEMA_SINCE, Record, Schema, Shape
 from mcprun.runs.transcript import ErrorInfo, Usage
@@ -263,11 +264,13 @@ class RunRecord(Record):
 
     @property
     def outcome(self) -> str:
-        """The state, and the numbers of queries by verdict and of regressions: `finished, 3 passed, 1 failed`."""
+        """The state, the numbers of queries by verdict and of regressions, and low coverage: `finished, 3 passed`."""
         counts = self.counts or Counts()
         verdicts = {"passed": counts.passed, "failed": counts.failed, "error": counts.error, "skipped": counts.skipped}
         parts = [f"{count:,} {name}" for name, count in verdicts.items() if count]
         parts += [f"{self.regressions:,} regressed"] if self.regressions else []
+        if self.coverage and self.coverage.outcome and self.coverage_failures:
+            parts.append(f"coverage {self.coverage.outcome.covered:,} of {plural(self.coverage.outcome.tools, 'tool')}")
         return ", ".join([self.state, *parts])
 
     @property

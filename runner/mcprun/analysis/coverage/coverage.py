@@ -171,6 +171,11 @@ class Coverage:
     unsent: Mapping[str, int] = field(default_factory=dict)
     runs: int = 0
 
+    def __repr__(self) -> str:
+        """Return the shares only: `<Coverage: 1 of 2 tools, 2 of 4 arguments, 0 of 2 values>`."""
+        shares = {"tools": self.covered, "arguments": self.arguments, "values": self.values}
+        return f"<Coverage: {', '.join(f'{one.done:,} of {one.total:,} {name}' for name, one in shares.items())}>"
+
     def without(self, names: Collection[str]) -> Coverage:
         """Return the coverage without some tools, such as those that are waived."""
         return replace(self, tools=tuple(tool for tool in self.tools if tool.name not in names))
