@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from mcprun.report.conversation import excerpt
+from mcprun.report.conversation import excerpt, values_of
 from mcprun.report.data import RunData
 from mcprun.report.progress import label
 from mcprun.report.text import one_line, visible
@@ -70,7 +70,10 @@ def _conversation(transcript: Transcript) -> list[str]:
     shown = _end(lines, _CONVERSATION)
     is_whole = shown == lines and not (lines and lines[0].startswith("…"))
     prompt = transcript.prompt if isinstance(transcript.prompt, str) else ""
-    return shown if is_whole or not prompt else [f"{'user':<8} {one_line(prompt, _PROMPT)}", *shown]
+    if is_whole or not prompt:
+        return shown
+    values = [f"{who:<8} {one_line(text.plain, _PROMPT)}" for who, text in values_of(transcript)]
+    return [f"{'user':<8} {one_line(prompt, _PROMPT)}", *values, *shown]
 
 
 def _end(lines: Sequence[str], most: int) -> list[str]:

@@ -55,7 +55,7 @@ def laid_out(transcript: Transcript) -> Table:
 
 
 def _sections(transcript: Transcript) -> Iterator[Iterator[Line]]:
-    yield chain(_steps(transcript, "before"), _values(transcript.vars))
+    yield chain(_steps(transcript, "before"), values_of(transcript))
     yield _messages(transcript)
     yield _steps(transcript, "after", "cleanup")
     yield _findings(transcript)
@@ -72,9 +72,9 @@ def _steps(transcript: Transcript, *phases: str) -> Iterator[Line]:
             yield speaker, result
 
 
-def _values(values: JsonObject) -> Iterator[Line]:
+def values_of(transcript: Transcript) -> Iterator[Line]:
     """Yield the values that stand for names such as `{{number}}` in the prompts file."""
-    for name, value in values.items():
+    for name, value in transcript.vars.items():
         yield _line("vars", f"{{{{{name}}}}} = {json.dumps(value, ensure_ascii=False)}", "dim")
 
 
