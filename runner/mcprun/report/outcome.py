@@ -83,5 +83,5 @@ def _reasons(record: RunRecord, counts: Counts, code: ExitCode) -> Iterator[str]
     if record.error and not counts.error:
         yield f"the run {'stopped early' if counts.done else 'did not start'} ({record.error.kind})"
     elif record.state != "finished" and not counts.error and not counts.skipped:
-        all_runs = plural(record.prompts.runs, record.prompts.unit)
-        yield f"{record.prompts.runs - counts.done:,} of {all_runs} did not finish"
+        all_runs, left = plural(record.prompts.runs, record.prompts.unit), record.prompts.runs - counts.done
+        yield f"{left:,} of {all_runs} did not finish" if left else "shards are missing"

@@ -121,6 +121,7 @@ def test_missing_shard_can_be_run_after_a_partial_merge(mcprun: Forks, folder: P
     assert (refused.code, refused.stderr) == (2, "Error: missing shards: 3/3; use --partial to merge without them\n")
     partial = mcprun.run("merge", "1", "2", "--out", "merged", "--partial", cwd=folder)
     assert (partial.code, partial.record["state"]) == (3, "interrupted")
+    assert partial.stdout.splitlines()[-1] == "ERROR: shards are missing"
     assert "mcprun batch --resume merged" in partial.stderr
     resumed = mcprun.run("batch", "--resume", "merged", cwd=folder)
     assert (resumed.code, resumed.bytes) == (1, unsharded.bytes)
