@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rich.console import Console as RichConsole
@@ -14,7 +13,7 @@ from rich.text import Text
 
 from mcprun._util.json_io import dump_indented
 from mcprun._util.json_value import JsonObject
-from mcprun.errors import ErrorKind, RunError, UsageError
+from mcprun.errors import ErrorKind, RunError
 from mcprun.report.chat import ChatPrinter
 from mcprun.report.log_excerpt import exception_line
 from mcprun.report.progress import LiveReporter, PlainReporter, ProgressReporter
@@ -159,16 +158,11 @@ class Console:
 
     def coverage(self, run: Run) -> None:
         """Print which share of the server's tools the run covers, and which it does not, in one line."""
-        if not run.counts.done or run.record.server is None:
-            return
-        from mcprun.analysis.coverage.measure import measure_coverage
-        from mcprun.report.coverage import summary_line
+        from mcprun.report.coverage import line_of
 
-        with suppress(UsageError):  # a full disk may have cut the transcripts off
-            waive = run.record.coverage.waive if run.record.coverage else ()
-            if line := summary_line(measure_coverage([run]), waive):
-                lead, mark, text = line.partition(": ")
-                print_hanging(self.out, f"{lead}{mark}", Text(text))
+        if line := line_of(run):
+            lead, mark, text = line.partition(": ")
+            print_hanging(self.out, f"{lead}{mark}", Text(text))
 
     def files(self, run: Run) -> None:
         """Print the run directory and the names of its files."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -21,8 +22,11 @@ from mcprun.analysis.coverage.coverage import (
     ToolState,
 )
 from mcprun.analysis.coverage.gates import CoverageGates, GateResult, missing_tools, percent
+from mcprun.analysis.coverage.measure import measure_coverage
+from mcprun.errors import UsageError
 from mcprun.report.styles import AMBER
 from mcprun.report.text import one_line, plural
+from mcprun.runs.run import Run
 
 _NAME = 60
 """Maximum characters of a tool's name, an argument's path, a prompt's name or a resource's URI."""
@@ -77,6 +81,16 @@ def summary_line(coverage: Coverage, waive: Sequence[str] = ()) -> str:
     counted = coverage.without(CoverageGates(waive=tuple(waive)).waives(coverage))
     parts = [summary(counted), missing_tools(counted.tools), _waived(coverage, counted)]
     return one_line(f"Coverage: {'; '.join(filter(None, parts))}", _SENTENCE) if coverage.tools else ""
+
+
+def line_of(run: Run) -> str:
+    """Return the coverage of a run in one line for summaries; empty if nothing was run, or it can't be read."""
+    if not run.counts.done or run.record.server is None:
+        return ""
+    waive = run.record.coverage.waive if run.record.coverage else ()
+    with suppress(UsageError):  # a full disk may have cut the transcripts off
+        return summary_line(measure_coverage([run]), waive)
+    return ""
 
 
 def state_text(tool: ToolCoverage) -> str:

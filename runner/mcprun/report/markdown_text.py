@@ -9,18 +9,19 @@ from mcprun.report.text import one_line
 
 _ACTIVE = re.compile(
     r"""
-    ^[!-/:-@\[-`{-~]                # at the start: a list, a heading, a table's delimiter, a quick action of GitLab
-  | (?<=\d)[.)](?=\s|\Z)            # an ordered list
-  | [!#$&*<>@\[\]\\^`{|}~]          # markup, mentions, references to issues
-  | (?<![A-Za-z0-9])_ | _(?![A-Za-z0-9])                   # emphasis
-  | \.(?=\S)(?<!\d\.) | (?<=\d)\.(?=[^\s\d])             # links without a scheme
-  | :(?=\S)                          # links, emoji
-  | %(?=[^\s),;])                    # references to milestones of GitLab
-  | (?<=[A-Za-z])-(?=\d)             # GH-26
+    [!#$&*<>@\[\]\\^`{|}~]                                      # markup, mentions, references to issues
+  | (?<![A-Za-z0-9])_ | _(?![A-Za-z0-9])                        # emphasis
+  | \.(?=\S)(?<!\d\.) | (?<=\d)\.(?=[^\s\d])                    # links without a scheme
+  | :(?=\S)                                                     # links, emoji
+  | %(?=[^\s),;])                                               # references to milestones of GitLab
+  | (?<=[A-Za-z])-(?=\d)                                        # GH-26
     """,
     re.VERBOSE,
 )
 """Punctuation that has a meaning at its place in the dialects of GitHub and GitLab (https://github.github.com/gfm/)."""
+
+_AT_START = re.compile(r"[!-/:-@\[-`{-~]|\d{1,9}[.)](?=\s|\Z)")
+"""What has a meaning at the start of a line or a cell: marks of lists and headings, quick actions of GitLab."""
 
 
 def cells(cells: Iterable[str]) -> str:
@@ -30,7 +31,7 @@ def cells(cells: Iterable[str]) -> str:
 
 def code(text: str, length: int) -> str:
     """Put text on one line of at most `length` characters, as code."""
-    return f"<code>{plain(text, length)}</code>"
+    return f"<code>{_escaped(one_line(text, length))}</code>"
 
 
 def plain(text: str, length: int) -> str:
@@ -38,4 +39,16 @@ def plain(text: str, length: int) -> str:
 
     Other punctuation stays, so that sentences can be read before they are rendered.
     """
-    return _ACTIVE.sub(lambda found: f"&#{ord(found[0])};", one_line(text, length))
+    line = one_line(text, length)
+    start = _AT_START.match(line)
+    if start is None:
+        return _escaped(line)
+    return f"{start[0][:-1]}{_reference(start[0][-1])}{_escaped(line[start.end() :])}"
+
+
+def _escaped(line: str) -> str:
+    return _ACTIVE.sub(lambda found: _reference(found[0]), line)
+
+
+def _reference(character: str) -> str:
+    return f"&#{ord(character)};"

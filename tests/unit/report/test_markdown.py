@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given, settings
@@ -119,3 +120,10 @@ def test_first_line_is_a_comment(name: str) -> None:
     first = markdown(facts(transcript("q"), prompts=named)).splitlines()[0]
     assert re.fullmatch(r"<!-- mcprun:[A-Za-z0-9_.-]+ -->", first)
     assert first.count("--") == 2
+
+
+def test_coverage_is_a_line_of_its_own() -> None:
+    """A report has the coverage of the run in one line below its totals, and none if it is not known."""
+    line = "Coverage: 1 of 2 tools (50 %), 2 of 4 arguments; not called: read_note"
+    assert f"\n\n{line}\n" in markdown(replace(facts(transcript("q")), coverage=line))
+    assert "Coverage" not in markdown(facts(transcript("q")))
