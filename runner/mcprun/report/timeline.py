@@ -17,6 +17,9 @@ _ORDER = ("attempt", "before", "prompt", "read", "model", "wait", "call", "after
 _AT_THE_END = frozenset({"after", "judge", "cleanup"})
 """Kinds of spans that come after the last turn."""
 
+_COUNTED = frozenset({"wait", *STEPS})
+"""Kinds of spans that an attempt counts as waiting: its deadline does not run meanwhile."""
+
 _SortKey = tuple[int, float, int, int, float, int]
 
 _PART_OF = {
@@ -96,7 +99,7 @@ def _gaps(spans: Iterable[Span]) -> Iterator[tuple[_SortKey, Span]]:
         members = list(group)
         whole = next((span for span in members if span.kind == "attempt"), None)
         work = [span for span in members if span.kind != "attempt"]
-        waited = whole.waited - sum(span.seconds for span in work if span.kind == "wait") if whole else 0.0
+        waited = whole.waited - sum(span.seconds for span in work if span.kind in _COUNTED) if whole else 0.0
         at = whole.start if whole else work[0].start
         for span in work:
             if (seconds := span.start - at) >= _RESOLUTION_S:
