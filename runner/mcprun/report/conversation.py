@@ -14,7 +14,7 @@ from mcprun._util.json_value import JsonObject
 from mcprun.checks.evaluate import COMPLETE_STOP_REASONS
 from mcprun.errors import ErrorKind
 from mcprun.prompts.server_input import FROM_SERVER
-from mcprun.report.steps import NOT_ASKED, named_steps, step_content, step_title
+from mcprun.report.steps import NOT_ASKED, is_after_check, named_steps, step_content, step_title
 from mcprun.report.styles import AMBER, STYLES
 from mcprun.report.text import cut, one_line, visible
 from mcprun.runs.transcript import Asked, Call, StepCall, Transcript
@@ -22,6 +22,9 @@ from mcprun.tools.format import ValueFormatter
 
 _SHOWN = 4000
 """Maximum number of characters shown of one text or result; `transcripts.jsonl` has all of it."""
+
+_MARGIN = 8
+"""Minimum width of the speakers, in characters."""
 
 _STEP_NAME = 20
 """Maximum number of characters shown of a step's name."""
@@ -44,7 +47,7 @@ def conversation(transcript: Transcript) -> Iterator[Line]:
 def laid_out(transcript: Transcript) -> Table:
     """Lay out a conversation as a table, with speakers in the margin. An empty line sets steps apart."""
     table = Table.grid(padding=(0, 1))
-    table.add_column(min_width=8, style="dim", no_wrap=True)
+    table.add_column(min_width=_MARGIN, style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for lines in map(list, _sections(transcript)):
         if lines and table.row_count and transcript.steps:
@@ -107,7 +110,8 @@ def _findings(transcript: Transcript) -> Iterator[Line]:
         yield _line("checks", "✓ " + ", ".join(dict.fromkeys(passed)), "green")
     for check in transcript.checks:
         if not check.passed:
-            yield _line("check", f"✗ {check.check}: {check.message}", "red")
+            has_name = check.message and is_after_check(check.check)
+            yield _line("check", f"✗ {check.message if has_name else f'{check.check}: {check.message}'}", "red")
     if transcript.error:
         yield _line("error", f"{transcript.error.kind}: {transcript.error.message}", AMBER)
 
@@ -220,10 +224,8 @@ def _line(who: str, what: str, style: str = "") -> Line:
 
 def excerpt(transcript: Transcript) -> list[str]:
     """Return the end of a conversation, one shortened line per text, call or result, with controls escaped."""
-    shown = [
-        f"{who:<8} {one_line(text.plain, _EXCERPT_LINE)}"
-        for who, text in conversation(transcript)
-        if who not in ("system", "check", "checks")
-    ]
+    lines = [line for line in conversation(transcript) if line[0] not in ("system", "check", "checks")]
+    width = max([_MARGIN, *(len(who) for who, _ in lines)])
+    shown = [f"{who:<{width}} {one_line(text.plain, _EXCERPT_LINE)}" for who, text in lines]
     left_out = len(shown) - _EXCERPT_LINES
     return [f"… {left_out:,} earlier lines omitted", *shown[-_EXCERPT_LINES:]] if left_out > 0 else shown

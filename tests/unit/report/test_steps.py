@@ -79,9 +79,16 @@ def test_a_query_that_was_not_set_up_says_that_the_model_was_not_asked() -> None
 
 
 def test_an_excerpt_has_the_steps() -> None:
-    """Reports of failures show what steps returned."""
-    assert "after.state get_issue{id: 17}" in excerpt(still_open())
-    assert "error    Issue 17 is locked" in excerpt(still_open())
+    """Reports of failures show what steps returned. The texts are aligned, whatever the names of the steps."""
+    lines = excerpt(still_open())
+    assert "after.state  get_issue{id: 17}" in lines
+    assert "error        Issue 17 is locked" in lines
+    assert {line[13:14].isspace() for line in lines} == {False}
+
+
+def test_a_failed_check_of_a_step_is_named_once() -> None:
+    """Its message begins with the place of the step."""
+    assert "check: ✗ after[0] (state): result at /status: expected" in "\n".join(lines(still_open()))
 
 
 def test_the_text_of_steps_is_untrusted() -> None:

@@ -36,9 +36,9 @@ def test_junit_has_an_error_for_setup_and_a_failure_for_a_step_after(run: RunDat
     ((failure,), (mark,)) = failed, error
     assert (failure.tag, failure.get("type"), failure.get("message")) == ("failure", "after.state", UNMET)
     assert (mark.tag, mark.get("type"), mark.get("message")) == ("error", "setup", SETUP)
-    assert 'after.state get_issue{id: 17}\n→        {"status":"open"}' in (failure.text or "")
+    assert 'after.state  get_issue{id: 17}\n→            {"status":"open"}' in (failure.text or "")
     assert STEP_OF_UNMET in (failure.text or "")
-    assert "model    (not asked, because a step before the conversation failed)" in (mark.text or "")
+    assert "model        (not asked, because a step before the conversation failed)" in (mark.text or "")
     assert STEP_OF_SETUP in (mark.text or "")
 
 
@@ -69,7 +69,7 @@ def test_markdown_says_that_the_model_was_not_asked(run: RunData) -> None:
     assert "| 2 | 0 | 4 |" in text
     for command in (STEP_OF_SETUP, STEP_OF_UNMET):
         assert command in text
-    assert "cleanup[0] delete_issue{id: 17}\nerror    Issue 17 is locked" in text
+    assert "cleanup[0]   delete_issue{id: 17}\nerror        Issue 17 is locked" in text
 
 
 def test_an_annotation_has_the_message_of_the_step(run: RunData) -> None:
@@ -83,7 +83,7 @@ def test_a_text_for_an_assistant_has_the_steps_and_the_values(run: RunData) -> N
     """Also if the conversation is cut: the prompt then has names for which the values stand."""
     text = assistant_text(run, still_open())
     assert STEP_OF_UNMET in text
-    assert "vars     {{number}} = 17" in text
+    assert "vars         {{number}} = 17" in text
     long = [still_open().steps[0], *[step("after", "list_issues", "[]")] * 30, *still_open().steps[1:]]
     cut = assistant_text(run, still_open().model_copy(update={"steps": long}))
     assert "user     Close issue {{number}}.\nvars     {{number}} = 17\n…" in cut
