@@ -50,7 +50,7 @@ def _lines(coverage: Coverage, gates: CoverageGates, result: GateResult) -> Iter
         yield cells(
             [
                 "" if is_waived else _MARKS[tool.state],
-                code(tool.name, _NAME),
+                code(tool.name if tool.name.strip() else repr(tool.name), _NAME),
                 f"{tool.calls:,}",
                 f"{tool.errors:,}",
                 share_text(arguments_of(tool)),

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from mcprun.analysis.coverage.coverage import ArgumentCoverage, Coverage, ItemCoverage, ToolCoverage
 from mcprun.analysis.coverage.gates import CoverageGates, evaluate_gates
-from mcprun.report.coverage import missing_text, rows, summary_line
+from mcprun.report.coverage import facts, missing_text, rows, summary_line
+from mcprun.report.coverage_markdown import markdown
 
 ARGUMENTS = (
     ArgumentCoverage("id", exercised=True),
@@ -76,3 +77,11 @@ def test_what_is_known_beside_the_tools_is_listed() -> None:
         "● coverage is below --min-coverage 0.9: 2 of 4 tools (50 %); not called: evil\\x1b[31m\\u202e; only failed: put",
         "Coverage: 2 of 4 tools (50 %), 4 of 6 arguments, 2 of 20 values: FAILED",
     ]
+
+
+def test_blank_name_is_quoted_everywhere() -> None:
+    """A tool whose name is all spaces has a visible name in the table, the lists and Markdown."""
+    coverage, gates = Coverage(tools=(ToolCoverage("  ", 1),)), CoverageGates()
+    result = evaluate_gates(coverage, gates)
+    assert "| ✅ | <code>&#39; '</code> | 1 |" in markdown(coverage, gates, result)
+    assert dict(facts(coverage)) == {"Error path never seen": "'  '"}
