@@ -101,6 +101,8 @@ class ProgressReporter:
         """Print a warning, or keep that about a query for the end."""
         if event.where is None:
             self.note(f"Warning: {visible(event.message)}")
+        elif event.message in self._query_warnings:  # of an earlier attempt
+            return
         elif len(self._query_warnings) < _WARNINGS:
             self._query_warnings.append(event.message)
         else:
