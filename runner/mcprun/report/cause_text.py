@@ -42,7 +42,7 @@ def more(cause: Cause) -> str:
 def advice(cause: Cause) -> str:
     """Return what to check if the cause is not the model's; empty for other causes."""
     is_setup = cause.kind is CauseKind.SETUP
-    return "the model was not asked: check the server and its environment" if is_setup else ""
+    return "the model was not asked: check the step, the server and its environment" if is_setup else ""
 
 
 def notes(cause: Cause) -> Iterator[str]:

@@ -318,7 +318,7 @@ def _step_reason(transcript: Transcript, head: _Head, message: str) -> tuple[_He
     if step is None:
         return head, message, []
     target = step.tool or step.resource or ""
-    return replace(head, tool=target), step_problem(transcript, step, message), [target]
+    return replace(head, tool=target), step_problem(step, message), [target]
 
 
 def _with_exception(message: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mcprun._util.json_value import JsonObject
 from mcprun.errors import ErrorKind
-from mcprun.runs.transcript import StepCall, Transcript
+from mcprun.runs.transcript import Check, StepCall, Transcript
 from mcprun.tools.format import ValueFormatter
 
 NOT_ASKED = "not asked, because a step before the conversation failed"
@@ -18,11 +18,30 @@ AFTER = "after"
 
 
 def named_steps(transcript: Transcript) -> Iterator[tuple[str, StepCall]]:
-    """Yield the steps of a query, each with its name: `before.issue` with an id, else `after[1]`, its number."""
+    """Yield the steps of a query, each with its name: `before.issue` with an id, else `after[1]` with its number.
+
+    Steps that were not sent are not recorded. The cleanup, which may leave out any of its steps, has no numbers.
+    """
     counts = Counter[str]()
+    checks = _checks_of_after(transcript)
     for step in transcript.steps:
-        yield step_name(step.phase, step.id, counts[step.phase]), step
+        if step.phase == "cleanup" and not step.id:
+            yield step.phase, step
+        elif step.phase == AFTER and (name := _next_check(checks, step)):
+            yield name, step
+        else:
+            yield step_name(step.phase, step.id, counts[step.phase]), step
         counts[step.phase] += 1
+
+
+def _checks_of_after(transcript: Transcript) -> Iterator[Check]:
+    """Return the checks of the steps after the conversation, in order. A query that ended in an error has none."""
+    return (check for check in transcript.checks if is_after_check(check.check))
+
+
+def _next_check(checks: Iterator[Check], step: StepCall) -> str:
+    """Return the name of a step's check, and skip those of steps that were not sent; empty if there is none."""
+    return next((check.check for check in checks if check.passed or (check.message or "").endswith(_asked(step))), "")
 
 
 def step_name(phase: str, id_: str | None, number: int) -> str:
@@ -35,19 +54,21 @@ def step_title(step: StepCall) -> str:
     return f"read {step.resource}" if step.tool is None else f"{step.tool}{ValueFormatter().input(step.input)}"
 
 
-def step_problem(transcript: Transcript, step: StepCall, message: str) -> str:
+def step_problem(step: StepCall, message: str) -> str:
     """Return a message about a step with its tool or resource in place of its number, its id and its input.
 
     These differ between queries that fail by the same fault. A message about another step is returned unchanged.
     """
-    formatter = ValueFormatter()
-    of_phase = [one for one in transcript.steps if one.phase == step.phase]
-    number = next(number for number, one in enumerate(of_phase) if one is step)
-    place = f"{step.phase}[{number}]{f' ({step.id})' if step.id else ''}: "
-    if not message.startswith(place):
+    if not message.endswith(_asked(step)):
         return message
-    asked = step_title(step) if step.tool else f"resource {formatter.name(step.resource or '')}"
-    return f"{step.tool or step.resource}: {message.removeprefix(place).removesuffix(f' ({asked})')}"
+    place_end = f" ({step.id}): " if step.id else ": "
+    _, _, problem = message.removesuffix(_asked(step)).partition(place_end)
+    return f"{step.tool or step.resource}: {problem}"
+
+
+def _asked(step: StepCall) -> str:
+    """Return the end of a message about a step: what it asked for, in parentheses."""
+    return f" ({step_title(step)})" if step.tool else f" (resource {ValueFormatter().name(step.resource or '')})"
 
 
 def step_content(step: StepCall) -> list[JsonObject]:

@@ -116,7 +116,7 @@ def test_steps_are_items_around_the_conversation() -> None:
         "Before the conversation", "After the conversation", "Cleanup"
     ]  # fmt: skip
     assert [(one["name"], one["is_open"]) for one in (*before["steps"], *after["steps"], *cleanup["steps"])] == [
-        ("before.issue", False), ("after.state", True), ("after[1]", False), ("cleanup[0]", True)
+        ("before.issue", False), ("after.state", True), ("after[1]", False), ("cleanup", True)
     ]  # fmt: skip
     assert (before["values"], after["values"]) == ([["number", "17"]], [])
     assert json.loads(before["steps"][0]["input"]) == {"title": "Broken u0a1b2c3d4e5"}
@@ -141,7 +141,9 @@ def test_steps_count_as_no_calls_of_the_page(tmp_path: Path) -> None:
     rows = [dict(zip(data["columns"], row, strict=True)) for row in data["rows"]]
     assert [(row["calls"], row["errors"]) for row in rows] == [(1, 0), (0, 0)]
     assert data["tools"] == ["close_issue"]
-    assert "the model was not asked: check the server and its environment" in "".join(report(Run.read(str(run))))
+    assert "the model was not asked: check the step, the server and its environment" in "".join(
+        report(Run.read(str(run)))
+    )
 
 
 @pytest.mark.parametrize("data", ["<svg onload=alert(1)>", 'a"b', "javascript:", 5])

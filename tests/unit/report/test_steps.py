@@ -54,7 +54,7 @@ def test_steps_are_shown_around_the_conversation() -> None:
         '→: {"status":"closed"}',
         "after[1]: read issue://log",
         "→: 17 closed",
-        "cleanup[0]: delete_issue{id: 17}",
+        "cleanup: delete_issue{id: 17}",
         "→: Deleted.",
         "checks: ✓ ended, after.state, after[1]",
     ]
@@ -118,7 +118,18 @@ def test_a_read_shows_the_contents_of_the_resource(contents: list[dict[str, Any]
 
 def test_steps_are_named_like_their_checks() -> None:
     """A step without an id has its number in its phase."""
-    assert [name for name, _ in named_steps(closed())] == ["before.issue", "after.state", "after[1]", "cleanup[0]"]
+    assert [name for name, _ in named_steps(closed())] == ["before.issue", "after.state", "after[1]", "cleanup"]
+
+
+def test_steps_that_were_not_sent_shift_no_names() -> None:
+    """They have a check, which failed, and no result: the check of the next step is that of the next one sent."""
+    unsent = Check(check="after[0]", passed=False, message="after[0]: id: $from issue /nope: there is no 'nope'")
+    wrong = "after[2]: expected text with 'closed', got '17 open' (resource issue://log)"
+    unmet = [unsent, Check(check="after.state", passed=True), Check(check="after[2]", passed=False, message=wrong)]
+    one = closed(checks=[*unmet, Check(check="after[3]", passed=False, message="after[3]: {{x}} has no value")])
+    assert [name for name, _ in named_steps(one)] == ["before.issue", "after.state", "after[2]", "cleanup"]
+    assert failing_step(one) == one.steps[2]
+    assert failing_step(closed(checks=[unsent, unmet[1]])) is None
 
 
 def test_queries_that_were_not_set_up_have_one_cause_that_names_the_tool() -> None:
@@ -126,7 +137,7 @@ def test_queries_that_were_not_set_up_have_one_cause_that_names_the_tool() -> No
     (cause,) = causes(*(not_set_up(name, f"database {name} is locked", name) for name in ("db1", "db2", "db3")))
     assert (cause.kind, cause.tools) == (CauseKind.SETUP, ("create_issue",))
     assert headline(cause) == '3 × setup: create_issue: expected no error, got "database … is locked"'
-    assert details(cause) == ("the model was not asked: check the server and its environment; db1, db2, db3")
+    assert details(cause) == ("the model was not asked: check the step, the server and its environment; db1, db2, db3")
 
 
 def test_a_step_that_was_not_sent_has_its_own_message_as_cause() -> None:
@@ -160,11 +171,10 @@ def test_the_problem_of_a_step_begins_with_what_it_asked(made: Any) -> None:
     """Its number, its id and its input are left out. Other parentheses remain, and so do messages of other steps."""
     formatter = ValueFormatter()
     asked = formatter.call(made) if made.tool else f"resource {formatter.name(made.resource)}"
-    one = closed(steps=[step("before", "login"), made])
-    assert step_problem(one, made, f"before[1] (issue): expected 1 (not 2) ({asked})") == (
+    assert step_problem(made, f"before[1] (issue): expected 1 (not 2) ({asked})") == (
         f"{made.tool or made.resource}: expected 1 (not 2)"
     )
-    assert step_problem(one, made, "before[2]: expected 1 (not 2)") == "before[2]: expected 1 (not 2)"
+    assert step_problem(made, "before[2]: expected 1 (not 2)") == "before[2]: expected 1 (not 2)"
 
 
 def test_the_kind_of_a_failure_is_that_of_the_error_or_the_check() -> None:

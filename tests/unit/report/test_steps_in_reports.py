@@ -64,12 +64,12 @@ def test_csv_counts_the_calls_of_the_model(run: RunData) -> None:
 def test_markdown_says_that_the_model_was_not_asked(run: RunData) -> None:
     """The causes say what to check, the folded blocks have the steps and the commands."""
     text = markdown(run)
-    assert "the model was not asked: check the server and its environment" in text
+    assert "the model was not asked: check the step, the server and its environment" in text
     assert "| Tool calls | Tool errors |" in text
     assert "| 2 | 0 | 4 |" in text
     for command in (STEP_OF_SETUP, STEP_OF_UNMET):
         assert command in text
-    assert "cleanup[0]   delete_issue{id: 17}\nerror        Issue 17 is locked" in text
+    assert "cleanup      delete_issue{id: 17}\nerror        Issue 17 is locked" in text
 
 
 def test_an_annotation_has_the_message_of_the_step(run: RunData) -> None:
