@@ -329,7 +329,8 @@ def schema_of(kind: Any) -> JsonObject:
     """Return the schema of a plain type, or of a dictionary of plain types."""
     if kind in TYPES:
         return {"type": TYPES[kind]}
-    return {"type": "object", "additionalProperties": schema_of(kind.__args__[1])}
+    values = kind.__args__[1]
+    return {"type": "object", "additionalProperties": values is Any or schema_of(values)}
 
 
 def title(name: str) -> str:

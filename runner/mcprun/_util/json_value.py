@@ -55,6 +55,24 @@ def json_type(value: Any) -> str:
     return "an object"
 
 
+def describe_kind(value: Any) -> str:
+    """Describe a JSON value for a message by its type, with numbers and short strings in full."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return f"the number {value!r:.20}"
+        case str():
+            return f"the string {value!r}" if len(value) <= 40 else "a string"
+        case list():
+            return "a list"
+        case dict():
+            return "an object"
+    return type(value).__name__
+
+
 def plain(value: Any) -> Any:
     """Return a copy of a value with whole floats as integers (1.0 as 1), so that equal numbers have one type."""
     copy = [value]

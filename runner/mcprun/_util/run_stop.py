@@ -6,10 +6,12 @@ Signals, the run's own deadline, spent budgets and errors that every query would
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
-from mcprun._util.tasks import wait_uninterrupted
+from mcprun._util.tasks import retrieve, wait_uninterrupted
 from mcprun.errors import ErrorKind, RunError
 
 
@@ -31,6 +33,7 @@ class RunStop:
         self._watchers: list[Callable[[], None]] = []
         self._is_abandoned = asyncio.Event()
         self._is_cancelled = False
+        self._cancelled_at: float | None = None
         self._work: asyncio.Task[None] | None = None
 
     def drain(self, reason: RunError) -> None:
@@ -72,6 +75,7 @@ class RunStop:
     def _cancel_work(self) -> None:
         if not self._is_cancelled:
             self._is_cancelled = True
+            self._cancelled_at = time.monotonic()
             if self._work:
                 self._work.cancel()
 
@@ -100,3 +104,25 @@ class RunStop:
             raise
         if not (work.cancelled() and self._is_cancelled):
             work.result()
+
+    async def outlive(self, work: Coroutine[Any, Any, None], grace_s: float) -> None:
+        """Await work that must be done also if the run is cancelled: all such work then has `grace_s` seconds together.
+
+        Work that takes longer is cancelled. Raises the errors of the work, and once it has ended, the cancellation of
+        the caller.
+        """
+        task, cancelled = asyncio.create_task(work), None
+        while not task.done():
+            left = None if self._cancelled_at is None else self._cancelled_at + grace_s - time.monotonic()
+            if left is not None and left <= 0:
+                task.cancel()
+            try:
+                await asyncio.wait({task}, timeout=None if left is None or left <= 0 else left)
+            except asyncio.CancelledError as error:
+                cancelled = error
+                self._cancelled_at = self._cancelled_at or time.monotonic()
+        if cancelled:
+            retrieve(task)
+            raise cancelled
+        if not task.cancelled():
+            task.result()

@@ -87,7 +87,22 @@ Value = Annotated[Any, AfterValidator(_good_matchers)]
 MaxCount = Annotated[int, Field(ge=0)]
 
 
-class ExpectedCall(Expectation):
+class NullableResult(Expectation):
+    """Base of expectations with a `result`, which may be null."""
+
+    @property
+    def expects_result(self) -> bool:
+        """Whether a result is expected. `null` can be expected too."""
+        return "result" in self.model_fields_set
+
+    @model_serializer(mode="wrap")
+    def _with_expected_null(self, serialize: SerializerFunctionWrapHandler) -> JsonObject:
+        """Serialize an expected result of `null`, which `exclude_defaults` would drop."""
+        fields: JsonObject = serialize(self)
+        return {**fields, "result": self.__dict__["result"]} if self.expects_result else fields
+
+
+class ExpectedCall(NullableResult):
     """A call that must be made. `input` is a subset of the call's input, with `exact_input` all of it.
 
     `result` is the expected result, as text or structured. `is_error` is whether it must be an error.
@@ -100,17 +115,6 @@ class ExpectedCall(Expectation):
     exact_input: bool = False
     result: Value = None
     is_error: bool | None = None
-
-    @property
-    def expects_result(self) -> bool:
-        """Whether a result is expected. `null` can be expected too."""
-        return "result" in self.model_fields_set
-
-    @model_serializer(mode="wrap")
-    def _with_expected_null(self, serialize: SerializerFunctionWrapHandler) -> JsonObject:
-        """Serialize an expected result of `null`, which `exclude_defaults` would drop."""
-        fields: JsonObject = serialize(self)
-        return {**fields, "result": self.result} if self.expects_result else fields
 
 
 class ExpectedText(Expectation):

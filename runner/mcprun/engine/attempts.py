@@ -17,6 +17,7 @@ from mcprun.engine.catalog_listing import CatalogListing
 from mcprun.engine.conversation import Attempt, Conversation
 from mcprun.engine.judge import Judge
 from mcprun.engine.skipped_transcripts import stop_reason_for
+from mcprun.engine.steps import StepRunner
 from mcprun.engine.tool_loop import ToolLoop
 from mcprun.errors import ErrorKind, QueryError, RunError, describe
 from mcprun.evaluation.evaluator import evaluated
@@ -42,6 +43,11 @@ class QueryExecutor:
     formatter: ValueFormatter
     run_stop: RunStop
     catalog: CatalogListing | None = None
+
+    @property
+    def steps(self) -> StepRunner:
+        """What runs the steps of queries."""
+        return StepRunner(self.loop, self.formatter, self.run_stop)
 
     @property
     def server(self) -> ServerRecord:
@@ -86,13 +92,16 @@ class QueryExecutor:
         return error
 
     async def _converse(self, attempt: Attempt) -> None:
-        """Run the tool loop, the judge and the checks."""
+        """Run the query's steps, the tool loop, the judge and the checks."""
         exclusive = attempt.where.attempt > 1 or self._needs_exclusive_server(attempt)
         async with leased(attempt, self.servers.lease(exclusive=exclusive, where=attempt.where)) as server:
-            await self.loop.converse(attempt, server)
-            seconds = attempt.deadline.elapsed
-            await self._grade(attempt)
-            if self.catalog and attempt.query.takes_from_server:
+            async with self.steps.around(attempt, server) as steps:
+                attempt = steps.attempt
+                await self.loop.converse(attempt, server)
+                seconds = attempt.deadline.elapsed
+                await steps.verify()
+                await self._grade(attempt)
+            if self.catalog and attempt.query.source.lists_server:
                 with attempt.deadline.pause():
                     await self.catalog.list_once(server)
         await self._check(attempt, seconds)
@@ -175,7 +184,7 @@ class QueryExecutor:
         """Return the transcript of a conversation that was checked, or that ended with `error`."""
         checks: list[Check] = []
         if not error:
-            checks = [*conversation.checks, *conversation.judged]
+            checks = [*conversation.checks, *conversation.verified, *conversation.judged]
             if conversation.malformed:
                 checks.append(Check(check="server", passed=False, message="; ".join(conversation.malformed)))
             if conversation.unmet:
@@ -196,6 +205,8 @@ class QueryExecutor:
             messages=conversation.messages,
             given=conversation.given,
             calls=conversation.calls,
+            vars=conversation.vars,
+            steps=conversation.steps,
             asked=conversation.asked,
             text=conversation.text,
             checks=checks,

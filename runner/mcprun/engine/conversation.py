@@ -13,7 +13,7 @@ from mcprun.client.session import ToolResult
 from mcprun.models.base import ModelReply
 from mcprun.prompts.query import Query
 from mcprun.runs.events import AttemptRef, ToolCall
-from mcprun.runs.transcript import Asked, Call, Check, Given, Turn
+from mcprun.runs.transcript import Asked, Call, Check, Given, StepCall, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,9 @@ class Conversation:
         checks: The checks of the query's `expect`.
         judged: The checks of the judge, if there was one.
         under_way: The turn whose calls are in flight, or were when the conversation was cancelled.
+        vars: The values of the query's names, except `unique`.
+        steps: What mcprun called and read itself, in order.
+        verified: The checks of the steps after the conversation.
         asked: The requests of the server, with their answers.
         unmet: Descriptions of the server requests that the query's own answers should have answered and did not.
         malformed: Descriptions of the parts of the server's prompt or resources that could not be read.
@@ -111,6 +114,9 @@ class Conversation:
     checks: list[Check] = field(default_factory=list)
     judged: list[Check] = field(default_factory=list)
     under_way: PendingTurn | None = None
+    vars: JsonObject = field(default_factory=dict)
+    steps: list[StepCall] = field(default_factory=list)
+    verified: list[Check] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     unmet: list[str] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)

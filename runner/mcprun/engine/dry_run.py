@@ -61,8 +61,8 @@ class DryRunPlan:
 
         `watch` is called with each event. Raises `RunError` if the server can't be reached.
         """
-        takes_from_server = any(query.takes_from_server for query in self.prompts.queries())
-        server, catalog = await list_all(self.target, self.redactor, self.connect, watch, lists_all=takes_from_server)
+        lists_all = any(query.lists_server for query in self.prompts.queries())
+        server, catalog = await list_all(self.target, self.redactor, self.connect, watch, lists_all=lists_all)
         checker = LiveChecker(ToolSet.of(server.tools, server.malformed), catalog, self.permit)
         name = self.prompts.name
         found: dict[bool, list[str]] = {True: [], False: []}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +37,7 @@ from mcprun.runs.totals import BilledReply, RunTotals
 from mcprun.runs.transcript import Transcript
 from mcprun.runs.writer import RunWriter
 from mcprun.telemetry import NoTelemetry, Telemetry, open_telemetry
-from mcprun.tools.toolset import ToolSet, unmatched
+from mcprun.tools.toolset import ToolSet, is_read_only, unmatched
 
 if TYPE_CHECKING:
     from mcprun.engine.baseline import Baseline
@@ -90,6 +90,18 @@ class RunPlan(WorkerConfig):
     gates: CoverageGates = field(default_factory=CoverageGates)
     arguments: JsonObject = field(default_factory=dict)
     configured: Mapping[str, str] = field(default_factory=dict)
+
+    def check_steps(self, listed: Sequence[JsonObject]) -> None:
+        """Raise `UsageError` if a step may write although the run is read-only. `listed` are the server's tools."""
+        if not self.permit.read_only:
+            return
+        safe = {tool["name"] for tool in listed if is_read_only(tool)}
+        if unsafe := [(tool, place) for tool, place in self.prompts.step_tools.items() if tool not in safe]:
+            tool, place = unsafe[0]
+            raise UsageError(
+                f"--read-only: {place}: the server does not mark {tool} as read-only (readOnlyHint), so the step can't"
+                " be run; leave --read-only out, or select other queries with --filter"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +250,7 @@ class _Execution:
             )
         self.recorder.record_server(server)
         plan.check_tool_choice(server.tools)
+        plan.check_steps(server.tools)
         for message in unmatched(plan.permit, plan.prompts.patterns, server.tools):
             emit(WarningEvent(message=message))
 

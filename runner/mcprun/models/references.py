@@ -1,4 +1,4 @@
-"""Resolve the references of a script, `{"$from": N, …}`, to parts of earlier calls' results."""
+"""Resolve the references and names in the inputs of calls and steps: `{"$from": …}` and `{{name}}`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from mcprun._util.json_text import index_of, loads
 from mcprun._util.json_value import JsonObject, json_type
 from mcprun._util.quoted_pattern import quote_pattern
 from mcprun.evaluation.evaluator import search
+from mcprun.prompts.bindings import Bindings, Result
+from mcprun.prompts.names import Mode, with_values
 from mcprun.runs.transcript import Call
 from mcprun.tools.format import ValueFormatter
 from mcprun.tools.results import result_text
@@ -46,8 +48,11 @@ def holds_reference(value: Any) -> bool:
     return isinstance(value, list) and any(map(holds_reference, value))
 
 
-def resolve(value: Any, calls: Sequence[Call], formatter: ValueFormatter | None = None, place: str = "") -> Any:
-    """Replace every `{"$from": N, "path": …, "match": …, "as": …}` in a JSON value by a part of call N's result.
+def resolve(value: Any, bindings: Bindings, formatter: ValueFormatter | None = None, place: str = "") -> Any:
+    """Replace every name, and every `{"$from": …, "path": …, "match": …, "as": …}`, in a JSON value.
+
+    A reference stands for a part of the result that `$from` names: of a call by its number, of a step or call by its
+    id.
 
     - `path` is a JSON Pointer (RFC 6901) into the MCP result. If it finds nothing there, it points into the structured
       content, else into the JSON of the text. It also continues into a text of the result that is JSON.
@@ -59,12 +64,12 @@ def resolve(value: Any, calls: Sequence[Call], formatter: ValueFormatter | None 
     `EvaluationError`.
     """
     if isinstance(value, list):
-        return [resolve(item, calls, formatter, child_path(place, at)) for at, item in enumerate(value)]
+        return [resolve(item, bindings, formatter, child_path(place, at)) for at, item in enumerate(value)]
     if not isinstance(value, dict):
-        return value
+        return with_values(value, Mode.VALUE, bindings.names) if bindings.names else value
     if "$from" in value:
-        return _resolve_reference(value, calls, formatter or ValueFormatter(), place)
-    return {key: resolve(item, calls, formatter, child_path(place, key)) for key, item in value.items()}
+        return _resolve_reference(value, bindings, formatter or ValueFormatter(), place)
+    return {key: resolve(item, bindings, formatter, child_path(place, key)) for key, item in value.items()}
 
 
 def resolve_pointer(value: Any, pointer: str) -> Any:
@@ -72,37 +77,37 @@ def resolve_pointer(value: Any, pointer: str) -> Any:
     return _find(value, _steps(pointer))
 
 
-def _resolve_reference(reference: JsonObject, calls: Sequence[Call], formatter: ValueFormatter, place: str) -> Any:
-    number = reference["$from"]
-    where = f"{place}: $from {number}" if place else f"$from {number}"
-    if number >= len(calls):
-        raise UnresolvedReferenceError(f"{where}: call {number} was not made")
-    call = calls[number]
+def _resolve_reference(reference: JsonObject, bindings: Bindings, formatter: ValueFormatter, place: str) -> Any:
+    source = reference["$from"]
+    where = f"{place}: $from {source}" if place else f"$from {source}"
+    result = bindings.results.get(source)
+    if result is None:
+        missing = f"call {source} was not made" if isinstance(source, int) else "no result with this id"
+        raise UnresolvedReferenceError(f"{where}: {missing}")
     try:
-        return _value(reference, call)
+        return _value(reference, result)
     except UnresolvedReferenceError as error:
         path = f" {reference['path']}" if reference.get("path") else ""
-        outcome = f"call {number} ({call.tool}) {_outcome(call, formatter)}"
+        outcome = f"{result.label} ({formatter.name(result.call.tool)}) {_outcome(result.call, formatter)}"
         reason = formatter.clean(str(error))
         reason = reason if len(reason) <= _MAX_REASON else f"{reason[:_MAX_REASON]}…"
         raise UnresolvedReferenceError(f"{where}{path}: {reason}; {outcome}") from None
 
 
-def _value(reference: JsonObject, call: Call) -> Any:
-    found = _at_path(call, reference["path"]) if "path" in reference else result_text(call.content)
+def _value(reference: JsonObject, result: Result) -> Any:
+    found = _at_path(result, reference["path"]) if "path" in reference else result_text(result.call.content)
     if "match" in reference:
         found = _matched(reference["match"], found)
     return _converted(found, reference["as"]) if "as" in reference else found
 
 
-def _at_path(call: Call, path: str) -> Any:
+def _at_path(source: Result, path: str) -> Any:
     """Return the value at a path in the result, else in its structured content, else in the JSON of its text."""
-    result: JsonObject = {"content": call.content, _STRUCTURED: call.structured, "isError": call.is_error}
-    steps = _steps(path)
+    result, call, steps = source.wire, source.call, _steps(path)
     if not steps:
         return result
     if call.structured is None:
-        del result[_STRUCTURED]
+        result = {key: value for key, value in result.items() if key != _STRUCTURED}
     in_text = list(_json_texts(call.content))
     if call.structured is None and not in_text and steps[0] not in result:
         raise UnresolvedReferenceError(

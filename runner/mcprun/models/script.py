@@ -9,6 +9,7 @@ from mcprun.errors import ErrorKind, QueryError
 from mcprun.evaluation.evaluator import evaluated
 from mcprun.models.base import ModelReply, ModelRequest
 from mcprun.models.references import UnresolvedReferenceError, holds_reference, resolve
+from mcprun.prompts.names import Mode, with_values
 from mcprun.tools.format import ValueFormatter
 
 
@@ -26,16 +27,19 @@ class ScriptModel:
 
         Raises `QueryError`: `script_error` for a `$from` that can't be resolved, `match_timeout` for a slow `match`.
         """
-        script = request.query.script or []
+        query = request.query
+        script, names = query.script or [], query.bindings.names
         if request.turn >= len(script):
             return ModelReply(content=[], stop_reason="end_turn", model=self.name)
         turn = script[request.turn]
-        content: list[JsonObject] = [{"type": "text", "text": turn.text}] if turn.text.strip() else []
+        text = with_values(turn.text, Mode.TEXT, names) if names else turn.text
+        content: list[JsonObject] = [{"type": "text", "text": text}] if text.strip() else []
         for number, call in enumerate(turn.calls, len(request.calls)):
             arguments = call.input
             try:
-                if holds_reference(arguments):
-                    arguments = await evaluated(partial(resolve, call.input, request.calls, self._formatter))
+                if names or holds_reference(arguments):
+                    bindings = query.bindings.with_calls(request.calls, query.call_ids)
+                    arguments = await evaluated(partial(resolve, call.input, bindings, self._formatter))
             except UnresolvedReferenceError as error:
                 message = f"script, turn {request.turn}, call of {call.tool}: {error}"
                 raise QueryError(ErrorKind.SCRIPT_ERROR, message) from None

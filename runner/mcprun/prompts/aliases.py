@@ -140,6 +140,9 @@ class Canonical:
         expect = self.value.get("expect")
         if isinstance(expect, dict) and isinstance(expect.get("calls"), list):
             self.value["expect"] = expect | {"calls": [_call(call) for call in expect["calls"]]}
+        for phase in ("before", "after", "cleanup"):
+            if isinstance(steps := self.value.get(phase), list):
+                self.value[phase] = [_call(step) for step in steps]
         script = self.value.get("script")
         if isinstance(script, list):
             self.value["script"] = [

@@ -87,6 +87,7 @@ class PromptsFile:
         refused: `FILE:LINE: field: what is wrong` for queries that the API would refuse, at most 100.
         warnings: Keys that are probably misspelt.
         patterns: Maps pairs of a query's key and a tool pattern to the id of the first query that has them.
+        step_tools: Maps the tools of steps to the first query and step that call them: `close, before[0]`.
     """
 
     name: str
@@ -106,6 +107,7 @@ class PromptsFile:
     refused: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     patterns: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    step_tools: Mapping[str, str] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
         return self
@@ -277,6 +279,7 @@ def _checked(
     pass_rates: dict[str, float] = {}
     warnings: list[str] = []
     patterns: dict[tuple[str, str], str] = {}
+    step_tools: dict[str, str] = {}
     scripted = judged = 0
     may_be_names = with_wildcards(select.patterns) - select.spelt_out
     names: set[str] = set()
@@ -302,6 +305,9 @@ def _checked(
             for key, tool_patterns in (("expect.never", query.expect.never), ("tools", query.tools)):
                 for pattern in tool_patterns or ():
                     patterns.setdefault((key, pattern), query.id)
+        for place, step in query.steps:
+            if step.tool is not None and len(step_tools) < _MAX_PATTERNS:
+                step_tools.setdefault(step.tool, f"{query.id}, {place}")
         scripted += query.script is not None
         judged += query.expect.judge is not None
         refused += [f"{place_of(name, line, field)}: {problem}" for field, problem in demands(query)]
@@ -337,6 +343,7 @@ def _checked(
         refused=tuple(refused[:_MAX_REFUSED]),
         warnings=tuple(warnings),
         patterns=patterns,
+        step_tools=step_tools,
         lines=lines,
     )
 

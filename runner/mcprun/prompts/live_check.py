@@ -12,10 +12,11 @@ from mcprun._util.json_value import JsonObject
 from mcprun._util.name_patterns import fits
 from mcprun._util.similar_names import did_you_mean
 from mcprun.checks.matchers import is_matcher
+from mcprun.prompts.names import has_name, is_name
 from mcprun.prompts.query import Query
 from mcprun.tools.input_check import InputProblem, InputSchema, Unknown
 from mcprun.tools.snapshot import KEYS, Catalog
-from mcprun.tools.toolset import TASK_ONLY, ToolFilter, ToolSet, is_task_only
+from mcprun.tools.toolset import TASK_ONLY, ToolFilter, ToolSet, is_read_only, is_task_only
 
 _NAMED = 20
 """Maximum number of names that a message lists."""
@@ -57,6 +58,24 @@ class LiveChecker:
         yield from self._script(query)
         yield from self._expected_calls(query)
         yield from self._patterns("expect.never", query.expect.never or ())
+        yield from self._steps(query)
+
+    def _steps(self, query: Query) -> Iterator[LiveFinding]:
+        """Check the steps, which may call any tool, except one that writes if `permit` is read-only."""
+        for place, step in query.steps:
+            if step.resource is not None:
+                if not has_name(step.resource):
+                    yield from self._resource(f"{place}.resource", step.resource)
+                continue
+            name = step.tool or ""
+            if (tool := self._tools.get(name)) is None:
+                problem = f"the server has no tool {name!r}{_hint(name, self._tools, 'tools')}"
+                yield LiveFinding(f"{place}.tool", problem, is_warning=step.is_error)
+                continue
+            if self._permit.read_only and not is_read_only(tool):
+                yield LiveFinding(f"{place}.tool", f"{name!r} may write, which --read-only excludes")
+            found = self._schema(name).problems(_without_references(step.input))
+            yield from _of_input(f"{place}.input", found, is_warning=step.is_error)
 
     def _script(self, query: Query) -> Iterator[LiveFinding]:
         wanted_errors = {call.tool for call in query.expect.calls or () if call.is_error}
@@ -68,8 +87,8 @@ class LiveChecker:
                 if problem:
                     yield LiveFinding(f"{field}.tool", problem, is_warning=call.tool in wanted_errors)
                 if call.tool in self._tools:
-                    found = self._schema(call.tool).problems(_without_references(call.input))
-                    yield from _of_input(f"{field}.input", found, is_warning=may_fail)
+                    value = _without_references(call.input, has_names=query.has_names)
+                    yield from _of_input(f"{field}.input", self._schema(call.tool).problems(value), is_warning=may_fail)
 
     def _expected_calls(self, query: Query) -> Iterator[LiveFinding]:
         for number, call in enumerate(query.expect.calls or ()):
@@ -80,6 +99,7 @@ class LiveChecker:
                 yield LiveFinding(f"{field}.tool", problem)
             if call.tool in self._tools:
                 value = _without_matchers(call.input)
+                value = _without_references(value) if query.has_names else value
                 found = self._schema(call.tool).problems(value, is_partial=not call.exact_input)
                 yield from _of_input(f"{field}.input", found)
 
@@ -126,13 +146,17 @@ class LiveChecker:
                 yield LiveFinding(f"server_prompt.arguments.{name}", "is missing, but required")
 
     def _resources(self, query: Query) -> Iterator[LiveFinding]:
-        """Warn about resources that the server does not list: it may still have them (MCP, "Resources")."""
+        for number, uri in enumerate(query.resources or ()):
+            if not (query.has_names and has_name(uri)):
+                yield from self._resource(f"resources[{number}]", uri)
+
+    def _resource(self, field: str, uri: str) -> Iterator[LiveFinding]:
+        """Warn about a resource that the server does not list: it may still have it (MCP, "Resources")."""
         if {"resources", "resource_templates"} & self._catalog.failed.keys():
             return
-        for number, uri in enumerate(query.resources or ()):
-            if uri not in self._uris and not any(_fits_template(uri, template) for template in self._templates):
-                message = f"the server does not list {uri!r}, and none of its templates fits"
-                yield LiveFinding(f"resources[{number}]", message + did_you_mean(uri, self._uris), is_warning=True)
+        if uri not in self._uris and not any(_fits_template(uri, template) for template in self._templates):
+            message = f"the server does not list {uri!r}, and none of its templates fits"
+            yield LiveFinding(field, message + did_you_mean(uri, self._uris), is_warning=True)
 
     @cached_property
     def _uris(self) -> frozenset[str]:
@@ -175,14 +199,16 @@ def _fits_template(uri: str, template: str) -> bool:
     return True
 
 
-def _without_references(value: Any) -> Any:
-    """Replace the references of a script's input by what is known of them."""
+def _without_references(value: Any, *, has_names: bool = True) -> Any:
+    """Replace the references and, if the query `has_names`, the names of an input by what is known of them."""
     if isinstance(value, list):
-        return [_without_references(item) for item in value]
+        return [_without_references(item, has_names=has_names) for item in value]
+    if isinstance(value, str) and has_names and has_name(value):
+        return Unknown() if is_name(value) else Unknown("string", "a name within text yields text")
     if not isinstance(value, dict):
         return value
     if "$from" not in value:
-        return {key: _without_references(item) for key, item in value.items()}
+        return {key: _without_references(item, has_names=has_names) for key, item in value.items()}
     kind = value.get("as")
     if kind is None and ("match" in value or "path" not in value):
         return Unknown("string", "the $from yields text", '; convert it with "as"')

@@ -8,38 +8,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    PrivateAttr,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
-from mcprun._util.json_value import JsonObject
-from mcprun._util.similar_names import similar_name
+from mcprun._util.json_value import JsonObject, describe_kind
 from mcprun._util.surrogates import is_well_formed, surrogate_paths
 from mcprun.checks.expect import Expect, ExpectedCall, ExpectedText, Part
-from mcprun.evaluation.patterns import compile_pattern
 from mcprun.limits import MAX_REPEATS, MAX_SECONDS, PROVIDERS
 from mcprun.option_kinds import MAX_COUNT
 from mcprun.prompts import aliases
 from mcprun.prompts.aliases import Problem
+from mcprun.prompts.bindings import Bindings
 from mcprun.prompts.content_blocks import check_blocks, marks_problem
 from mcprun.prompts.elicitation import ElicitAnswer
+from mcprun.prompts.names import CONVERSATION, SPOKEN, with_values
+from mcprun.prompts.query_problems import Parts, problem_of, written_path
+from mcprun.prompts.scope import QueryParts
+from mcprun.prompts.script_turns import ScriptCall, ScriptTurn
 from mcprun.prompts.server_input import ServerPrompt, Uri, from_server
+from mcprun.prompts.steps import PHASES, Step, Steps
 
 _to_sorted_json = json.JSONEncoder(sort_keys=True).encode
-
-_MAX_LEVELS = 400
-"""Maximum nesting of a script's input, in levels: not far above, Python's recursion limit is reached."""
-
-REFERENCE_TYPES = ("string", "number", "integer", "boolean", "json")
-"""The types to which a reference's `as` converts its value."""
 
 
 class InvalidQuery(ValueError):  # noqa: N818  it is a finding, listed with others, not an error of the program
@@ -57,7 +55,7 @@ def _check_prompt(value: Any) -> Any:
             raise ValueError("must not be empty")
         return value
     if not isinstance(value, list):
-        raise ValueError(f"must be a string or a list of content blocks, not {_kind(value)}")
+        raise ValueError(f"must be a string or a list of content blocks, not {describe_kind(value)}")
     if not value:
         raise ValueError("must not be an empty list")
     check_blocks(value)
@@ -86,31 +84,12 @@ Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 
 
-class ScriptCall(Part):
-    """A call that the script makes. A value `{"$from": N, …}` is replaced with a part of call N's result."""
-
-    tool: str = Field(min_length=1)
-    input: JsonObject = Field(default_factory=dict)
-
-
-class ScriptTurn(Part):
-    """One turn of the script: text, calls, or both."""
-
-    text: str = ""
-    calls: list[ScriptCall] = Field(default_factory=list)
-
-    @model_validator(mode="after")
-    def _is_not_empty(self) -> Self:
-        if not self.text.strip() and not self.calls:
-            raise ValueError("must have text or calls")
-        return self
-
-
 class Query(Part):
     """A valid query. `timeout` is in seconds. `tools` are name patterns (`fnmatch`) of the tools that may be used.
 
     `elicit` answers the server's elicitation requests, and `sampling` its sampling requests under `--model script`;
-    both are used in order.
+    both are used in order. `before`, `after` and `cleanup` are steps around the conversation, and `vars` maps names to
+    values, in which references are to steps of `before`.
     """
 
     id: Annotated[str, BeforeValidator(_check_id)] = ""
@@ -128,23 +107,24 @@ class Query(Part):
     tags: list[str] = Field(default_factory=list)
     metadata: JsonObject = Field(default_factory=dict)
     script: list[ScriptTurn] | None = Field(default=None, min_length=1)
+    before: Steps | None = None
+    vars: JsonObject = Field(default_factory=dict)
+    after: Steps | None = None
+    cleanup: Steps | None = None
     elicit: list[ElicitAnswer] | None = None
     sampling: list[str] | None = None
     expect: Expect = Field(default_factory=Expect)
+    _source: Query | None = PrivateAttr(default=None)
+    _bindings: Bindings = PrivateAttr(default_factory=Bindings)
 
-    @field_validator("script")
-    @classmethod
-    def _references_point_back(cls, script: list[ScriptTurn] | None) -> list[ScriptTurn] | None:
-        earlier = 0
-        for number, turn in enumerate(script or []):
-            for call in turn.calls:
-                if "$from" in call.input:
-                    raise ValueError(f"turn {number}: $from can replace a value in the input, not the whole input")
-                for found in _objects(call.input):
-                    if "$from" in found and (problem := _reference_problem(found, earlier)):
-                        raise ValueError(f"turn {number}: {problem}")
-            earlier += len(turn.calls)
-        return script
+    @model_validator(mode="after")
+    def _names_and_references_have_values(self) -> Self:
+        steps = {phase: getattr(self, phase) or () for phase in PHASES}
+        written = self.model_dump(mode="json", exclude_unset=True) if self.has_names else {}
+        parts = QueryParts(steps, self.vars, self.script or (), written)
+        for problem in parts.problems():
+            raise ValueError(problem)
+        return self
 
     @model_validator(mode="after")
     def _script_is_played_whole(self) -> Self:
@@ -175,6 +155,39 @@ class Query(Part):
         return self
 
     @property
+    def has_names(self) -> bool:
+        """Whether `{{name}}` in the query stands for a value."""
+        return bool(self.vars or self.before or self.after or self.cleanup)
+
+    @property
+    def call_ids(self) -> dict[str, int]:
+        """The numbers of the script's calls that have an id."""
+        calls = [call for turn in self.script or () for call in turn.calls]
+        return {call.id: number for number, call in enumerate(calls) if call.id is not None}
+
+    @property
+    def source(self) -> Query:
+        """The query as it is in the prompts file, with its names."""
+        return self._source or self
+
+    @property
+    def bindings(self) -> Bindings:
+        """What its names and references stand for; nothing in a query that does not run."""
+        return self._bindings
+
+    def bind(self, bindings: Bindings, spoken: Mapping[str, Any]) -> Query:
+        """Return the query with the names of its conversation replaced. The script keeps its own, as do steps.
+
+        `spoken` are the values of names in what is expected of the model's text. Raises `ValidationError` if a value
+        does not fit.
+        """
+        written = self.model_dump(exclude_unset=True, exclude={"script", "vars", *PHASES})
+        replaced = with_values(with_values(written, CONVERSATION, bindings.names), SPOKEN, spoken)
+        bound = Query.model_validate(replaced).model_copy(update={"script": self.script})
+        bound._source, bound._bindings = self.source, bindings  # noqa: SLF001  of this class
+        return bound
+
+    @property
     def user_messages(self) -> list[str | list[Any]]:
         """The user messages in order; empty if the query has only a prompt of the server."""
         if self.prompts is not None:
@@ -185,6 +198,18 @@ class Query(Part):
     def takes_from_server(self) -> bool:
         """Whether the conversation begins with a prompt or resources of the server."""
         return self.server_prompt is not None or self.resources is not None
+
+    @property
+    def steps(self) -> Iterator[tuple[str, Step]]:
+        """The steps in the order in which they run, each with its place, such as `before[0]`."""
+        for phase in PHASES:
+            for number, step in enumerate(getattr(self, phase) or ()):
+                yield f"{phase}[{number}]", step
+
+    @property
+    def lists_server(self) -> bool:
+        """Whether the query uses a prompt or resource of the server, itself or in a step."""
+        return self.takes_from_server or any(step.resource is not None for _, step in self.steps)
 
     @property
     def digest(self) -> str:
@@ -221,17 +246,17 @@ def parse_query(value: Any) -> Query:
     if isinstance(value, list):
         raise InvalidQuery([("line", "must be an object or a string, not a list: write one query per line")])
     if not isinstance(value, dict):
-        raise InvalidQuery([("line", f"must be an object or a string, not {_kind(value)}")])
+        raise InvalidQuery([("line", f"must be an object or a string, not {describe_kind(value)}")])
     if not is_well_formed(value):
         problem = "has a lone surrogate, which UTF-8 cannot encode"
-        raise InvalidQuery([(_path(place, {}) or "line", problem) for place in surrogate_paths(value)])
+        raise InvalidQuery([(written_path(place, {}) or "line", problem) for place in surrogate_paths(value)])
     line = aliases.Canonical(value)
     problems = list(line.problems)
     query = None
     try:
         query = Query.model_validate(line.value)
     except ValidationError as error:
-        problems += [_problem(dict(detail), line) for detail in error.errors(include_url=False)]
+        problems += [problem_of(dict(detail), line, _PARTS) for detail in error.errors(include_url=False)]
     if problems or query is None:
         raise InvalidQuery(problems)
     return query if query.id else query.model_copy(update={"id": _derived_id(query)})
@@ -242,9 +267,7 @@ def _derived_id(query: Query) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-# Messages for problems. -------------------------------------------------------------------------------
-
-_PARTS: dict[tuple[str, ...], type[Part]] = {
+_PARTS: Parts = {
     (): Query,
     ("server_prompt",): ServerPrompt,
     ("script",): ScriptTurn,
@@ -253,120 +276,5 @@ _PARTS: dict[tuple[str, ...], type[Part]] = {
     ("expect",): Expect,
     ("expect", "text"): ExpectedText,
     ("expect", "calls"): ExpectedCall,
+    **{(phase, *path): part for phase in PHASES for path, part in (((), Step), (("text",), ExpectedText))},
 }
-
-
-def _problem(detail: dict[str, Any], line: aliases.Canonical) -> Problem:
-    """Convert a pydantic error to a field and a message."""
-    location, written = detail["loc"], line.written
-    kind, message = detail["type"], detail["msg"]
-    field = _path(_as_written(location, line.value), written)
-    if kind == "extra_forbidden":
-        return field, _unknown_key(location)
-    if kind == "missing":
-        return field, "is missing"
-    if kind == "value_error":
-        message = message.removeprefix("Value error, ")
-        if not location and ": " in message:  # the whole query's own check names its field
-            name, _, message = message.partition(": ")
-            return written.get(name, name), message
-        return field or "line", message
-    if kind in ("model_type", "dict_type"):
-        return field, f"must be an object, not {_kind(detail['input'])}"
-    if kind.endswith("_type"):
-        expected = message.removeprefix("Input should be ").replace("a valid integer", "an integer")
-        return field, f"must be {expected.replace('valid ', '')}, not {_kind(detail['input'])}"
-    if kind in ("too_short", "string_too_short"):
-        return field, "must not be empty"
-    return field, message.replace("Input should be", "must be")
-
-
-def _unknown_key(location: tuple[str | int, ...]) -> str:
-    *parents, key = location
-    part = _PARTS[tuple(name for name in parents if isinstance(name, str))]
-    known = [*part.model_fields, *(aliases.ALIASES if part is Query else ())]
-    close = similar_name(str(key), known)
-    if close:
-        return f"unknown key; did you mean {close!r}?"
-    return "unknown key; " + (
-        "put keys of your own under 'metadata'" if part is Query else f"the known keys are {', '.join(known)}"
-    )
-
-
-def _as_written(location: tuple[str | int, ...], value: Any) -> tuple[str | int, ...]:
-    """Leave out the steps of a location that a short form lacks, such as the index of a text in place of a list."""
-    steps: list[str | int] = []
-    for step in location:
-        if isinstance(step, int) and not isinstance(value, list):
-            continue
-        if isinstance(step, str) and not isinstance(value, dict):
-            continue
-        steps.append(step)
-        if isinstance(value, dict):
-            value = value.get(str(step))
-        elif isinstance(step, int):
-            value = value[step] if step < len(value) else None
-    return tuple(steps)
-
-
-def _path(location: tuple[str | int, ...], written: dict[str, str]) -> str:
-    """Format a path in a query as the user wrote it, with aliases: `script[0].calls`."""
-    path = ""
-    for step in location:
-        if isinstance(step, int):
-            path += f"[{step}]"
-        else:
-            path += ("." if path else "") + (step if step.isprintable() and step.strip() else repr(step))
-        path = written.get(path, path)
-    return path
-
-
-def _kind(value: Any) -> str:
-    """Describe a JSON value for a message by its type, with numbers and short strings in full."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return f"the number {value!r:.20}"
-        case str():
-            return f"the string {value!r}" if len(value) <= 40 else "a string"
-        case list():
-            return "a list"
-        case dict():
-            return "an object"
-    return type(value).__name__
-
-
-def _objects(value: Any, levels: int = _MAX_LEVELS) -> Iterator[JsonObject]:
-    """Yield every object in a JSON value, including itself. Raises `ValueError` if it has more than `levels` levels."""
-    if not isinstance(value, dict | list):
-        return
-    if not levels:
-        raise ValueError(f"an input is nested more than {_MAX_LEVELS} deep")
-    if isinstance(value, dict):
-        yield value
-    for item in value.values() if isinstance(value, dict) else value:
-        yield from _objects(item, levels - 1)
-
-
-def _reference_problem(reference: JsonObject, earlier: int) -> str | None:
-    """Return what is wrong with a `{"$from": N, "path": …, "match": …, "as": …}` after `earlier` calls, else None."""
-    if unknown := set(reference) - {"$from", "path", "match", "as"}:
-        return f"$from accepts only path, match and as, not {', '.join(sorted(unknown))}"
-    number, path, match = reference["$from"], reference.get("path", ""), reference.get("match", "")
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < earlier:
-        numbers = {0: "no call is made in an earlier turn", 1: "the only one is 0"}.get(earlier, f"0 to {earlier - 1}")
-        return f"$from must be the number of a call in an earlier turn ({numbers}), not {_kind(number)}"
-    if not isinstance(path, str) or (path and not path.startswith("/")):
-        return f"path must be a JSON Pointer such as /structuredContent/id, not {_kind(path)}"
-    if "as" in reference and reference["as"] not in REFERENCE_TYPES:
-        return f"as must be one of {', '.join(REFERENCE_TYPES)}, not {_kind(reference['as'])}"
-    if not isinstance(match, str):
-        return "match must be a regular expression"
-    try:
-        compile_pattern(match)
-    except ValueError as error:
-        return f"match: {error}"
-    return None

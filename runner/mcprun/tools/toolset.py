@@ -37,6 +37,11 @@ class Note:
         return f"tool {self.tool!r}{mark}{self.text}"
 
 
+def is_read_only(tool: JsonObject) -> bool:
+    """Return whether a server marks a tool in wire form as read-only (MCP, `readOnlyHint`)."""
+    return (tool.get("annotations") or {}).get("readOnlyHint") is True
+
+
 @dataclass(frozen=True, slots=True)
 class ToolFilter:
     """Which tools may be used: those that match an `allow` pattern (all if there is none) and no `deny` pattern.
@@ -53,7 +58,7 @@ class ToolFilter:
 
     def permits(self, tool: JsonObject, names: Container[str] = ()) -> bool:
         """Return whether a tool in wire form may be used; `names` are the names of all tools of the server."""
-        if self.read_only and (tool.get("annotations") or {}).get("readOnlyHint") is not True:
+        if self.read_only and not is_read_only(tool):
             return False
         name = tool["name"]
         return (not self.allow or fits(name, self.allow, names)) and not fits(name, self.deny, names)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mcprun.models.references import UnresolvedReferenceError, resolve
+from mcprun.prompts.bindings import Bindings
 from mcprun.runs.transcript import Call
 from mcprun.tools.format import ValueFormatter
 
@@ -15,6 +16,10 @@ CALLS = [
          structured={"id": 7, "deep": [{"a/b": "x", "m~n": "y"}]}),
     Call(turn=0, tool="b", input={}, is_error=True, content=[{"type": "text", "text": "one"}, {"type": "image"}, {"type": "text", "text": "two"}]),
 ]  # fmt: skip
+
+
+def after(calls: list[Call]) -> Bindings:
+    return Bindings().with_calls(calls, {})
 
 
 @pytest.mark.parametrize(
@@ -38,7 +43,7 @@ CALLS = [
 )
 def test_reference_resolves_to_part_of_a_result(reference: dict[str, Any], value: Any) -> None:
     """A `path` yields the JSON value, a `match` yields text unless `as` says otherwise, anywhere in the input."""
-    assert resolve({"x": [reference], "y": 1}, CALLS) == {"x": [value], "y": 1}
+    assert resolve({"x": [reference], "y": 1}, after(CALLS)) == {"x": [value], "y": 1}
 
 
 def returning(*texts: str, structured: Any = None, is_error: bool = False) -> list[Call]:
@@ -67,7 +72,7 @@ def returning(*texts: str, structured: Any = None, is_error: bool = False) -> li
 )
 def test_a_path_reads_json_from_a_text_result(calls: list[Call], path: str, value: Any) -> None:
     """A path that the MCP result lacks points into structured content, and then into text that is JSON."""
-    assert resolve({"$from": 0, "path": path}, calls) == value
+    assert resolve({"$from": 0, "path": path}, after(calls)) == value
 
 
 @pytest.mark.parametrize(
@@ -87,7 +92,7 @@ def test_a_path_reads_json_from_a_text_result(calls: list[Call], path: str, valu
 )
 def test_as_converts_the_value(text: str, kind: str, value: Any) -> None:
     """`as` sends a number, a boolean or JSON in place of the text."""
-    found = resolve({"$from": 0, "as": kind}, returning(text))
+    found = resolve({"$from": 0, "as": kind}, after(returning(text)))
     assert (found, type(found)) == (value, type(value))
 
 
@@ -113,7 +118,7 @@ SAVED = "; call 0 (save) returned 'Saved as 17.'"
 def test_unresolved_reference_is_named(reference: dict[str, Any], calls: list[Call], message: str) -> None:
     """The message names the place in the input, the call, the path and the result."""
     with pytest.raises(UnresolvedReferenceError) as error:
-        resolve({"note": [reference]}, calls)
+        resolve({"note": [reference]}, after(calls))
     assert str(error.value) == f"note[0]: {message}"
 
 
@@ -121,12 +126,12 @@ def test_unresolved_reference_is_named(reference: dict[str, Any], calls: list[Ca
 def test_only_finite_decimal_numbers_are_numbers(text: str) -> None:
     """Text that other parsers would read as a number in another way is refused."""
     with pytest.raises(UnresolvedReferenceError, match="is not a number"):
-        resolve({"$from": 0, "as": "number"}, returning(text))
+        resolve({"$from": 0, "as": "number"}, after(returning(text)))
 
 
 def test_a_message_holds_no_part_of_a_secret() -> None:
     """A result is redacted before it is shortened."""
     formatter = ValueFormatter(lambda text: text.replace("s3cret", "***"))
     with pytest.raises(UnresolvedReferenceError) as error:
-        resolve({"$from": 0, "path": "/id"}, returning("x" * 196 + "s3cret"), formatter)
+        resolve({"$from": 0, "path": "/id"}, after(returning("x" * 196 + "s3cret")), formatter)
     assert "s3c" not in str(error.value)

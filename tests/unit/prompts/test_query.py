@@ -94,7 +94,7 @@ def test_short_forms_are_equivalent(line: dict[str, Any]) -> None:
         ),
         (
             {"prompt": "x", "script": [{"calls": [{"tool": "a", "name": "b"}]}]},
-            [("script[0].calls[0].name", "unknown key; the known keys are tool, input")],
+            [("script[0].calls[0].name", "unknown key; the known keys are id, tool, input")],
         ),
         ({"prompt": "x", "scrip": []}, [("scrip", "unknown key; did you mean 'script'?")]),
         ({"prompt": "x", "zzz": 1}, [("zzz", "unknown key; put keys of your own under 'metadata'")]),
