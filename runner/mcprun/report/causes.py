@@ -17,9 +17,9 @@ from enum import StrEnum
 from mcprun.errors import ErrorKind
 from mcprun.report.cause_message import QUOTED, VARIES, Template, mentions, opening, shared_opening, without
 from mcprun.report.log_excerpt import exception_line
-from mcprun.report.steps import AFTER, failing_step, is_after_check, step_problem
+from mcprun.report.steps import AFTER, failing_step, is_after_check, named_steps, step_problem
 from mcprun.report.text import one_line
-from mcprun.runs.transcript import Call, Check, Key, Transcript, Verdict
+from mcprun.runs.transcript import Call, Check, Key, StepCall, Transcript, Verdict
 from mcprun.tools.results import result_text
 
 QUERIES = 5
@@ -293,7 +293,8 @@ def _reason(transcript: Transcript, regression: str) -> tuple[_Head, str, list[s
     tools = list(dict.fromkeys(call.tool for call in transcript.calls))
     if error := transcript.error:
         if error.kind is ErrorKind.SETUP:
-            head, text, tools = _step_reason(transcript, _Head(CauseKind.SETUP, str(error.kind)), error.message)
+            step = failing_step(transcript)
+            head, text, tools = _step_reason(step, _Head(CauseKind.SETUP, str(error.kind)), error.message)
             return head, f"{error.kind}: {text}", tools
         text = f"{error.kind}: {_with_exception(error.message)}"
         return _Head(CauseKind.ERROR, str(error.kind)), text, _named(tools, error.message)
@@ -303,7 +304,8 @@ def _reason(transcript: Transcript, regression: str) -> tuple[_Head, str, list[s
         return _Head(kind, str(kind)), regression or str(transcript.verdict), _named(tools, regression)
     text = check.message or check.check
     if is_after_check(check.check):
-        return _step_reason(transcript, _Head(CauseKind.FAILED, AFTER), text)
+        step = dict(named_steps(transcript)).get(check.check)
+        return _step_reason(step, _Head(CauseKind.FAILED, AFTER), text)
     number = failed_call(transcript, check)
     if number is None:
         return _Head(CauseKind.FAILED, check.check), text, _named(tools, text)
@@ -312,9 +314,8 @@ def _reason(transcript: Transcript, regression: str) -> tuple[_Head, str, list[s
     return head, text if call.problem == "timeout" else f"{call.tool}: {_result(call)}", [call.tool]
 
 
-def _step_reason(transcript: Transcript, head: _Head, message: str) -> tuple[_Head, str, list[str]]:
-    """Return why a step fails a query, without the step's input, which differs between queries."""
-    step = failing_step(transcript)
+def _step_reason(step: StepCall | None, head: _Head, message: str) -> tuple[_Head, str, list[str]]:
+    """Return why a step fails a query, without the step's input, which differs between queries; None was not sent."""
     if step is None:
         return head, message, []
     target = step.tool or step.resource or ""

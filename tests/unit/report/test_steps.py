@@ -177,6 +177,13 @@ def test_the_problem_of_a_step_begins_with_what_it_asked(made: Any) -> None:
     assert step_problem(made, "before[2]: expected 1 (not 2)") == "before[2]: expected 1 (not 2)"
 
 
+def test_a_check_of_a_step_that_was_not_sent_names_no_other_tool() -> None:
+    """Even if another step failed after it."""
+    unsent = Check(check="after[0]", passed=False, message="after[0]: {{x}} has no value")
+    one = still_open().model_copy(update={"checks": [unsent, *still_open().checks]})
+    assert [(cause.message, cause.tools) for cause in causes(one)] == [("after[0]: {{x}} has no value", ())]
+
+
 def test_the_kind_of_a_failure_is_that_of_the_error_or_the_check() -> None:
     """JUnit and TAP have it."""
     assert failure_kind(not_set_up()) == "setup"
