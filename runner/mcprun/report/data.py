@@ -39,7 +39,7 @@ class RunData:
     `counts` covers all of them. `durations` holds the duration of each query that the trace records. `lines` holds the
     line of each query in the prompts file, and is empty if that file has changed. `log` is the end of `server.log`,
     kept if the run or a query ended in an error. `logs` are the places of failed calls in it, and `read_log` returns
-    its text from an offset, at most so many bytes. `coverage` is one line, empty if it is not known.
+    its text from an offset, at most so many bytes. `coverage` reads it as one line, empty if it is not known.
     """
 
     record: RunRecord
@@ -52,7 +52,7 @@ class RunData:
     against: BaselineData | None = None
     logs: QueryLogs = field(default_factory=QueryLogs)
     read_log: Callable[[int, int], str] | None = None
-    coverage: str = ""
+    coverage: Callable[[], str] = str
 
     @property
     def stem(self) -> str:
@@ -166,7 +166,7 @@ def gather(run: Run) -> RunData:
         log=run.log(-_LOG_BYTES, _LOG_BYTES).strip() if has_error else "",
         logs=logs,
         read_log=run.log,
-        coverage=line_of(run),
+        coverage=partial(line_of, run),
     )
 
 

@@ -74,8 +74,8 @@ def markdown(facts: RunData, max_bytes: int = COMMENT_BYTES) -> str:
     page.add(*_head(facts))
     page.causes(facts)
     page.add(*_totals(facts))
-    if facts.coverage:
-        page.add("", plain(facts.coverage, _RUN_CAUSE))
+    if coverage := facts.coverage():
+        page.add("", plain(coverage, _RUN_CAUSE))
     if facts.against:
         page.add(*_against(facts))
     if rows:

@@ -77,6 +77,14 @@ def test_tools_that_are_missing_come_first_and_waived_ones_last() -> None:
     assert ("Prompts", "1 of 2 (50 %); not used: review") in view.facts
 
 
+def test_error_path_is_seen_only_if_the_server_returned_an_error() -> None:
+    """Calls that timed out failed without showing it. A blank name is quoted."""
+    view = viewed(Coverage((ToolCoverage(" ", 2, 1, unreturned=1), ToolCoverage("b", 2, 2, unreturned=1))))
+    assert sorted((one.name, one.errors, one.error_path) for one in view.tools) == [
+        ("' '", 1, "never seen"), ("b", 2, "seen"),
+    ]  # fmt: skip
+
+
 def test_outcome_of_the_gates_is_stated() -> None:
     """Gates are met, not met, or not evaluated, with the reason."""
     met = viewed(COVERAGE, gates(min_coverage=0.5, require=["add"]))

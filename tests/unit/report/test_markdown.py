@@ -125,5 +125,5 @@ def test_first_line_is_a_comment(name: str) -> None:
 def test_coverage_is_a_line_of_its_own() -> None:
     """A report has the coverage of the run in one line below its totals, and none if it is not known."""
     line = "Coverage: 1 of 2 tools (50 %), 2 of 4 arguments; not called: read_note"
-    assert f"\n\n{line}\n" in markdown(replace(facts(transcript("q")), coverage=line))
+    assert f"\n\n{line}\n" in markdown(replace(facts(transcript("q")), coverage=lambda: line))
     assert "Coverage" not in markdown(facts(transcript("q")))

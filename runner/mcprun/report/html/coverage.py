@@ -168,7 +168,7 @@ def _gates(record: RunRecord) -> str:
 
 def _options(gates: CoverageRecord) -> Iterator[str]:
     if gates.min_coverage is not None:
-        yield f"--min-coverage {gates.min_coverage:g}"
+        yield f"--min-coverage {gates.min_coverage:.15g}"
     yield from (f"--require {name}" for name in dict.fromkeys(gates.require))
 
 
@@ -189,13 +189,13 @@ def _rows(tools: list[ToolCoverage], waived: frozenset[str]) -> Iterator[ToolRow
         left -= sum(1 + len(one.values) for one in details)
         name, is_waived = visible(bounded_name(tool.name)), tool.name in waived
         yield ToolRow(
-            name=name,
+            name=name if name.strip() else repr(name),
             link=f"#tool={quote(name, safe=_UNRESERVED)}" if tool.calls else "",
             kind="skipped" if is_waived else _KINDS[tool.state],
             state="; ".join(filter(None, ("waived" if is_waived else "", state_text(tool)))),
             calls=tool.calls,
             errors=tool.errors,
-            error_path="seen" if tool.errors else "never seen" if tool.calls else "",
+            error_path="" if not tool.calls else "never seen" if tool.lacks_error else "seen",
             arguments=share_text(arguments_of(tool)),
             values=share_text(values_of(tool)),
             missing=missing_text(tool) if tool.is_covered else one_line(tool.unusable, _SENTENCE),
