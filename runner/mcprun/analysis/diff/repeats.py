@@ -12,7 +12,13 @@ from dataclasses import dataclass, field
 
 from mcprun._util.json_value import JsonObject, key_of
 from mcprun._util.statistics import fisher_exact
-from mcprun.analysis.diff.transcripts import Change, ComparableTranscript, CompareOptions, total_usage
+from mcprun.analysis.diff.transcripts import (
+    Change,
+    ComparableTranscript,
+    CompareOptions,
+    total_usage,
+    variables_of,
+)
 from mcprun.runs.transcript import Verdict
 
 UNJUDGED = frozenset({Verdict.ERROR, Verdict.SKIPPED})
@@ -53,8 +59,11 @@ class Variant:
 
 @dataclass(slots=True)
 class _Observed:
+    """A variant. `line` is its first transcript as parsed from its line, if that has variables."""
+
     transcript: ComparableTranscript
     repeat: int
+    line: JsonObject | None = None
     runs: int = 0
     unjudged: int = 0
 
@@ -85,16 +94,29 @@ class Sample:
         self._first[passed] = min(self._first.get(passed, transcript["repeat"]), transcript["repeat"])
         try:
             seen = self.options.comparable(transcript)
-            key = _key(seen, self.options)
+            line = transcript if variables_of(transcript) else None
+            key = self.key_of_variant(_key(seen, self.options), line)
         except Exception as error:  # noqa: BLE001  it is reported for this query
             self.fault = self.fault or error
             return
-        variant = self.observed.setdefault(key, _Observed(seen, transcript["repeat"]))
+        variant = self.observed.setdefault(key, _Observed(seen, transcript["repeat"], line))
         variant.runs += 1
         variant.unjudged += unjudged
         variant.repeat = min(variant.repeat, transcript["repeat"])
         for name, count in total_usage(transcript).items():
             self._spent[name] = self._spent.get(name, 0) + count
+
+    def key_of_variant(self, key: str, line: JsonObject | None) -> str:
+        """Return the key of the variant that differs from a transcript only by the values of variables, else `key`.
+
+        `line` is the transcript, or None if it has no variables.
+        """
+        if line is None or key in self.observed:
+            return key
+        for other, variant in self.observed.items():
+            if variant.line and _key(self.options.comparable(line, variant.line), self.options) == other:
+                return other
+        return key
 
     @property
     def rate(self) -> Rate:
@@ -115,13 +137,15 @@ def new_variants(base: Sample, head: Sample) -> Iterator[Variant]:
     """Yield the variants of HEAD that never occur in BASE, the most frequent first."""
     frequent = sorted(base.observed.values(), key=lambda variant: -variant.runs)[:_NEAREST]
     for key, variant in sorted(head.observed.items(), key=lambda item: (-item[1].runs, item[1].repeat)):
-        if key not in base.observed:
-            compared = (
-                (one.repeat, tuple(head.options.comparable_changes(one.transcript, variant.transcript)))
-                for one in frequent
-            )
+        if base.key_of_variant(key, variant.line) not in base.observed:
+            compared = ((one.repeat, tuple(_changes(one, variant, head.options))) for one in frequent)
             nearest = min(compared, key=lambda item: _distance(item[1]))
             yield Variant(variant.runs, variant.repeat, *nearest, is_unjudged=variant.unjudged == variant.runs)
+
+
+def _changes(base: _Observed, head: _Observed, options: CompareOptions) -> Iterator[Change]:
+    transcript = options.comparable(head.line, base.line) if base.line and head.line else head.transcript
+    return options.comparable_changes(base.transcript, transcript)
 
 
 def p_value(one: Rate, other: Rate) -> float:

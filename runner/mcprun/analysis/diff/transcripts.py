@@ -15,6 +15,7 @@ from mcprun._util.json_value import JsonObject, json_equal, json_same, key_of
 from mcprun._util.short_repr import short_repr
 from mcprun._util.surrogates import well_formed_bytes, well_formed_json
 from mcprun.analysis.diff.scrub import Scrubber
+from mcprun.analysis.diff.variables import VariablePairs
 from mcprun.errors import UsageError
 from mcprun.option_kinds import type_name
 
@@ -85,26 +86,24 @@ class CompareOptions:
         if not isinstance(self.scrubber, Scrubber):
             raise UsageError(f"scrubber must be an object of type mcprun.Scrubber, not {type_name(self.scrubber)}")
 
-    def comparable(self, transcript: JsonObject) -> ComparableTranscript:
-        """Return the compared parts of a transcript."""
-        calls = [
-            {
-                "tool": call["tool"],
-                "input": call["input"],
-                "result": result_of(call),
-                "is_error": call["is_error"],
-                "problem": call.get("problem"),
-                "form": _form(call),
-            }
-            for call in transcript["calls"]
-        ]
+    def comparable(self, transcript: JsonObject, base: JsonObject | None = None) -> ComparableTranscript:
+        """Return the compared parts of a transcript.
+
+        With a `base`, the values of variables are those of that transcript, wherever the two differ only by them. They
+        are replaced before anything is scrubbed, which would leave only parts of some.
+        """
+        calls = _calls(transcript)
+        text = transcript["text"] if "text" in self.aspects else None
+        opening = opening_messages(transcript) if "results" in self.aspects else None
+        if base and (pairs := variable_pairs(base, transcript)):
+            calls = _calls_as_base(pairs, _calls(base), calls)
+            text = text and pairs.as_base(base["text"], text)
+            opening = opening and pairs.as_base(opening_messages(base), opening)
         if self.scrubber:
             cleaned = self.scrubber.clean({"calls": calls}, frame=_CALLS).get("calls", [])
             calls = [call for call in cleaned if isinstance(call, dict)]  # the others are placeholders of ignored calls
-        text = None
-        if "text" in self.aspects:
-            text = self.scrubber.clean({"text": transcript["text"]}, frame=1).get("text")
-        opening = opening_messages(transcript) if "results" in self.aspects else None
+        if text is not None:
+            text = self.scrubber.clean({"text": text}, frame=1).get("text")
         if opening and self.scrubber:
             opening = self.scrubber.clean({"messages": opening}, frame=_MESSAGES).get("messages")
         return ComparableTranscript(
@@ -117,7 +116,7 @@ class CompareOptions:
             yield Change("verdict", base["verdict"], head["verdict"])
         is_same = json_same(base["calls"], head["calls"]) and json_same(opening_messages(base), opening_messages(head))
         if "text" in self.aspects or stop_reason(base) != stop_reason(head) or not is_same:
-            yield from self.comparable_changes(self.comparable(base), self.comparable(head))
+            yield from self.comparable_changes(self.comparable(base), self.comparable(head, base))
         if "usage" in self.aspects and (before := total_usage(base)) != (after := total_usage(head)):
             yield Change("usage", before, after)
 
@@ -156,6 +155,57 @@ class CompareOptions:
             yield Change("call_added", None, head[after].get("input"), after, head[after].get("tool"))
         elif before is not None:
             yield Change("call_removed", base[before].get("input"), None, before, base[before].get("tool"))
+
+
+def variables_of(transcript: JsonObject) -> JsonObject:
+    """Return the values of a transcript's variables by name."""
+    found = transcript.get("vars")
+    return found if isinstance(found, dict) else {}
+
+
+def variable_pairs(base: JsonObject, head: JsonObject) -> VariablePairs | None:
+    """Return the pairs of values of two transcripts' variables; None if there are none."""
+    before, after = variables_of(base), variables_of(head)
+    return (before and after and VariablePairs.of(before, after)) or None
+
+
+def _calls(transcript: JsonObject) -> list[JsonObject]:
+    return [
+        {
+            "tool": call["tool"],
+            "input": call["input"],
+            "result": result_of(call),
+            "is_error": call["is_error"],
+            "problem": call.get("problem"),
+            "form": _form(call),
+        }
+        for call in transcript["calls"]
+    ]
+
+
+def _calls_as_base(pairs: VariablePairs, base: list[JsonObject], head: list[JsonObject]) -> list[JsonObject]:
+    """Return HEAD's calls with BASE's values of the variables. Calls that were added keep theirs."""
+    calls = [*head]
+    for before, after in _aligned_by_pairs(pairs, base, head):
+        one, other = base[before], head[after]
+        calls[after] = {**other, **{part: pairs.as_base(one[part], other[part]) for part in ("input", "result")}}
+    return calls
+
+
+def _aligned_by_pairs(
+    pairs: VariablePairs, base: list[JsonObject], head: list[JsonObject]
+) -> Iterator[tuple[int, int]]:
+    """Align two lists of calls, and yield the pairs of indexes of calls that both have."""
+    if len(base) == len(head) and all(
+        one["tool"] == other["tool"] and pairs.equal(one["input"], other["input"])
+        for one, other in zip(base, head, strict=True)
+    ):
+        yield from zip(range(len(base)), range(len(head)), strict=True)
+        return
+    replaced = [{**call, "input": pairs.inverse.to_head(call["input"], in_texts=True)} for call in head]
+    for before, after in align(base, replaced):
+        if before is not None and after is not None:
+            yield before, after
 
 
 def align(base: Sequence[JsonObject], head: Sequence[JsonObject]) -> Iterator[tuple[int | None, int | None]]:

@@ -12,7 +12,8 @@ from mcprun._util.json_value import JsonObject
 from mcprun.analysis.diff.forms import is_epoch
 from mcprun.analysis.diff.rule import Rule
 from mcprun.analysis.diff.scrub import Path
-from mcprun.analysis.diff.transcripts import Change, CompareOptions
+from mcprun.analysis.diff.transcripts import Change, CompareOptions, variables_of
+from mcprun.analysis.diff.variables import VariablePairs
 from mcprun.analysis.volatile.likelihood import compiled_scrubs, is_measured_key, likely_alone, text_before
 from mcprun.analysis.volatile.places import Budget, Place, common_paths, ignoring, places_of_tries, unique_places
 from mcprun.errors import describe
@@ -54,9 +55,12 @@ def _places_alone(transcript: JsonObject, options: CompareOptions, now: datetime
     """Yield the places of one transcript that look volatile."""
     searched = Counter[Path]()
     budget = Budget(_MAX_SEARCHED)
+    variables = variables_of(transcript)
+    named = VariablePairs.of(variables, {name: f"<{name}>" for name in variables})  # their values are no difference
     for call in options.comparable(transcript).calls:
-        common = common_paths(RESULT_PATH, call.get("result"))
-        for path, value in _leaves(RESULT_PATH, call.get("result")):
+        result = named.to_head(call.get("result"), in_texts=True) if named else call.get("result")
+        common = common_paths(RESULT_PATH, result)
+        for path, value in _leaves(RESULT_PATH, result):
             searched[path] += 1
             size = min(len(value), _MAX_CHARS) if isinstance(value, str) else 1
             if searched[path] > _MAX_ALIKE or not budget.take(size):

@@ -10,7 +10,7 @@ from typing import Any
 from mcprun._util.json_value import JsonObject, json_same
 from mcprun.analysis.diff.repeated_changes import without_repeated_text
 from mcprun.analysis.diff.scrub import Scrubber
-from mcprun.analysis.diff.transcripts import CompareOptions, align
+from mcprun.analysis.diff.transcripts import CompareOptions, align, variable_pairs
 from mcprun.analysis.diff.values import ABSENT
 from mcprun.report.html.side_by_side import word_by_word
 from mcprun.report.text import cut, one_line
@@ -33,11 +33,11 @@ def pair_json(base: JsonObject | None, head: JsonObject | None, scrubber: Scrubb
     The result holds both `prompts`, the outcome of each side as `sides`, both final texts as `text`, and both sides'
     `calls`, aligned as the comparison aligns them.
     """
-    before, after = (_calls(one, scrubber) for one in (base, head))
+    before, after = _calls(base, scrubber), _calls(head, scrubber, base)
     return {
         "prompts": [_prompt(one) for one in (base, head)],
         "sides": [_side(one) for one in (base, head)],
-        "text": word_by_word(*(ABSENT if one is None else str(one["text"]) for one in (base, head))),
+        "text": word_by_word(*_texts(base, head)),
         "calls": [
             _pair(number, other, None if number is None else before[number], None if other is None else after[other])
             for number, other in align(before, after)
@@ -45,9 +45,17 @@ def pair_json(base: JsonObject | None, head: JsonObject | None, scrubber: Scrubb
     }
 
 
-def _calls(transcript: JsonObject | None, scrubber: Scrubber) -> list[JsonObject]:
+def _calls(transcript: JsonObject | None, scrubber: Scrubber, base: JsonObject | None = None) -> list[JsonObject]:
     """Return the calls as they are compared: `tool`, `input` and `result`, without scrubbed and ignored parts."""
-    return list(CompareOptions(scrubber=scrubber).comparable(transcript).calls) if transcript else []
+    return list(CompareOptions(scrubber=scrubber).comparable(transcript, base).calls) if transcript else []
+
+
+def _texts(base: JsonObject | None, head: JsonObject | None) -> tuple[Any, Any]:
+    """Return the final texts, in HEAD's with BASE's values of the variables; `ABSENT` for a missing transcript."""
+    before, after = (ABSENT if one is None else str(one["text"]) for one in (base, head))
+    if base and head and (pairs := variable_pairs(base, head)):
+        after = pairs.as_base(before, after)
+    return before, after
 
 
 def _prompt(transcript: JsonObject | None) -> str | None:
