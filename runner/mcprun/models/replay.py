@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -9,6 +10,7 @@ from mcprun._util.json_value import JsonObject, json_same, json_type
 from mcprun.analysis.diff.describe import describe_differences
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.transcripts import CompareOptions
+from mcprun.analysis.diff.variables import VariablePairs
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.models.base import ModelReply, ModelRequest
 from mcprun.prompts.query import Query
@@ -55,7 +57,8 @@ class ReplayModel:
             )
             raise QueryError(ErrorKind.NOT_RECORDED, f"{message}; {_ADVICE}")
         turn = recorded.turns[request.turn]
-        content = _with_current_names(request, _assistant_contents(recorded)[request.turn], recorded)
+        pairs = VariablePairs.of(recorded.vars, live_names(request.query))
+        content = _with_live_inputs(request, _assistant_contents(recorded)[request.turn], recorded, pairs)
         return request.stream_whole(
             ModelReply(content=content, stop_reason=turn.stop_reason, model=recorded.model, usage=turn.usage)
         )
@@ -69,8 +72,9 @@ class ReplayModel:
         if _same_result(recorded_call, call):
             return ""
         options = CompareOptions(frozenset({"results"}), self._scrubber)
-        before, after = (options.comparable({"calls": [one.line()]}) for one in (recorded_call, call))
-        change = next(iter(options.comparable_changes(before, after)), None)
+        base = {"calls": [recorded_call.line()], "vars": recorded.vars, "text": ""}
+        head = {"calls": [call.line()], "vars": dict(live_names(query)), "text": ""}
+        change = next(options.comparable_changes(options.comparable(base), options.comparable(head, base)), None)
         if not change:
             return ""
         what = f"call {number}: {self._formatter.call(call)}"
@@ -84,11 +88,11 @@ class ReplayModel:
         recorded = self.recorded(query, where)
         before = recorded.messages[: recorded.begins]
         options = CompareOptions(frozenset({"results"}), self._scrubber)
-        seen = (
-            options.comparable({"calls": [], "messages": one, "given": {"messages": len(one)}})
-            for one in (before, messages)
+        base, head = (
+            {"calls": [], "text": "", "messages": one, "given": {"messages": len(one)}, "vars": names}
+            for one, names in ((before, recorded.vars), (messages, dict(live_names(query))))
         )
-        was, got = (one.opening for one in seen)
+        was, got = options.comparable(base).opening, options.comparable(head, base).opening
         if json_same(was, got):
             return ""
         texts = _texts(was), _texts(got)
@@ -114,7 +118,7 @@ class ReplayModel:
         if damage:
             message = f"the recording of {recorded.id} in {self._run.path} is damaged: {damage}; {_ADVICE}"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
-        if not json_same(recorded.prompt, query.prompt_value):
+        if not json_same(recorded.prompt, source_of(query).prompt_value):
             message = f"{query.id} was recorded with another prompt: see mcprun show {self._run.path} {query.id}"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
         return recorded
@@ -126,6 +130,16 @@ class ReplayModel:
             return None
         recorded = self._run.at(place)
         return recorded, _damage(recorded)
+
+
+def live_names(query: Query) -> Mapping[str, Any]:  # noqa: ARG001  queries have no names yet
+    """Return the values by which the names in a query were replaced; empty if it has none."""
+    return {}
+
+
+def source_of(query: Query) -> Query:
+    """Return the query as the prompts file has it, with its names in place of their values."""
+    return query
 
 
 def _assistant_contents(recorded: Transcript) -> list[Any]:
@@ -185,18 +199,20 @@ def _texts(messages: Any) -> str:
     return "\n".join(str(block.get("text", "")) for block in blocks if isinstance(block, dict))
 
 
-def _with_current_names(request: ModelRequest, content: list[JsonObject], recorded: Transcript) -> list[JsonObject]:
-    """Return a recorded turn with the tool names and property keys that current requests use.
+def _with_live_inputs(
+    request: ModelRequest, content: list[JsonObject], recorded: Transcript, pairs: VariablePairs
+) -> list[JsonObject]:
+    """Return a recorded turn with the tool names and property keys that current requests use, and live values.
 
     The recorded calls hold the server's own names and keys. The names that were sent to the API can't be used: what
-    they stand for depends on the tools at that time.
+    they stand for depends on the tools at that time. A value of a variable is replaced by its live one.
     """
     calls = (call for call in recorded.calls if call.turn == request.turn)
     blocks = []
     for block in content:
         call = next(calls, None) if block.get("type") == "tool_use" else None
         if call:
-            name, arguments = request.tools.to_api(call.tool, call.input)
+            name, arguments = request.tools.to_api(call.tool, pairs.to_head(call.input))
             block = {**block, "name": name, "input": arguments}
         blocks.append(block)
     return blocks

@@ -19,6 +19,8 @@ from mcprun.analysis.diff.item_pairs import pair_items
 _MAX_WORD = 1_000
 """Maximum length of a value that is sought within texts, in characters. Longer ones are compared as whole values."""
 
+_NONE = object()
+
 
 class VariablePairs:
     """The pairs of values of the variables that two transcripts have in common.
@@ -66,13 +68,23 @@ class VariablePairs:
         Replaces whole values of the same type: 17 is neither "17" nor a part of "issue 17". With `in_texts`, words of
         texts are replaced as well.
         """
-        if isinstance(value, dict | list):
-            for before, after in self._nested:
-                if json_equal(value, before):
-                    return after
-            if isinstance(value, dict):
-                return {key: self.to_head(item, in_texts=in_texts) for key, item in value.items()}
-            return [self.to_head(item, in_texts=in_texts) for item in value]
+        copy = [value]
+        todo: list[tuple[Any, Any]] = [(copy, 0)]  # not recursive: an input may be deeper than Python's stack
+        while todo:
+            parent, key = todo.pop()
+            item = parent[key]
+            if not isinstance(item, dict | list):
+                parent[key] = self._scalar_to_head(item, in_texts=in_texts)
+                continue
+            values = (after for before, after in self._nested if json_equal(item, before))
+            if (after := next(values, _NONE)) is not _NONE:
+                parent[key] = after
+                continue
+            parent[key] = inner = item.copy()
+            todo += [(inner, place) for place in (inner if isinstance(inner, dict) else range(len(inner)))]
+        return copy[0]
+
+    def _scalar_to_head(self, value: Any, *, in_texts: bool) -> Any:
         key = _key(value)
         if key in self._after:
             return self._after[key]
