@@ -296,7 +296,7 @@ def _replace(folder: Path, old: Path, lines: Iterable[bytes], record: Callable[[
 def _slim(run: Run) -> Iterator[bytes]:
     """Yield the lines of a slim baseline: transcripts without the conversation, prompt, system prompt and checks.
 
-    Messages that the server provided stay, and so does the model's final text.
+    Messages that the server provided stay, and so does the model's final text. Steps stay without their results.
     """
     for transcript, _ in Run.lines(run.path):
         yield _slim_line(transcript)
@@ -308,7 +308,10 @@ def _slim_line(transcript: Transcript) -> bytes:
 
 def _without_messages(transcript: Transcript) -> Transcript:
     opening = transcript.messages[: transcript.begins]
-    return transcript.model_copy(update={"messages": opening, "asked": [], "system": None, "prompt": "", "checks": []})
+    steps = [step.model_copy(update={"content": [], "structured": None}) for step in transcript.steps]
+    return transcript.model_copy(
+        update={"messages": opening, "steps": steps, "asked": [], "system": None, "prompt": "", "checks": []}
+    )
 
 
 def baseline_record(record: RunRecord, *, slim: bool) -> RunRecord:
