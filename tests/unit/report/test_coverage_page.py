@@ -94,6 +94,8 @@ def test_outcome_of_the_gates_is_stated() -> None:
     open_gates = CoverageRecord(min_coverage=1)
     unfinished = viewed(COVERAGE, facts(coverage=open_gates, state="interrupted").record)
     assert unfinished.notes == ("The gates were not evaluated, since the run has not finished.",)
+    stopped = viewed(COVERAGE, facts(coverage=open_gates).record)
+    assert stopped.notes == ("The gates were not evaluated.",)
     shard = facts(coverage=open_gates, prompts=PromptsRecord(file="p", sha256="0", queries=1, runs=1, shard="1/2"))
     assert [note[:22] for note in viewed(COVERAGE, shard.record).notes] == ["This run is a shard: m"]
     assert coverage_view(Coverage(), facts().record) is None

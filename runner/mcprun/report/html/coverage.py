@@ -179,7 +179,7 @@ def _notes(record: RunRecord) -> Iterator[str]:
     elif gates and record.prompts.shard is not None:
         yield "This run is a shard: mcprun merge evaluates the gates for all shards together."
     elif gates:
-        yield "The gates were not evaluated, since the run has not finished."
+        yield f"The gates were not evaluated{'' if record.state == 'finished' else ', since the run has not finished'}."
 
 
 def _rows(tools: list[ToolCoverage], waived: frozenset[str]) -> Iterator[ToolRow]:
