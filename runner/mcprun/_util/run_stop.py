@@ -6,7 +6,6 @@ Signals, the run's own deadline, spent budgets and errors that every query would
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -75,7 +74,7 @@ class RunStop:
     def _cancel_work(self) -> None:
         if not self._is_cancelled:
             self._is_cancelled = True
-            self._cancelled_at = time.monotonic()
+            self._cancelled_at = asyncio.get_running_loop().time()
             if self._work:
                 self._work.cancel()
 
@@ -111,16 +110,17 @@ class RunStop:
         Work that takes longer is cancelled. Raises the errors of the work, and once it has ended, the cancellation of
         the caller.
         """
+        time = asyncio.get_running_loop().time
         task, cancelled = asyncio.create_task(work), None
         while not task.done():
-            left = None if self._cancelled_at is None else self._cancelled_at + grace_s - time.monotonic()
+            left = None if self._cancelled_at is None else self._cancelled_at + grace_s - time()
             if left is not None and left <= 0:
                 task.cancel()
             try:
                 await asyncio.wait({task}, timeout=None if left is None or left <= 0 else left)
             except asyncio.CancelledError as error:
                 cancelled = error
-                self._cancelled_at = self._cancelled_at or time.monotonic()
+                self._cancelled_at = time() if self._cancelled_at is None else self._cancelled_at
         if cancelled:
             retrieve(task)
             raise cancelled

@@ -87,3 +87,34 @@ def test_lists_that_are_not_known_are_not_checked() -> None:
         prompts=[], resources=[], resource_templates=[], failed={"prompts": "x", "resource_templates": "y"}
     )
     assert findings(query, None) == findings(query, failed) == []
+
+
+ISSUE = {"id": "a", "tool": "save", "input": {"title": "{{unique}}"}}
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({"before": [ISSUE], "after": [{"tool": "stats", "input": {"n": {"$from": "a", "path": "/n"}}}]}, []),
+        ({"before": [{"tool": "statz"}]}, ["before[0].tool: the server has no tool 'statz'; did you mean 'stats'?"]),
+        ({"before": [{"tool": "statz", "is_error": True}]}, ["warning: before[0].tool: the server has no tool 'statz'; did you mean 'stats'?"]),
+        ({"after": [ISSUE, {"tool": "stats"}]}, ["after[1].input.n: is missing, but required"]),
+        ({"cleanup": [{"tool": "stats", "input": {"n": "3"}}]}, ["cleanup[0].input.n: '3' is not of type 'integer'"]),
+        ({"vars": {"n": 3}, "after": [{"tool": "stats", "input": {"n": "{{n}}"}}]}, []),
+        ({"vars": {"n": 3}, "after": [{"tool": "stats", "input": {"n": "n{{n}}"}}]}, ["warning: after[0].input.n: must be an integer, but a name within text yields text"]),
+        ({"vars": {"n": 3}} | scripted(("stats", {"n": "{{n}}"}), expect={"calls": [{"tool": "stats", "input": {"n": "{{n}}"}}]}), []),
+        (scripted(("stats", {"n": "{{n}}"})), ["script[0].calls[0].input.n: '{{n}}' is not of type 'integer'"]),
+        ({"after": [{"resource": "file:///note.txt"}]}, ["warning: after[0].resource: the server does not list 'file:///note.txt', and none of its templates fits; did you mean 'file:///notes.txt'?"]),
+        ({"after": [{"resource": "note://{{unique}}"}]}, []),
+        ({"after": [ISSUE], "tools": ["st*"]}, []),
+    ],
+)  # fmt: skip
+def test_steps_are_checked(query: dict[str, Any], expected: list[str]) -> None:
+    """Steps may use any tool. Names and references count as values of any type, a text with a name as text."""
+    assert findings({"prompt": "x", **query}) == expected
+
+
+def test_a_step_that_may_write_is_reported_if_the_run_is_read_only() -> None:
+    """The step would be refused."""
+    message = "after[0].tool: 'save' may write, which --read-only excludes"
+    assert findings({"prompt": "x", "after": [ISSUE]}, permit=ToolFilter(read_only=True)) == [message]

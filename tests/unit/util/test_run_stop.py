@@ -121,3 +121,57 @@ def test_batches_can_be_abandoned_within_the_grace_period(abandoned_at: float, e
         return loop.time(), is_abandoned
 
     assert virtual_time.run(run()) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cancelled_at", "expected"),
+    [
+        (9.0, None, (9.0, "done", "returned")),
+        (3.0, 1.0, (3.0, "done", "cancelled")),
+        (9.0, 1.0, (6.0, "cut short", "cancelled")),
+    ],
+)
+def test_work_outlives_the_cancellation_for_a_while(
+    seconds: float, cancelled_at: float | None, expected: tuple[float, str, str]
+) -> None:
+    """Work continues after the cancellation, at most for the grace period, and then its caller is cancelled."""
+    events: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(seconds)
+            events.append("done")
+        except asyncio.CancelledError:
+            events.append("cut short")
+            raise
+
+    async def run() -> float:
+        loop, run_stop = asyncio.get_running_loop(), RunStop()
+
+        async def query() -> None:
+            try:
+                await run_stop.outlive(work(), 5.0)
+                events.append("returned")
+            except asyncio.CancelledError:
+                events.append("cancelled")
+                raise
+
+        if cancelled_at is not None:
+            loop.call_later(cancelled_at, run_stop.cancel, REASON)
+        await run_stop.supervise(asyncio.create_task(query()))
+        return loop.time()
+
+    assert (virtual_time.run(run()), *events) == expected
+
+
+def test_all_work_shares_the_grace_period() -> None:
+    """Work that begins after the cancellation has only the rest of the time."""
+
+    async def run() -> float:
+        loop, run_stop = asyncio.get_running_loop(), RunStop()
+        run_stop.cancel(REASON)
+        await asyncio.sleep(4.0)
+        await run_stop.outlive(wait_forever(), 5.0)
+        return loop.time()
+
+    assert virtual_time.run(run()) == 5.0
