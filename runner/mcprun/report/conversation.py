@@ -14,7 +14,7 @@ from mcprun._util.json_value import JsonObject
 from mcprun.checks.evaluate import COMPLETE_STOP_REASONS
 from mcprun.errors import ErrorKind
 from mcprun.prompts.server_input import FROM_SERVER
-from mcprun.report.steps import NOT_ASKED, is_after_check, named_steps, step_content, step_title
+from mcprun.report.steps import NOT_ASKED, is_after_check, is_unmet, named_steps, step_content, step_title
 from mcprun.report.styles import AMBER, STYLES
 from mcprun.report.text import cut, one_line, visible
 from mcprun.runs.transcript import Asked, Call, StepCall, Transcript
@@ -70,8 +70,9 @@ def _steps(transcript: Transcript, *phases: str) -> Iterator[Line]:
         if step.phase in phases:
             yield one_line(name, _STEP_NAME), Text(visible(cut(step_title(step), _SHOWN)), "magenta")
             speaker, result = _result(step, step_content(step))
-            if step.is_error and step.phase == "cleanup":  # it only warns
-                result.style = AMBER
+            if step.is_error:
+                unmet = AMBER if step.phase == "cleanup" else "red"  # a cleanup only warns
+                result.style = unmet if is_unmet(transcript, name, step) else ""
             yield speaker, result
 
 

@@ -93,6 +93,15 @@ def failing_step(transcript: Transcript) -> StepCall | None:
     return next((steps[one.check] for one in transcript.checks if not one.passed and one.check in steps), None)
 
 
+def is_unmet(transcript: Transcript, name: str, step: StepCall) -> bool:
+    """Return whether a step fails its query or, in the cleanup, returned an error. A step may be expected to fail."""
+    if step.phase == "cleanup":
+        return step.is_error
+    if step.phase == AFTER:
+        return any(not check.passed and check.check == name for check in transcript.checks)
+    return step is failing_step(transcript)
+
+
 def _resource_block(item: JsonObject, uri: str | None) -> JsonObject:
     """Return a content block for an item of `contents` (MCP, "Reading Resources")."""
     if isinstance(item.get("text"), str) and item.get("uri") in (uri, None):

@@ -11,8 +11,10 @@ from mcprun.cli.commands.call import call as call_command
 from mcprun.report.cause_text import details, headline
 from mcprun.report.causes import Cause, CauseGroups, CauseKind, failure_kind
 from mcprun.report.conversation import conversation, excerpt, laid_out
+from mcprun.report.html.conversation import conversation_json
 from mcprun.report.reproduce import Commands
 from mcprun.report.steps import failing_step, named_steps, step_problem
+from mcprun.report.styles import AMBER
 from mcprun.report.text import visible
 from mcprun.runs.run_record import IN_PROCESS
 from mcprun.runs.transcript import Check, Transcript, Verdict
@@ -84,6 +86,26 @@ def test_an_excerpt_has_the_steps() -> None:
     assert "after.state  get_issue{id: 17}" in lines
     assert "error        Issue 17 is locked" in lines
     assert {line[13:14].isspace() for line in lines} == {False}
+
+
+def test_only_an_error_that_fails_the_query_is_red() -> None:
+    """A step may be expected to fail, and a cleanup only warns. The page unfolds the others."""
+
+    def styles(one: Transcript) -> list[str]:
+        return [str(what.style) for who, what in conversation(one) if who == "error"]
+
+    def unfolded(one: Transcript) -> list[str]:
+        items = [item for item in conversation_json(one)["items"] if item["kind"] == "steps"]
+        return [made["name"] for item in items for made in item["steps"] if made["is_open"]]
+
+    errors = [made.model_copy(update={"is_error": True}) for made in closed().steps]
+    assert styles(closed(steps=errors)) == ["", "", "", AMBER]
+    assert unfolded(closed(steps=errors)) == ["cleanup"]
+    assert styles(not_set_up()) == ["red", AMBER]  # the step, and the error of the query
+    assert unfolded(not_set_up()) == ["before.issue"]
+    failing = still_open().model_copy(update={"steps": errors})
+    assert styles(failing) == ["", "red", "", AMBER]
+    assert unfolded(failing) == ["after.state", "cleanup"]
 
 
 def test_a_failed_check_of_a_step_is_named_once() -> None:
