@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mcprun.errors import ErrorKind, ExitCode
+from mcprun.errors import NOT_STARTED, ErrorKind, ExitCode
 from mcprun.report.repeats import below_rate, query_counts
 from mcprun.report.text import one_line, plural
 from mcprun.runs.run_record import ComparedCounts, Counts, RunRecord
@@ -36,7 +36,8 @@ def early_end(record: RunRecord, counts: Counts) -> str:
     verb = "was" if left == 1 else "were"
     left_out = f"{left:,} of {record.prompts.runs:,} {verb} not run" if left else ""
     if record.error and (left or record.state != "finished"):
-        end = "Stopped early" if counts.done else "Not started"
+        was_started = counts.done or (record.server and record.error.kind not in NOT_STARTED)
+        end = "Stopped early" if was_started else "Not started"
         sentences = [f"{end}: {record.error.message}".rstrip("."), left_out]
     elif record.state != "finished":
         sentences = [f"The run has not finished (state: {record.state})", left_out]

@@ -83,5 +83,5 @@ def test_blank_name_is_quoted_everywhere() -> None:
     """A tool whose name is all spaces has a visible name in the table, the lists and Markdown."""
     coverage, gates = Coverage(tools=(ToolCoverage("  ", 1),)), CoverageGates()
     result = evaluate_gates(coverage, gates)
-    assert "| ✅ | <code>&#39; '</code> | 1 |" in markdown(coverage, gates, result)
+    assert "| ✅ | <code>' '</code> | 1 |" in markdown(coverage, gates, result)
     assert dict(facts(coverage)) == {"Error path never seen": "'  '"}

@@ -5,17 +5,19 @@ from __future__ import annotations
 import pytest
 
 from mcprun.report.outcome import early_end, regression_counts
-from mcprun.runs.run_record import ComparedCounts, Counts, ModelRecord, PromptsRecord, RunRecord
+from mcprun.runs.run_record import ComparedCounts, Counts, ModelRecord, PromptsRecord, RunRecord, ServerRecord
 from mcprun.runs.transcript import ErrorInfo
 
+SERVER = ServerRecord(protocol="2025-11-25", tools=[])
 
-def record(state: str, kind: str = "", message: str = "") -> RunRecord:
+
+def record(state: str, kind: str = "", message: str = "", server: ServerRecord | None = None) -> RunRecord:
     """Return the record of a run of 54 queries."""
     return RunRecord(
         state=state, started="2026-11-22T10:00:00Z", arguments={}, limits={}, versions={},
         prompts=PromptsRecord(file="p.jsonl", sha256="", queries=54, runs=54),
         model=ModelRecord(kind="script", name="script", chosen="named"),
-        error=ErrorInfo.model_validate({"kind": kind, "message": message}) if kind else None,
+        error=ErrorInfo.model_validate({"kind": kind, "message": message}) if kind else None, server=server,
     )  # fmt: skip
 
 
@@ -36,6 +38,16 @@ def record(state: str, kind: str = "", message: str = "") -> RunRecord:
             record("interrupted", "cancelled", "interrupted by SIGINT"),
             Counts(passed=54),
             "Stopped early: interrupted by SIGINT.",
+        ),
+        (
+            record("interrupted", "cancelled", "interrupted by SIGINT", SERVER),
+            Counts(skipped=54),
+            "Stopped early: interrupted by SIGINT. 54 of 54 were not run.",
+        ),
+        (
+            record("interrupted", "api_refused", "the key is invalid", SERVER),
+            Counts(skipped=54),
+            "Not started: the key is invalid. 54 of 54 were not run.",
         ),
         (record("started"), Counts(passed=50), "The run has not finished (state: started). 4 of 54 were not run."),
         (record("finished"), Counts(passed=50, skipped=4), "4 of 54 queries were not run."),
