@@ -405,7 +405,7 @@ def test_steps_are_apart_from_the_conversation(browser: Browser, with_steps: Pat
     """Each phase has a section and its own bars in the timeline. The step whose check failed is unfolded."""
     with opened(browser, with_steps, "#q=forgetful", viewport=LAPTOP) as one:
         sections = one.page.locator("#open .items > .steps")
-        expect(sections.locator("h3")).to_have_text(["Before the conversation", "After the conversation", "Cleanup"])
+        expect(sections.locator("h2")).to_have_text(["Before the conversation", "After the conversation", "Cleanup"])
         expect(sections.first).to_contain_text("{{number}} = 17")
         expect(sections.locator("details[open] > summary")).to_have_text(
             ['get_issue{id: 17} → {"status":"open"}', "delete_issue{id: 17} → Issue 17 is lockederror"]

@@ -1,7 +1,7 @@
 """Make runs of every kind that a report explains: `python -m tests.support.red_runs FOLDER [KIND…] [--queries N]`.
 
 Each kind is made in a folder of its own, with the real command and the server `tests/servers/orders.py`; only `large` is
-written directly.
+written directly, and `steps` has the server `tests/servers/tracker.py`.
 
 - `causes`: red for six causes, with queries that pass
 - `renamed`: compared with a baseline, after a tool was renamed and a result has changed
@@ -12,6 +12,7 @@ written directly.
 - `stopped`: ended early by `--max-failures`
 - `diff`: the comparison of two runs
 - `green`: everything passed
+- `steps`: queries with steps before and after the conversation, of which one is not set up
 """
 
 from __future__ import annotations
@@ -173,6 +174,22 @@ def _diff(folder: Path) -> Made:
     return Made("diff", folder / "diff.html", folder / "head", done.stdout, done.stderr)
 
 
+def _steps(folder: Path) -> Made:
+    number = {"$from": "issue", "path": "/structuredContent/id"}
+    get, delete = {"tool": "get_issue", "input": {"id": number}}, {"tool": "delete_issue", "input": {"id": number}}
+    queries: list[JsonObject] = [
+        {
+            "id": name, "before": [{"id": "issue", "tool": "create_issue", "input": {"title": title}}],
+            "vars": {"number": number}, "prompt": "Close issue {{number}}.",
+            "script": [{"calls": [{"tool": "close_issue", "input": {"id": "{{number}}"}}]}, {"text": "Closed."}],
+            "after": [{**get, "id": "state", "result": {"status": status}}, {"resource": "issue://log"}],
+            "cleanup": [delete, *([delete] if status == "open" else [])],
+        }
+        for name, title, status in (("closed", "Broken {{unique}}", "closed"), ("open", "Odd", "open"), ("untitled", "", ""))
+    ]  # fmt: skip
+    return _batch("steps", folder, queries, server=SERVERS / "tracker.py")
+
+
 def _large(folder: Path, queries: int = 10_000) -> Made:
     path = write_run(folder / "run", many_queries(queries), trace_of(many_queries(queries)))
     write_page(folder / "report.html", report(Run.read(str(path))))
@@ -209,13 +226,13 @@ def many_queries(number: int) -> Iterator[Transcript]:
 
 _MAKERS: dict[str, Callable[..., Made]] = {
     "causes": _causes, "renamed": _renamed, "dead": _dead, "flaky": _flaky, "turns": _turns, "large": _large,
-    "stopped": _stopped, "diff": _diff, "green": _green,
+    "stopped": _stopped, "diff": _diff, "green": _green, "steps": _steps,
 }  # fmt: skip
 
 KINDS = tuple(_MAKERS)
 
 
-def _batch(kind: str, folder: Path, queries: list[JsonObject], *arguments: str) -> Made:
+def _batch(kind: str, folder: Path, queries: list[JsonObject], *arguments: str, server: Path = ORDERS) -> Made:
     """Run queries and write every report. Arguments after `--` select the server's version."""
     write_jsonl(folder / "queries.jsonl", *queries)
     options, version = list(arguments), []
@@ -226,7 +243,7 @@ def _batch(kind: str, folder: Path, queries: list[JsonObject], *arguments: str) 
         options += ["--out", "run"]
     out = options[options.index("--out") + 1]
     reports = ("--html", "report.html", "--markdown", "report.md", "--junit", "junit.xml")
-    done = _mcprun(folder, "batch", "queries.jsonl", str(ORDERS), *options, *reports, *version)
+    done = _mcprun(folder, "batch", "queries.jsonl", str(server), *options, *reports, *version)
     return Made(kind, folder / "report.html", folder / out, done.stdout, done.stderr)
 
 

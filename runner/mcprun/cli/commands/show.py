@@ -20,7 +20,7 @@ from mcprun.errors import UsageError
     heading=Heading.OPTIONS,
     is_flag=True,
     help="With QUERY, also the times of its turns and calls",
-    details="With QUERY, also its timeline: turns, calls, waits and idle time.",
+    details="With QUERY, also its timeline: turns, calls, steps, waits and idle time.",
 )
 @option(
     "--markdown",

@@ -39,7 +39,7 @@ const callPart = (item, changed) => {
 
 /** Draw the steps of a phase, apart from the conversation, and the values that they gave to names. */
 const stepsPart = ({ title, steps, values }) => el('section', { class: 'steps', 'aria-label': title },
-  el('h3', {}, title),
+  el('h2', {}, title),
   steps.map((item) => part(item.name, 'step', el('details', { open: item.is_open }, madeLine(item),
     item.input === null ? null : labelled('Input', text(item.input)), madeResult(item)))),
   values.map(([name, value]) => part('vars', 'step', el('code', {}, `{{${name}}} = ${value}`))));
