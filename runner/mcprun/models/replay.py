@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -57,7 +56,7 @@ class ReplayModel:
             )
             raise QueryError(ErrorKind.NOT_RECORDED, f"{message}; {_ADVICE}")
         turn = recorded.turns[request.turn]
-        pairs = VariablePairs.of(recorded.vars, live_names(request.query))
+        pairs = VariablePairs.of(recorded.vars, request.query.bindings.names)
         content = _with_live_inputs(request, _assistant_contents(recorded)[request.turn], recorded, pairs)
         return request.stream_whole(
             ModelReply(content=content, stop_reason=turn.stop_reason, model=recorded.model, usage=turn.usage)
@@ -73,7 +72,7 @@ class ReplayModel:
             return ""
         options = CompareOptions(frozenset({"results"}), self._scrubber)
         base = {"calls": [recorded_call.line()], "vars": recorded.vars, "text": ""}
-        head = {"calls": [call.line()], "vars": dict(live_names(query)), "text": ""}
+        head = {"calls": [call.line()], "vars": dict(query.bindings.names), "text": ""}
         change = next(options.comparable_changes(options.comparable(base), options.comparable(head, base)), None)
         if not change:
             return ""
@@ -90,7 +89,7 @@ class ReplayModel:
         options = CompareOptions(frozenset({"results"}), self._scrubber)
         base, head = (
             {"calls": [], "text": "", "messages": one, "given": {"messages": len(one)}, "vars": names}
-            for one, names in ((before, recorded.vars), (messages, dict(live_names(query))))
+            for one, names in ((before, recorded.vars), (messages, dict(query.bindings.names)))
         )
         was, got = options.comparable(base).opening, options.comparable(head, base).opening
         if json_same(was, got):
@@ -118,7 +117,7 @@ class ReplayModel:
         if damage:
             message = f"the recording of {recorded.id} in {self._run.path} is damaged: {damage}; {_ADVICE}"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
-        if not json_same(recorded.prompt, source_of(query).prompt_value):
+        if not json_same(recorded.prompt, query.source.prompt_value):
             message = f"{query.id} was recorded with another prompt: see mcprun show {self._run.path} {query.id}"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
         return recorded
@@ -130,16 +129,6 @@ class ReplayModel:
             return None
         recorded = self._run.at(place)
         return recorded, _damage(recorded)
-
-
-def live_names(query: Query) -> Mapping[str, Any]:  # noqa: ARG001  queries have no names yet
-    """Return the values by which the names in a query were replaced; empty if it has none."""
-    return {}
-
-
-def source_of(query: Query) -> Query:
-    """Return the query as the prompts file has it, with its names in place of their values."""
-    return query
 
 
 def _assistant_contents(recorded: Transcript) -> list[Any]:

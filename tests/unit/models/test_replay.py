@@ -13,10 +13,10 @@ from mcprun._util.deadline import Deadline
 from mcprun._util.json_value import JsonObject
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.errors import QueryError
-from mcprun.models import replay
 from mcprun.models.base import ModelRequest
 from mcprun.models.replay import ReplayModel
-from mcprun.prompts.query import Query
+from mcprun.prompts.bindings import Bindings
+from mcprun.prompts.query import Query, parse_query
 from mcprun.runs.events import AttemptRef
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Transcript
@@ -29,18 +29,10 @@ PROMPT = "Close issue {{number}}."
 WHERE = AttemptRef("close")
 
 
-@pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Return the live values of names in the query, to change."""
-    values: dict[str, Any] = {"unique": "u0", "number": 42}
-    monkeypatch.setattr(replay, "live_names", lambda query: values)
-    monkeypatch.setattr(replay, "source_of", lambda query: Query(id="close", prompt=PROMPT))
-    return values
-
-
-def bound() -> Query:
-    """Return the query with the value of its name."""
-    return Query(id="close", prompt="Close issue 42.")
+def bound(**names: Any) -> Query:
+    """Return the query with the values of its names."""
+    written = {"id": "close", "prompt": PROMPT, "vars": {"number": 0, "copy": 0}}
+    return parse_query(written).bind(Bindings({"unique": "u0", **names}), {})
 
 
 ModelOf = Callable[[Transcript], ReplayModel]
@@ -64,51 +56,45 @@ def close(number: int, state: str = "closed", **fields: Any) -> Any:
     return call("close", f"Issue {number} is {state}.", input={"id": number}, structured=issue, **fields)
 
 
-def replayed(model: ReplayModel, tools: ToolSet | None = None) -> list[JsonObject]:
-    """Return the inputs of the calls of the first replayed turn."""
+def replayed(model: ReplayModel, **names: Any) -> list[JsonObject]:
+    """Return the inputs of the calls of the first replayed turn, with live values of names."""
     request = ModelRequest(
-        query=bound(), where=WHERE, turn=0, messages=[], calls=[], tools=tools or ToolSet(), system=None, model=None,
+        query=bound(**names), where=WHERE, turn=0, messages=[], calls=[], tools=ToolSet(), system=None, model=None,
         max_tokens=1, deadline=Deadline(10),
     )  # fmt: skip
     return [block["input"] for block in virtual_time.run(model.reply(request)).content]
 
 
-def test_calls_are_sent_with_live_values(model_of: ModelOf, names: dict[str, Any]) -> None:
+def test_calls_are_sent_with_live_values(model_of: ModelOf) -> None:
     """Whole values of an input that equal a recorded value become the live one: neither text nor other types do."""
     sent = {"id": 17, "more": [{"id": 17.0}, 18, True], "note": "17", "text": "issue 17"}
     model = model_of(transcript("close", call("close", input=sent), prompt=PROMPT, vars={"number": 17}))
-    assert replayed(model) == [{"id": 42, "more": [{"id": 42}, 18, True], "note": "17", "text": "issue 17"}]
-    names["number"] = 17
-    assert replayed(model) == [sent]
-    names.clear()
-    assert replayed(model) == [sent]
+    replaced = {"id": 42, "more": [{"id": 42}, 18, True], "note": "17", "text": "issue 17"}
+    assert replayed(model, number=42) == [replaced]
+    assert replayed(model, number=17) == replayed(model) == [sent]
 
 
-def test_names_of_the_recording_only_are_sent_as_recorded(model_of: ModelOf, names: dict[str, Any]) -> None:
-    """A variable that the query no longer has is not replaced, nor is the first of two with equal values ambiguous."""
+def test_names_of_the_recording_only_are_sent_as_recorded(model_of: ModelOf) -> None:
+    """A variable that the query no longer has is not replaced. The first of two with equal recorded values is."""
     recorded = {"old": 5, "number": 17, "copy": 17}
-    names["copy"] = 43
     model = model_of(transcript("close", call("close", input={"a": 5, "b": 17}), prompt=PROMPT, vars=recorded))
-    assert replayed(model) == [{"a": 5, "b": 42}]
+    assert replayed(model, number=42, copy=43) == [{"a": 5, "b": 42}]
 
 
-@pytest.mark.usefixtures("names")
 def test_results_that_differ_only_in_live_values_do_not_diverge(model_of: ModelOf) -> None:
     """Structured content and texts may hold live values; another value and another state diverge, and are named."""
     model = model_of(transcript("close", close(17), prompt=PROMPT, vars={"number": 17}))
-    assert model.divergence(bound(), WHERE, 0, close(42)) == ""
-    assert model.divergence(bound(), WHERE, 0, close(17)) == ""
-    assert model.divergence(bound(), WHERE, 0, close(43)).startswith(
-        "call 0: close{id: 43} differs from the recording: "
-    )
-    assert model.divergence(bound(), WHERE, 0, close(42, "open")) == (
+    query = bound(number=42)
+    assert model.divergence(query, WHERE, 0, close(42)) == ""
+    assert model.divergence(query, WHERE, 0, close(17)) == ""
+    assert model.divergence(query, WHERE, 0, close(43)).startswith("call 0: close{id: 43} differs from the recording: ")
+    assert model.divergence(query, WHERE, 0, close(42, "open")) == (
         'call 0: close{id: 42} differs from the recording: structured.state: recorded "closed", got "open";'
         ' structured.log[0]: recorded "Issue 17 is closed.", got "Issue 42 is open."'
     )
-    assert "was recorded with" in model.divergence(bound(), WHERE, 0, close(42, is_error=True))
+    assert "was recorded with" in model.divergence(query, WHERE, 0, close(42, is_error=True))
 
 
-@pytest.mark.usefixtures("names")
 def test_a_server_prompt_with_live_values_does_not_diverge(model_of: ModelOf) -> None:
     """The server's prompt may hold live values; another text diverges."""
 
@@ -117,21 +103,17 @@ def test_a_server_prompt_with_live_values_does_not_diverge(model_of: ModelOf) ->
 
     final = {"role": "assistant", "content": [{"type": "text", "text": "Done."}]}
     messages: dict[str, Any] = {"messages": [*opening("Look at 17."), final], "given": {"messages": 1}}
-    model = model_of(transcript("close", prompt=PROMPT, vars={"number": 17}, **messages))
-    assert model.opening_divergence(bound(), WHERE, opening("Look at 42.")) == ""
-    assert model.opening_divergence(bound(), WHERE, opening("Look at 17.")) == ""
-    assert model.opening_divergence(bound(), WHERE, opening("Look at 43.")).endswith(
+    model, query = model_of(transcript("close", prompt=PROMPT, vars={"number": 17}, **messages)), bound(number=42)
+    assert model.opening_divergence(query, WHERE, opening("Look at 42.")) == ""
+    assert model.opening_divergence(query, WHERE, opening("Look at 17.")) == ""
+    assert model.opening_divergence(query, WHERE, opening("Look at 43.")).endswith(
         "were recorded with 'Look at 17.', got 'Look at 43.'"
     )
 
 
-def test_the_prompt_is_compared_with_its_names(
-    model_of: ModelOf, names: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_prompt_is_compared_with_its_names(model_of: ModelOf) -> None:
     """A query was recorded with the prompt of the prompts file, in which names stand for values."""
     model = model_of(transcript("close", prompt=PROMPT, vars={"number": 17}))
-    assert model.recorded(bound(), WHERE).vars == {"number": 17}
-    monkeypatch.setattr(replay, "source_of", lambda query: query)
+    assert model.recorded(bound(number=42), WHERE).vars == {"number": 17}
     with pytest.raises(QueryError, match="was recorded with another prompt"):
-        model.recorded(bound(), WHERE)
-    assert names
+        model.recorded(parse_query({"id": "close", "prompt": "Close issue 42."}), WHERE)
