@@ -12,6 +12,7 @@ from mcprun.analysis.diff.runs import QueryDiff, RunDiff
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.transcripts import ASPECTS, Change, CompareOptions
 from mcprun.analysis.volatile.detect import find_volatile
+from mcprun.prompts.names import unique_text
 from mcprun.report.html.transcript_pairs import pair_json
 from tests.support.transcripts import call, changes, lines, transcript
 from tests.support.volatile_values import NOW
@@ -91,6 +92,20 @@ def test_repeats_with_other_values_are_one_variant() -> None:
     (variant,) = diff.variants
     assert (variant.runs, variant.repeat, variant.against) == (2, 3, 1)
     assert [(change.what, change.call) for change in variant.changes] == [("result", 1)]
+
+
+@pytest.mark.parametrize("recorded", [{"vars": {"number": 17}}, {"steps": [{"phase": "cleanup"}]}])
+def test_repeats_may_differ_in_what_is_unique_to_each(recorded: dict[str, Any]) -> None:
+    """HEAD has more repeats than BASE, and `{{unique}}` is another text in each of a query with names."""
+
+    def repeat(number: int, **fields: Any) -> dict[str, Any]:
+        unique = unique_text("q", number)
+        return transcript(
+            repeat=number, calls=[call("create", f"Created {unique}", title=f"Broken {unique}")], **fields
+        )
+
+    assert compared([repeat(1, **recorded)], [repeat(number, **recorded) for number in (1, 2, 3)]) == []
+    assert compared([repeat(1)], [repeat(1), repeat(2)])
 
 
 def test_values_of_variables_are_not_volatile() -> None:

@@ -18,6 +18,7 @@ from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.variables import VariablePairs
 from mcprun.errors import UsageError
 from mcprun.option_kinds import type_name
+from mcprun.prompts.names import UNIQUE, unique_text
 
 ASPECTS = ("verdict", "calls", "results", "tools", "text", "usage")
 """What can be compared: `tools` of the servers, the others of each query. The last two are off by default."""
@@ -158,9 +159,13 @@ class CompareOptions:
 
 
 def variables_of(transcript: JsonObject) -> JsonObject:
-    """Return the values of a transcript's variables by name."""
+    """Return the values of a transcript's variables by name, with `unique` if the query may have used it."""
     found = transcript.get("vars")
-    return found if isinstance(found, dict) else {}
+    values = found if isinstance(found, dict) else {}
+    match transcript:
+        case {"id": str(name), "repeat": int(repeat)} if values or transcript.get("steps"):
+            return {**values, UNIQUE: unique_text(name, repeat)}
+    return values
 
 
 def variable_pairs(base: JsonObject, head: JsonObject) -> VariablePairs | None:
