@@ -170,3 +170,53 @@ def test_incomplete_recording_is_an_error_of_its_query(tmp_path: Path) -> None:
         assert one["error"]["kind"] == "not_recorded"
         assert DAMAGES[one["id"]] in one["error"]["message"]
     assert "; record the query again, or replay another run" in replayed.transcripts[0]["error"]["message"]
+
+
+CREATED = {"$from": "issue", "path": "/structuredContent/id"}
+READING = {
+    "id": "read", "before": [{"id": "issue", "tool": "create_issue", "input": {"title": "Broken {{unique}}"}}],
+    "vars": {"number": CREATED}, "prompt": "Close and read issue {{number}}.",
+    "script": [
+        {"calls": [{"tool": "close_issue", "input": {"id": "{{number}}"}}]},
+        {"calls": [{"tool": "get_issue", "input": {"id": "{{number}}"}}]},
+        {"text": "Issue {{number}} is closed."},
+    ],
+    "expect": {"calls": [{"tool": "close_issue"}, {"tool": "get_issue", "input": {"id": "{{number}}"}}]},
+    "after": [{"tool": "get_issue", "input": {"id": CREATED}, "result": {"status": "closed"}}],
+}  # fmt: skip
+
+
+def read_issue(folder: Path, *flags: str, server: tuple[str, ...]) -> Result:
+    """Run or replay the query against the tracker, with its arguments `server`."""
+    prompts = write_jsonl(folder / "p.jsonl", READING)
+    return run_mcprun("batch", prompts, SERVERS / "tracker.py", *flags, "--", *server, cwd=folder)
+
+
+def test_a_replay_against_a_server_with_other_ids_is_green(tmp_path: Path) -> None:
+    """Calls are sent with the live id. Results, the comparison and the baseline differ only by it, which is no change.
+
+    The replay is not blind: an issue that stays open diverges.
+    """
+    recorded = read_issue(tmp_path, "--out", "base", server=("from=100",))
+    policy = ("--model", "replay:base", "--on-divergence", "fail", "--baseline", "base")
+    done = read_issue(tmp_path, *policy, "--out", "head", server=("from=500",))
+    assert (recorded.code, done.code, done.record["counts"]["diverged"]) == (0, 0, 0)
+    assert [call["input"] for call in done.transcripts[0]["calls"]] == [{"id": 500}, {"id": 500}]
+    assert [one["vars"] for one in (*recorded.transcripts, *done.transcripts)] == [{"number": 100}, {"number": 500}]
+    compared = run_mcprun("diff", "base", "head", "--text", cwd=tmp_path)
+    assert (compared.code, compared.stdout) == (0, "1 unchanged\n")
+    lazy = read_issue(tmp_path, *policy, "--out", "lazy", server=("from=500", "lazy"))
+    message = next(check["message"] for check in lazy.transcripts[0]["checks"] if check["check"] == "diverged")
+    assert message.endswith('differs from the recording: status: recorded "closed", got "open"')
+    changed = run_mcprun("diff", "base", "lazy", cwd=tmp_path)
+    assert changed.code == 1
+    lines = [line.strip() for line in changed.stdout.splitlines()]
+    assert [line for line in lines if line[:1] in ("+", "-")] == ["- status: closed", "+ status: open"]
+
+
+def test_repeats_of_a_query_with_variables_are_the_same_variant(tmp_path: Path) -> None:
+    """Each repeat creates its own issue, and the runs have different numbers of repeats."""
+    for name, count, server in (("base", "2", "from=100"), ("head", "3", "from=500")):
+        assert read_issue(tmp_path, "--repeat", count, "--out", name, server=(server,)).code == 0
+    compared = run_mcprun("diff", "base", "head", "--text", cwd=tmp_path)
+    assert (compared.code, compared.stdout) == (0, "1 unchanged\n")
