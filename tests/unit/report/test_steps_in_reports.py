@@ -99,3 +99,16 @@ def test_text_of_steps_is_escaped_in_every_report() -> None:
         assert not set(text) & set("\x1b\u202e"), text
     ET.fromstring(junit(run))
     assert not any(line.startswith("::error::") for text in texts for line in text.splitlines())
+
+
+def test_a_step_that_can_not_be_shown_costs_no_report() -> None:
+    """An input that is nested too deep for Python: only the verdict and its causes are shown."""
+    deep: dict[str, object] = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    one = still_open()
+    broken = one.model_copy(update={"steps": [one.steps[0].model_copy(update={"input": deep})]})
+    run = facts(broken)
+    for text in (junit(run), markdown(run), tap(run)):
+        assert "result at /status: expected" in text
+        assert "create_issue" not in text

@@ -83,17 +83,18 @@ def test_steps_have_a_part_of_their_own() -> None:
     assert list(timings.tools) == ["close_issue"]
 
 
-def test_steps_are_no_waiting() -> None:
+@pytest.mark.parametrize(("waited", "waiting"), [(0.5, 0.0), (0.8, 0.3)])
+def test_steps_are_no_waiting(waited: float, waiting: float) -> None:
     """An attempt counts their time as waiting, because its deadline does not run; the rest of that is real waiting."""
     shown = timeline(
         times_of(
             event("step", 500, query="q", phase="before", step=0, tool="a", seconds=0.5),
             event("model_call", 1000, query="q", turn=0, seconds=0.2, model="m"),
-            event("attempt_end", 1500, query="q", seconds=1.5, waited=0.8, stop="end_turn"),
+            event("attempt_end", 1500, query="q", seconds=1.5, waited=waited, stop="end_turn"),
         )
     )
     assert dict(zip(PARTS, shown.parts, strict=True)) == pytest.approx(
-        {"model": 0.2, "calls": 0.0, "waiting": 0.3, "steps": 0.5, "idle": 0.5, "other": 0.0}
+        {"model": 0.2, "calls": 0.0, "waiting": waiting, "steps": 0.5, "idle": 0.8 - waiting, "other": 0.0}
     )
 
 
