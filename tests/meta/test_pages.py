@@ -21,7 +21,7 @@ from mcprun.limits import Limits
 from mcprun.prompts.aliases import ALIASES
 from mcprun.prompts.query import Query
 from mcprun.runs.events import Event
-from mcprun.runs.transcript import Call, StepCall, Transcript
+from mcprun.runs.transcript import Call, RoutedCall, StepCall, Transcript
 from tests.support.cli import PROMPTS, ROOT, normalised, run_mcprun, write_jsonl
 from tests.support.cli_reference import BEGIN, END, reference
 from tests.support.documents import PAGES, README, anchors, code_blocks, links, page, without_code
@@ -159,7 +159,7 @@ def test_the_tables_hold_every_key() -> None:
 def test_the_files_of_a_run_are_described() -> None:
     """The page about the files of a run names each key of a transcript, a call and a step, and each event of the trace."""
     text = page("run-files")
-    for model in (Transcript, Call, StepCall):
+    for model in (Transcript, Call, StepCall, RoutedCall):
         for key in model.model_fields:
             assert re.search(rf"\b{key.removesuffix('_')}\b", text), key
     for kind in Event.__subclasses__():

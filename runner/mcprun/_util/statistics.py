@@ -39,3 +39,13 @@ def fisher_exact(passed: int, runs: int, other_passed: int, other_runs: int) -> 
         counts.append(counts[-1] * (runs - k) * (all_passed - k) // ((k + 1) * (other_runs - all_passed + k + 1)))
     observed = counts[passed - low]
     return sum(count for count in counts if count <= observed) / comb(all_runs, all_passed)
+
+
+def mcnemar_exact(gained: int, lost: int) -> float:
+    """Return the p-value of a difference of paired results (Q. McNemar's test, exact, two-sided).
+
+    `gained` pairs were right only afterwards, and `lost` only before. Pairs that agree have no influence.
+    """
+    pairs, fewer = gained + lost, min(gained, lost)
+    tail = sum(comb(pairs, k) for k in range(fewer + 1))
+    return float(min(1.0, 2 * tail / 2**pairs))

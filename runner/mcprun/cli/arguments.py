@@ -85,8 +85,11 @@ def _plan(arguments: Arguments) -> RunPlan:
 
 
 def _without_gates_of_selection(arguments: Arguments) -> Arguments:
-    """Leave out the project's coverage gates if the command line selects queries: they are those of a whole suite."""
-    if not any(arguments.is_given(name) for name in ("filters", "limit")):
+    """Leave out the project's coverage gates if the command line selects queries, or only routes them.
+
+    The gates are those of a whole suite that makes its calls.
+    """
+    if not any(arguments.is_given(name) for name in ("filters", "limit", "route")):
         return arguments
     for name, default in (("min_coverage", None), ("require", ()), ("waive", ())):
         if arguments.source(name) in (Source.ENVIRONMENT, Source.FILE):

@@ -80,6 +80,8 @@ OPTIONS: Mapping[str, Kind] = {
     "min_coverage": Share(),
     "require": _TEXTS,
     "waive": Listed(Pattern()),
+    "route": _SWITCH,
+    "decoys": Listed(_FILE),
     "out": _FILE,
     "otel": _SWITCH,
     "ray": Text(),

@@ -11,17 +11,20 @@ from dataclasses import dataclass
 from mcprun._util.deadline import Deadline
 from mcprun._util.run_stop import RunStop
 from mcprun.checks.evaluate import COMPLETE_STOP_REASONS, Outcome, check_all
+from mcprun.checks.route import FirstTurn, check_route
 from mcprun.client.pool import ServerPool
 from mcprun.client.session import ServerSession, server_record
 from mcprun.engine.catalog_listing import CatalogListing
 from mcprun.engine.conversation import Attempt, Conversation
 from mcprun.engine.judge import Judge
-from mcprun.engine.skipped_transcripts import stop_reason_for
+from mcprun.engine.routing import Router
+from mcprun.engine.skipped_transcripts import stop_reason_for, ungraded_transcript
 from mcprun.engine.steps import StepRunner
 from mcprun.engine.tool_loop import ToolLoop
 from mcprun.errors import ErrorKind, QueryError, RunError, describe
 from mcprun.evaluation.evaluator import evaluated
 from mcprun.prompts.query import Query
+from mcprun.prompts.routable import ungraded_reason
 from mcprun.runs.events import AttemptEnd, AttemptRef, WarningEvent
 from mcprun.runs.run_record import ServerRecord
 from mcprun.runs.transcript import Check, ErrorInfo, Transcript, Usage, Verdict
@@ -43,6 +46,7 @@ class QueryExecutor:
     formatter: ValueFormatter
     run_stop: RunStop
     catalog: CatalogListing | None = None
+    router: Router | None = None
 
     @property
     def steps(self) -> StepRunner:
@@ -61,6 +65,8 @@ class QueryExecutor:
         others. A query that could not be completed has the conversation so far in its transcript, and an error. It is
         `skipped` if the run ended first. An error that affects every query ends the run.
         """
+        if self.router and (reason := ungraded_reason(query)):
+            return ungraded_transcript(query, repeat, reason, system=self.loop.system, model=self.loop.model.name)
         number = 1
         while True:
             conversation = Conversation(model=self.loop.model.name)
@@ -95,12 +101,16 @@ class QueryExecutor:
         """Run the query's steps, the tool loop, the judge and the checks."""
         exclusive = attempt.where.attempt > 1 or self._needs_exclusive_server(attempt)
         async with leased(attempt, self.servers.lease(exclusive=exclusive, where=attempt.where)) as server:
-            async with self.steps.around(attempt, server) as steps:
-                attempt = steps.attempt
-                await self.loop.converse(attempt, server)
+            if self.router:
+                attempt = await self.router.ask(attempt, server)
                 seconds = attempt.deadline.elapsed
-                await steps.verify()
-                await self._grade(attempt)
+            else:
+                async with self.steps.around(attempt, server) as steps:
+                    attempt = steps.attempt
+                    await self.loop.converse(attempt, server)
+                    seconds = attempt.deadline.elapsed
+                    await steps.verify()
+                    await self._grade(attempt)
             if self.catalog and attempt.query.source.lists_server:
                 with attempt.deadline.pause():
                     await self.catalog.list_once(server)
@@ -162,6 +172,9 @@ class QueryExecutor:
         `elapsed` is the duration of the conversation as the deadline counts it: without the judge, and without waiting
         for a rate limit or a server. Raises `EvaluationError` if a pattern or schema runs out of time.
         """
+        if conversation.routed is not None:
+            turn = FirstTurn(conversation.stop, conversation.routed)
+            return list(check_route(query.expect, turn, self.formatter))
         usage = _total_usage(conversation)
         outcome = Outcome(
             stop_reason=conversation.stop,
@@ -205,6 +218,7 @@ class QueryExecutor:
             messages=conversation.messages,
             given=conversation.given,
             calls=conversation.calls,
+            routed=conversation.routed,
             vars=conversation.vars,
             steps=conversation.steps,
             asked=conversation.asked,

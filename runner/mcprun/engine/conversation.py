@@ -13,7 +13,7 @@ from mcprun.client.session import ToolResult
 from mcprun.models.base import ModelReply
 from mcprun.prompts.query import Query
 from mcprun.runs.events import AttemptRef, ToolCall
-from mcprun.runs.transcript import Asked, Call, Check, Given, StepCall, Turn
+from mcprun.runs.transcript import Asked, Call, Check, Given, RoutedCall, StepCall, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,7 @@ class Conversation:
         checks: The checks of the query's `expect`.
         judged: The checks of the judge, if there was one.
         under_way: The turn whose calls are in flight, or were when the conversation was cancelled.
+        routed: The calls that the model asked for in a routed run; `None` in other runs.
         vars: The values of the query's names, except `unique`.
         steps: What mcprun called and read itself, in order.
         verified: The checks of the steps after the conversation.
@@ -114,6 +115,7 @@ class Conversation:
     checks: list[Check] = field(default_factory=list)
     judged: list[Check] = field(default_factory=list)
     under_way: PendingTurn | None = None
+    routed: list[RoutedCall] | None = None
     vars: JsonObject = field(default_factory=dict)
     steps: list[StepCall] = field(default_factory=list)
     verified: list[Check] = field(default_factory=list)

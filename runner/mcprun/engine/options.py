@@ -87,6 +87,8 @@ class Options:
         min_coverage: The share of the server's tools that must be covered, from 0 to 1. None is any.
         require: Tools that must be covered.
         waive: Patterns of tools that need not be covered.
+        route: Whether to ask the model once per query, make no call, and grade the calls that it asks for.
+        decoys: Snapshots or runs of other servers, whose tools are added to the model's list in a routed run.
         out: The directory of the run. None is a new one below `outputs`.
         otel: Whether to export OpenTelemetry spans.
         ray: The address of a Ray cluster to spread the queries over: `HOST:PORT`, `auto` or `local`.
@@ -143,6 +145,8 @@ class Options:
     min_coverage: float | None = None
     require: Sequence[str] = ()
     waive: Sequence[str] = ()
+    route: bool = False
+    decoys: Sequence[str] = ()
     out: str | None = None
     otel: bool = False
     ray: str | None = None

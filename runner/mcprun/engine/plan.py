@@ -32,8 +32,11 @@ from mcprun.option_kinds import type_name
 from mcprun.prompts.aliases import Problem
 from mcprun.prompts.file import PromptsFile, QueryFilter, read_prompts
 from mcprun.prompts.query import Query
+from mcprun.prompts.routable import ungraded_reason
 from mcprun.prompts.shard import Shard
 from mcprun.prompts.source import as_file
+from mcprun.runs.run_record import RouteRecord
+from mcprun.tools.snapshot import read_snapshot
 from mcprun.tools.toolset import ToolFilter
 
 if TYPE_CHECKING:
@@ -77,7 +80,7 @@ def make_plan(
         account = account.at_clouds(spec, judge if prompts_file.judged else None, options.base_url)
         target, redactor = resolve_server(server, options, account)
         model = _selected_model(spec, account, prompts_file, options)
-        grader = choose_judge(judge, model, prompts_file.judged)
+        grader = None if options.route else choose_judge(judge, model, prompts_file.judged)
         check_api(model, grader)
         plan = RunPlan(
             prompts=prompts_file,
@@ -97,6 +100,7 @@ def make_plan(
             resume=resume,
             scrubber=Scrubber.of(options.scrub, options.ignore, options.ignore_order),
             on_divergence=options.on_divergence,
+            route=_route(options),
             redactor=redactor,
             otel=options.otel,
             ray=options.ray,
@@ -107,6 +111,13 @@ def make_plan(
         )
         stack.pop_all()  # leaves the prompts open for `execute`
     return plan
+
+
+def _route(options: Options) -> RouteRecord | None:
+    """Return what a routed run adds to the model's list. Raises `UsageError` if a snapshot can't be read."""
+    if not options.route:
+        return None
+    return RouteRecord(decoys=[tool for name in options.decoys for tool in read_snapshot(name).tools])
 
 
 def _open_baseline(name: str, alpha: float) -> Baseline:
@@ -120,20 +131,34 @@ def _open_prompts(
     prompts: Prompts, spec: str | None, options: Options, resume: Resume | None, stored: Path | IO[bytes] | None
 ) -> PromptsFile:
     """Read the queries that the options select, and check them. Raises `UsageError`."""
-    settings = model_settings(options)
+    settings, gradable = model_settings(options), 0
+
+    def demands(query: Query) -> Iterator[Problem]:
+        nonlocal gradable
+        gradable += not ungraded_reason(query)
+        return query_problems(query, settings)
+
     are_values = not isinstance(prompts, str | PathLike)
     if not isinstance(prompts, str | PathLike):
         prompts, stored = "-", as_file(prompts)
-    return read_prompts(
+    verified = resume.verified_file() if resume else None
+    file = read_prompts(
         fspath(prompts),
         QueryFilter(tuple(options.filters), options.limit, shard=Shard.parse(options.shard) if options.shard else None),
         need_script=needs_script(spec),
         stored_path=stored,
-        verified=resume.verified_file() if resume else None,
+        verified=verified,
         repeat=options.repeat,
-        demands=lambda query: query_problems(query, settings),
+        demands=demands,
         are_values=are_values,
     )
+    if options.route and not gradable and not resume:
+        file.source.close()
+        raise UsageError(
+            f"--route: there is nothing to grade: no selected query of {file.name} has expect.calls without vars from"
+            " steps"
+        )
+    return file
 
 
 def _selected_model(spec: str | None, account: Credentials, prompts: PromptsFile, options: Options) -> SelectedModel:
@@ -164,6 +189,10 @@ def _check_conflicts(options: Options) -> None:
     """Raise `UsageError` for options that contradict each other."""
     if options.fresh_server and options.servers > 1:
         raise UsageError("--servers and --fresh-server cannot be combined: --fresh-server starts one for each query")
+    if options.decoys and not options.route:
+        raise UsageError("--decoys needs --route, which only asks which tools the model would call")
+    if options.route and (options.min_coverage is not None or options.require):
+        raise UsageError("--route makes no calls, so --min-coverage and --require can't be met: leave them out")
     if options.ray_actors and options.ray is None:
         raise UsageError("--ray-actors needs --ray")
 

@@ -185,7 +185,7 @@ class Recorder:
             counts = journal.totals.counts()
             again = [key for key in pending if key in journal]
             again += [(self._redactor.text(query), repeat) for query, repeat in sorted(self._run_stop.interrupted)]
-            is_done = counts.done == prompts.runs and not old and not again
+            is_done = counts.done + counts.ungraded == prompts.runs and not old and not again
             self.record = self.record.model_copy(
                 update={
                     "state": "finished" if is_done else "interrupted",

@@ -113,7 +113,7 @@ class Resume:
         """Return whether a query is done. It is not if it was `skipped`, or if `run.json` lists it under `again`."""
         if transcript.verdict is Verdict.ERROR:
             return not self.retry_errors and (transcript.id, transcript.repeat) not in self._again
-        return transcript.verdict is not Verdict.SKIPPED
+        return transcript.verdict is not Verdict.SKIPPED or transcript.is_ungraded
 
     @cached_property
     def _again(self) -> frozenset[tuple[str, int]]:

@@ -135,6 +135,8 @@ async def execute(
         record = record.model_copy(update={"configured": dict(plan.configured)})
     if plan.baseline:
         record = record.model_copy(update={"baseline": BaselineRecord(path=plan.baseline.name)})
+    if plan.route:
+        record = record.model_copy(update={"route": plan.route})
     if plan.gates:
         record = record.model_copy(update={"coverage": plan.gates.record()})
     telemetry = open_telemetry(plan.model.record, plan.redactor.text) if plan.otel else None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from mcprun.errors import ErrorKind, RunError
 from mcprun.prompts.query import Query
 from mcprun.runs.events import Event, ExchangeEnd, QueryEnd, WarningEvent
-from mcprun.runs.transcript import ErrorInfo, Transcript, Verdict
+from mcprun.runs.transcript import UNGRADED, Check, ErrorInfo, Transcript, Verdict
 
 
 def skipped_transcript(query: Query, repeat: int, reason: RunError, *, system: str | None, model: str) -> Transcript:
@@ -31,6 +31,14 @@ def skipped_transcript(query: Query, repeat: int, reason: RunError, *, system: s
         attempts=0,
         error=ErrorInfo(kind=reason.kind, message=f"not started: {reason}"),
     )
+
+
+def ungraded_transcript(query: Query, repeat: int, reason: str, *, system: str | None, model: str) -> Transcript:
+    """Return the transcript of a query that a routed run does not grade."""
+    ended = RunError(ErrorKind.PROMPTS, reason)
+    skipped = skipped_transcript(query, repeat, ended, system=system, model=model)
+    check = Check(check="route", passed=True, message=f"not graded: {reason}")
+    return skipped.model_copy(update={"stop": UNGRADED, "error": None, "checks": [check]})
 
 
 def emptied(transcript: Transcript, message: str) -> Transcript:

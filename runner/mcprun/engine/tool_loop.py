@@ -115,9 +115,7 @@ class ToolLoop:
             QueryError: The model or the server can't continue this query.
             RunError: No query could continue.
         """
-        tools = server.tools.only(self.permit)
-        if patterns := attempt.query.tools:
-            tools = tools.only(ToolFilter(allow=tuple(patterns)))
+        tools = self.tools_for(attempt.query, server)
         handler, conversation = self.answers.handler_for(attempt), attempt.conversation
         exchange = _Exchange(self, attempt, server, tools, handler)
         conversation.unknown_tools.update(tools.unknown(call.tool for call in attempt.query.expect.calls or ()))
@@ -137,6 +135,27 @@ class ToolLoop:
                         return
         finally:
             conversation.asked, conversation.unmet = [*before, *handler.in_order()], [*unmet, *handler.unmet]
+
+    async def ask_once(self, attempt: Attempt, server: ServerSession, tools: ToolSet) -> ModelReply:
+        """Send a query's first user message, and return the model's turn. No call is made.
+
+        Raises `QueryError` and `RunError` as `converse` does.
+        """
+        handler, conversation = self.answers.handler_for(attempt), attempt.conversation
+        exchange = _Exchange(self, attempt, server, tools, handler)
+        conversation.unknown_tools.update(tools.unknown(call.tool for call in attempt.query.expect.calls or ()))
+        with server.register(handler):
+            opening = await self._open(server, handler)
+        conversation.begin(opening)
+        conversation.say(opening.user_messages[0])
+        reply = await exchange.reply()
+        conversation.add(reply)
+        return reply
+
+    def tools_for(self, query: Query, server: ServerSession) -> ToolSet:
+        """Return the tools that the model may use for a query."""
+        tools = server.tools.only(self.permit)
+        return tools.only(ToolFilter(allow=tuple(query.tools))) if query.tools else tools
 
     async def _open(self, server: ServerSession, handler: QueryRequestHandler) -> Opening:
         """Return how the conversation begins, with the prompt and resources that the query takes from the server."""
@@ -179,7 +198,7 @@ class _Exchange:
         own, limits = self.attempt.query.max_turns, self.loop.limits
         max_turns = own or limits.max_turns
         while len(conversation.turns) < max_turns:
-            reply = await self._reply()
+            reply = await self.reply()
             conversation.add(reply)
             uses = [block for block in reply.content if block.get("type") == "tool_use"]
             if len(conversation.calls) + len(uses) > limits.max_calls:
@@ -198,7 +217,7 @@ class _Exchange:
         option = "the query's `max_turns`" if own else "`--max-turns`"
         conversation.stop, conversation.limit = "max_turns", f"{plural(max_turns, 'turn')} ({option})"
 
-    async def _reply(self) -> ModelReply:
+    async def reply(self) -> ModelReply:
         """Request the model's next turn and emit a `ModelCall`."""
         query, turn = self.attempt.query, len(self.conversation.turns)
         request = ModelRequest(

@@ -18,11 +18,12 @@ RULES: Mapping[str, Any] = {
     "filters": (), "limit": None, "repeat": 1, "pass_rate": None, "allow_tool_errors": False, "allow_tool": (),
     "deny_tool": (), "read_only": False, "on_divergence": "continue", "scrub": (), "ignore": (), "ignore_order": (),
     "system": None, "effort": None, "thinking": None, "tool_choice": None, "bare_api": False, "elicit": "decline",
-    "roots": (), "protocol": "auto", "fresh_server": False, "scratch": False, "server_args": (),
+    "roots": (), "protocol": "auto", "fresh_server": False, "scratch": False, "server_args": (), "route": False,
+    "decoys": (),
 }  # fmt: skip
 """These options by their name in the `arguments` of `run.json`, with their defaults, which are not stored there."""
 
-_JUDGING = ("allow_tool_errors", "allow_tool", "deny_tool", "read_only", "on_divergence")
+_JUDGING = ("allow_tool_errors", "allow_tool", "deny_tool", "read_only", "on_divergence", "route", "decoys")
 _COMPARING = ("scrub", "ignore", "ignore_order")
 """Rules for the verdict of a conversation, and rules for comparing a replayed call with the recording."""
 

@@ -21,6 +21,7 @@ from mcprun.client.transports.process import PrestartedServer
 from mcprun.engine.attempts import QueryExecutor
 from mcprun.engine.catalog_listing import CatalogListing
 from mcprun.engine.judge import open_judge
+from mcprun.engine.routing import Router
 from mcprun.engine.run_context import RunContext
 from mcprun.engine.tool_loop import Divergence, GivenDivergence, ToolLoop
 from mcprun.engine.worker_config import WorkerConfig
@@ -58,8 +59,9 @@ async def open_worker(context: RunContext, prestarted: PrestartedServer | None =
             model_context = _model_context(context)
             model = await enter(config.model.open(model_context))
             judge = await enter(open_judge(config.judge, model, model_context))
+        loop = _tool_loop(context, model_context, model)
         yield QueryExecutor(
-            loop=_tool_loop(context, model_context, model),
+            loop=loop,
             judge=judge,
             servers=servers,
             allow_tool_errors=config.allow_tool_errors,
@@ -67,6 +69,7 @@ async def open_worker(context: RunContext, prestarted: PrestartedServer | None =
             formatter=model_context.formatter,
             run_stop=context.run_stop,
             catalog=CatalogListing(context.emit),
+            router=Router(loop, config.route.decoys) if config.route else None,
         )
 
 

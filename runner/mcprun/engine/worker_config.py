@@ -17,6 +17,7 @@ from mcprun.limits import AUTO, Limits
 from mcprun.models.select import SelectedModel
 from mcprun.prompts.query import Query
 from mcprun.runs.redaction import Redactor
+from mcprun.runs.run_record import RouteRecord
 from mcprun.runs.transcript import Transcript
 from mcprun.tools.toolset import ToolFilter, ToolSet
 
@@ -26,7 +27,7 @@ class WorkerConfig:
     """The configuration that queries are run with. It holds plain values, which can be sent to another machine.
 
     `on_divergence` is what to do with a query whose replayed call differs from the recording. The `scrubber` removes
-    the values to ignore in that comparison.
+    the values to ignore in that comparison. With a `route`, queries are only routed.
     """
 
     target: Target
@@ -43,6 +44,7 @@ class WorkerConfig:
     redactor: Redactor = field(default_factory=Redactor)
     scrubber: Scrubber = field(default_factory=Scrubber)
     on_divergence: Literal["continue", "fail", "stop"] = "continue"
+    route: RouteRecord | None = None
 
     def skipped(self, query: Query, repeat: int, reason: RunError) -> Transcript:
         """Return the transcript of a query that was not run."""

@@ -160,9 +160,18 @@ class Console:
         """Print which share of the server's tools the run covers, and which it does not, in one line."""
         from mcprun.report.coverage import line_of
 
-        if line := line_of(run):
+        if run.record.route:
+            self.routing(run)
+        elif line := line_of(run):
             lead, mark, text = line.partition(": ")
             print_hanging(self.out, f"{lead}{mark}", Text(text))
+
+    def routing(self, run: Run) -> None:
+        """Print how often the model of a routed run picks the right tool."""
+        from mcprun.analysis.routing.measure import measure_routing
+        from mcprun.report.routing import lines
+
+        self.lines(lines(measure_routing(run)))
 
     def files(self, run: Run) -> None:
         """Print the run directory and the names of its files."""

@@ -201,4 +201,4 @@ def trouble(record: RunRecord, counts: Counts) -> str:
         return f"the run was not compared with its baseline {record.baseline.path}"
     if record.lacks_coverage:
         return COVERAGE_NOT_EVALUATED
-    return early_end(record, counts) if counts.skipped and not counts.error else ""
+    return early_end(record, counts) if counts.not_run and not counts.error else ""

@@ -32,7 +32,7 @@ def outcome(record: RunRecord, counts: Counts) -> str:
 
 def early_end(record: RunRecord, counts: Counts) -> str:
     """Return that a run ended early, why, and how many queries it left; empty if it did everything."""
-    left = max(0, record.prompts.runs - counts.done)
+    left = max(0, record.prompts.runs - counts.done - counts.ungraded)
     verb = "was" if left == 1 else "were"
     left_out = f"{left:,} of {record.prompts.runs:,} {verb} not run" if left else ""
     if record.error and (left or record.state != "finished"):
@@ -71,8 +71,8 @@ def _reasons(record: RunRecord, counts: Counts, code: ExitCode) -> Iterator[str]
         return
     if counts.error:
         yield plural(counts.error, "error")
-    if counts.skipped:
-        yield f"{counts.skipped:,} skipped"
+    if counts.not_run:
+        yield f"{counts.not_run:,} skipped"
     is_whole = record.state == "finished" and record.error and record.error.kind is ErrorKind.OUTPUT
     if is_whole and record.error:  # of the comparison with a baseline, or of its update
         yield one_line(record.error.message, _MESSAGE)
@@ -83,6 +83,6 @@ def _reasons(record: RunRecord, counts: Counts, code: ExitCode) -> Iterator[str]
         yield "coverage not evaluated"
     if record.error and not counts.error:
         yield f"the run {'stopped early' if counts.done else 'did not start'} ({record.error.kind})"
-    elif record.state != "finished" and not counts.error and not counts.skipped:
+    elif record.state != "finished" and not counts.error and not counts.not_run:
         all_runs, left = plural(record.prompts.runs, record.prompts.unit), record.prompts.runs - counts.done
         yield f"{left:,} of {all_runs} did not finish" if left else "shards are missing"

@@ -34,7 +34,7 @@ def end_causes(record: RunRecord, counts: Counts, log: str = "") -> Iterator[Cau
         line = exception_line(log) if error.kind is ErrorKind.SERVER_START else ""
         parts = [error.message, line if line not in error.message else ""]
         yield _cause(CauseKind.SERVER, parts, left)
-    elif error or record.state != "finished" or (counts.skipped and not counts.error):
+    elif error or record.state != "finished" or (counts.not_run and not counts.error):
         yield _cause(CauseKind.STOPPED, [early_end(record, counts) or (error.message if error else "")], left)
     if record.state == "finished" and not error and record.lacks_comparison and record.baseline:
         message = f"the run was not compared with its baseline {record.baseline.path}"

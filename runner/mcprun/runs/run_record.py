@@ -34,12 +34,16 @@ _Tool = Annotated[JsonObject, AfterValidator(_named)]
 
 
 class Counts(Record):
-    """Totals over transcripts. `usage` is None if no reply reported its tokens, as with scripts."""
+    """Totals over transcripts. `usage` is None if no reply reported its tokens, as with scripts.
+
+    `ungraded` counts those of the `skipped` that a routed run does not grade; the others were not run.
+    """
 
     passed: int = 0
     failed: int = 0
     error: int = 0
     skipped: int = 0
+    ungraded: int = Field(default=0, exclude_if=lambda value: not value)
     calls: int = 0
     tool_errors: int = 0
     diverged: int = 0
@@ -55,6 +59,11 @@ class Counts(Record):
     def done(self) -> int:
         """The number of transcripts with a verdict other than `skipped`."""
         return self.passed + self.failed + self.error
+
+    @property
+    def not_run(self) -> int:
+        """The number of transcripts of queries that were skipped because the run ended."""
+        return self.skipped - self.ungraded
 
 
 class RepeatsRecord(Record):
@@ -193,6 +202,12 @@ class BaselineRecord(Record):
         return self.compared.regressions if self.compared else 0
 
 
+class RouteRecord(Record):
+    """What a routed run adds to the model's list: the tools of `decoys`, in wire form, of other servers."""
+
+    decoys: list[_Tool] = Field(default_factory=list)
+
+
 class CoverageOutcome(Record):
     """The outcome of coverage gates.
 
@@ -254,6 +269,7 @@ class RunRecord(Record):
     error: ErrorInfo | None = None
     baseline: BaselineRecord | None = None
     coverage: CoverageRecord | None = None
+    route: RouteRecord | None = Field(default=None, exclude_if=lambda value: value is None)
     again: list[tuple[str, int]] = Field(default=[], exclude_if=lambda value: not value)
 
     def __repr__(self) -> str:
@@ -317,7 +333,7 @@ class RunRecord(Record):
             self.state == "finished"
             and not self.error
             and not counts.error
-            and not counts.skipped
+            and not counts.not_run
             and not self.lacks_comparison
             and not self.lacks_coverage
         )

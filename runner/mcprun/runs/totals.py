@@ -14,11 +14,13 @@ class RunTotals:
     def __init__(self) -> None:
         self._verdicts = dict.fromkeys(Verdict, 0)
         self._calls = self._tool_errors = self._diverged = self._turns = 0
+        self._ungraded = 0
         self._usage: Usage | None = None
 
     def add(self, transcript: Transcript | TranscriptSummary) -> None:
         """Add a transcript to the totals."""
         self._verdicts[transcript.verdict] += 1
+        self._ungraded += transcript.is_ungraded
         self._calls += len(transcript.calls)
         self._tool_errors += sum(call.is_error for call in transcript.calls)
         self._diverged += transcript.diverged
@@ -40,6 +42,7 @@ class RunTotals:
         """Return the totals so far."""
         return Counts(
             **{verdict.value: count for verdict, count in self._verdicts.items()},
+            ungraded=self._ungraded,
             calls=self._calls,
             tool_errors=self._tool_errors,
             diverged=self._diverged,

@@ -1,8 +1,8 @@
 """The lines of `transcripts.jsonl`: transcripts and their parts, as Pydantic models.
 
 Keys are always present, `null` if unknown, so that `jq` needs no guards. Only `tags`, `metadata`, `expect`, `vars`,
-`steps`, `asked`, `given`, `problem` and `cache_creation` are left out when empty. A transcript holds no times and no
-random values of mcprun's: the same prompts, server, and script or recording produce the same bytes.
+`steps`, `routed`, `asked`, `given`, `problem` and `cache_creation` are left out when empty. A transcript holds no times
+and no random values of mcprun's: the same prompts, server, and script or recording produce the same bytes.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ from mcprun.runs.record_base import SCHEMA, Record, Schema, Shape
 
 Key = tuple[str, int]
 """A query's id, and the number of the repeat."""
+
+
+UNGRADED = "ungraded"
+"""The `stop` of a query that a routed run does not grade."""
 
 
 class Verdict(StrEnum):
@@ -121,6 +125,14 @@ class Call(Record):
     __str__ = __repr__
 
 
+class RoutedCall(Record):
+    """A call that the model asked for in a routed run, which makes none. The tool of a `decoy` is another server's."""
+
+    tool: str
+    input: JsonObject
+    decoy: bool = Field(default=False, exclude_if=lambda value: not value)
+
+
 class StepCall(Record):
     """A call or read that mcprun made itself before or after a conversation, and its result.
 
@@ -211,7 +223,9 @@ class Transcript(Record):
     `stop` is the model's last stop reason, or one of mcprun's own: `max_turns`, `max_calls`, `diverged`, `timeout`,
     `error`, `cancelled`. `tags`, `metadata` and `expect` are those of the query, without defaults. `vars` maps the
     query's names to the values that replaced them. `steps` lists what mcprun called and read itself, and `asked` the
-    server's requests. Each of these keys is absent if it is empty.
+    server's requests. Each of these keys is absent if it is empty. `routed` lists the calls that the model asked for in
+    its first turn; it is absent unless the run is routed. A routed run skips queries that can't be graded, with the
+    `stop` of `UNGRADED`.
     """
 
     fixed = frozenset({"id", "stop", "model"})
@@ -230,6 +244,7 @@ class Transcript(Record):
     messages: list[JsonObject]
     given: Given | None = Field(default=None, exclude_if=lambda value: value is None)
     calls: list[Call]
+    routed: list[RoutedCall] | None = Field(default=None, exclude_if=lambda value: value is None)
     vars: JsonObject = Field(default_factory=dict, exclude_if=lambda value: not value)
     steps: list[StepCall] = Field(default_factory=list, exclude_if=lambda value: not value)
     asked: list[Asked] = Field(default_factory=list, exclude_if=lambda value: not value)
@@ -247,6 +262,11 @@ class Transcript(Record):
         return f"<Transcript {short_repr(self.id)}{repeat}: {self.verdict}, {sizes}>"
 
     __str__ = __repr__
+
+    @property
+    def is_ungraded(self) -> bool:
+        """Whether the query was skipped by a routed run because it can't be graded."""
+        return self.verdict is Verdict.SKIPPED and self.stop == UNGRADED
 
     @property
     def begins(self) -> int:
@@ -287,6 +307,7 @@ class TranscriptSummary(Record):
     id: str
     repeat: int = 1
     verdict: Verdict
+    stop: str = ""
     calls: list[_CallSummary]
     given: _GivenSummary | None = None
     turns: list[Any]
@@ -295,7 +316,12 @@ class TranscriptSummary(Record):
     @property
     def has_content(self) -> bool:
         """Whether the transcript holds anything that would be lost without it: a verdict, turns or calls."""
-        return self.verdict is not Verdict.SKIPPED or bool(self.turns or self.calls)
+        return self.verdict is not Verdict.SKIPPED or self.is_ungraded or bool(self.turns or self.calls)
+
+    @property
+    def is_ungraded(self) -> bool:
+        """Whether the query was skipped by a routed run because it can't be graded."""
+        return self.verdict is Verdict.SKIPPED and self.stop == UNGRADED
 
     @property
     def diverged(self) -> int:

@@ -55,7 +55,7 @@ def test_every_settable_switch_has_a_negation(name: str, tmp_path: Path) -> None
     assert isinstance(batch, ConfigurableCommand)
     assert command.settable().keys() <= batch.settable().keys()  # the pytest plugin reads only the settings of batch
     switches = {key: one for key, one in command.settable().items() if isinstance(one, click.Option) and one.is_flag}
-    assert len(switches) == {"batch": 11, "chat": 3, "init": 1}.get(name, 0)
+    assert len(switches) == {"batch": 12, "chat": 3, "init": 1}.get(name, 0)
     for key, switch in switches.items():
         (yes,), (no,) = [one for one in switch.opts if one.startswith("--")], switch.secondary_opts
         assert {yes.startswith("--no-"), no.startswith("--no-")} == {True, False}

@@ -40,6 +40,7 @@ def test_the_options_that_name_a_file_are_listed() -> None:
     files = (
         "csv",
         "cwd",
+        "decoys",
         "env_file",
         "html",
         "junit",

@@ -111,6 +111,8 @@ _FIRST = (
 @run_options.MIN_COVERAGE
 @run_options.REQUIRE
 @run_options.WAIVE
+@run_options.ROUTE
+@run_options.DECOYS
 @option(
     "--otel/--no-otel",
     heading=Heading.REPORTS,

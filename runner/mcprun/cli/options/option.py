@@ -26,6 +26,7 @@ class Heading(StrEnum):
     RETRIES = "Retries"
     COMPARISON = "Replay and comparison"
     COVERAGE = "Coverage"
+    ROUTING = "Routing"
     REPORTS = "Reports"
     SCALE = "Scale"
 

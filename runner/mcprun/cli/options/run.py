@@ -353,6 +353,26 @@ WAIVE = option(
     " are called are reported. Repeatable.",
 )
 
+ROUTE = option(
+    "--route/--no-route",
+    heading=Heading.ROUTING,
+    default=False,
+    help="Grade which tools the model picks; call none",
+    details="Ask the model once per query, make no call, and grade the calls that it asks for against expect.calls."
+    " Queries without expect.calls, or with vars from steps, are skipped.",
+)
+DECOYS = option(
+    "--decoys",
+    heading=Heading.ROUTING,
+    type=option_type("decoys"),
+    multiple=True,
+    metavar="SNAPSHOT",
+    shell_complete=files,
+    help="Offer another server's tools too; repeatable",
+    details="With --route: add the tools of a snapshot (`mcprun tools SERVER --snapshot FILE`) or of a run to the"
+    " model's list, to measure how other servers' tools distract it. Repeatable.",
+)
+
 OUT = option(
     "-o",
     "--out",

@@ -1,0 +1,83 @@
+"""Add up the graded first turns of a routed run. Pure, except that it reads a run directory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from pydantic import ValidationError
+
+from mcprun.analysis.routing.matrix import RoutedTurn, RoutingMatrix
+from mcprun.checks.expect import Expect
+from mcprun.checks.route import expected_first, has_right_input
+from mcprun.errors import UsageError
+from mcprun.prompts.names import CONVERSATION, UNIQUE, unique_text, with_values
+from mcprun.runs.run import Run
+from mcprun.runs.transcript import Transcript, Verdict
+
+_UNUSED = ("text", "judge", "max_calls", "max_turns", "max_seconds", "max_output_tokens")
+_UNUSED_OF_CALL = ("result", "is_error")
+"""Expectations, and expectations of a call, that a first turn can't meet or fail."""
+
+
+@dataclass(slots=True)
+class Routing:
+    """The routing of a run: the `matrix` of its graded turns, and how many queries are `ungraded` or ended in `errors`.
+
+    `unused` counts the queries by expectation that a first turn can't meet or fail, such as `text`.
+    """
+
+    matrix: RoutingMatrix = field(default_factory=RoutingMatrix)
+    ungraded: int = 0
+    errors: int = 0
+    unused: Counter[str] = field(default_factory=Counter)
+
+    def add(self, transcript: Transcript) -> None:
+        """Add the first turn of a query."""
+        if transcript.is_ungraded:
+            self.ungraded += 1
+        elif transcript.error or transcript.routed is None:
+            self.errors += transcript.verdict is not Verdict.SKIPPED
+        elif turn := routed_turn(transcript):
+            self.matrix.add(turn)
+            self.unused.update(unused(transcript))
+
+
+def measure_routing(run: Run) -> Routing:
+    """Return the routing of a routed run. Raises `UsageError` if it is not routed, or can't be read."""
+    if run.record.route is None:
+        raise UsageError(f"{run.path} is not a routed run: make one with mcprun batch --route")
+    return routing_of(run.transcripts())
+
+
+def routing_of(transcripts: Iterable[Transcript]) -> Routing:
+    """Return the routing of some transcripts."""
+    routing = Routing()
+    for transcript in transcripts:
+        routing.add(transcript)
+    return routing
+
+
+def routed_turn(transcript: Transcript) -> RoutedTurn | None:
+    """Return the graded first turn of a transcript; None if what it expected was redacted beyond recognition."""
+    names = {UNIQUE: unique_text(transcript.id, transcript.repeat), **transcript.vars}
+    written = with_values({"expect": transcript.expect}, CONVERSATION, names)["expect"]
+    try:
+        expected = expected_first(Expect.model_validate(written))
+    except ValidationError:
+        return None
+    called = transcript.routed or []
+    return RoutedTurn(
+        expected=frozenset(call.tool for call in expected),
+        called=frozenset(call.tool for call in called),
+        passed=transcript.verdict is Verdict.PASSED,
+        has_right_input=has_right_input(expected, called),
+    )
+
+
+def unused(transcript: Transcript) -> Iterator[str]:
+    """Yield the expectations of a query that a first turn can't meet or fail, each once."""
+    yield from (name for name in _UNUSED if name in transcript.expect)
+    calls = transcript.expect.get("calls") or []
+    yield from (name for name in _UNUSED_OF_CALL if any(name in call for call in calls))

@@ -1,0 +1,140 @@
+"""Routing as text: how often the model picks the right tool, by tool, and which tools it takes for which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from mcprun.analysis.routing.matrix import Label, Rate, RoutingMatrix, ToolRouting
+from mcprun.analysis.routing.measure import Routing
+from mcprun.report.styles import AMBER
+from mcprun.report.text import one_line, plural
+
+_NAME = 40
+"""Maximum characters of a tool's name."""
+
+_COLUMNS = 7
+"""Maximum columns of a matrix in the terminal. Of a larger one, the most frequent confusions are listed."""
+
+_CONFUSIONS = 10
+"""Maximum confusions that are listed."""
+
+TOOLS = 30
+"""Maximum tools that are listed: those with the most wrong turns."""
+
+
+def sentences(routing: Routing) -> Iterator[str]:
+    """Yield what a routed run found, in sentences without a full stop: the accuracy first."""
+    matrix = routing.matrix
+    yield f"{rate_text(matrix.accuracy)} right{interval_text(matrix.accuracy)}"
+    if matrix.inputs.total:
+        yield f"inputs right given the tool: {rate_text(matrix.inputs)}"
+    if routing.ungraded:
+        yield f"not graded: {plural(routing.ungraded, 'query')} without expect.calls, or with vars from steps"
+    if routing.unused:
+        names = ", ".join(f"{name} of {plural(count, 'query')}" for name, count in sorted(routing.unused.items()))
+        yield f"not checked, since no call is made: {names}"
+
+
+def rate_text(rate: Rate) -> str:
+    """Return a rate: `62 of 80 (78 %)`."""
+    if rate.share is None:
+        return "0 of 0"
+    return f"{rate.done:,} of {rate.total:,} ({percent(rate.share)})"
+
+
+def interval_text(rate: Rate) -> str:
+    """Return the 95 % confidence interval of a rate: `, 95 % interval 67 to 85 %`; empty of nothing."""
+    if rate.interval is None:
+        return ""
+    low, high = rate.interval
+    return f", 95 % interval {100 * low:.0f} to {percent(high)}"
+
+
+def percent(share: float) -> str:
+    """Return a share in per cent; only all is 100 %, and only nothing 0 %."""
+    rounded = round(100 * share)
+    if rounded in (0, 100) and share not in (0.0, 1.0):
+        return f"{'<' if rounded == 0 else '>'} {1 if rounded == 0 else 99} %"
+    return f"{rounded} %"
+
+
+def label_text(label: Label) -> str:
+    """Return a label of the matrix. No tool and several tools are in brackets, since a tool may have such a name."""
+    name, is_tool = label
+    return one_line(name, _NAME) if is_tool else f"({name})"
+
+
+def lines(routing: Routing) -> Iterator[RenderableType]:
+    """Yield the routing of a run for the terminal: sentences, a table of the tools, and the confusion matrix."""
+    first, *others = sentences(routing)
+    yield Text(f"Routing: {first}")
+    yield from (Text(f"         {other}") for other in others)
+    matrix = routing.matrix
+    if matrix.tools:
+        yield _tool_table(matrix)
+    if matrix.confusions:
+        yield _matrix_table(matrix) if len(matrix.columns) <= _COLUMNS else _confusion_list(matrix)
+
+
+def _tool_table(matrix: RoutingMatrix) -> Table:
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=True)
+    table.add_column("tool", no_wrap=True, overflow="ellipsis")
+    for name in ("precision", "recall", "inputs right"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for tool in worst_first(matrix)[:TOOLS]:
+        rates = (tool.precision, tool.recall, tool.inputs)
+        table.add_row(one_line(tool.tool, _NAME), *(Text(_short(rate), _style(rate)) for rate in rates))
+    if (left := len(matrix.tools) - TOOLS) > 0:
+        table.add_row(f"… and {plural(left, 'more tool')}", "", "", "")
+    return table
+
+
+def worst_first(matrix: RoutingMatrix) -> Sequence[ToolRouting]:
+    """Return the tools, those with the most wrong turns first."""
+
+    def wrong(tool: ToolRouting) -> int:
+        return sum(rate.total - rate.done for rate in (tool.precision, tool.recall, tool.inputs))
+
+    return sorted(matrix.tools, key=lambda one: (-wrong(one), one.tool))
+
+
+def _short(rate: Rate) -> str:
+    return "" if rate.share is None else f"{rate.done:,}/{rate.total:,} {percent(rate.share):>5}"
+
+
+def _style(rate: Rate) -> str:
+    return "" if rate.share is None or rate.done == rate.total else AMBER
+
+
+def _matrix_table(matrix: RoutingMatrix) -> Table:
+    """Return the confusion matrix: a row for what was expected, a column for what was called."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=True)
+    table.add_column("expected ↓  called →", no_wrap=True, overflow="ellipsis")
+    for column in matrix.columns:
+        table.add_column(label_text(column), justify="right", overflow="fold")
+    for row in matrix.rows:
+        table.add_row(label_text(row), *(_cell(matrix, row, column) for column in matrix.columns))
+    return table
+
+
+def _cell(matrix: RoutingMatrix, row: Label, column: Label) -> Text:
+    count = matrix.cells.get((row, column), 0)
+    if not count:
+        return Text("·", "dim")
+    return Text(f"{count:,}", "green" if row == column else AMBER)
+
+
+def _confusion_list(matrix: RoutingMatrix) -> Text:
+    """Return the most frequent confusions, one per line."""
+    found = matrix.confusions
+    shown = [f"{count:>5,} × {label_text(row)} → {label_text(column)}" for row, column, count in found[:_CONFUSIONS]]
+    if len(found) > _CONFUSIONS:
+        shown.append(
+            f"      … and {plural(len(found) - _CONFUSIONS, 'more kind')}: see the page of mcprun report --html"
+        )
+    return Text("\n".join(["Expected → called:", *shown]))
