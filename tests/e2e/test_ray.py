@@ -232,6 +232,28 @@ async def test_a_query_that_is_cancelled_before_its_first_step_is_skipped() -> N
     assert message.transcript.verdict == "skipped"
 
 
+async def test_the_cleanup_of_a_query_on_an_actor_is_bounded() -> None:
+    """When the run is cancelled, the cleanups on an actor have as little time as those in the process of the run."""
+    worker, has_begun = RemoteWorker(context(lambda _: None, Limits()).config, "."), asyncio.Event()
+    worker._run_stop.has_started = True
+
+    async def run(_: Query, __: int) -> Transcript:
+        try:
+            has_begun.set()
+            await asyncio.Event().wait()
+        finally:
+            await worker._run_stop.outlive(cast("Any", asyncio.Event().wait()), 0.0)
+        raise AssertionError
+
+    worker._executor = cast("Any", SimpleNamespace(run=run))
+    running = asyncio.create_task(worker.run(Query(id="a", prompt="?"), 1))
+    await has_begun.wait()
+    await worker.cancel(ErrorKind.CANCELLED, "interrupted", "")
+    message = await running
+    assert message.transcript
+    assert message.transcript.verdict == "skipped"
+
+
 def test_a_run_that_exceeded_its_restarts_is_resumed(folder: Path, address: str) -> None:
     """With `--restarts 0`, a dead actor ends the run, and a resume completes it with the transcripts of a local run."""
     queries(folder, *("kill" if number == 20 else f"w{number}" for number in range(60)))

@@ -111,16 +111,18 @@ class RunStop:
         the caller.
         """
         time = asyncio.get_running_loop().time
-        task, cancelled = asyncio.create_task(work), None
+        task, cancelled, is_over = asyncio.create_task(work), None, False
         while not task.done():
-            left = None if self._cancelled_at is None else self._cancelled_at + grace_s - time()
-            if left is not None and left <= 0:
-                task.cancel()
+            left = None
+            if self._cancelled_at is not None and not is_over:
+                left = max(0.0, self._cancelled_at + grace_s - time())
             try:
-                await asyncio.wait({task}, timeout=None if left is None or left <= 0 else left)
+                await asyncio.wait({task}, timeout=left)  # also if no time is left: the work must see its cancellation
             except asyncio.CancelledError as error:
                 cancelled = error
                 self._cancelled_at = time() if self._cancelled_at is None else self._cancelled_at
+            else:
+                is_over = task.cancel() or is_over
         if cancelled:
             retrieve(task)
             raise cancelled

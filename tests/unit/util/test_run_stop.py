@@ -175,3 +175,43 @@ def test_all_work_shares_the_grace_period() -> None:
         return loop.time()
 
     assert virtual_time.run(run()) == 5.0
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+async def test_work_that_outlives_a_cancelled_run_is_bounded(is_early: bool) -> None:
+    """Once its time is over, the work is cancelled, but not before it has begun, so that it can report that."""
+    run_stop, seen = RunStop(), list[str]()
+
+    async def clean_up() -> None:
+        try:
+            await wait_forever()
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+
+    if is_early:
+        run_stop.cancel(REASON)
+    waiter = asyncio.create_task(run_stop.outlive(clean_up(), 0.0))
+    await asyncio.sleep(0)
+    if not is_early:
+        run_stop.cancel(REASON)
+        waiter.cancel()
+    await asyncio.wait({waiter})
+    assert (seen, waiter.cancelled()) == (["cancelled"], not is_early)
+
+
+async def test_work_outlives_every_cancellation_of_its_caller() -> None:
+    """The cancellation is raised once the work has ended, and the work is not cancelled within its time."""
+    run_stop, is_done, ended = RunStop(), asyncio.Event(), list[bool]()
+
+    async def clean_up() -> None:
+        ended.append(await is_done.wait())
+
+    waiter = asyncio.create_task(run_stop.outlive(clean_up(), 1000.0))
+    for _ in range(3):
+        await asyncio.sleep(0)
+        waiter.cancel()
+    await asyncio.sleep(0)
+    is_done.set()
+    await asyncio.wait({waiter})
+    assert (ended, waiter.cancelled()) == ([True], True)

@@ -90,7 +90,7 @@ class RemoteWorker:
 
     async def cancel(self, kind: ErrorKind, message: str, stderr: str) -> None:
         """Cancel the queries in flight because the run ends. Each `run` returns what it has so far."""
-        self._run_stop.drain(RunError(kind, message, stderr=stderr))
+        self._run_stop.cancel(RunError(kind, message, stderr=stderr))  # bounds their cleanup
         for task in self._running:
             task.cancel()
 
