@@ -79,6 +79,11 @@ def has_name(text: str) -> bool:
     return _IN_BRACES.search(text) is not None
 
 
+def begins_with_name(text: str) -> bool:
+    """Return whether a text begins with a name in braces."""
+    return _IN_BRACES.match(text) is not None
+
+
 def is_name(text: str) -> bool:
     """Return whether a text is only a name in braces, which stands for a value of any type."""
     return _IN_BRACES.fullmatch(text) is not None
@@ -112,7 +117,7 @@ def _member(key: str, item: Any, modes: Modes, values: Mapping[str, Any]) -> Any
         inner = modes.get(key)
         return item if inner is None else with_values(item, inner, values)
     match modes, key:
-        case (Mode.EXPECTED, "$regex") | (Mode.SCHEMA, "pattern"):
+        case (Mode.EXPECTED, "$regex") | (Mode.SCHEMA, "pattern") if not isinstance(item, dict):
             return with_values(item, Mode.PATTERN, values)
         case (Mode.EXPECTED, "$equals"):
             return with_values(item, Mode.VALUE, values)

@@ -30,11 +30,11 @@ from mcprun.prompts.aliases import Problem
 from mcprun.prompts.bindings import Bindings
 from mcprun.prompts.content_blocks import check_blocks, marks_problem
 from mcprun.prompts.elicitation import ElicitAnswer
-from mcprun.prompts.names import CONVERSATION, SPOKEN, with_values
+from mcprun.prompts.names import CONVERSATION, SPOKEN, begins_with_name, with_values
 from mcprun.prompts.query_problems import Parts, problem_of, written_path
 from mcprun.prompts.scope import QueryParts
 from mcprun.prompts.script_turns import ScriptCall, ScriptTurn
-from mcprun.prompts.server_input import ServerPrompt, Uri, from_server
+from mcprun.prompts.server_input import NO_URI, ServerPrompt, Uri, from_server
 from mcprun.prompts.steps import PHASES, Step, Steps
 
 _to_sorted_json = json.JSONEncoder(sort_keys=True).encode
@@ -124,6 +124,13 @@ class Query(Part):
         parts = QueryParts(steps, self.vars, self.script or (), written)
         for problem in parts.problems():
             raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
+    def _resources_are_uris(self) -> Self:
+        for number, uri in enumerate(self.resources or ()):
+            if begins_with_name(uri) and not self.has_names:
+                raise ValueError(f"resources[{number}]: {NO_URI}")
         return self
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 
 from mcprun._util.json_value import JsonObject
 from mcprun.checks.expect import Part
+from mcprun.prompts.names import begins_with_name
 
 FROM_SERVER = frozenset({"resource", "server_prompt"})
 """Types of the blocks in a transcript's `prompt` that name a prompt or a resource of the server."""
@@ -17,10 +18,16 @@ FROM_SERVER = frozenset({"resource", "server_prompt"})
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S")
 
 
+NO_URI = "must be a URI with a scheme, such as file:///notes.txt"
+
+
 def _check_uri(value: str) -> str:
-    """Accept any URI with a scheme (RFC 3986): only the server knows which URIs exist."""
-    if not _SCHEME.match(value) or not value.isprintable():
-        raise ValueError("must be a URI with a scheme, such as file:///notes.txt")
+    """Accept any URI with a scheme (RFC 3986): only the server knows which URIs exist.
+
+    One that begins with a name, such as `{{uri}}`, is checked once the name has a value.
+    """
+    if not (_SCHEME.match(value) or begins_with_name(value)) or not value.isprintable():
+        raise ValueError(NO_URI)
     return value
 
 

@@ -29,6 +29,11 @@ VALUES = {"number": 17, "title": "a.b", "issue": {"$regex": "x"}, "braces": "{{n
         ({"$equals": {"id": "{{number}}"}}, Mode.EXPECTED, {"$equals": {"id": 17}}),
         ({"a": "{{issue}}"}, Mode.EXPECTED, {"a": {"$equals": {"$regex": "x"}}}),
         ({"pattern": "{{title}}", "const": "{{number}}"}, Mode.SCHEMA, {"pattern": r"a\.b", "const": 17}),
+        (
+            {"properties": {"pattern": {"const": "{{title}}"}}},
+            Mode.SCHEMA,
+            {"properties": {"pattern": {"const": "a.b"}}},
+        ),
         ({"pattern": "{{title}}"}, Mode.VALUE, {"pattern": "a.b"}),
         ("{{braces}}", Mode.TEXT, "{{number}}"),
         ("{{unknown}} {number} {{2}} {{}}", Mode.TEXT, "{{unknown}} {number} {{2}} {{}}"),

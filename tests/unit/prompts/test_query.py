@@ -123,6 +123,7 @@ def test_short_forms_are_equivalent(line: dict[str, Any]) -> None:
         ({"prompt": "x", "expect": {"text": {"json_schema": {"pattern": "["}}}}, [("expect.text.json_schema", "is not a valid JSON Schema: pattern '[' is not a valid regular expression: unterminated character set at position 0")]),
         ({"prompt": "x", "expect": {"text": {"contains": "", "not_contains": ["b", ""]}, "never": ""}}, [("expect.text.contains", "must not be empty"), ("expect.text.not_contains[1]", "must not be empty"), ("expect.never", "must not be empty")]),
         ({"prompt": "x", "target": ""}, [("target", "must not be empty")]),
+        ({"prompt": "x", "resources": ["a:b", "{{uri}}"]}, [("resources[1]", "must be a URI with a scheme, such as file:///notes.txt")]),
         ({"prompt": "x", "resources": "notes.txt"}, [("resources", "must be a URI with a scheme, such as file:///notes.txt")]),
         ({"server_prompt": ""}, [("server_prompt", "must not be empty")]),
         ({"prompt": "x", "expect": {"text": {}}}, [("expect.text", "must have at least one of contains, not_contains, equals, regex, json_schema")]),
