@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -29,7 +29,7 @@ from mcprun.engine.conversation import Attempt, Conversation
 from mcprun.engine.server_requests import QueryRequestHandler
 from mcprun.engine.tool_loop import ToolLoop
 from mcprun.errors import ErrorKind, QueryError, describe
-from mcprun.evaluation.evaluator import evaluated
+from mcprun.evaluation.evaluator import EvaluationError, evaluated
 from mcprun.models.references import UnresolvedReferenceError, holds_reference, resolve
 from mcprun.models.replay import ReplayModel
 from mcprun.prompts.bindings import Bindings, as_call
@@ -154,10 +154,12 @@ class QuerySteps:
         """Run a step and return why it failed; empty if it did not. Raises `QueryError` if the server is gone."""
         try:
             call = await self._run(phase, number, step)
+            return await evaluated(partial(self._mismatch, step, call))
         except _NotRun as error:
             self._emit_skipped(phase, number, step, str(error))
             return str(error)
-        return await evaluated(partial(self._mismatch, step, call))
+        except EvaluationError as error:
+            raise QueryError(error.kind, f"{phase}[{number}]{_named(step)}: {error}") from None
 
     def _mismatch(self, step: Step, made: StepCall) -> str:
         """Return how the result of a step differs from what it must be; empty if it does not."""
@@ -198,7 +200,10 @@ class QuerySteps:
         caller = PendingCall(handler, 0, None, loop.clock(), attempt.deadline)
         what = f"{event.phase}[{event.step}], `{event.tool or event.resource}`"
         try:
-            with self.server.register(handler), self.conversation.waiting_for(what):
+            # An interrupted conversation waits for what interrupted it, not for its cleanup.
+            is_shown = event.phase != "cleanup" or not self.conversation.place
+            waiting = self.conversation.waiting_for(what) if is_shown else nullcontext()
+            with self.server.register(handler), waiting:
                 made, error = await self._answer(event, caller)
         except (QueryError, asyncio.CancelledError) as failure:
             problem = str(failure.kind) if isinstance(failure, QueryError) else "cancelled"
@@ -251,8 +256,11 @@ class QuerySteps:
                 found = await evaluated(partial(resolve, value, self.bindings, self.runner.formatter))
             except UnresolvedReferenceError as error:
                 raise QueryError(ErrorKind.SETUP, f"vars.{name}: {error}") from None
+            except EvaluationError as error:
+                raise QueryError(error.kind, f"vars.{name}: {error}") from None
             self.bindings = self.bindings.with_names({name: found})
-            self.conversation.vars[name] = found
+        names = self.bindings.names
+        self.conversation.vars = {name: names[name] for name in variables if name in names}
 
     def _is_read_only(self, name: str) -> bool:
         return any(tool["name"] == name and is_read_only(tool) for tool in self.server.tools.listed)

@@ -138,6 +138,54 @@ def test_a_name_without_a_value_is_an_error_of_the_setup(mcprun: Forks, tmp_path
     assert [step["phase"] for step in transcript["steps"]] == ["before", "cleanup"]
 
 
+def test_a_name_may_be_a_whole_uri(mcprun: Forks, tmp_path: Path) -> None:
+    """A value that is no URI is an error of the setup, or fails the step that reads it."""
+    read = {"resource": "{{uri}}", "text": {"contains": "closed"}}
+    good = closing("good", vars={"number": NUMBER, "uri": "issue://log"}, resources=["{{uri}}"], after=[read])
+    bad = closing("bad", vars={"number": NUMBER, "uri": "log"}, after=[read])
+    worse = closing("worse", vars={"number": NUMBER, "uri": "log"}, resources=["{{uri}}"])
+    done = run(mcprun, tmp_path, good, bad, worse)
+    assert done.verdicts == {"good": "passed", "bad": "failed", "worse": "error"}
+    by_id = {one["id"]: one for one in done.transcripts}
+    problem = "must be a URI with a scheme, such as file:///notes.txt"
+    assert by_id["bad"]["checks"][-1]["message"] == f"after[0]: resource: {problem}"
+    assert by_id["worse"]["error"]["message"] == f"the query can't be asked with these values: resources.0: {problem}"
+
+
+def test_a_pattern_that_times_out_is_named_with_its_step(mcprun: Forks, tmp_path: Path) -> None:
+    """A slow pattern is an error of kind `match_timeout` in every part."""
+    echo = {"id": "slow", "tool": "create_issue", "input": {"title": "a" * 40 + "!"}}
+    slow = {**echo, "text": {"regex": "(a+)+$"}}
+    name = {"v": {"$from": "slow", "path": "/structuredContent/title", "match": "(a+)+$"}}
+    parts: dict[str, dict[str, Any]] = {
+        "after[0] (slow)": {"vars": {"v": 1}, "after": [slow]},
+        "before[0] (slow)": {"before": [slow]},
+        "vars.v": {"before": [echo], "vars": name},
+    }
+    queries = [{"id": what, "prompt": "x", "script": [{"text": "y"}], **part} for what, part in parts.items()]
+    errors = {one["id"]: one["error"] for one in run(mcprun, tmp_path, *queries).transcripts}
+    assert {error["kind"] for error in errors.values()} == {"match_timeout"}
+    assert all(error["message"].startswith(f"{what}: the pattern '(a+)+$'") for what, error in errors.items())
+
+
+def test_names_are_recorded_as_they_were_declared(mcprun: Forks, tmp_path: Path) -> None:
+    """Their order does not depend on when they got their values."""
+    done = run(mcprun, tmp_path, closing(vars={"number": NUMBER, "one": 1}))
+    assert list(done.transcripts[0]["vars"]) == ["number", "one"]
+
+
+def test_an_interrupted_query_waits_for_no_cleanup(mcprun: Forks, tmp_path: Path) -> None:
+    """The error of a query that timed out names the call, also if the server died in the cleanup."""
+    query = closing(
+        script=[{"calls": [{"tool": "wait"}]}],
+        timeout=0.2,
+        expect=None,
+        cleanup=[{"tool": "get_issue", "input": {"id": 1}}],
+    )
+    (transcript,) = run(mcprun, tmp_path, query, server=("die",)).transcripts
+    assert transcript["error"]["message"] == "timed out after 0.2 s in call 0, `wait` (the query's `timeout`)"
+
+
 def test_cleanup_runs_after_an_error_and_a_timeout(mcprun: Forks, tmp_path: Path) -> None:
     """However the conversation ends, the cleanup runs, and its failure is only a warning."""
     log = tmp_path / "log"
