@@ -272,7 +272,9 @@ class _Reader:
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             line = event.start_mark.line + 1
             if not isinstance(event, yaml.ScalarEvent):
-                self._stop(line, path, "a key must be text, not a list, an object or an alias")
+                quoted = isinstance(event, yaml.MappingStartEvent) and event.flow_style
+                hint = '; put text that begins with {{ in quotes: "{{name}}"' if quoted else ""
+                self._stop(line, path, f"a key must be text, not a list, an object or an alias{hint}")
             key = event.value
             self._grow(len(key), line, path)
             if key == "<<" and not event.style:

@@ -100,6 +100,7 @@ def test_queries_keep_their_lines(tmp_path: Path) -> None:
         ("- &a [*a]\n", ["p.yaml:1: [0]: the alias *a refers to a value that contains it"]),
         ("- a: *x\n", ["p.yaml:1: a: the alias *x has no anchor before it"]),
         ("- {<<: {a: b}}\n", ["p.yaml:1: line: merge keys (<<) are not supported; write out the keys"]),
+        ("- prompt: {{a}} is\n", ['p.yaml:1: prompt: a key must be text, not a list, an object or an alias; put text that begins with {{ in quotes: "{{name}}"']),
         ("- ? [a]\n  : b\n", ["p.yaml:1: line: a key must be text, not a list, an object or an alias"]),
         ("- a: !!python/object:os.system x\n", ["p.yaml:1: a: the tag 'tag:yaml.org,2002:python/object:os.system' is not supported; values are those of JSON"]),
         ("- a: !!timestamp 2026-01-01\n", ["p.yaml:1: a: the tag 'tag:yaml.org,2002:timestamp' is not supported; values are those of JSON"]),
