@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from mcprun._util.json_text import levels
-from mcprun._util.json_value import JsonObject
+from mcprun._util.json_value import JsonObject, describe_kind
 from mcprun.checks import matchers
 from mcprun.evaluation.json_schema import check_users_schema
 from mcprun.evaluation.patterns import compile_pattern
@@ -75,6 +75,8 @@ def _schema(value: JsonObject) -> JsonObject:
 
 
 def _one_or_many(value: Any) -> Any:
+    if not isinstance(value, str | list):
+        raise ValueError(f"must be a string or a list of strings, not {describe_kind(value)}")
     return [value] if isinstance(value, str) else value
 
 

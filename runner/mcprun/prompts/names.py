@@ -20,6 +20,8 @@ UNIQUE = "unique"
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+_PART_OF_NAME = re.compile(r"\{\{ *(" + NAME.pattern + r")[.\[/][^{}]*\}\}")
+
 _IN_BRACES = re.compile(r"\{\{ *(" + NAME.pattern + r") *\}\}")
 
 
@@ -91,16 +93,27 @@ def is_name(text: str) -> bool:
 
 def names_in(value: Any, modes: Modes, path: str = "") -> Iterator[tuple[str, str]]:
     """Yield each name in the parts that `modes` describe, with the path of its string, such as `calls[0].input.id`."""
+    for text, place in _texts_in(value, modes, path):
+        yield from ((name, place) for name in _IN_BRACES.findall(text))
+
+
+def parts_of_names_in(value: Any, modes: Modes, path: str = "") -> Iterator[tuple[str, str, str]]:
+    """Yield what is written like a part of a name, as `{{issue.id}}`: the braces, the name and the path."""
+    for text, place in _texts_in(value, modes, path):
+        yield from ((found[0], found[1], place) for found in _PART_OF_NAME.finditer(text))
+
+
+def _texts_in(value: Any, modes: Modes, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, list):
         for index, item in enumerate(value):
-            yield from names_in(item, modes, child_path(path, index))
+            yield from _texts_in(item, modes, child_path(path, index))
     elif isinstance(value, dict):
         for key, item in value.items():
             inner = modes if isinstance(modes, Mode) else modes.get(key)
             if inner is not None:
-                yield from names_in(item, inner, child_path(path, key))
+                yield from _texts_in(item, inner, child_path(path, key))
     elif isinstance(value, str) and isinstance(modes, Mode):
-        yield from ((name, path) for name in _IN_BRACES.findall(value))
+        yield value, path
 
 
 def with_values(value: Any, modes: Modes, values: Mapping[str, Any]) -> Any:

@@ -11,6 +11,20 @@ from mcprun.checks.expect import Part
 from mcprun.prompts import aliases
 from mcprun.prompts.aliases import Problem
 
+_MEANT = {
+    ("Query", "setup"): "did you mean 'before'?",
+    ("Query", "preconditions"): "did you mean 'before'?",
+    ("Query", "steps"): "did you mean 'before', 'after' or 'cleanup'?",
+    ("Query", "verify"): "did you mean 'after'?",
+    ("Query", "teardown"): "did you mean 'cleanup'?",
+    ("Step", "expect"): "in a step, put 'result', 'text' and 'is_error' beside 'tool'",
+    ("Step", "uri"): "did you mean 'resource'?",
+    ("Step", "output"): "did you mean 'result'?",
+    ("Step", "calls"): "a step is a single call, with 'tool' and 'input'",
+    **{("Step", key): f"did you mean 'text': {{'{key}': …}}?" for key in ("contains", "regex", "equals")},
+}
+"""What to do about keys of other harnesses, or of other places in a query, by the class of the part and the key."""
+
 Parts = Mapping[tuple[str, ...], type[Part]]
 """The classes of a query's parts by their path, without indexes: `("script", "calls")`."""
 
@@ -45,6 +59,8 @@ def _unknown_key(location: tuple[str | int, ...], parts: Parts) -> str:
     path = tuple(name for name in parents if isinstance(name, str))
     part = parts[path]
     known = [*part.model_fields, *(() if path else aliases.ALIASES)]
+    if meant := _MEANT.get((part.__name__, str(key))):
+        return f"unknown key; {meant}"
     close = similar_name(str(key), known)
     if close:
         return f"unknown key; did you mean {close!r}?"

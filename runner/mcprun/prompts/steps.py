@@ -48,7 +48,8 @@ class Step(NullableResult):
         if (self.tool is None) is (self.resource is None):
             raise ValueError("must have either a tool, to call it, or a resource, to read it")
         if self.resource is not None and (only := {"input", "result", "is_error"} & self.model_fields_set):
-            raise ValueError(f"has {', '.join(sorted(only))}, which only a step with a tool may have")
+            hint = ": use `text`" if "result" in only else ""
+            raise ValueError(f"has {', '.join(sorted(only))}, which only a step with a tool may have{hint}")
         return self
 
     @property
