@@ -21,7 +21,7 @@ def step(phase: str, target: str, *content: JsonObject | str, **more: Any) -> St
         else {"type": "text", "text": item}
         for item in content
     ]
-    plain: dict[str, Any] = {"phase": phase, "is_error": False, "content": blocks}
+    plain: dict[str, Any] = {"phase": phase, "step": 0, "is_error": False, "content": blocks}
     plain |= {"resource": target} if is_read else {"tool": target}
     return StepCall.model_validate({**plain, **more})
 
@@ -41,7 +41,7 @@ def closed(name: str = "close", **more: Any) -> Transcript:
     steps = [
         create_issue(),
         step("after", "get_issue", '{"status":"closed"}', id="state", input={"id": 17}),
-        step("after", "issue://log", "17 closed"),
+        step("after", "issue://log", "17 closed", step=1),
         step("cleanup", "delete_issue", "Deleted.", input={"id": 17}),
     ]
     checks = [Check(check=name, passed=True) for name in ("ended", "after.state", "after[1]")]
@@ -65,7 +65,7 @@ def still_open(name: str = "forgetful") -> Transcript:
         one.steps[2],
         step("cleanup", "delete_issue", "Issue 17 is locked", input={"id": 17}, is_error=True),
     ]
-    message = 'after[0] (state): result at /status: expected "closed", got "open" (get_issue{id: 17})'
+    message = 'after.state: result at /status: expected "closed", got "open" (get_issue{id: 17})'
     checks = [
         Check(check="ended", passed=True),
         Check(check="after.state", passed=False, message=message),
@@ -79,7 +79,7 @@ def not_set_up(name: str = "no-issue", text: str = "database is locked", title: 
     made = create_issue(
         input={"title": title}, content=[{"type": "text", "text": text}], structured=None, is_error=True
     )
-    message = f'before[0] (issue): expected no error, got "{text}" ({step_title(made)})'
+    message = f'before.issue: expected no error, got "{text}" ({step_title(made)})'
     nothing: dict[str, Any] = {"messages": [], "turns": [], "text": "", "prompt": "Close issue {{number}}."}
     return broken(name, "setup", message, steps=[made], **nothing)
 
@@ -94,11 +94,11 @@ def step_events(one: Transcript, begin: int = 0, milliseconds: int = 20) -> Iter
         return event(name, at, **where, seconds=milliseconds / 1000, **more)
 
     def steps(*phases: str) -> Iterable[JsonObject]:
-        for number, made in enumerate(step for step in one.steps if step.phase in phases):
+        for made in (step for step in one.steps if step.phase in phases):
             kept = made.model_dump(
                 include={"id", "tool", "resource", "input", "is_error", "problem"}, exclude_none=True
             )
-            yield took("step", phase=made.phase, step=number, server=1, log_offset=0, **kept)
+            yield took("step", phase=made.phase, step=made.step, server=1, log_offset=0, **kept)
 
     yield from steps("before")
     for turn in range(len(one.turns)):

@@ -38,7 +38,7 @@ from mcprun.prompts.scope import sources_of
 from mcprun.prompts.steps import Step
 from mcprun.runs import events
 from mcprun.runs.events import WarningEvent
-from mcprun.runs.transcript import Call, Check, StepCall
+from mcprun.runs.transcript import Call, Check, StepCall, step_name
 from mcprun.tools.format import ValueFormatter
 from mcprun.tools.results import error_result, result_text
 from mcprun.tools.toolset import is_read_only
@@ -108,9 +108,8 @@ class QuerySteps:
         with self.attempt.deadline.pause():
             await self._set_names()
             for number, step in enumerate(query.before or ()):
-                what = f"before[{number}]"
                 if problem := await self._problem("before", number, step):
-                    raise QueryError(ErrorKind.SETUP, f"{what}{_named(step)}: {problem}")
+                    raise QueryError(ErrorKind.SETUP, f"{step_name('before', number, step.id)}: {problem}")
                 await self._set_names()
         try:
             bound = query.bind(self.bindings, {**self.bindings.names, **recorded})
@@ -124,8 +123,8 @@ class QuerySteps:
         with self.attempt.deadline.pause():
             for number, step in enumerate(self.attempt.query.source.after or ()):
                 problem = await self._problem("after", number, step)
-                name = f"after.{step.id}" if step.id else f"after[{number}]"
-                message = f"after[{number}]{_named(step)}: {problem}" if problem else None
+                name = step_name("after", number, step.id)
+                message = f"{name}: {problem}" if problem else None
                 self.conversation.verified.append(Check(check=name, passed=not problem, message=message))
 
     async def clean_up(self) -> None:
@@ -135,7 +134,7 @@ class QuerySteps:
             return
         self._add_calls()
         for number, step in enumerate(self.attempt.query.source.cleanup or ()):
-            what = f"cleanup[{number}]{_named(step)}"
+            what = step_name("cleanup", number, step.id)
             try:
                 call = await self._run("cleanup", number, step)
                 if problem := await evaluated(partial(self._mismatch, step, call)):
@@ -159,7 +158,7 @@ class QuerySteps:
             self._emit_skipped(phase, number, step, str(error))
             return str(error)
         except EvaluationError as error:
-            raise QueryError(error.kind, f"{phase}[{number}]{_named(step)}: {error}") from None
+            raise QueryError(error.kind, f"{step_name(phase, number, step.id)}: {error}") from None
 
     def _mismatch(self, step: Step, made: StepCall) -> str:
         """Return how the result of a step differs from what it must be; empty if it does not."""
@@ -226,7 +225,7 @@ class QuerySteps:
     async def _answer(self, event: events.Step, caller: PendingCall) -> tuple[StepCall, str | None]:
         """Return what a step returned, and the JSON-RPC error that the server sent, if any."""
         made = StepCall.model_validate(
-            {"phase": event.phase, "id": event.id, "tool": event.tool, "resource": event.resource}
+            {"phase": event.phase, "step": event.step, "id": event.id, "tool": event.tool, "resource": event.resource}
             | {"input": event.input or {}, "is_error": False, "content": []}
         )
         limit = caller.clock.limit_s
@@ -294,10 +293,6 @@ class QuerySteps:
     def _warn(self, message: str) -> None:
         where = self.attempt.where
         self.runner.loop.emit(WarningEvent(where=where, message=f"{where.query}: {message}"))
-
-
-def _named(step: Step) -> str:
-    return f" ({step.id})" if step.id else ""
 
 
 def _described(step: Step, call: Call, formatter: ValueFormatter) -> str:

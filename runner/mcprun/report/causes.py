@@ -17,7 +17,7 @@ from enum import StrEnum
 from mcprun.errors import ErrorKind
 from mcprun.report.cause_message import QUOTED, VARIES, Template, mentions, opening, shared_opening, without
 from mcprun.report.log_excerpt import exception_line
-from mcprun.report.steps import AFTER, failing_step, is_after_check, named_steps, step_problem
+from mcprun.report.steps import AFTER, failing_step, is_after_check, step_problem
 from mcprun.report.text import one_line
 from mcprun.runs.transcript import Call, Check, Key, StepCall, Transcript, Verdict
 from mcprun.tools.results import result_text
@@ -304,7 +304,7 @@ def _reason(transcript: Transcript, regression: str) -> tuple[_Head, str, list[s
         return _Head(kind, str(kind)), regression or str(transcript.verdict), _named(tools, regression)
     text = check.message or check.check
     if is_after_check(check.check):
-        step = dict(named_steps(transcript)).get(check.check)
+        step = next((one for one in transcript.steps if one.name == check.check), None)
         return _step_reason(step, _Head(CauseKind.FAILED, AFTER), text)
     number = failed_call(transcript, check)
     if number is None:

@@ -14,7 +14,7 @@ from mcprun._util.json_value import JsonObject
 from mcprun.checks.evaluate import COMPLETE_STOP_REASONS
 from mcprun.errors import ErrorKind
 from mcprun.prompts.server_input import FROM_SERVER
-from mcprun.report.steps import NOT_ASKED, is_after_check, is_unmet, named_steps, step_content, step_title
+from mcprun.report.steps import NOT_ASKED, is_after_check, is_unmet, step_content, step_title
 from mcprun.report.styles import AMBER, STYLES
 from mcprun.report.text import cut, one_line, visible
 from mcprun.runs.transcript import Asked, Call, StepCall, Transcript
@@ -66,13 +66,13 @@ def _sections(transcript: Transcript) -> Iterator[Iterator[Line]]:
 
 def _steps(transcript: Transcript, *phases: str) -> Iterator[Line]:
     """Yield the steps of some phases, each followed by its result."""
-    for name, step in named_steps(transcript):
+    for step in transcript.steps:
         if step.phase in phases:
-            yield one_line(name, _STEP_NAME), Text(visible(cut(step_title(step), _SHOWN)), "magenta")
+            yield one_line(step.name, _STEP_NAME), Text(visible(cut(step_title(step), _SHOWN)), "magenta")
             speaker, result = _result(step, step_content(step))
             if step.is_error:
                 unmet = AMBER if step.phase == "cleanup" else "red"  # a cleanup only warns
-                result.style = unmet if is_unmet(transcript, name, step) else ""
+                result.style = unmet if is_unmet(transcript, step) else ""
             yield speaker, result
 
 

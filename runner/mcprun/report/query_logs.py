@@ -15,8 +15,7 @@ from datetime import datetime
 from mcprun._util.json_value import JsonObject
 from mcprun.report.causes import failed_call
 from mcprun.report.log_excerpt import LogExcerpt, belonging, exception_line, shortened
-from mcprun.report.steps import named_steps, step_name
-from mcprun.runs.transcript import Call, Key, StepCall, Transcript
+from mcprun.runs.transcript import Call, Key, StepCall, Transcript, step_name
 from mcprun.tools.results import result_text
 
 _BYTES = 65_536
@@ -94,7 +93,7 @@ class QueryLogs:
         if event.get("is_error") or (name != "tool_call" and event.get("problem")):
             if event.get("phase") == "cleanup":  # it only warns
                 return
-            step = step_name(str(event.get("phase")), event.get("id"), event.get("step", 0)) if name == "step" else ""
+            step = step_name(str(event.get("phase")), event.get("step", 0), event.get("id")) if name == "step" else ""
             call = _FailedCall(offset, began, ended, str(event.get("tool") or ""), event.get("call"), step)
             key = (event["query"], event.get("repeat", 1))
             self._failed[key] = [*self._failed.get(key, ()), call][-_FAILED_CALLS:]
@@ -163,7 +162,7 @@ def _red_place(transcript: Transcript, logs: QueryLogs) -> LogPlace | None:
 def _made(transcript: Transcript, place: LogPlace) -> Call | StepCall | None:
     """Return the call or step of a place; None if the transcript does not have it."""
     if place.step:
-        return dict(named_steps(transcript)).get(place.step)
+        return next((step for step in transcript.steps if step.name == place.step), None)
     return None if place.call is None or place.call >= len(transcript.calls) else transcript.calls[place.call]
 
 

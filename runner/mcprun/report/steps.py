@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-
 from mcprun._util.json_value import JsonObject
 from mcprun.errors import ErrorKind
-from mcprun.runs.transcript import Check, StepCall, Transcript
+from mcprun.runs.transcript import StepCall, Transcript
 from mcprun.tools.format import ValueFormatter
 
 NOT_ASKED = "not asked, because a step before the conversation failed"
@@ -17,52 +14,19 @@ AFTER = "after"
 """The phase whose steps are checks. Their names begin with it: `after.closed`, `after[0]`."""
 
 
-def named_steps(transcript: Transcript) -> Iterator[tuple[str, StepCall]]:
-    """Yield the steps of a query, each with its name: `before.issue` with an id, else `after[1]` with its number.
-
-    Steps that were not sent are not recorded. The cleanup, which may leave out any of its steps, has no numbers.
-    """
-    counts = Counter[str]()
-    checks = _checks_of_after(transcript)
-    for step in transcript.steps:
-        if step.phase == "cleanup" and not step.id:
-            yield step.phase, step
-        elif step.phase == AFTER and (name := _next_check(checks, step)):
-            yield name, step
-        else:
-            yield step_name(step.phase, step.id, counts[step.phase]), step
-        counts[step.phase] += 1
-
-
-def _checks_of_after(transcript: Transcript) -> Iterator[Check]:
-    """Return the checks of the steps after the conversation, in order. A query that ended in an error has none."""
-    return (check for check in transcript.checks if is_after_check(check.check))
-
-
-def _next_check(checks: Iterator[Check], step: StepCall) -> str:
-    """Return the name of a step's check, and skip those of steps that were not sent; empty if there is none."""
-    return next((check.check for check in checks if check.passed or (check.message or "").endswith(_asked(step))), "")
-
-
-def step_name(phase: str, id_: str | None, number: int) -> str:
-    """Return the name of a step, which is that of its check if it has one. `number` is its number in the phase."""
-    return f"{phase}.{id_}" if id_ else f"{phase}[{number}]"
-
-
 def step_title(step: StepCall) -> str:
     """Return what a step asked for: `get_issue{id: 17}` or `read issue://log`."""
     return f"read {step.resource}" if step.tool is None else f"{step.tool}{ValueFormatter().input(step.input)}"
 
 
 def step_problem(step: StepCall, message: str) -> str:
-    """Return a message about a step with its tool or resource in place of its number, its id and its input.
+    """Return a message about a step with its tool or resource in place of its name, and without its input.
 
     These differ between queries that fail by the same fault. A message about another step is returned unchanged.
     """
-    if not message.endswith(_asked(step)):
+    if not message.startswith(f"{step.name}: "):
         return message
-    place_end = f" ({step.id}): " if step.id else ": "
-    _, _, problem = message.removesuffix(_asked(step)).partition(place_end)
+    problem = message.removeprefix(f"{step.name}: ").removesuffix(_asked(step))
     return f"{step.tool or step.resource}: {problem}"
 
 
@@ -89,16 +53,16 @@ def failing_step(transcript: Transcript) -> StepCall | None:
     if error := transcript.error:
         before = [step for step in transcript.steps if step.phase == "before"]
         return before[-1] if before and error.kind is ErrorKind.SETUP else None
-    steps = dict(named_steps(transcript))
+    steps = {step.name: step for step in transcript.steps}
     return next((steps[one.check] for one in transcript.checks if not one.passed and one.check in steps), None)
 
 
-def is_unmet(transcript: Transcript, name: str, step: StepCall) -> bool:
+def is_unmet(transcript: Transcript, step: StepCall) -> bool:
     """Return whether a step fails its query or, in the cleanup, returned an error. A step may be expected to fail."""
     if step.phase == "cleanup":
         return step.is_error
     if step.phase == AFTER:
-        return any(not check.passed and check.check == name for check in transcript.checks)
+        return any(not check.passed and check.check == step.name for check in transcript.checks)
     return step is failing_step(transcript)
 
 

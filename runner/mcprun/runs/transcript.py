@@ -136,14 +136,15 @@ class RoutedCall(Record):
 class StepCall(Record):
     """A call or read that mcprun made itself before or after a conversation, and its result.
 
-    `phase` is the list of the query that the step is in. `id` is the step's own, absent if it has none. A call has a
-    `tool`, an `input` and a `structured`, and its `content` is that of the MCP result. A read has a `resource`, and its
-    `content` holds the `contents` of the MCP result. `problem` is as in `Call`.
+    `phase` is the list of the query that the step is in, and `step` its index there. `id` is absent if it has none. A
+    call has a `tool`, an `input` and a `structured`, and its `content` is that of the MCP result. A read has a
+    `resource`, and its `content` holds the `contents` of the MCP result. `problem` is as in `Call`.
     """
 
     fixed = frozenset({"phase"})
     shaped: ClassVar[Mapping[str, Shape]] = {"content": "content"}
     phase: Literal["before", "after", "cleanup"]
+    step: int
     id: str | None = Field(default=None, exclude_if=lambda value: value is None)
     tool: str | None = Field(default=None, exclude_if=lambda value: value is None)
     resource: str | None = Field(default=None, exclude_if=lambda value: value is None)
@@ -153,12 +154,22 @@ class StepCall(Record):
     structured: Any = None
     problem: str | None = Field(default=None, exclude_if=lambda value: value is None)
 
+    @property
+    def name(self) -> str:
+        """The name of the step, and of its check if it has one: `after.closed` with an id, else `after[0]`."""
+        return step_name(self.phase, self.step, self.id)
+
     def __repr__(self) -> str:
         """Return the phase, the tool or resource, and whether the result is an error: `<StepCall after get: error>`."""
         what = short_repr(self.tool or self.resource)[1:-1]
         return f"<StepCall {self.phase} {what}{': error' if self.is_error else ''}>"
 
     __str__ = __repr__
+
+
+def step_name(phase: str, step: int, id_: str | None) -> str:
+    """Return the name of a step: its phase with its id, else with its number."""
+    return f"{phase}.{id_}" if id_ else f"{phase}[{step}]"
 
 
 class Asked(Record):

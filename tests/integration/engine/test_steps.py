@@ -99,7 +99,7 @@ def test_a_server_that_stores_nothing_fails_only_the_steps_after(mcprun: Forks, 
     }
     (transcript,) = done.transcripts
     messages = [check["message"] for check in transcript["checks"] if not check["passed"]]
-    assert messages[0].startswith('after[0] (stored): result.status: expected "closed", got "open" (get_issue{id: ')
+    assert messages[0].startswith('after.stored: result.status: expected "closed", got "open" (get_issue{id: ')
     assert messages[1].startswith("after[1]: expected text with ")
 
 
@@ -108,7 +108,7 @@ def test_a_server_that_stores_nothing_fails_only_the_steps_after(mcprun: Forks, 
     [
         ({"tool": "create_issue", "input": {"title": ""}}, "before[0]: expected no error, got 'Error executing tool create_issue: an issue needs a title' (create_issue{title: \"\"})"),
         ({"tool": "create_issue", "input": {"title": "a"}, "result": {"status": "closed"}}, 'before[0]: result.status: expected "closed", got "open" (create_issue{title: "a"})'),
-        ({"tool": "get_issue", "input": {"id": 1}, "is_error": False, "id": "old"}, "before[0] (old): expected no error, got 'Error executing tool get_issue: there is no issue 1' (get_issue{id: 1})"),
+        ({"tool": "get_issue", "input": {"id": 1}, "is_error": False, "id": "old"}, "before.old: expected no error, got 'Error executing tool get_issue: there is no issue 1' (get_issue{id: 1})"),
         ({"tool": "create_issue", "input": {"title": "a"}, "is_error": True}, "before[0]: expected an error, got "),
         ({"tool": "nope"}, "before[0]: expected no error, got "),
         ({"resource": "issue://nope"}, "before[0]: expected no error, got "),
@@ -158,8 +158,8 @@ def test_a_pattern_that_times_out_is_named_with_its_step(mcprun: Forks, tmp_path
     slow = {**echo, "text": {"regex": "(a+)+$"}}
     name = {"v": {"$from": "slow", "path": "/structuredContent/title", "match": "(a+)+$"}}
     parts: dict[str, dict[str, Any]] = {
-        "after[0] (slow)": {"vars": {"v": 1}, "after": [slow]},
-        "before[0] (slow)": {"before": [slow]},
+        "after.slow": {"vars": {"v": 1}, "after": [slow]},
+        "before.slow": {"before": [slow]},
         "vars.v": {"before": [echo], "vars": name},
     }
     queries = [{"id": what, "prompt": "x", "script": [{"text": "y"}], **part} for what, part in parts.items()]

@@ -116,7 +116,7 @@ def test_steps_are_items_around_the_conversation() -> None:
         "Before the conversation", "After the conversation", "Cleanup"
     ]  # fmt: skip
     assert [(one["name"], one["is_open"]) for one in (*before["steps"], *after["steps"], *cleanup["steps"])] == [
-        ("before.issue", False), ("after.state", True), ("after[1]", False), ("cleanup", True)
+        ("before.issue", False), ("after.state", True), ("after[1]", False), ("cleanup[0]", True)
     ]  # fmt: skip
     assert (before["values"], after["values"]) == ([["number", "17"]], [])
     assert json.loads(before["steps"][0]["input"]) == {"title": "Broken u0a1b2c3d4e5"}

@@ -13,7 +13,7 @@ from mcprun.report.causes import Cause, CauseGroups, CauseKind, failure_kind
 from mcprun.report.conversation import conversation, excerpt, laid_out
 from mcprun.report.html.conversation import conversation_json
 from mcprun.report.reproduce import Commands
-from mcprun.report.steps import failing_step, named_steps, step_problem
+from mcprun.report.steps import failing_step, step_problem
 from mcprun.report.styles import AMBER
 from mcprun.report.text import visible
 from mcprun.runs.run_record import IN_PROCESS
@@ -56,7 +56,7 @@ def test_steps_are_shown_around_the_conversation() -> None:
         '→: {"status":"closed"}',
         "after[1]: read issue://log",
         "→: 17 closed",
-        "cleanup: delete_issue{id: 17}",
+        "cleanup[0]: delete_issue{id: 17}",
         "→: Deleted.",
         "checks: ✓ ended, after.state, after[1]",
     ]
@@ -76,7 +76,7 @@ def test_a_query_that_was_not_set_up_says_that_the_model_was_not_asked() -> None
         'before.issue: create_issue{title: "Broken"}',
         "error: database is locked",
         "model: (not asked, because a step before the conversation failed)",
-        'error: setup: before[0] (issue): expected no error, got "database is locked" (create_issue{title: "Broken"})',
+        'error: setup: before.issue: expected no error, got "database is locked" (create_issue{title: "Broken"})',
     ]
 
 
@@ -100,17 +100,17 @@ def test_only_an_error_that_fails_the_query_is_red() -> None:
 
     errors = [made.model_copy(update={"is_error": True}) for made in closed().steps]
     assert styles(closed(steps=errors)) == ["", "", "", AMBER]
-    assert unfolded(closed(steps=errors)) == ["cleanup"]
+    assert unfolded(closed(steps=errors)) == ["cleanup[0]"]
     assert styles(not_set_up()) == ["red", AMBER]  # the step, and the error of the query
     assert unfolded(not_set_up()) == ["before.issue"]
     failing = still_open().model_copy(update={"steps": errors})
     assert styles(failing) == ["", "red", "", AMBER]
-    assert unfolded(failing) == ["after.state", "cleanup"]
+    assert unfolded(failing) == ["after.state", "cleanup[0]"]
 
 
 def test_a_failed_check_of_a_step_is_named_once() -> None:
     """Its message begins with the place of the step."""
-    assert "check: ✗ after[0] (state): result at /status: expected" in "\n".join(lines(still_open()))
+    assert "check: ✗ after.state: result at /status: expected" in "\n".join(lines(still_open()))
 
 
 def test_the_text_of_steps_is_untrusted() -> None:
@@ -138,20 +138,13 @@ def test_a_read_shows_the_contents_of_the_resource(contents: list[dict[str, Any]
     assert [what.plain for who, what in conversation(one) if who == "→"][-1] == expected
 
 
-def test_steps_are_named_like_their_checks() -> None:
-    """A step without an id has its number in its phase."""
-    assert [name for name, _ in named_steps(closed())] == ["before.issue", "after.state", "after[1]", "cleanup"]
-
-
-def test_steps_that_were_not_sent_shift_no_names() -> None:
-    """They have a check, which failed, and no result: the check of the next step is that of the next one sent."""
+def test_a_step_that_was_not_sent_fails_no_other_step() -> None:
+    """It has a check, which failed, and no result."""
     unsent = Check(check="after[0]", passed=False, message="after[0]: id: $from issue /nope: there is no 'nope'")
-    wrong = "after[2]: expected text with 'closed', got '17 open' (resource issue://log)"
-    unmet = [unsent, Check(check="after.state", passed=True), Check(check="after[2]", passed=False, message=wrong)]
-    one = closed(checks=[*unmet, Check(check="after[3]", passed=False, message="after[3]: {{x}} has no value")])
-    assert [name for name, _ in named_steps(one)] == ["before.issue", "after.state", "after[2]", "cleanup"]
+    wrong = "after[1]: expected text with 'closed', got '17 open' (resource issue://log)"
+    one = closed(checks=[unsent, Check(check="after[1]", passed=False, message=wrong)])
     assert failing_step(one) == one.steps[2]
-    assert failing_step(closed(checks=[unsent, unmet[1]])) is None
+    assert failing_step(closed(checks=[unsent])) is None
 
 
 def test_queries_that_were_not_set_up_have_one_cause_that_names_the_tool() -> None:
@@ -190,10 +183,10 @@ def test_failed_steps_after_the_conversation_are_grouped_by_their_tool() -> None
 
 @pytest.mark.parametrize("made", [create_issue(), step("before", f"issue://{'log' * 50}", id="issue")])
 def test_the_problem_of_a_step_begins_with_what_it_asked(made: Any) -> None:
-    """Its number, its id and its input are left out. Other parentheses remain, and so do messages of other steps."""
+    """Its name and its input are left out. Other parentheses remain, and so do messages of other steps."""
     formatter = ValueFormatter()
     asked = formatter.call(made) if made.tool else f"resource {formatter.name(made.resource)}"
-    assert step_problem(made, f"before[1] (issue): expected 1 (not 2) ({asked})") == (
+    assert step_problem(made, f"before.issue: expected 1 (not 2) ({asked})") == (
         f"{made.tool or made.resource}: expected 1 (not 2)"
     )
     assert step_problem(made, "before[2]: expected 1 (not 2)") == "before[2]: expected 1 (not 2)"

@@ -18,8 +18,8 @@ from mcprun.report.tap import tap
 from tests.support.facts import EVIL, facts
 from tests.support.stepped_runs import closed, create_issue, not_set_up, step, still_open
 
-SETUP = 'setup: before[0] (issue): expected no error, got "database is locked" (create_issue{title: "Broken"})'
-UNMET = 'after[0] (state): result at /status: expected "closed", got "open" (get_issue{id: 17})'
+SETUP = 'setup: before.issue: expected no error, got "database is locked" (create_issue{title: "Broken"})'
+UNMET = 'after.state: result at /status: expected "closed", got "open" (get_issue{id: 17})'
 STEP_OF_SETUP = """mcprun call s.py create_issue '{"title": "Broken"}'"""
 STEP_OF_UNMET = """mcprun call s.py get_issue '{"id": 17}'"""
 
@@ -69,7 +69,7 @@ def test_markdown_says_that_the_model_was_not_asked(run: RunData) -> None:
     assert "| 2 | 0 | 4 |" in text
     for command in (STEP_OF_SETUP, STEP_OF_UNMET):
         assert command in text
-    assert "cleanup      delete_issue{id: 17}\nerror        Issue 17 is locked" in text
+    assert "cleanup[0]   delete_issue{id: 17}\nerror        Issue 17 is locked" in text
 
 
 def test_an_annotation_has_the_message_of_the_step(run: RunData) -> None:

@@ -16,7 +16,7 @@ def closing_of(number: int) -> Transcript:
     """Return a transcript in which an issue that a step created is closed."""
     created = [{"type": "text", "text": f"Created {number}."}]
     step = StepCall(
-        phase="before", id="issue", tool="create", input={"title": "Broken"}, is_error=False, content=created,
+        step=0, phase="before", id="issue", tool="create", input={"title": "Broken"}, is_error=False, content=created,
         structured={"id": number},
     )  # fmt: skip
     return transcript(

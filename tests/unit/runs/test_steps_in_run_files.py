@@ -108,6 +108,6 @@ def test_secrets_are_redacted_in_the_event_of_a_step() -> None:
 def test_the_text_form_of_a_step_is_short() -> None:
     """As a debugger and pytest show it."""
     assert repr(create_issue()) == "<StepCall before create_issue>"
-    assert repr(StepCall(phase="after", resource="issue://log", is_error=True, content=[])) == (
+    assert repr(StepCall(phase="after", step=0, resource="issue://log", is_error=True, content=[])) == (
         "<StepCall after issue://log: error>"
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 from mcprun._util.json_value import JsonObject
 from mcprun.errors import ErrorKind
-from mcprun.report.steps import NOT_ASKED, is_unmet, named_steps, step_content, step_title
+from mcprun.report.steps import NOT_ASKED, is_unmet, step_content, step_title
 from mcprun.report.text import cut, one_line
 from mcprun.runs.transcript import Call, StepCall, Transcript, Turn
 from mcprun.tools.format import ValueFormatter
@@ -111,9 +111,9 @@ def _items(transcript: Transcript, budget: _Budget) -> Iterator[JsonObject]:
 def _steps(phase: str, transcript: Transcript, budget: _Budget) -> Iterator[JsonObject]:
     """Yield the steps of a phase as one item, if there are any. Those before have the values of names with them."""
     steps = [
-        {"name": one_line(name, _BRIEF), **_result(step_title(step), step, step_content(step), budget)}
-        | {"is_open": is_unmet(transcript, name, step)}
-        for name, step in named_steps(transcript)
+        {"name": one_line(step.name, _BRIEF), **_result(step_title(step), step, step_content(step), budget)}
+        | {"is_open": is_unmet(transcript, step)}
+        for step in transcript.steps
         if step.phase == phase
     ]
     values = transcript.vars.items() if phase == "before" else ()

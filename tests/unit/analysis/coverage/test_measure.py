@@ -170,7 +170,7 @@ def test_calls_of_all_attempts_and_steps_count(tmp_path: Path) -> None:
         event("step", 5, **where, phase="after", step=0, tool="drop", input={}, is_error=True),
         event("step", 6, **where, phase="cleanup", step=0, tool="drop", input={}, skipped="no value"),
     ]
-    steps = [{"phase": "after", "tool": "drop", "is_error": True, "content": []}]
+    steps = [{"phase": "after", "step": 0, "tool": "drop", "is_error": True, "content": []}]
     one = transcript("one", call("get", "ok"), failing("drop", REFUSED), steps=steps)
     write_run(tmp_path / "run", [one], trace, server=server())
     coverage = measure_coverage([Run.read(str(tmp_path / "run"))])
