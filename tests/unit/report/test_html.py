@@ -106,6 +106,16 @@ def test_conversation_is_truncated() -> None:
     assert items[-1]["text"] == "end"
 
 
+def test_an_empty_text_of_a_result_is_shown_as_empty() -> None:
+    """It has nothing to unfold."""
+    (made,) = [
+        item
+        for item in conversation_json(transcript("a", call("read", {"type": "text", "text": ""})))["items"]
+        if item["kind"] == "call"
+    ]
+    assert (made["brief"], made["items"]) == ("(empty)", [])
+
+
 def test_steps_are_items_around_the_conversation() -> None:
     """They are no calls. One whose check failed is unfolded, and so is one that returned an error."""
     items = conversation_json(still_open())["items"]

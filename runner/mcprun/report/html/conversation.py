@@ -179,7 +179,7 @@ def _call(number: int, call: Call, budget: _Budget) -> JsonObject:
 
 def _result(title: str, call: Call | StepCall, content: list[JsonObject], budget: _Budget) -> JsonObject:
     """Return what a call or a step asked for, and what it returned. A read has no input."""
-    items = [_content(item, budget) for item in content]
+    items = [item for one in content if (item := _content(one, budget)).get("text") != ""]
     summary = " ".join(item.get("text") or f"[{item.get('mime')}]" for item in items)
     if not summary and call.structured is not None:
         summary = json.dumps(call.structured, ensure_ascii=False)
