@@ -27,7 +27,8 @@ def step_problem(step: StepCall, message: str) -> str:
     if not message.startswith(f"{step.name}: "):
         return message
     problem = message.removeprefix(f"{step.name}: ").removesuffix(_asked(step))
-    return f"{step.tool or step.resource}: {problem}"
+    phase = "" if step.phase == "before" else f"{step.phase}: "  # an error of the kind `setup` names its phase
+    return f"{phase}{step.tool or step.resource}: {problem}"
 
 
 def _asked(step: StepCall) -> str:

@@ -58,7 +58,7 @@ def test_the_summary_says_why_and_counts_the_calls_of_the_model(lazy: Result) ->
     assert lazy.code == 1
     assert "● 2 × setup: create_issue: expected no error" in lazy.stdout
     assert "the model was not asked: check the step, the server and its environment; u-1, u-2" in lazy.stdout
-    assert '● 1 × get_issue: result.status: expected "closed", got "open"' in lazy.stdout
+    assert '● 1 × after: get_issue: result.status: expected "closed", got "open"' in lazy.stdout
     assert lazy.record["counts"]["calls"] == 1
     assert lazy.record["counts"]["tool_errors"] == 0
 

@@ -173,7 +173,7 @@ def test_failed_steps_after_the_conversation_are_grouped_by_their_tool() -> None
     assert found == [
         Cause(
             CauseKind.FAILED,
-            'get_issue: result at /status: expected "closed", got "open"',
+            'after: get_issue: result at /status: expected "closed", got "open"',
             2,
             ("get_issue",),
             (("a", 1), ("b", 1)),
@@ -190,6 +190,9 @@ def test_the_problem_of_a_step_begins_with_what_it_asked(made: Any) -> None:
         f"{made.tool or made.resource}: expected 1 (not 2)"
     )
     assert step_problem(made, "before[2]: expected 1 (not 2)") == "before[2]: expected 1 (not 2)"
+    assert step_problem(made.model_copy(update={"phase": "after"}), f"after.issue: no ({asked})") == (
+        f"after: {made.tool or made.resource}: no"
+    )
 
 
 def test_a_check_of_a_step_that_was_not_sent_names_no_other_tool() -> None:
