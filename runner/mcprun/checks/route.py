@@ -14,7 +14,7 @@ from mcprun.checks.one_call import mismatch, suits
 from mcprun.runs.transcript import Call, Check, RoutedCall
 from mcprun.tools.format import ValueFormatter, first_few
 
-_STOPS = COMPLETE_STOP_REASONS | {"tool_use", "pause_turn"}
+FIRST_TURN_STOPS = COMPLETE_STOP_REASONS | {"tool_use", "pause_turn"}
 """Stop reasons of a turn that is complete."""
 
 
@@ -40,7 +40,7 @@ def check_route(expect: Expect, turn: FirstTurn, formatter: ValueFormatter) -> I
     Raises `EvaluationError` if a pattern of a matcher runs out of time.
     """
     made = [as_call(call) for call in turn.calls]
-    if turn.stop_reason not in _STOPS:
+    if turn.stop_reason not in FIRST_TURN_STOPS:
         yield check_stop_reason(turn.stop_reason)
     problem = _problem(expect, made, formatter)
     yield Check(check="route", passed=not problem, message=problem or None)

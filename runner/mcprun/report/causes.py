@@ -17,6 +17,7 @@ from enum import StrEnum
 from mcprun.errors import ErrorKind
 from mcprun.report.cause_message import QUOTED, VARIES, Template, mentions, opening, shared_opening, without
 from mcprun.report.log_excerpt import exception_line
+from mcprun.report.routed_turn import ROUTE, confusion, routed_tools, ungraded_text, without_calls
 from mcprun.report.steps import AFTER, failing_step, is_after_check, step_problem
 from mcprun.report.text import one_line
 from mcprun.runs.transcript import Call, Check, Key, StepCall, Transcript, Verdict
@@ -115,10 +116,11 @@ class _Head:
 
 @dataclass(slots=True, eq=False)
 class _Group:
-    """Red queries with the same cause."""
+    """Red queries with the same cause. If `is_exact`, no part of the message varies, and it is merged with no other."""
 
     head: _Head
     template: Template
+    is_exact: bool = False
     ids: set[str] = field(default_factory=set)
     regressed: set[str] = field(default_factory=set)
     queries: list[Key] = field(default_factory=list)
@@ -175,12 +177,14 @@ class CauseGroups:
 
     def add(self, transcript: Transcript, regression: str = "") -> None:
         """Add a red query. `regression` is how it regressed from the baseline, empty if it did not."""
-        head, text, tools = _reason(transcript, regression)
-        template = Template.of(one_line(text, _MESSAGE))
+        confused = _confusion(transcript)
+        head, text, tools = confused or _reason(transcript, regression)
+        line = one_line(text, _MESSAGE)
+        template = Template((line,), ()) if confused else Template.of(line)
         name: Hashable = (head, template.fixed)
         if name not in self._groups and len(self._groups) >= _GROUPS:
             name, template = head, Template((head.message,), ())
-        group = self._groups.setdefault(name, _Group(head, template))
+        group = self._groups.setdefault(name, _Group(head, template, is_exact=confused is not None))
         group.template = group.template.merged(template)
         key = (transcript.id, transcript.repeat)
         group.add(key, tools, is_regressed=bool(regression))
@@ -269,8 +273,8 @@ class _Level:
         """Yield the groups, those that are alike merged into the first. Rare ones have less than `most` queries."""
         alike: dict[Hashable, list[_Group]] = {}
         for group in groups:
-            is_kept = self.only_rare and len(group.ids) >= most and group.message != group.head.message
-            alike.setdefault(id(group) if is_kept else self.key(group), []).append(group)
+            is_frequent = self.only_rare and len(group.ids) >= most and group.message != group.head.message
+            alike.setdefault(id(group) if is_frequent or group.is_exact else self.key(group), []).append(group)
         for first, *others in alike.values():
             if len(others) + 1 < self.least:
                 yield from (first, *others)
@@ -286,6 +290,12 @@ _LEVELS = (
     _Level(_same_opening, _opening, 4),
     _Level(_same_head, _opening, 4, only_rare=True),
 )
+
+
+def _confusion(transcript: Transcript) -> tuple[_Head, str, list[str]] | None:
+    """Return that a routed query called other tools than it expects, if that is the reason why it is red."""
+    text = "" if transcript.error else confusion(transcript)
+    return (_Head(CauseKind.FAILED, ROUTE), text, routed_tools(transcript)) if text else None
 
 
 def _reason(transcript: Transcript, regression: str) -> tuple[_Head, str, list[str]]:
@@ -306,6 +316,8 @@ def _reason(transcript: Transcript, regression: str) -> tuple[_Head, str, list[s
     if is_after_check(check.check):
         step = next((one for one in transcript.steps if one.name == check.check), None)
         return _step_reason(step, _Head(CauseKind.FAILED, AFTER), text)
+    if transcript.routed is not None:
+        return _Head(CauseKind.FAILED, check.check), without_calls(transcript, text), routed_tools(transcript)
     number = failed_call(transcript, check)
     if number is None:
         return _Head(CauseKind.FAILED, check.check), text, _named(tools, text)
@@ -327,6 +339,13 @@ def _with_exception(message: str) -> str:
     text, _, stderr = message.partition(_STDERR)
     line = exception_line(stderr)
     return f"{text}: {line}" if line else message
+
+
+def skip_reason(transcript: Transcript) -> str:
+    """Return why a query was skipped, in one line: it could not be graded, or it was not started."""
+    if transcript.is_ungraded:
+        return ungraded_text(transcript)
+    return one_line(transcript.cause, _REASON)
 
 
 def reasons(transcript: Transcript) -> list[str]:

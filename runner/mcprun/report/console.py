@@ -169,9 +169,9 @@ class Console:
     def routing(self, run: Run) -> None:
         """Print how often the model of a routed run picks the right tool."""
         from mcprun.analysis.routing.measure import measure_routing
-        from mcprun.report.routing import lines
+        from mcprun.report.routing import print_routing
 
-        self.lines(lines(measure_routing(run)))
+        print_routing(measure_routing(run), self.out)
 
     def files(self, run: Run) -> None:
         """Print the run directory and the names of its files."""

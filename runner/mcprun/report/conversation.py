@@ -12,8 +12,10 @@ from rich.text import Text
 
 from mcprun._util.json_value import JsonObject
 from mcprun.checks.evaluate import COMPLETE_STOP_REASONS
+from mcprun.checks.route import FIRST_TURN_STOPS
 from mcprun.errors import ErrorKind
 from mcprun.prompts.server_input import FROM_SERVER
+from mcprun.report.routed_turn import call_title, ungraded_text
 from mcprun.report.steps import NOT_ASKED, is_after_check, is_unmet, step_content, step_title
 from mcprun.report.styles import AMBER, STYLES
 from mcprun.report.text import cut, one_line, visible
@@ -90,7 +92,7 @@ def _messages(transcript: Transcript) -> Iterator[Line]:
         if at < transcript.begins:
             yield from _user(message["content"], message["role"])
         elif message["role"] == "assistant":
-            yield from _assistant(message["content"], turn, transcript.calls)
+            yield from _assistant(message["content"], turn, transcript)
             for asked in transcript.asked:
                 if asked.turn == turn:
                     yield from _server_request(asked)
@@ -99,11 +101,16 @@ def _messages(transcript: Transcript) -> Iterator[Line]:
             yield from _user(message["content"])
     if transcript.error and transcript.error.kind is ErrorKind.SETUP:
         yield _line("model", f"({NOT_ASKED})", "dim")
+    elif transcript.is_ungraded or (transcript.routed is not None and transcript.stop in FIRST_TURN_STOPS):
+        return
     elif not transcript.error and transcript.stop not in COMPLETE_STOP_REASONS:
         yield _line("stop", transcript.stop)
 
 
 def _findings(transcript: Transcript) -> Iterator[Line]:
+    if transcript.is_ungraded:
+        yield _line("skipped", ungraded_text(transcript), "dim")
+        return
     for check in transcript.checks:
         if check.rubric and check.passed:
             yield _line("judge", f"✓ {check.rubric}: {check.message}", "green")
@@ -147,12 +154,17 @@ def _user(content: str | list[JsonObject], who: str = "user") -> Iterator[Line]:
             yield _line(who, _block(block))
 
 
-def _assistant(content: list[JsonObject], turn: int, calls: list[Call]) -> Iterator[Line]:
-    """Yield the model's content of one turn, each call followed by its result."""
-    turn_calls = iter([(number, call) for number, call in enumerate(calls) if call.turn == turn])
+def _assistant(content: list[JsonObject], turn: int, transcript: Transcript) -> Iterator[Line]:
+    """Yield the model's content of one turn, each call followed by its result; calls of a routed run have none."""
+    turn_calls = iter([(number, call) for number, call in enumerate(transcript.calls) if call.turn == turn])
+    requested = iter(transcript.routed or ())
     for block in content:
         if block.get("type") != "tool_use":
             yield _line("model", _block(block), "dim" if block.get("type") == "thinking" else "")
+            continue
+        if transcript.routed is not None:
+            if routed := next(requested, None):
+                yield _line("request", call_title(routed), "cyan")
             continue
         number, call = next(turn_calls, ("", None))
         tool, arguments = (call.tool, call.input) if call else (block["name"], block.get("input") or {})

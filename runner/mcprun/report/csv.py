@@ -6,10 +6,11 @@ import csv
 import io
 from collections.abc import Iterator
 
+from mcprun.report.causes import skip_reason
 from mcprun.report.data import RunData
 from mcprun.report.fault_isolation import render
 from mcprun.report.text import one_line, visible
-from mcprun.runs.transcript import Transcript, Usage
+from mcprun.runs.transcript import Transcript, Usage, Verdict
 
 COLUMNS = (
     "id", "repeat", "verdict", "stop", "seconds", "attempts", "turns", "calls", "tool_errors", "diverged",
@@ -65,7 +66,8 @@ def _row(transcript: Transcript, facts: RunData) -> Iterator[object]:
     yield transcript.diverged
     yield from (usage.read, usage.output_tokens) if usage else (None, None)
     yield transcript.model
-    yield one_line("; ".join(facts.causes(transcript)), _CAUSE)
+    skipped = skip_reason(transcript) if transcript.verdict is Verdict.SKIPPED else ""
+    yield one_line(skipped or "; ".join(facts.causes(transcript)), _CAUSE)
     change = facts.change(transcript)
     yield change.status if change else "same" if facts.against else None
     yield "true" if facts.is_red(transcript) else "false"

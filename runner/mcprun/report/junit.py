@@ -16,7 +16,7 @@ from functools import partial
 
 from mcprun.errors import ExitCode
 from mcprun.report.cause_text import TITLE, headline, lines
-from mcprun.report.causes import failure_kind
+from mcprun.report.causes import failure_kind, skip_reason
 from mcprun.report.conversation import excerpt
 from mcprun.report.data import RunData
 from mcprun.report.fault_isolation import render
@@ -108,7 +108,7 @@ def _query(transcript: Transcript, facts: RunData, *, with_calls: bool) -> ET.El
     elif facts.is_excused(transcript):
         _skip(case, f"failed, but the query reached its required pass rate: {first}")
     elif transcript.verdict is Verdict.SKIPPED:
-        _skip(case, first)
+        _skip(case, one_line(skip_reason(transcript) or str(transcript.verdict), _MESSAGE))
     return case
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain, repeat
 
 from rich.box import SIMPLE_HEAD
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -13,24 +14,36 @@ from mcprun.analysis.routing.matrix import Label, Rate, RoutingMatrix, ToolRouti
 from mcprun.analysis.routing.measure import Routing
 from mcprun.report.styles import AMBER
 from mcprun.report.text import one_line, plural
+from mcprun.report.wrapping import print_hanging
 
-_NAME = 40
-"""Maximum characters of a tool's name."""
+_NAME = 32
+"""Maximum characters of a tool's name, of which both ends are kept: names of a server often begin alike."""
 
-_COLUMNS = 7
-"""Maximum columns of a matrix in the terminal. Of a larger one, the most frequent confusions are listed."""
+_WIDTH = 79
+"""Maximum width of a matrix in the terminal. Of a larger one, the most frequent confusions are listed."""
+
+_LEAD = "Routing: "
+_CORNER = "expected ↓  called →"
+_GAP = 3
+"""Columns between two columns of a table."""
+
+_LONG = 200
+"""Maximum characters of a tool's name that are read to shorten it."""
 
 _CONFUSIONS = 10
 """Maximum confusions that are listed."""
 
-TOOLS = 30
+TOOLS = 12
 """Maximum tools that are listed: those with the most wrong turns."""
 
 
 def sentences(routing: Routing) -> Iterator[str]:
     """Yield what a routed run found, in sentences without a full stop: the accuracy first."""
     matrix = routing.matrix
-    yield f"{rate_text(matrix.accuracy)} right{interval_text(matrix.accuracy)}"
+    accuracy = f"{rate_text(matrix.accuracy)} right{interval_text(matrix.accuracy)}"
+    yield accuracy if matrix.graded else "no query was graded"
+    if routing.errors:
+        yield f"{plural(routing.errors, 'query')} ended in an error"
     if matrix.inputs.total:
         yield f"inputs right given the tool: {rate_text(matrix.inputs)}"
     if routing.ungraded:
@@ -66,31 +79,51 @@ def percent(share: float) -> str:
 def label_text(label: Label) -> str:
     """Return a label of the matrix. No tool and several tools are in brackets, since a tool may have such a name."""
     name, is_tool = label
-    return one_line(name, _NAME) if is_tool else f"({name})"
+    return name_text(name) if is_tool else f"({name})"
 
 
-def lines(routing: Routing) -> Iterator[RenderableType]:
-    """Yield the routing of a run for the terminal: sentences, a table of the tools, and the confusion matrix."""
-    first, *others = sentences(routing)
-    yield Text(f"Routing: {first}")
-    yield from (Text(f"         {other}") for other in others)
-    matrix = routing.matrix
+def name_text(name: str, most: int = _NAME) -> str:
+    """Return a tool's name in one line of at most `most` characters: of a long one, both ends."""
+    text = one_line(name, _LONG) or repr(name)
+    if len(text) <= most:
+        return text
+    end = most // 2
+    return f"{text[: most - end - 1]}…{text[-end:]}"
+
+
+def print_routing(routing: Routing, console: Console) -> None:
+    """Print the routing of a run to a terminal: sentences, a table of the tools, and the confusion matrix."""
+    for lead, sentence in zip(chain([_LEAD], repeat(" " * len(_LEAD))), sentences(routing), strict=False):
+        print_hanging(console, lead, Text(sentence))
+    for table in _tables(routing.matrix):
+        console.print(table, soft_wrap=isinstance(table, Text))
+
+
+def _tables(matrix: RoutingMatrix) -> Iterator[RenderableType]:
     if matrix.tools:
-        yield _tool_table(matrix)
+        yield from (Text(), _tool_table(matrix))
     if matrix.confusions:
-        yield _matrix_table(matrix) if len(matrix.columns) <= _COLUMNS else _confusion_list(matrix)
+        yield from (Text(), _matrix_table(matrix) if _fits(matrix) else _confusion_list(matrix))
+    if matrix.tools:
+        yield Text()
+
+
+def _fits(matrix: RoutingMatrix) -> bool:
+    """Return whether the matrix fits a narrow terminal."""
+    first = max(len(_CORNER), *(len(label_text(row)) for row in matrix.rows))
+    return _GAP + first + sum(_GAP + len(label_text(column)) for column in matrix.columns) <= _WIDTH
 
 
 def _tool_table(matrix: RoutingMatrix) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=True)
     table.add_column("tool", no_wrap=True, overflow="ellipsis")
-    for name in ("precision", "recall", "inputs right"):
+    for name in ("precision", "recall", "inputs"):
         table.add_column(name, justify="right", no_wrap=True)
     for tool in worst_first(matrix)[:TOOLS]:
         rates = (tool.precision, tool.recall, tool.inputs)
-        table.add_row(one_line(tool.tool, _NAME), *(Text(_short(rate), _style(rate)) for rate in rates))
+        table.add_row(name_text(tool.tool), *(Text(_short(rate), _style(rate)) for rate in rates))
     if (left := len(matrix.tools) - TOOLS) > 0:
-        table.add_row(f"… and {plural(left, 'more tool')}", "", "", "")
+        table.add_row(f"… and {plural(left, 'more tool')}")
     return table
 
 
@@ -114,7 +147,7 @@ def _style(rate: Rate) -> str:
 def _matrix_table(matrix: RoutingMatrix) -> Table:
     """Return the confusion matrix: a row for what was expected, a column for what was called."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=True)
-    table.add_column("expected ↓  called →", no_wrap=True, overflow="ellipsis")
+    table.add_column(_CORNER, no_wrap=True, overflow="ellipsis")
     for column in matrix.columns:
         table.add_column(label_text(column), justify="right", overflow="fold")
     for row in matrix.rows:
@@ -135,6 +168,6 @@ def _confusion_list(matrix: RoutingMatrix) -> Text:
     shown = [f"{count:>5,} × {label_text(row)} → {label_text(column)}" for row, column, count in found[:_CONFUSIONS]]
     if len(found) > _CONFUSIONS:
         shown.append(
-            f"      … and {plural(len(found) - _CONFUSIONS, 'more kind')}: see the page of mcprun report --html"
+            f"… and {plural(len(found) - _CONFUSIONS, 'more confusion')}: see the page of mcprun report --html"
         )
     return Text("\n".join(["Expected → called:", *shown]))

@@ -9,6 +9,7 @@ from typing import Literal
 
 from rich.text import Text
 
+from mcprun.report.causes import skip_reason
 from mcprun.report.conversation import prompt_start
 from mcprun.report.data import REGRESSED, RunData
 from mcprun.report.fault_isolation import render
@@ -78,13 +79,21 @@ def _rank(transcript: Transcript, facts: RunData, is_flaky: bool) -> int:
 def _row(transcript: Transcript, facts: RunData, widths: tuple[int, int], *, is_flaky: bool) -> Row:
     outcome = facts.outcome(transcript)
     causes = [] if transcript.verdict is Verdict.SKIPPED else facts.causes(transcript)
-    prompt = one_line(transcript.cause or prompt_start(transcript.prompt), _DESCRIPTION) if not causes else ""
+    about = skip_reason(transcript) if transcript.verdict is Verdict.SKIPPED else ""
+    prompt = one_line(about or transcript.cause or prompt_start(transcript.prompt), _DESCRIPTION) if not causes else ""
     diverged = plural(transcript.diverged, "diverged call") if transcript.diverged else ""
     line = Text.assemble(
         (f"{outcome:<{widths[0]}} ", STYLES[Verdict.FAILED if outcome == REGRESSED else transcript.verdict]),
         f"{label(transcript):<{widths[1]}} ",
-        (f"{plural(len(transcript.turns), 'turn'):>8} {plural(len(transcript.calls), 'call'):>8}  ", "dim"),
+        (f"{_size(transcript)}  ", "dim"),
         (", ".join(filter(None, ("flaky" if is_flaky else "", diverged, prompt))), "dim"),
     )
     line.rstrip()
     return Row(line, tuple(Text(one_line(cause, _CAUSE)) for cause in causes))
+
+
+def _size(transcript: Transcript) -> str:
+    """Return the number of turns and of calls, or of those that a routed query asks for."""
+    calls = transcript.calls if transcript.routed is None else transcript.routed
+    noun, width = ("call", 8) if transcript.routed is None else ("request", 11)
+    return f"{plural(len(transcript.turns), 'turn'):>8} {plural(len(calls), noun):>{width}}"

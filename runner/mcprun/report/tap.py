@@ -8,7 +8,7 @@ from functools import partial
 
 from mcprun.report.cause_text import TITLE, headline
 from mcprun.report.cause_text import lines as why_lines
-from mcprun.report.causes import failure_kind
+from mcprun.report.causes import failure_kind, skip_reason
 from mcprun.report.data import RunData
 from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label, repeat_label
@@ -50,7 +50,7 @@ def _query(transcript: Transcript, facts: RunData) -> _Point:
     if transcript.verdict is Verdict.PASSED:
         return True, label(transcript), "", {}
     if transcript.verdict is Verdict.SKIPPED:
-        return True, label(transcript), f" # SKIP {_escaped(one_line('; '.join(reasons), _REASON))}", {}
+        return True, label(transcript), f" # SKIP {_escaped(one_line(skip_reason(transcript), _REASON))}", {}
     directive = " # TODO the query reached its required pass rate" if facts.is_excused(transcript) else ""
     details = {
         "verdict": str(transcript.verdict),

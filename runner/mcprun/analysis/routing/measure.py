@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
 from mcprun.analysis.routing.matrix import RoutedTurn, RoutingMatrix
-from mcprun.checks.expect import Expect
+from mcprun.checks.expect import Expect, ExpectedCall
 from mcprun.checks.route import expected_first, has_right_input
 from mcprun.errors import UsageError
+from mcprun.evaluation.evaluator import EvaluationError
 from mcprun.prompts.names import CONVERSATION, UNIQUE, unique_text, with_values
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Transcript, Verdict
@@ -61,19 +62,44 @@ def routing_of(transcripts: Iterable[Transcript]) -> Routing:
 
 def routed_turn(transcript: Transcript) -> RoutedTurn | None:
     """Return the graded first turn of a transcript; None if what it expected was redacted beyond recognition."""
-    names = {UNIQUE: unique_text(transcript.id, transcript.repeat), **transcript.vars}
-    written = with_values({"expect": transcript.expect}, CONVERSATION, names)["expect"]
-    try:
-        expected = expected_first(Expect.model_validate(written))
-    except ValidationError:
+    expect = _expect(transcript)
+    if expect is None:
         return None
-    called = transcript.routed or []
+    expected, called = expected_first(expect), transcript.routed or []
     return RoutedTurn(
         expected=frozenset(call.tool for call in expected),
         called=frozenset(call.tool for call in called),
         passed=transcript.verdict is Verdict.PASSED,
-        has_right_input=has_right_input(expected, called),
+        has_right_input=bool(expected) and _has_right_input(expect, transcript),
     )
+
+
+def expected_calls(transcript: Transcript) -> Sequence[ExpectedCall] | None:
+    """Return the calls that a first turn may make, as `expected_first`; None if they can't be read any more."""
+    expect = _expect(transcript)
+    return None if expect is None else expected_first(expect)
+
+
+def _expect(transcript: Transcript) -> Expect | None:
+    """Return the expectations of a query with its names replaced; None if they were redacted beyond recognition."""
+    names = {UNIQUE: unique_text(transcript.id, transcript.repeat), **transcript.vars}
+    written = with_values({"expect": transcript.expect}, CONVERSATION, names)["expect"]
+    try:
+        return Expect.model_validate(written)
+    except ValidationError:
+        return None
+
+
+def _has_right_input(expect: Expect, transcript: Transcript) -> bool:
+    """Return whether a call matches an expected one. Matchers are evaluated only if the grade does not answer it."""
+    if any(check.check == "route" and check.passed for check in transcript.checks):
+        return True
+    if expect.match == "in_order":
+        return False
+    try:
+        return has_right_input(expected_first(expect), transcript.routed or [])
+    except EvaluationError:
+        return False
 
 
 def unused(transcript: Transcript) -> Iterator[str]:
