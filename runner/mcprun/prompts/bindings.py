@@ -62,6 +62,10 @@ class Bindings:
         return replace(self, names={**self.names, **names})
 
 
+NO_BINDINGS = Bindings()
+"""The bindings of a query that does not run."""
+
+
 def as_call(step: StepCall) -> Call:
     """Return a step as a call, to compare and describe its result as one. The texts of a read are its content."""
     content = step.content

@@ -27,7 +27,7 @@ from mcprun.limits import MAX_REPEATS, MAX_SECONDS, PROVIDERS
 from mcprun.option_kinds import MAX_COUNT
 from mcprun.prompts import aliases
 from mcprun.prompts.aliases import Problem
-from mcprun.prompts.bindings import Bindings
+from mcprun.prompts.bindings import NO_BINDINGS, Bindings
 from mcprun.prompts.content_blocks import check_blocks, marks_problem
 from mcprun.prompts.elicitation import ElicitAnswer
 from mcprun.prompts.names import CONVERSATION, SPOKEN, begins_with_name, with_values
@@ -114,11 +114,12 @@ class Query(Part):
     elicit: list[ElicitAnswer] | None = None
     sampling: list[str] | None = None
     expect: Expect = Field(default_factory=Expect)
-    _source: Query | None = PrivateAttr(default=None)
-    _bindings: Bindings = PrivateAttr(default_factory=Bindings)
+    _bound: tuple[Query, Bindings] | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _names_and_references_have_values(self) -> Self:
+        if not self.has_names and all(call.is_literal for turn in self.script or () for call in turn.calls):
+            return self  # as in most queries: the checks take longer than all of the others
         steps = {phase: getattr(self, phase) or () for phase in PHASES}
         written = self.model_dump(mode="json", exclude_unset=True) if self.has_names else {}
         parts = QueryParts(steps, self.vars, self.script or (), written)
@@ -175,12 +176,12 @@ class Query(Part):
     @property
     def source(self) -> Query:
         """The query as it is in the prompts file, with its names."""
-        return self._source or self
+        return self._bound[0] if self._bound else self
 
     @property
     def bindings(self) -> Bindings:
         """What its names and references stand for; nothing in a query that does not run."""
-        return self._bindings
+        return self._bound[1] if self._bound else NO_BINDINGS
 
     def bind(self, bindings: Bindings, spoken: Mapping[str, Any]) -> Query:
         """Return the query with the names of its conversation replaced. The script keeps its own, as do steps.
@@ -191,7 +192,7 @@ class Query(Part):
         written = self.model_dump(exclude_unset=True, exclude={"script", "vars", *PHASES})
         replaced = with_values(with_values(written, CONVERSATION, bindings.names), SPOKEN, spoken)
         bound = Query.model_validate(replaced).model_copy(update={"script": self.script})
-        bound._source, bound._bindings = self.source, bindings  # noqa: SLF001  of this class
+        bound._bound = self.source, bindings  # noqa: SLF001  of this class
         return bound
 
     @property

@@ -52,7 +52,8 @@ def _objects_in(value: Any, levels: int = _MAX_LEVELS) -> Iterator[JsonObject]:
     if isinstance(value, dict):
         yield value
     for item in value.values() if isinstance(value, dict) else value:
-        yield from _objects_in(item, levels - 1)
+        if isinstance(item, dict | list):
+            yield from _objects_in(item, levels - 1)
 
 
 def input_problem(value: JsonObject, earlier: Earlier) -> str | None:

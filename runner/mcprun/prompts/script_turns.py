@@ -18,6 +18,12 @@ class ScriptCall(Part):
     tool: str = Field(min_length=1)
     input: JsonObject = Field(default_factory=dict)
 
+    @property
+    def is_literal(self) -> bool:
+        """Whether it certainly has neither an id nor a reference; an input with objects may have one."""
+        nested = any(key.startswith("$") or isinstance(item, dict | list) for key, item in self.input.items())
+        return self.id is None and not nested
+
 
 class ScriptTurn(Part):
     """One turn of the script: text, calls, or both."""
