@@ -1,7 +1,7 @@
 """Run the steps of a query on its server: those before the conversation, those after it, and the cleanup.
 
-A step is a call or read of mcprun's own. The model never sees it, no limit of the query counts it, and it may use any
-tool of the server.
+A step is a call or read that mcprun makes itself. The model never sees it, no limit of the query counts it, and it may
+use any tool of the server.
 """
 
 from __future__ import annotations

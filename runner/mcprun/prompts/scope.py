@@ -117,7 +117,7 @@ class _Scope:
         if not NAME.fullmatch(name):
             yield f"{path}: a name has letters, digits and underscores, and begins with no digit"
         if name == UNIQUE:
-            yield f"{path}: is a name of mcprun's own: {{{{unique}}}} differs between queries and repeats"
+            yield f"{path}: is reserved: {{{{unique}}}} is text that differs between queries and repeats"
         yield from replace(self, names=(UNIQUE,)).names_of(value, Mode.VALUE, path)
         if problem := value_problem(value, self.earlier):
             yield f"{path}: {problem}"

@@ -218,7 +218,7 @@ class ToolCall(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step(Event):
-    """One step of a query: a call or read of mcprun's own before or after the conversation (`phase`).
+    """One step of a query: a call or read before or after the conversation (`phase`).
 
     `step` numbers the steps of the phase from 0, and `id` is the step's own. A call has a `tool` and an `input`, a read
     a `resource`. `skipped` is the reason why nothing was sent. The other fields are those of a `ToolCall`.

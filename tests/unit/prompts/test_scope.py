@@ -59,7 +59,7 @@ def test_a_query_with_steps_is_valid() -> None:
         ({"vars": {"number": {"$from": "get"}}}, "vars.number", "$from: 'get' is the id of after[0], whose result is not known yet"),
         ({"vars": {"number": {"$from": "x"}}}, "vars.number", "$from: no earlier step or call has the id 'x'; their ids are 'issue'"),
         ({"vars": {"number": NUMBER, "9x": 1}}, "vars.9x", "a name has letters, digits and underscores, and begins with no digit"),
-        ({"vars": {"number": NUMBER, "unique": 1}}, "vars.unique", "is a name of mcprun's own: {{unique}} differs between queries and repeats"),
+        ({"vars": {"number": NUMBER, "unique": 1}}, "vars.unique", "is reserved: {{unique}} is text that differs between queries and repeats"),
         ({"vars": {"number": NUMBER, "title": "{{number}}"}}, "vars.title", "{{number}} has no value here: vars can use only {{unique}}"),
         ({"cleanup": [{"id": "issue", "tool": "a"}]}, "cleanup[0].id", "'issue' is also the id of before[0]"),
         ({"cleanup": [{"id": "close", "tool": "a"}]}, "script[0].calls[0].id", "'close' is also the id of cleanup[0]"),
