@@ -28,6 +28,7 @@ from mcprun.analysis.coverage.coverage import Coverage
 from mcprun.analysis.coverage.measure import measure_coverage as measure_runs
 from mcprun.analysis.diff.runs import DiffSummary, QueryDiff, RunDiff
 from mcprun.analysis.diff.transcripts import CompareOptions
+from mcprun.analysis.routing.changes import check_kinds
 from mcprun.config.option_table import ALPHA as ALPHA_KIND
 from mcprun.engine.comparison import compare_with_baseline
 from mcprun.engine.coverage import check_coverage
@@ -162,6 +163,7 @@ def compare_runs(
     if not isinstance(options, CompareOptions | None):
         raise UsageError(f"options must be an object of type mcprun.CompareOptions, not {type_name(options)}")
     with open_transcripts(fspath(base)) as before, open_transcripts(fspath(head)) as after:
+        check_kinds(before, after, (fspath(base), fspath(head)))
         comparison = RunDiff(options or CompareOptions(), repeated=repeated(before, after), alpha=alpha)
         tools = comparison.tools(before.tools, after.tools)
         return Differences(tuple(comparison.compare(before, after)), tuple(tools), comparison.summary)

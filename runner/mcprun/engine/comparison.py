@@ -14,6 +14,7 @@ from mcprun.analysis.coverage.changes import diff_coverage
 from mcprun.analysis.diff.json_lines import as_json
 from mcprun.analysis.diff.runs import QueryDiff, RunDiff
 from mcprun.analysis.diff.transcripts import CompareOptions
+from mcprun.analysis.routing.changes import check_kinds, diff_routing
 from mcprun.analysis.volatile.findings import Findings
 from mcprun.engine.baseline import Baseline
 from mcprun.engine.run import RunPlan, RunResult
@@ -76,6 +77,10 @@ def _compare(baseline: Baseline, path: Path, plan: RunPlan) -> ComparedCounts:
         # A selection of queries covers less than the baseline does.
         if among is None and (coverage := diff_coverage(base.run, head.run)):
             file.write(f"{as_json({'coverage': coverage})}\n".encode(errors="replace"))
+        if check_kinds(base, head, (baseline.name, plan.redactor.text(str(path)))) and (
+            routing := diff_routing(base, head, baseline.alpha, among)
+        ):
+            file.write(f"{as_json({'routing': routing})}\n".encode(errors="replace"))
         if volatile := found.summary():
             file.write(f"{as_json({'volatile': volatile})}\n".encode(errors="replace"))
         file.write(f"{as_json({'totals': comparison.summary})}\n".encode())

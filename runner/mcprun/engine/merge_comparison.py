@@ -9,9 +9,10 @@ from pathlib import Path
 
 from mcprun._util.json_io import open_fresh
 from mcprun._util.json_value import JsonObject
-from mcprun.analysis.diff.json_lines import as_json, read_differences
+from mcprun.analysis.diff.json_lines import as_json, read_differences, read_routing
 from mcprun.analysis.diff.rule import VolatileSummary
 from mcprun.analysis.diff.runs import MAX_MOVED, DiffSummary, MovedRate, QueryDiff
+from mcprun.analysis.routing.changes import merged_routing
 from mcprun.analysis.volatile.findings import merged
 from mcprun.errors import UsageError
 from mcprun.runs.directory import DIFFERENCES
@@ -34,6 +35,7 @@ def merge_comparisons(shards: Sequence[Run], names: Collection[str], path: Path)
     tools: list[ToolChange] = []
     moved: list[MovedRate] = []
     volatile: list[VolatileSummary] = []
+    routing = [one for one in (read_routing(shard.path / DIFFERENCES) for shard in shards) if one]
     with open_fresh(path / DIFFERENCES) as file:
         for shard in shards:
             for difference in read_differences(shard.path / DIFFERENCES):
@@ -54,6 +56,8 @@ def merge_comparisons(shards: Sequence[Run], names: Collection[str], path: Path)
             file.write(_line({"tools": tools}))
         if moved:
             file.write(_line({"moved": moved[:MAX_MOVED]}))
+        if routes := merged_routing(routing):
+            file.write(_line({"routing": routes}))
         if found := merged(volatile, {name: number for number, name in enumerate(names)}):
             file.write(_line({"volatile": found}))
         file.write(_line({"totals": asdict(DiffSummary(**counts))}))

@@ -76,7 +76,7 @@ def make_plan(
         resume = replace(resume, arguments=as_arguments(asdict(options)))
     with ExitStack() as stack:
         stack.enter_context(prompts_file)
-        baseline = None if options.baseline is None else _open_baseline(options.baseline, options.alpha)
+        baseline = None if options.baseline is None else _open_baseline(options.baseline, options)
         account = account.at_clouds(spec, judge if prompts_file.judged else None, options.base_url)
         target, redactor = resolve_server(server, options, account)
         model = _selected_model(spec, account, prompts_file, options)
@@ -120,11 +120,11 @@ def _route(options: Options) -> RouteRecord | None:
     return RouteRecord(decoys=[tool for name in options.decoys for tool in read_snapshot(name).tools])
 
 
-def _open_baseline(name: str, alpha: float) -> Baseline:
+def _open_baseline(name: str, options: Options) -> Baseline:
     """Open the baseline of a run, which few runs have, and the modules that compare runs. Raises `UsageError`."""
     from mcprun.engine.baseline import Baseline
 
-    return Baseline.open(name, alpha)
+    return Baseline.open(name, options.alpha, routed=options.route)
 
 
 def _open_prompts(

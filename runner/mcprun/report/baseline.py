@@ -9,15 +9,17 @@ from typing import Literal
 
 from mcprun.analysis.coverage.changes import CoverageDiff
 from mcprun.analysis.diff.groups import Group, Groups, Value
-from mcprun.analysis.diff.json_lines import read_coverage, read_differences
+from mcprun.analysis.diff.json_lines import read_coverage, read_differences, read_routing
 from mcprun.analysis.diff.rule import VolatileSummary
 from mcprun.analysis.diff.runs import QueryDiff
+from mcprun.analysis.routing.changes import RoutingDiff
 from mcprun.report.aspect import Aspect, Part, aspect_of, comparison_parts
 from mcprun.report.change_groups import group_pairs, inline
 from mcprun.report.change_lines import title
 from mcprun.report.coverage_diff import coverage_lines
-from mcprun.report.diff import BASELINE, blocks, diff_line, lines, tool_lines
+from mcprun.report.diff import BASELINE, Line, blocks, diff_line, lines, tool_lines
 from mcprun.report.fault_isolation import render_diff
+from mcprun.report.routing_diff import routing_block
 from mcprun.report.text import one_line, plural
 from mcprun.runs.directory import DIFFERENCES
 from mcprun.runs.run import Run
@@ -71,7 +73,7 @@ class BaselineData:
 
     `changes` holds the queries that differ and are in the run, `removed` those that only the baseline has. `tools` are
     all changes of tools, and `breaking` describes each that is breaking. `lines` is the start of the diff. `coverage`
-    is what fell, or None.
+    is what fell, or None, and `routing` how the grades of two routed runs differ.
     """
 
     name: str
@@ -83,6 +85,7 @@ class BaselineData:
     tools: tuple[ToolChange, ...] = ()
     volatile: VolatileSummary = field(default_factory=VolatileSummary)
     coverage: CoverageDiff | None = None
+    routing: RoutingDiff | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -120,27 +123,24 @@ def read_baseline(run: Run) -> BaselineData | None:
             removed.append(change)
         else:
             changes[change.id, change.repeat] = change
-    coverage = read_coverage(run.path / DIFFERENCES)
+    coverage, routing = read_coverage(run.path / DIFFERENCES), read_routing(run.path / DIFFERENCES)
     return BaselineData(
         name=record.path,
         counts=record.compared,
         changes=changes,
         removed=tuple(removed),
         breaking=tuple(one_line(f"{one.tool}: {one.message}", _CAUSE) for one in tools if one.breaking),
-        lines=tuple(_first_lines(groups, tools, coverage)),
+        lines=tuple(_first_lines(groups, [*routing_block(routing), *tool_lines(tools), *coverage_lines(coverage)])),
         tools=tuple(tools),
         volatile=volatile,
         coverage=coverage,
+        routing=routing,
     )
 
 
-def _first_lines(groups: Groups, tools: Sequence[ToolChange], coverage: CoverageDiff | None) -> Iterator[str]:
-    """Yield the start of a diff: tools, coverage that fell, then groups of changes, with signs in the first column."""
-    shown = [
-        *tool_lines(tools),
-        *coverage_lines(coverage),
-        *(line for block in blocks(groups, BASELINE, is_inline=False) for line in block),
-    ]
+def _first_lines(groups: Groups, first: Sequence[Line]) -> Iterator[str]:
+    """Yield the start of a diff: some lines, then groups of changes, with signs in the first column."""
+    shown = [*first, *(line for block in blocks(groups, BASELINE, is_inline=False) for line in block)]
     count = len(shown) if len(shown) <= AGAINST_LINES else AGAINST_LINES - 1
     yield from map(diff_line, shown[:count])
     if left := len(shown) - count:

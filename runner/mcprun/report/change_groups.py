@@ -39,6 +39,8 @@ def group_title(group: Group, *, with_values: bool = True) -> str:
     shown = inline(group.values[0]) if with_values else None
     if group.example.tool is None and not path:  # such as `stop: end_turn → max_turns`
         return f"{_subject(group.example)}: {shown}" if shown else _subject(group.example)
+    if not shown and not path and group.example.what in ("call_added", "call_removed"):
+        return _subject(group.example)
     return f"{_subject(group.example)} → {shown or one_line(path, NAME) or 'result'}"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from mcprun.analysis.diff.groups import Groups
 from mcprun.analysis.diff.rule import VolatileSummary
@@ -28,32 +29,46 @@ _NOTES_BYTES = 400
 """Bytes reserved for the note about omitted queries."""
 
 
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What Markdown shows beside the changes.
+
+    These are pass rates that `moved` within chance, what looks `volatile`, and lines about coverage and routing.
+    """
+
+    moved: Sequence[MovedRate] = ()
+    volatile: VolatileSummary | None = None
+    coverage: Sequence[Line] = ()
+    routing: Sequence[Line] = ()
+
+
+_NO_NOTES = Notes()
+
+
 def markdown(
     groups: Groups,
     tools: Sequence[ToolChange],
     diff_summary: DiffSummary,
     max_bytes: int = COMMENT_BYTES,
     *,
-    moved: Sequence[MovedRate] = (),
-    volatile: VolatileSummary | None = None,
-    coverage: Sequence[Line] = (),
+    notes: Notes = _NO_NOTES,
 ) -> Iterator[str]:
-    """Lay out differences in at most `max_bytes`: totals first, then the tools, then the changes, folded.
+    """Lay out differences in at most `max_bytes`: totals, the routing, the tools, then the changes, folded.
 
-    Lines about `coverage` and pass rates that `moved` within chance follow. What was masked, and how to leave out what
-    looks `volatile`, comes last. Yields blocks of whole lines.
+    The other `notes` follow. What was masked, and how to leave out what looks volatile, comes last. Yields blocks of
+    whole lines.
     """
     head = f"**{'The runs differ' if diff_summary.differ else 'No differences'}**: {summary(diff_summary)}."
     yield head
     left = max_bytes - _NOTES_BYTES - _size(head)
+    of_routing = _block(list(notes.routing), left) if notes.routing else ""
     of_tools = _block(list(tool_lines(tools)), left) if tools else ""
-    if of_tools:
-        yield of_tools
-    rates = [((("pass rates within chance"), ""),), *moved_lines(moved, diff_summary.chance)] if moved else []
-    notes = [_block(list(coverage), left)] if coverage else []
-    notes += [_block(rates, left)] if rates else []
-    notes += [note for block in (note_blocks(volatile) if volatile else ()) if (note := _note(block, left))]
-    left -= _size(of_tools) + sum(map(_size, notes))
+    yield from filter(None, (of_routing, of_tools))
+    rates = [((("pass rates within chance"), ""),), *moved_lines(notes.moved, diff_summary.chance)]
+    last = [_block(list(notes.coverage), left)] if notes.coverage else []
+    last += [_block(rates, left)] if notes.moved else []
+    last += [note for block in note_blocks(notes.volatile) if (note := _note(block, left))] if notes.volatile else []
+    left -= _size(of_routing) + _size(of_tools) + sum(map(_size, last))
     left_out = 0
     for laid_out in blocks(groups, is_inline=False):
         if left < _LEAST_BYTES:
@@ -62,7 +77,7 @@ def markdown(
             block = _block(laid_out, left)
             left -= _size(block)
             yield block
-    yield from notes
+    yield from last
     if left_out:
         yield f"\nOmitted: {plural(left_out, 'more change')}. Run `mcprun diff` to see all of them."
 

@@ -9,14 +9,16 @@ from rich.text import Text
 
 from mcprun.analysis.coverage.changes import CoverageDiff
 from mcprun.analysis.diff.groups import Groups
-from mcprun.analysis.diff.json_lines import as_json, read_coverage, read_differences
+from mcprun.analysis.diff.json_lines import as_json, read_coverage, read_differences, read_routing
 from mcprun.analysis.diff.rule import VolatileSummary
 from mcprun.analysis.diff.runs import DiffSummary, MovedRate, QueryDiff
+from mcprun.analysis.routing.changes import RoutingDiff
 from mcprun.report.console import Console
 from mcprun.report.coverage_diff import coverage_lines
 from mcprun.report.diff import BASELINE, blocks, lines, moved_lines, summary, tool_lines
-from mcprun.report.diff_markdown import markdown
+from mcprun.report.diff_markdown import Notes, markdown
 from mcprun.report.fault_isolation import render_diff
+from mcprun.report.routing_diff import routing_block, routing_lines
 from mcprun.report.text import visible, visible_json
 from mcprun.report.volatile import empty_warning, masked_lines, suggestion_lines
 from mcprun.runs.directory import DIFFERENCES
@@ -45,6 +47,7 @@ class DifferencePrinter:
         base: str = "BASE",
         moved: Sequence[MovedRate] = (),
         coverage: CoverageDiff | None = None,
+        routing: RoutingDiff | None = None,
     ) -> None:
         """Print the differences between two runs as `text`, `json` or `markdown`. `base` names the first in text.
 
@@ -58,8 +61,9 @@ class DifferencePrinter:
                 self._out.put((visible_json(as_json({"tools": tools})), ""))
             if moved:
                 self._out.put((visible_json(as_json({"moved": list(moved)})), ""))
-            if coverage:
-                self._out.put((visible_json(as_json({"coverage": coverage})), ""))
+            for name, one in (("coverage", coverage), ("routing", routing)):
+                if one:
+                    self._out.put((visible_json(as_json({name: one})), ""))
             if found := volatile():
                 self._out.put((visible_json(as_json({"volatile": found})), ""))
             self._out.put((as_json({"totals": diff_summary}), ""))
@@ -68,14 +72,15 @@ class DifferencePrinter:
         for diff in diffs:
             render_diff(diff, groups.add)
         if form == "markdown":
-            more = list(coverage_lines(coverage))
-            for piece in markdown(groups, tools, diff_summary, moved=moved, volatile=volatile(), coverage=more):
+            more = Notes(moved, volatile(), list(coverage_lines(coverage)), routing_block(routing))
+            for piece in markdown(groups, tools, diff_summary, notes=more):
                 self._out.put((piece, ""))
             return
         for block in blocks(groups, base):
             for line in block:
                 self._out.put(*line)
-        for line in (*tool_lines(tools), *coverage_lines(coverage), *moved_lines(moved, diff_summary.chance)):
+        fallen, moves = coverage_lines(coverage), moved_lines(moved, diff_summary.chance)
+        for line in (*tool_lines(tools), *fallen, *moves, *routing_lines(routing)):
             self._out.put(*line)
         self._totals(volatile(), diff_summary)
 
@@ -127,6 +132,7 @@ class DifferencePrinter:
             base=BASELINE,
             moved=moved,
             coverage=read_coverage(run.path / DIFFERENCES),
+            routing=read_routing(run.path / DIFFERENCES),
         )
 
     def suggestions(self, found: VolatileSummary) -> None:

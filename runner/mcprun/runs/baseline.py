@@ -97,6 +97,9 @@ def bless_selection(run: Run, path: Path, selection: Selection, *, force: bool) 
 def _check_selection(run: Run, base: Run | None, selection: Selection, *, force: bool) -> None:
     if run.record.state == "started" and not force:
         raise UsageError(f"{run.path} is unfinished: wait for its end, or use --force")
+    if base and (run.record.route is None) != (base.record.route is None):
+        routed, other = (run, base) if run.record.route else (base, run)
+        raise UsageError(f"{routed.path} is a routed run, and {other.path} is not: they can't share a baseline")
     if run.record.slim and base and not base.record.slim:
         raise UsageError(f"{run.path} is slim, and {base.path} is not: accept queries from a run")
     if unfit := [] if force else [name for name in unfit_queries(run) if name in selection.take]:
@@ -111,8 +114,8 @@ def query_ids(run: Run) -> dict[str, None]:
 
 
 def unfit_queries(run: Run) -> list[str]:
-    """Return the ids of queries that ended in an error or were skipped in a run, in its order."""
-    found = (summary.id for summary, _ in Run.summaries(run.path) if summary.verdict in _UNFIT)
+    """Return the ids of queries that ended in an error or were not run, in the order of the run."""
+    found = (one.id for one, _ in Run.summaries(run.path) if one.verdict in _UNFIT and not one.is_ungraded)
     return list(dict.fromkeys(found))
 
 

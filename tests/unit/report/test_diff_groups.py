@@ -14,7 +14,7 @@ from mcprun.analysis.diff.runs import DiffSummary, MovedRate, QueryDiff, RunDiff
 from mcprun.analysis.diff.transcripts import Change
 from mcprun.report.baseline import query_change
 from mcprun.report.diff import Line, blocks, diff_line, lines, moved_lines, summary
-from mcprun.report.diff_markdown import markdown
+from mcprun.report.diff_markdown import Notes, markdown
 from mcprun.tools.changes import ToolChange
 from tests.support.changed_orders import changed_orders
 from tests.support.transcripts import lines as lines_of
@@ -142,7 +142,7 @@ def test_pass_rates_within_chance_are_listed() -> None:
     assert shown[0] == "= q-0  3/6 → 2/6 passed, within chance (p = 1)"
     assert (len(shown), shown[-1]) == (21, "… and 20 more queries with another pass rate, within chance")
     assert summary(DiffSummary(same=7, chance=2)) == "7 unchanged; 2 pass rates moved, within chance"
-    page = "\n".join(markdown(Groups(), [], DiffSummary(same=40, chance=40), moved=moved))
+    page = "\n".join(markdown(Groups(), [], DiffSummary(same=40, chance=40), notes=Notes(moved)))
     assert "q-0  3/6 → 2/6 passed" in page
 
 

@@ -2,7 +2,8 @@
 
 A line is a query that differs (`QueryDiff`), `{"tools": […]}` with the changes of the servers' tools, `{"moved": […]}`
 with pass rates that moved within chance (`MovedRate`), `{"coverage": {…}}` with coverage that fell
-(`analysis.coverage.changes.CoverageDiff`), `{"volatile": {…}}` with what was masked and what looks volatile
+(`analysis.coverage.changes.CoverageDiff`), `{"routing": {…}}` with the grades of two routed runs
+(`analysis.routing.changes.RoutingDiff`), `{"volatile": {…}}` with what was masked and what looks volatile
 (`VolatileSummary`), or `{"totals": {…}}` with the counts.
 """
 
@@ -14,7 +15,7 @@ from dataclasses import fields
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -26,11 +27,17 @@ from mcprun.analysis.diff.rule import VolatileSummary
 from mcprun.analysis.diff.runs import MovedRate, QueryDiff
 from mcprun.analysis.diff.transcripts import Change, read_json
 from mcprun.analysis.diff.values import ABSENT, ValueDifference
+from mcprun.analysis.routing.changes import RoutingDiff
 from mcprun.errors import UsageError
 from mcprun.tools.changes import ToolChange
 
+_Single = TypeVar("_Single")
+
 _VALUES = frozenset({"input", "result", "text", "prompt"})
 """The changes whose values are compared."""
+
+_APART = frozenset({"totals", "coverage", "routing"})
+"""The keys of lines that `read_differences` leaves out."""
 
 _MAX_DIFFERENCES = 1_000
 """Maximum number of differences listed for one change, beside the whole values."""
@@ -49,7 +56,7 @@ Recorded = QueryDiff | list[ToolChange] | tuple[MovedRate, ...] | VolatileSummar
 
 
 def read_differences(path: Path) -> Iterator[Recorded]:
-    """Stream a file of these lines, apart from the totals and the coverage.
+    """Stream a file of these lines, apart from the totals, the coverage and the routing.
 
     Raises `UsageError` if the file can't be read or has another line.
     """
@@ -57,7 +64,7 @@ def read_differences(path: Path) -> Iterator[Recorded]:
         with path.open("rb") as stream:
             for line in stream:
                 value = read_json(line)
-                if "totals" in value or "coverage" in value:
+                if value.keys() & _APART:
                     continue
                 if "volatile" in value:
                     yield _volatile().validate_python(value["volatile"])
@@ -77,11 +84,25 @@ def read_coverage(path: Path) -> CoverageDiff | None:
 
     Raises `UsageError` if the file can't be read or the line is malformed.
     """
+    return _read_single(path, "coverage", _coverage())
+
+
+def read_routing(path: Path) -> RoutingDiff | None:
+    """Return how the grades of two routed runs differ, as a file of these lines holds it; None if it does not.
+
+    Raises `UsageError` if the file can't be read or the line is malformed.
+    """
+    return _read_single(path, "routing", _routing())
+
+
+def _read_single(path: Path, key: str, adapter: TypeAdapter[_Single]) -> _Single | None:
+    """Return the value of the only line with a key; None if there is none."""
+    begin = f'{{"{key}"'.encode()
     try:
         with path.open("rb") as stream:
             for line in stream:
-                if line.startswith(b'{"coverage"'):
-                    return _coverage().validate_python(read_json(line)["coverage"])
+                if line.startswith(begin):
+                    return adapter.validate_python(read_json(line)[key])
     except OSError as error:
         raise UsageError(f"can't read {path}: {error.strerror}") from None
     except (ValueError, TypeError, ValidationError):
@@ -112,6 +133,11 @@ def _moved() -> TypeAdapter[tuple[MovedRate, ...]]:
 @cache
 def _coverage() -> TypeAdapter[CoverageDiff]:
     return TypeAdapter(CoverageDiff)
+
+
+@cache
+def _routing() -> TypeAdapter[RoutingDiff]:
+    return TypeAdapter(RoutingDiff)
 
 
 @cache

@@ -28,6 +28,9 @@ DEFAULT_ASPECTS = frozenset(ASPECTS[:4])
 What = Literal["verdict", "stop", "prompt", "call_added", "call_removed", "input", "result", "text", "usage", "fault"]
 
 
+_SENT = frozenset({"input", "result"})
+"""The parts of a call that may hold values of variables."""
+
 _CALLS, _MESSAGES = 3, 5
 """Levels of keys that are mcprun's own: `calls[*].result`, `messages[*].content[*].text`."""
 
@@ -59,9 +62,9 @@ class Change:
 class ComparableTranscript:
     """The compared parts of a transcript, scrubbed.
 
-    Each of `calls` has `tool`, `input`, `result`, `is_error`, `problem` and `form` (`_form`). `text` is the model's
-    final text, `stop` is how the conversation stopped, and `opening` are the messages made from the server's prompt and
-    resources.
+    Each of `calls` has `tool`, `input`, `result`, `is_error`, `problem` and `form` (`_form`). Those that a routed run
+    only asked for have no `result`. `text` is the model's final text, `stop` is how the conversation stopped, and
+    `opening` are the messages made from the server's prompt and resources.
     """
 
     calls: Sequence[JsonObject]
@@ -115,7 +118,7 @@ class CompareOptions:
         """Yield the changes from one transcript to the other, in order."""
         if "verdict" in self.aspects and base["verdict"] != head["verdict"]:
             yield Change("verdict", base["verdict"], head["verdict"])
-        is_same = json_same(base["calls"], head["calls"]) and json_same(opening_messages(base), opening_messages(head))
+        is_same = all(json_same(part(base), part(head)) for part in (_made, _requested, opening_messages))
         if "text" in self.aspects or stop_reason(base) != stop_reason(head) or not is_same:
             yield from self.comparable_changes(self.comparable(base), self.comparable(head, base))
         if "usage" in self.aspects and (before := total_usage(base)) != (after := total_usage(head)):
@@ -174,8 +177,25 @@ def variable_pairs(base: JsonObject, head: JsonObject) -> VariablePairs | None:
     return (before and after and VariablePairs.of(before, after)) or None
 
 
+def _made(transcript: JsonObject) -> list[Any]:
+    return list(transcript["calls"])
+
+
+def _requested(transcript: JsonObject) -> list[JsonObject]:
+    """Return the calls that the model asked for in a routed run; empty in others."""
+    match transcript:
+        case {"routed": [*calls]}:
+            return [call for call in calls if isinstance(call, dict) and call.keys() >= {"tool", "input"}]
+    return []
+
+
 def _calls(transcript: JsonObject) -> list[JsonObject]:
-    return [
+    """Return the calls to compare. Those of a routed run have no result."""
+    requested = [
+        {"tool": call["tool"], "input": call["input"], "is_error": False, "problem": None, "form": None}
+        for call in _requested(transcript)
+    ]
+    return requested + [
         {
             "tool": call["tool"],
             "input": call["input"],
@@ -193,7 +213,10 @@ def _calls_as_base(pairs: VariablePairs, base: list[JsonObject], head: list[Json
     calls = [*head]
     for before, after in _aligned_by_pairs(pairs, base, head):
         one, other = base[before], head[after]
-        calls[after] = {**other, **{part: pairs.as_base(one[part], other[part]) for part in ("input", "result")}}
+        calls[after] = {
+            **other,
+            **{part: pairs.as_base(one[part], other[part]) for part in _SENT & one.keys() & other.keys()},
+        }
     return calls
 
 

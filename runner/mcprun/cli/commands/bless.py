@@ -17,6 +17,7 @@ from mcprun.errors import UsageError
 
 if TYPE_CHECKING:
     from mcprun.analysis.diff.runs import QueryDiff
+    from mcprun.analysis.routing.changes import check_kinds
     from mcprun.cli.review import Review
     from mcprun.report.console import Console
     from mcprun.runs.run import Run
@@ -195,6 +196,7 @@ def _asked(run: Run, path: Path, console: Console, parameters: dict[str, Any], *
     among = frozenset(query_ids(run)) if is_partial else None  # the others were not asked for, and are not removed
     review = Review(show, console.note, ask, frozenset() if force else frozenset(unfit_queries(run)))
     with open_transcripts(str(path)) as base, open_transcripts(str(run.path)) as head:
+        check_kinds(base, head, (str(path), str(run.path)))
         comparison = RunDiff(CompareOptions(scrubber=scrubber), among, repeated(base, head))
         review.differences(comparison.compare(base, head), comparison.tools(base.tools, head.tools))
     return review

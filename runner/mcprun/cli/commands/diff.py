@@ -116,6 +116,9 @@ def diff(ctx: click.Context, /, **parameters: Any) -> None:
     Changed tools, coverage that fell and new tools without a query are reported as well; of these, only breaking
     changes of tools count as a difference (see mcprun tools and coverage).
 
+    Of two routed runs (--route), the calls that the model asked for are compared, and McNemar's test tells whether the
+    difference in accuracy is significant (--alpha).
+
     Exits with 0 if nothing differs, with 1 if something does, with 2 if the runs can't be compared.
     """
     ctx.exit(ExitCode.FAILED if _compare(_Parameters(**parameters)) else ExitCode.PASSED)
@@ -125,6 +128,7 @@ def _compare(parameters: _Parameters) -> bool:
     """Compare two runs, print and write the differences, and return whether there are any."""
     from mcprun.analysis.coverage.changes import diff_coverage
     from mcprun.analysis.diff.runs import RunDiff
+    from mcprun.analysis.routing.changes import check_kinds, diff_routing
     from mcprun.analysis.volatile.findings import Findings
     from mcprun.report.console import Console
     from mcprun.report.difference_printer import DifferencePrinter
@@ -140,6 +144,7 @@ def _compare(parameters: _Parameters) -> bool:
                 f"BASE ({parameters.base}) and HEAD ({parameters.head}) are the same run: pass another BASE, such as a"
                 " baseline or an earlier run in outputs/"
             )
+        are_routed = check_kinds(before, after, (parameters.base, parameters.head))
         found = Findings.between(before.run, after.run, options.scrubber)
         sides = repeated(before, after)
         files = before.stream.name, after.stream.name
@@ -150,7 +155,9 @@ def _compare(parameters: _Parameters) -> bool:
 
             differing = Differing(tools)
             diffs = differing.collect_rows(diffs)
+        has_verdicts = "verdict" in options.aspects
         coverage = diff_coverage(before.run, after.run) if "tools" in options.aspects else None
+        routing = diff_routing(before, after, parameters.alpha) if are_routed and has_verdicts else None
         DifferencePrinter(console).differences(
             diffs,
             tools,
@@ -159,9 +166,10 @@ def _compare(parameters: _Parameters) -> bool:
             found.summary,
             moved=comparison.moved,
             coverage=coverage,
+            routing=routing,
         )
         if parameters.html:
-            differing.volatile, differing.coverage = found.summary(), coverage
+            differing.volatile, differing.coverage, differing.routing = found.summary(), coverage, routing
             runs = (parameters.base, before.run), (parameters.head, after.run)
             size = write_diff(parameters.html, differing, comparison, *runs)
             click.echo(f"{parameters.html}: {size / 1000:,.1f} kB", err=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from mcprun.report.baseline import BaselineData
 from mcprun.report.diff import unchanged
 from mcprun.report.html.coverage_diff import FallenCoverage, fallen_coverage
+from mcprun.report.html.routing_diff import RoutingChanges, routing_changes
 from mcprun.report.text import one_line
 from mcprun.report.volatile import Note, note_blocks
 from mcprun.tools.changes import ToolChange
@@ -27,7 +28,8 @@ class AgainstView:
 
     `parts` are its counts, pairs of a text and of a link that selects these queries, which is empty if it counts none
     of the page. `unchanged` is text. `tools` are the changes of tools, pairs of a text and whether it is breaking,
-    and `removed` the ids of queries that only the baseline has. `notes` name what was masked, `coverage` what fell.
+    and `removed` the ids of queries that only the baseline has. `notes` name what was masked, `coverage` what fell, and
+    `routing` how the grades of two routed runs differ.
     """
 
     name: str
@@ -39,6 +41,7 @@ class AgainstView:
     more_removed: int
     notes: tuple[Note, ...]
     coverage: FallenCoverage | None
+    routing: RoutingChanges | None
 
 
 def against_view(against: BaselineData) -> AgainstView:
@@ -55,6 +58,7 @@ def against_view(against: BaselineData) -> AgainstView:
         more_removed=max(0, len(against.removed) - _REMOVED),
         notes=tuple(note_blocks(against.volatile)),
         coverage=fallen_coverage(against.coverage),
+        routing=routing_changes(against.routing),
     )
 
 

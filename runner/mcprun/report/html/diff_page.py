@@ -20,6 +20,7 @@ from mcprun.analysis.diff.rule import VolatileSummary
 from mcprun.analysis.diff.runs import DiffSummary, MovedRate, QueryDiff, RunDiff
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.transcripts import Change
+from mcprun.analysis.routing.changes import RoutingDiff
 from mcprun.errors import describe
 from mcprun.report.change_groups import group_title
 from mcprun.report.change_lines import has_failed, title
@@ -27,6 +28,7 @@ from mcprun.report.diff import chance, moved_lines, summary, tool_lines
 from mcprun.report.fault_isolation import render_diff
 from mcprun.report.html.coverage_diff import fallen_coverage
 from mcprun.report.html.page import MAX_BYTES, island, page, write_page
+from mcprun.report.html.routing_diff import routing_changes
 from mcprun.report.html.shared_changes import shared_changes
 from mcprun.report.html.side_by_side import word_by_word
 from mcprun.report.html.transcript_pairs import pair_json
@@ -83,6 +85,7 @@ class _Row:
 class Differing:
     """The differences between two runs: those of the servers' `tools`, a row for each query, and `coverage` that fell.
 
+    `routing` is how the grades of two routed runs differ.
     `volatile` is what the comparison masked, and what looks volatile, once it is finished.
     """
 
@@ -91,6 +94,7 @@ class Differing:
     rows: list[_Row] = field(default_factory=list)
     groups: Groups = field(default_factory=Groups)
     coverage: CoverageDiff | None = None
+    routing: RoutingDiff | None = None
 
     def collect_rows(self, diffs: Iterable[QueryDiff]) -> Iterator[QueryDiff]:
         """Yield the query differences of a comparison unchanged, and record a row for each."""
@@ -153,6 +157,7 @@ def diff_page(
         notes=list(note_blocks(differing.volatile)),
         tools=[("".join(text for text, _ in line).strip(), line[0][1]) for line in tool_lines(differing.tools)][1:],
         coverage=fallen_coverage(differing.coverage),
+        routing=routing_changes(differing.routing),
         moved=["".join(text for text, _ in line) for line in moved_lines(moved, diff_summary.chance)],
         regressions=diff_summary.regressions - diff_summary.breaking,
         islands=_islands(differing, sides, scrubber, max_bytes),
