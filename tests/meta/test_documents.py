@@ -63,7 +63,7 @@ def is_run(document: Path, command: str) -> bool:
     """Return whether a test or the gate runs the command of a document."""
     if command.startswith("mcprun "):
         # test_pages, test_real_servers and test_the_regression_example_runs read these from the documents.
-        return document in (README, *PAGES) or document.parent.name in (*FOLDERS, "regression")
+        return document in (README, *PAGES) or document.parent.name in (*FOLDERS, "regression", "state")
     return command in GATE.splitlines()
 
 

@@ -37,7 +37,7 @@ def shown_commands(document: Path) -> list[tuple[str, str]]:
     return [(command, output) for command, output in shown if command.startswith("mcprun ")]
 
 
-SHOWN = [document for document in DOCUMENTS if shown_commands(document)]
+SHOWN = [document for document in (*DOCUMENTS, PROMPTS / "state" / "README.md") if shown_commands(document)]
 
 
 def test_the_readme_is_short() -> None:
