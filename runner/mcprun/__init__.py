@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from mcprun._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from mcprun._api import Differences, compare_runs, measure_coverage, run_batch, run_batch_sync
+    from mcprun._api import Differences, compare_runs, measure_coverage, measure_routing, run_batch, run_batch_sync
     from mcprun._util.run_stop import RunStop
     from mcprun.analysis.coverage.coverage import ArgumentCoverage, Coverage, ToolCoverage
     from mcprun.analysis.diff.runs import DiffSummary, QueryDiff
     from mcprun.analysis.diff.scrub import Scrubber
     from mcprun.analysis.diff.transcripts import Change, CompareOptions
+    from mcprun.analysis.routing.matrix import RoutingMatrix, ToolRouting
+    from mcprun.analysis.routing.measure import Routing
     from mcprun.engine.options import Options
     from mcprun.errors import ErrorKind, ExitCode, McprunError, PromptsError, RunError, UsageError
     from mcprun.limits import Limits
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
 
 
 _HOMES = {
-    "_api": ("Differences", "compare_runs", "measure_coverage", "run_batch", "run_batch_sync"),
+    "_api": ("Differences", "compare_runs", "measure_coverage", "measure_routing", "run_batch", "run_batch_sync"),
     "analysis.coverage.coverage": ("ArgumentCoverage", "Coverage", "ToolCoverage"),
+    "analysis.routing.matrix": ("RoutingMatrix", "ToolRouting"),
+    "analysis.routing.measure": ("Routing",),
     "analysis.diff.transcripts": ("Change", "CompareOptions"),
     "analysis.diff.runs": ("QueryDiff", "DiffSummary"),
     "_util.run_stop": ("RunStop",),
@@ -58,17 +62,21 @@ __all__ = [
     "Options",
     "PromptsError",
     "QueryDiff",
+    "Routing",
+    "RoutingMatrix",
     "Run",
     "RunError",
     "RunStop",
     "Scrubber",
     "ToolChange",
     "ToolCoverage",
+    "ToolRouting",
     "Transcript",
     "UsageError",
     "Verdict",
     "compare_runs",
     "measure_coverage",
+    "measure_routing",
     "run_batch",
     "run_batch_sync",
 ]

@@ -8,6 +8,7 @@ for transcript in run.transcripts(): ...
 for diff in mcprun.compare_runs("baseline", run.path).queries: ...
 
 mcprun.measure_coverage([run, "outputs/nightly"]).covered.value  # from 0 to 1
+mcprun.measure_routing(routed_run).matrix.accuracy.share  # from 0 to 1
 """
 
 from __future__ import annotations
@@ -29,12 +30,15 @@ from mcprun.analysis.coverage.measure import measure_coverage as measure_runs
 from mcprun.analysis.diff.runs import DiffSummary, QueryDiff, RunDiff
 from mcprun.analysis.diff.transcripts import CompareOptions
 from mcprun.analysis.routing.changes import check_kinds
+from mcprun.analysis.routing.measure import Routing
+from mcprun.analysis.routing.measure import measure_routing as measure_routed_run
 from mcprun.config.option_table import ALPHA as ALPHA_KIND
 from mcprun.engine.comparison import compare_with_baseline
 from mcprun.engine.coverage import check_coverage
 from mcprun.engine.options import Options
 from mcprun.engine.plan import make_plan
 from mcprun.engine.resume import Resume
+from mcprun.engine.routing_outcome import record_routing
 from mcprun.engine.run import execute
 from mcprun.errors import ErrorKind, RunError, UsageError
 from mcprun.option_kinds import type_name, validate_option
@@ -92,7 +96,7 @@ async def run_batch(
     plan = make_plan(prompts, server, Options() if options is None else options, resume=earlier)
     with plan.prompts:
         result = await execute(plan, watch, run_stop)
-        result = check_coverage(compare_with_baseline(result, plan))
+        result = record_routing(check_coverage(compare_with_baseline(result, plan)))
     return Run(result.path, result.record)
 
 
@@ -149,6 +153,17 @@ def measure_coverage(runs: AnyRun | Iterable[AnyRun]) -> Coverage:
     if not several:
         raise UsageError("runs must not be empty")
     return measure_runs([one if isinstance(one, Run) else Run.read(fspath(one)) for one in several])
+
+
+def measure_routing(run: AnyRun) -> Routing:
+    """Return how often the model of a routed run picks the right tool.
+
+    `run` is a run, or its folder, made with `Options(route=True)`. `matrix` of the routing has the accuracy, the tools
+    and the confusion matrix. Raises `UsageError` if the run is not routed, or can't be read.
+    """
+    if not isinstance(run, Run | str | PathLike):
+        raise UsageError(f"run must be a run or its folder, not {type_name(run)}")
+    return measure_routed_run(run if isinstance(run, Run) else Run.read(fspath(run)))
 
 
 def compare_runs(

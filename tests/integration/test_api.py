@@ -85,10 +85,15 @@ async def test_a_run_that_is_cancelled_repeatedly_shuts_down(folder: Path, momen
 
 
 @pytest.mark.parametrize(
-    ("name", "printed"), [("python", ["add", "passed", 5]), ("coverage", ["subtract", 0.5, ["mode"]])]
+    ("name", "printed"),
+    [
+        ("python", ["add", "passed", 5]),
+        ("coverage", ["subtract", 0.5, ["mode"]]),
+        ("routing", [0.5, {"close_issue": 1, "get_issue": 0}, [[["get_issue", True], ["close_issue", True], 1]]]),
+    ],
 )
 def test_the_examples_of_the_documents(folder: Path, name: str, printed: object) -> None:
-    """The programs in docs/python.md and docs/coverage.md run unchanged."""
+    """The programs in docs/python.md, docs/coverage.md and docs/routing.md run unchanged."""
     (code,) = code_blocks(page(name), "python")
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, env=clean_environment(), capture_output=True, text=True, timeout=60

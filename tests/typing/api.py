@@ -47,6 +47,16 @@ def check_measure_coverage(run: mcprun.Run) -> None:
     mcprun.measure_coverage(1)  # type: ignore[arg-type]
 
 
+def check_measure_routing(run: mcprun.Run) -> None:
+    """Check the parameter and the result of `measure_routing`."""
+    routing = mcprun.measure_routing(run)
+    assert_type(routing, mcprun.Routing)
+    assert_type(routing.matrix, mcprun.RoutingMatrix)
+    assert_type(routing.matrix.tools, list[mcprun.ToolRouting])
+    assert_type(routing.matrix.accuracy.share, float | None)
+    mcprun.measure_routing([run])  # type: ignore[arg-type]
+
+
 def check_errors(error: mcprun.UsageError) -> str:
     """Check that a `UsageError` is an `McprunError`."""
     base: mcprun.McprunError = error

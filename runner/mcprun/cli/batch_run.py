@@ -53,7 +53,7 @@ class Executed:
 
 
 def execute_plan(plan: RunPlan, console: Console) -> Executed:
-    """Execute a plan with its progress shown, compare the run with its baseline, and evaluate its coverage gates."""
+    """Execute a plan with its progress shown, compare the run with its baseline, and evaluate its outcome."""
     with plan.prompts, console.progress() as progress:
         run_stop = RunStop()
         signals = Signals(run_stop, progress.note, is_batched=plan.model.is_batched)
@@ -67,6 +67,10 @@ def execute_plan(plan: RunPlan, console: Console) -> Executed:
             from mcprun.engine.coverage import check_coverage
 
             result = check_coverage(result)
+        if plan.route:
+            from mcprun.engine.routing_outcome import record_routing
+
+            result = record_routing(result)
     return Executed(result, signals.last, warned)
 
 

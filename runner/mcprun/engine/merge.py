@@ -14,6 +14,7 @@ from mcprun._util.json_io import dump_indented, dumps, stage, write_file
 from mcprun._util.json_value import JsonObject
 from mcprun.engine.coverage import with_coverage
 from mcprun.engine.merge_comparison import merge_comparisons
+from mcprun.engine.routing_outcome import with_routing
 from mcprun.engine.verdict_rules import difference
 from mcprun.errors import UsageError
 from mcprun.prompts.file import stem_of
@@ -46,7 +47,7 @@ def merge(runs: Sequence[Run], out: str | None, *, partial: bool) -> Run:
     Its transcripts are byte for byte those of a single run of all queries. Trace events are in order of time, and the
     servers and the workers of all shards are numbered consecutively. With `partial`, shards may be missing or
     unfinished. The merged run is `interrupted` then, and can be resumed. If it is not, the coverage gates of the shards
-    are evaluated.
+    are evaluated, and its routing is measured.
 
     Raises:
         UsageError: The runs are not the shards of one run, or the merged run can't be written.
@@ -69,7 +70,7 @@ def merge(runs: Sequence[Run], out: str | None, *, partial: bool) -> Run:
         (path / _STAGED_TRANSCRIPTS).replace(path / TRANSCRIPTS)
         staged_record.replace(path / RUN)  # last, since a directory is a run once it holds run.json
         mark_latest(path)
-        record = with_coverage(path, record)
+        record = with_routing(path, with_coverage(path, record))
     except OSError as error:
         raise UsageError(f"can't write {path}: {error.strerror or error}") from None
     return Run(path, record)
@@ -175,6 +176,7 @@ def _record(parts: Sequence[_Part], totals: RunTotals) -> RunRecord:
             ),
             "server": _server(records),
             "counts": totals.counts(),
+            "route": first.route.model_copy(update={"outcome": None}) if first.route else None,
             "repeats": [repeats[name] for name, _ in _queries(parts) if name in repeats],
             "error": next((record.error for record in records if record.error), None),
             "again": [one for record in records for one in record.again],

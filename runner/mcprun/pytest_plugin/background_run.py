@@ -13,6 +13,7 @@ from mcprun._util.run_stop import RunStop
 from mcprun.client.transports.process import hurry
 from mcprun.engine.comparison import compare_with_baseline
 from mcprun.engine.coverage import check_coverage
+from mcprun.engine.routing_outcome import record_routing
 from mcprun.engine.run import RunPlan, RunResult, execute
 from mcprun.errors import ErrorKind, RunError
 from mcprun.evaluation import evaluator
@@ -128,7 +129,7 @@ class BackgroundRun:
         try:
             with self._runner, self._plan.prompts:
                 result = self._runner.run(execute(self._plan, self._watch, self._run_stop, take))
-                self._outcome = check_coverage(compare_with_baseline(result, self._plan))
+                self._outcome = record_routing(check_coverage(compare_with_baseline(result, self._plan)))
         except BaseException as error:  # noqa: BLE001  raised by `ask` and `result`
             self._outcome = error
         self._transcripts.put(None)

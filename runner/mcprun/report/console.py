@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rich.console import Console as RichConsole
@@ -13,7 +14,7 @@ from rich.text import Text
 
 from mcprun._util.json_io import dump_indented
 from mcprun._util.json_value import JsonObject
-from mcprun.errors import ErrorKind, RunError
+from mcprun.errors import ErrorKind, RunError, UsageError
 from mcprun.report.chat import ChatPrinter
 from mcprun.report.log_excerpt import exception_line
 from mcprun.report.progress import LiveReporter, PlainReporter, ProgressReporter
@@ -171,7 +172,8 @@ class Console:
         from mcprun.analysis.routing.measure import measure_routing
         from mcprun.report.routing import print_routing
 
-        print_routing(measure_routing(run), self.out)
+        with suppress(UsageError):  # a full disk may have cut the transcripts off
+            print_routing(measure_routing(run), self.out)
 
     def files(self, run: Run) -> None:
         """Print the run directory and the names of its files."""

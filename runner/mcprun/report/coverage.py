@@ -85,7 +85,7 @@ def summary_line(coverage: Coverage, waive: Sequence[str] = ()) -> str:
 
 def line_of(run: Run) -> str:
     """Return the coverage of a run in one line for summaries; empty if nothing was run, or it can't be read."""
-    if not run.counts.done or run.record.server is None:
+    if run.record.route or not run.counts.done or run.record.server is None:
         return ""
     waive = run.record.coverage.waive if run.record.coverage else ()
     with suppress(UsageError):  # a full disk may have cut the transcripts off

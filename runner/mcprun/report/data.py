@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
+from mcprun.analysis.routing.measure import Routing, routing_of
 from mcprun.errors import ExitCode
 from mcprun.prompts.file import lines_of, stem_of
 from mcprun.report.baseline import BaselineData, QueryChange, read_baseline
@@ -68,6 +69,11 @@ class RunData:
     def repeats(self) -> list[Repeats]:
         """The repeated queries: those below their rate first, then flaky ones."""
         return repeated(self.record, self.transcripts())
+
+    @cached_property
+    def routing(self) -> Routing | None:
+        """How often the model of a routed run picks the right tool; None for other runs."""
+        return routing_of(self.transcripts()) if self.record.route else None
 
     @cached_property
     def commands(self) -> Commands:

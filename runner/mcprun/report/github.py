@@ -18,6 +18,7 @@ from mcprun.report.data import RunData
 from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label, repeat_label
 from mcprun.report.repeats import percent
+from mcprun.report.routing import sentences
 from mcprun.report.text import one_line, plural
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Transcript, Verdict
@@ -30,7 +31,7 @@ _LINE = 1000
 
 
 def commands(facts: RunData, workspace: str = "") -> Iterator[str]:
-    """Yield a run's annotations, one command per line: errors for red queries, and warnings for flaky ones.
+    """Yield annotations, one command per line: errors for red queries, warnings for flaky ones, and its routing.
 
     At most `SHOWN` of each kind are yielded, and the last one counts the rest. A query's annotation holds its line in
     the prompts file, with the path relative to the folder `workspace` if the file is in there.
@@ -42,6 +43,9 @@ def commands(facts: RunData, workspace: str = "") -> Iterator[str]:
         for one in flaky
     )
     yield from _limit_annotations("warning", warnings)
+    if facts.routing:
+        note = ({"title": "mcprun routing"}, "\n".join(sentences(facts.routing)))
+        yield from _limit_annotations("notice", iter([note]))
 
 
 def step_outputs(run: Run) -> str:

@@ -21,6 +21,7 @@ from mcprun.report.conversation import excerpt
 from mcprun.report.data import RunData
 from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label, repeat_label
+from mcprun.report.routing import sentences
 from mcprun.report.text import one_line, plural, visible
 from mcprun.report.volatile import note_blocks
 from mcprun.runs.transcript import Transcript, Verdict
@@ -75,9 +76,11 @@ def junit(facts: RunData) -> str:
 
 
 def _notes(facts: RunData) -> Iterator[str]:
-    """Yield why the run is red, and the notes of the comparison with the baseline."""
+    """Yield why the run is red, its routing, and the notes of the comparison with the baseline."""
     if facts.why:
         yield from (TITLE, *lines(facts.why))
+    if facts.routing:
+        yield f"Routing: {'; '.join(sentences(facts.routing))}"
     for note in note_blocks(facts.against.volatile) if facts.against else ():
         yield note.title
         yield from note.lines
@@ -176,6 +179,11 @@ def _properties(facts: RunData) -> Iterator[tuple[str, str]]:
     if server:
         yield "server", " ".join(filter(None, (server.name, server.version)))
         yield "protocol", server.protocol
+    if facts.routing:
+        accuracy = facts.routing.matrix.accuracy
+        yield "routing.right", str(accuracy.done)
+        yield "routing.graded", str(accuracy.total)
+        yield "routing.ungraded", str(facts.routing.ungraded)
     for one in record.repeats:
         values = {"runs": one.runs, "passed": one.passed, "pass_rate": one.pass_rate, "flaky": str(one.flaky).lower()}
         if one.required is not None:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import chain
 
+from mcprun.analysis.routing.matrix import Label, ToolRouting
+from mcprun.analysis.routing.measure import Routing
 from mcprun.errors import ExitCode
 from mcprun.report.baseline import QueryChange
 from mcprun.report.cause_text import SHOWN, TITLE, first_query, left_out, more, names, notes
@@ -24,6 +26,7 @@ from mcprun.report.markdown_text import cells, code, plain
 from mcprun.report.outcome import regression_counts
 from mcprun.report.progress import label, repeat_label
 from mcprun.report.repeats import Repeats, percent, runs_of
+from mcprun.report.routing import rate_text, sentences, worst_first
 from mcprun.report.text import duration, plural, verdict_count, visible
 from mcprun.report.volatile import note_blocks
 from mcprun.runs.transcript import Transcript, Verdict
@@ -36,6 +39,9 @@ SUMMARY_BYTES = 1024 * 1024
 
 LEAST_BYTES = 16_384
 """Minimum bytes of a report: with less, its heading may not fit."""
+
+_TOOLS = 20
+"""Maximum number of rows of tools, and of confusions, of a routed run."""
 
 _ROWS = 50
 """Maximum number of rows of failed queries and of repeated queries, and of lines of a comparison."""
@@ -76,6 +82,8 @@ def markdown(facts: RunData, max_bytes: int = COMMENT_BYTES) -> str:
     page.add(*_totals(facts))
     if coverage := facts.coverage():
         page.add("", plain(coverage, _RUN_CAUSE))
+    if facts.routing:
+        page.routing(facts.routing)
     if facts.against:
         page.add(*_against(facts))
     if rows:
@@ -162,6 +170,16 @@ class _Page:
             self.text += f"- {text}\n"
         self.text += "\n"
 
+    def routing(self, routing: Routing) -> None:
+        """Add how often the model picks the right tool, the tools, and which are taken for which."""
+        first, *others = (plain(sentence, _RUN_CAUSE) for sentence in sentences(routing))
+        self.add("", f"**Routing: {first}**", *(["", *(f"- {one}" for one in others)] if others else []))
+        matrix = routing.matrix
+        if tools := [_tool(one) for one in worst_first(matrix)[:_TOOLS]]:
+            self.table(("Tool", "Precision", "Recall", "Inputs right"), tools, len(matrix.tools), "tools")
+        if confusions := [_confusion(*one) for one in matrix.confusions[:_TOOLS]]:
+            self.table(("Expected", "Called", "Queries"), confusions, len(matrix.confusions), "confusions")
+
     def blocks(self, blocks: list[str], count: int) -> None:
         """Add as many folded blocks as fit, and state how many of `count` items have none."""
         shown = 0
@@ -189,7 +207,8 @@ def _totals(facts: RunData) -> Iterator[str]:
         repeats = plural(excused, "failed repeat")
         yield f"Not counted as failures: {repeats} of queries that reached their required pass rate."
         yield ""
-    totals = {"Tool calls": counts.calls, "Tool errors": counts.tool_errors, "Turns": counts.turns}
+    calls = {} if record.route else {"Tool calls": counts.calls, "Tool errors": counts.tool_errors}
+    totals = {**calls, "Turns": counts.turns}
     row = {name: f"{count:,}" for name, count in totals.items()}
     if counts.usage:
         row["Tokens in/out"] = f"{counts.usage.read:,} / {counts.usage.output_tokens:,}"
@@ -197,6 +216,14 @@ def _totals(facts: RunData) -> Iterator[str]:
     yield cells(tuple(row))
     yield cells("--:" for _ in row)
     yield cells(tuple(row.values()))
+
+
+def _tool(one: ToolRouting) -> str:
+    return cells((code(one.tool, 100), *(rate_text(rate) if rate.total else "" for rate in one.rates)))
+
+
+def _confusion(expected: Label, called: Label, count: int) -> str:
+    return cells((*(code(name, 100) if is_tool else f"({name})" for name, is_tool in (expected, called)), f"{count:,}"))
 
 
 def _cause(cause: Cause) -> str:

@@ -120,8 +120,7 @@ def _tool_table(matrix: RoutingMatrix) -> Table:
     for name in ("precision", "recall", "inputs"):
         table.add_column(name, justify="right", no_wrap=True)
     for tool in worst_first(matrix)[:TOOLS]:
-        rates = (tool.precision, tool.recall, tool.inputs)
-        table.add_row(name_text(tool.tool), *(Text(_short(rate), _style(rate)) for rate in rates))
+        table.add_row(name_text(tool.tool), *(Text(_short(rate), _style(rate)) for rate in tool.rates))
     if (left := len(matrix.tools) - TOOLS) > 0:
         table.add_row(f"… and {plural(left, 'more tool')}")
     return table
@@ -131,7 +130,7 @@ def worst_first(matrix: RoutingMatrix) -> Sequence[ToolRouting]:
     """Return the tools, those with the most wrong turns first."""
 
     def wrong(tool: ToolRouting) -> int:
-        return sum(rate.total - rate.done for rate in (tool.precision, tool.recall, tool.inputs))
+        return sum(rate.total - rate.done for rate in tool.rates)
 
     return sorted(matrix.tools, key=lambda one: (-wrong(one), one.tool))
 

@@ -12,6 +12,7 @@ from mcprun.report.causes import failure_kind, skip_reason
 from mcprun.report.data import RunData
 from mcprun.report.fault_isolation import render
 from mcprun.report.progress import label, repeat_label
+from mcprun.report.routing import sentences
 from mcprun.report.text import one_line
 from mcprun.runs.transcript import Transcript, Verdict
 
@@ -25,12 +26,14 @@ def tap(facts: RunData) -> str:
     Only points that are `not ok` without a directive count as failures. A failed repeat of a query that reaches its
     required pass rate is marked TODO, a skipped query SKIP. An incomplete run, a comparison with a baseline, each query
     that only the baseline has, and coverage gates, have a test point of their own, before all others. The causes of a
-    red run are comments before them.
+    red run, and the routing of a routed one, are comments before them.
     """
     points = [*_run(facts), *(render(one, partial(_query, facts=facts)) for one in facts.transcripts())]
     lines = ["TAP version 14", f"1..{len(points)}"]
     if facts.why:
         lines += [f"# {_escaped(line)}" for line in (TITLE, *why_lines(facts.why))]
+    if facts.routing:
+        lines.append(f"# Routing: {_escaped('; '.join(sentences(facts.routing)))}")
     for number, (is_ok, name, directive, diagnostics) in enumerate(points, 1):
         lines.append(f"{'ok' if is_ok else 'not ok'} {number} - {_escaped(name)}{directive}")
         if diagnostics:

@@ -16,6 +16,7 @@ from mcprun._util.json_value import JsonObject
 from mcprun._util.plural import plural
 from mcprun.errors import ErrorKind, ExitCode
 from mcprun.runs.record_base import SCHEMA, SCHEMA_SINCE, Record, Schema, Shape
+from mcprun.runs.routing_record import RoutingOutcome
 from mcprun.runs.transcript import ErrorInfo, Usage
 
 IN_PROCESS = " (in this process)"
@@ -203,9 +204,13 @@ class BaselineRecord(Record):
 
 
 class RouteRecord(Record):
-    """What a routed run adds to the model's list: the tools of `decoys`, in wire form, of other servers."""
+    """What a routed run adds to the model's list, and its outcome.
+
+    `decoys` are the tools of other servers, in wire form. `outcome` is None until the run has finished.
+    """
 
     decoys: list[_Tool] = Field(default_factory=list)
+    outcome: RoutingOutcome | None = None
 
 
 class CoverageOutcome(Record):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import mcprun as public
 from mcprun import Run
 from mcprun.analysis.routing.measure import measure_routing
 from tests.support.cli import SERVERS, Result, write_jsonl
@@ -166,3 +167,56 @@ def test_a_routed_run_is_resumed_as_one(mcprun: Forks, tmp_path: Path) -> None:
         env = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
         resumed = mcprun.run("batch", "--resume", str(done.run), cwd=tmp_path, env=env)
     assert (resumed.code, len(api.requests), resumed.bytes) == (1, count, done.bytes)
+
+
+def test_run_json_has_the_outcome_and_merge_adds_it_up(mcprun: Forks, tmp_path: Path) -> None:
+    """The outcome of merged shards is that of the whole run, and `measure_routing` returns the same."""
+    queries = [
+        {"id": f"q{n}", "prompt": "x", "expect": {"calls": [{"tool": "get_issue"}]},
+         "script": [{"calls": [{"tool": "get_issue" if n % 3 else "close_issue", "input": {"id": n}}]}, {"text": "Done."}]}
+        for n in range(9)
+    ]  # fmt: skip
+    prompts = write_jsonl(tmp_path / "p.jsonl", *queries, QUERIES[6] | {"script": [{"text": "Hi."}]})
+    whole = mcprun.run("batch", prompts, TRACKER, "--route", "--out", "whole", cwd=tmp_path)
+    for shard in (1, 2):
+        flags = ("--shard", f"{shard}/2", "--out", f"part-{shard}", "--junit", f"{shard}.xml")
+        mcprun.run("batch", prompts, TRACKER, "--route", *flags, cwd=tmp_path)
+    mcprun.run("merge", "part-1", "part-2", "--out", "merged", cwd=tmp_path)
+    outcomes = {name: read_outcome(tmp_path / name) for name in ("whole", "part-1", "part-2", "merged")}
+    assert outcomes["merged"] == outcomes["whole"]
+    assert (whole.code, outcomes["whole"]["ungraded"], outcomes["whole"]["unused"]) == (1, 1, {})
+    assert outcomes["whole"]["matrix"] == [
+        {"expected": "get_issue", "called": "close_issue", "count": 3},
+        {"expected": "get_issue", "called": "get_issue", "count": 6},
+    ]
+    accuracy = outcomes["whole"]["accuracy"]
+    assert (accuracy["done"], accuracy["total"]) == (6, 9)
+    assert sum(outcomes[f"part-{shard}"]["accuracy"]["total"] for shard in (1, 2)) == 9
+    routing = public.measure_routing(tmp_path / "merged")
+    assert (routing.matrix.accuracy.interval, routing.matrix.passed) == (tuple(accuracy["interval"]), 6)
+
+
+def test_an_unfinished_merge_has_no_outcome(mcprun: Forks, tmp_path: Path) -> None:
+    """With `--partial`, the outcome of the first shard is not taken for that of the run."""
+    script = [{"calls": [{"tool": "get_issue", "input": {"id": 1}}]}, {"text": "Done."}]
+    queries = [query(f"q{n}", {"tool": "get_issue"}, script=script) for n in range(6)]
+    prompts = write_jsonl(tmp_path / "p.jsonl", *queries)
+    mcprun.run("batch", prompts, TRACKER, "--route", "--shard", "1/2", "--out", "part", cwd=tmp_path)
+    mcprun.run("merge", "part", "--partial", "--out", "merged", cwd=tmp_path)
+    assert read_outcome(tmp_path / "part")["errors"] == 0
+    assert read_outcome(tmp_path / "merged") is None
+
+
+def read_outcome(run: Path) -> Any:
+    """Return what `run.json` holds under `route.outcome`."""
+    return json.loads((run / "run.json").read_text())["route"]["outcome"]
+
+
+def test_only_a_routed_run_has_a_routing(mcprun: Forks, tmp_path: Path) -> None:
+    """The message says how to make one."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", {"id": "a", "prompt": "x", "script": [{"text": "Hi."}]})
+    mcprun.run("batch", prompts, TRACKER, "--out", "whole", cwd=tmp_path)
+    with pytest.raises(public.UsageError, match="is not a routed run: make one with mcprun batch --route"):
+        public.measure_routing(tmp_path / "whole")
+    with pytest.raises(public.UsageError, match="run must be a run or its folder, not a list"):
+        public.measure_routing([])  # type: ignore[arg-type]

@@ -12,7 +12,9 @@ from mcprun.analysis.routing.measure import Routing, routing_of
 from mcprun.report.causes import CauseGroups
 from mcprun.report.conversation import excerpt, laid_out
 from mcprun.report.csv import table
+from mcprun.report.github import commands
 from mcprun.report.junit import junit
+from mcprun.report.markdown import markdown
 from mcprun.report.routing import name_text, print_routing
 from mcprun.report.tap import tap
 from mcprun.runs.transcript import Check, RoutedCall, Transcript
@@ -163,3 +165,25 @@ def test_hostile_names_cannot_break_reports() -> None:
     for text in (printed(transcript), causes(transcript)[0][1], *excerpt(transcript)):
         assert "\x1b" not in text
         assert "\u202e" not in text
+
+
+def test_markdown_has_the_tools_and_the_confusions() -> None:
+    """The accuracy leads, and what no routed run has is left out."""
+    text = markdown(planted_facts())
+    assert "**Routing: 4 of 10 (40 %) right, 95 % interval 17 to 69 %**" in text
+    assert "| <code>get_issue</code> | 4 of 5 (80 %) | 4 of 6 (67 %) | 3 of 4 (75 %) |" in text
+    assert "| <code>get_issue</code> | <code>close_issue</code> | 2 |" in text
+    assert "| (none) | <code>close_issue</code> | 1 |" in text
+    assert "| <code>close_issue</code> | (several) | 1 |" in text
+    assert "- **2 ×** <code>expected get_issue, got close_issue</code>" in text
+    assert "Tool calls" not in text
+
+
+def test_the_accuracy_is_in_every_report_of_ci() -> None:
+    """A property of JUnit XML, a comment of TAP, and a notice of GitHub."""
+    facts = planted_facts()
+    assert '<property name="routing.right" value="4" />' in junit(facts)
+    assert '<property name="routing.graded" value="10" />' in junit(facts)
+    assert "# Routing: 4 of 10 (40 %) right" in tap(facts)
+    (notice,) = [line for line in commands(facts) if line.startswith("::notice")]
+    assert notice.startswith("::notice title=mcprun routing::4 of 10 (40 %25) right")

@@ -60,6 +60,11 @@ class ToolRouting:
     recall: Rate
     inputs: Rate
 
+    @property
+    def rates(self) -> tuple[Rate, Rate, Rate]:
+        """The precision, the recall, and the inputs."""
+        return self.precision, self.recall, self.inputs
+
 
 @dataclass(slots=True)
 class RoutingMatrix:

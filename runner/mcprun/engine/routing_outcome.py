@@ -1,0 +1,79 @@
+"""Add up the first turns of a routed run that has finished, and record the outcome in the run directory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from mcprun._util.json_io import dump_indented, write_file
+from mcprun.analysis.routing.matrix import Label, Rate
+from mcprun.analysis.routing.measure import Routing, measure_routing
+from mcprun.engine.run import RunResult
+from mcprun.errors import ErrorKind, RunError, UsageError
+from mcprun.runs.directory import RUN
+from mcprun.runs.routing_record import MatrixCell, RateRecord, RoutingOutcome, ToolRoutingRecord
+from mcprun.runs.run import Run
+from mcprun.runs.run_record import RunRecord
+from mcprun.runs.transcript import ErrorInfo
+
+
+def record_routing(result: RunResult) -> RunResult:
+    """Return a run with the outcome of its routing recorded, if it is routed and has finished.
+
+    If that fails, the returned run ended in an error.
+    """
+    try:
+        return replace(result, record=with_routing(result.path, result.record))
+    except (UsageError, OSError) as problem:
+        reason = f"can't write {problem.filename}: {problem.strerror}" if isinstance(problem, OSError) else str(problem)
+        failed = RunError(ErrorKind.OUTPUT, f"the routing of the run could not be recorded: {reason}")
+        info = result.record.error or ErrorInfo(kind=failed.kind, message=str(failed))
+        record = result.record.model_copy(update={"error": info})
+        return replace(result, record=record, error=result.error or failed)
+
+
+def with_routing(path: Path, record: RunRecord) -> RunRecord:
+    """Return the record of the run at `path` with the outcome of its routing, and replace `run.json` by it.
+
+    Raises `UsageError` if the run can't be read, `OSError` if `run.json` can't be written.
+    """
+    if record.route is None or record.state != "finished":
+        return record
+    route = record.route.model_copy(update={"outcome": outcome_of(measure_routing(Run(path, record)))})
+    measured = record.model_copy(update={"route": route})
+    write_file(path / RUN, dump_indented(measured.line()))
+    return measured
+
+
+def outcome_of(routing: Routing) -> RoutingOutcome:
+    """Return a routing as `run.json` holds it."""
+    matrix = routing.matrix
+    cells = matrix.cells
+    return RoutingOutcome(
+        accuracy=_rate(matrix.accuracy),
+        inputs=_rate(matrix.inputs),
+        ungraded=routing.ungraded,
+        errors=routing.errors,
+        unused=dict(sorted(routing.unused.items())),
+        tools=[
+            ToolRoutingRecord(
+                tool=one.tool, precision=_rate(one.precision), recall=_rate(one.recall), inputs=_rate(one.inputs)
+            )
+            for one in matrix.tools
+        ],
+        matrix=[
+            MatrixCell(expected=_name(row), called=_name(column), count=count)
+            for row in matrix.rows
+            for column in matrix.columns
+            if (count := cells.get((row, column), 0))
+        ],
+    )
+
+
+def _rate(rate: Rate) -> RateRecord:
+    return RateRecord(done=rate.done, total=rate.total, interval=rate.interval)
+
+
+def _name(label: Label) -> str:
+    name, is_tool = label
+    return name if is_tool else f"({name})"
