@@ -64,7 +64,7 @@ class LiveChecker:
         """Check the steps, which may call any tool, except one that writes if `permit` is read-only."""
         for place, step in query.steps:
             if step.resource is not None:
-                if not has_name(step.resource):
+                if not has_name(step.resource) and not step.is_error:
                     yield from self._resource(f"{place}.resource", step.resource)
                 continue
             name = step.tool or ""

@@ -32,7 +32,8 @@ Id = Annotated[str, AfterValidator(_check_id)]
 class Step(NullableResult):
     """A call of a `tool`, or a read of a `resource`, and what its result must be.
 
-    `result` and `text` are matchers of the result, as in `expect`. `is_error` is whether the call must fail.
+    `result` and `text` are matchers of the result, as in `expect`. `is_error` is whether the call or read
+    must fail.
     """
 
     id: Id | None = None
@@ -47,7 +48,7 @@ class Step(NullableResult):
     def _is_call_or_read(self) -> Self:
         if (self.tool is None) is (self.resource is None):
             raise ValueError("must have either a tool, to call it, or a resource, to read it")
-        if self.resource is not None and (only := {"input", "result", "is_error"} & self.model_fields_set):
+        if self.resource is not None and (only := {"input", "result"} & self.model_fields_set):
             hint = ": use `text`" if "result" in only else ""
             raise ValueError(f"has {', '.join(sorted(only))}, which only a step with a tool may have{hint}")
         return self

@@ -138,6 +138,36 @@ def test_a_name_without_a_value_is_an_error_of_the_setup(mcprun: Forks, tmp_path
     assert [step["phase"] for step in transcript["steps"]] == ["before", "cleanup"]
 
 
+def test_requests_of_the_server_during_a_step_use_no_answer_of_the_query(mcprun: Forks, tmp_path: Path) -> None:
+    """They are answered as `--elicit` says, and are not among what the server asked during the conversation."""
+    book = {"tool": "book", "input": {"room": "7"}}
+    refused = {**book, "text": {"contains": "nobody: decline"}}
+    query = {
+        "id": "q",
+        "before": [refused],
+        "prompt": "x",
+        "elicit": [{"content": {"name": "Ann"}}],
+        "script": [{"calls": [book]}, {"text": "y"}],
+        "expect": {"calls": [{**book, "result": {"result": {"$regex": "^Ann"}}}]},
+        "after": [refused],
+        "cleanup": [refused],
+    }
+    done = mcprun.run("batch", write_jsonl(tmp_path / "p.jsonl", query), SERVERS / "asking.py", cwd=tmp_path)
+    assert done.code == 0, done.stderr
+    assert [(one["kind"], one["answer"]["action"]) for one in done.transcripts[0]["asked"]] == [
+        ("elicitation", "accept")
+    ]
+    assert not [one for one in done.trace if one["event"] == "warning"]
+
+
+def test_a_read_may_have_to_fail(mcprun: Forks, tmp_path: Path) -> None:
+    """`is_error` checks that the server has a resource no more, as it does for calls."""
+    reads = [{"id": uri, "resource": f"issue://{uri}", "is_error": True} for uri in ("nope", "log")]
+    done = run(mcprun, tmp_path, closing(after=reads))
+    assert (checks_of(done)["after.nope"], checks_of(done)["after.log"]) == (True, False)
+    assert done.transcripts[0]["checks"][-1]["message"].startswith("after.log: expected an error, got ")
+
+
 def test_a_name_may_be_a_whole_uri(mcprun: Forks, tmp_path: Path) -> None:
     """A value that is no URI is an error of the setup, or fails the step that reads it."""
     read = {"resource": "{{uri}}", "text": {"contains": "closed"}}

@@ -34,6 +34,7 @@ def test_a_query_with_steps_is_valid() -> None:
     """Steps, names and references of all kinds, with calls of the script by id and of the model by number."""
     assert problems_of() == []
     assert problems_of(after=[{"tool": "get", "input": {"id": {"$from": 3}}}], cleanup=["reset"]) == []
+    assert problems_of(after=[{"resource": "a://b", "is_error": True}], cleanup=["reset"]) == []
     assert problems_of(resources=["{{number}}"], after=[{"resource": "{{number}}/log"}], cleanup=["reset"]) == []
     assert problems_of(after=[{"name": "get", "arguments": {"id": 1}}], cleanup=[{"resource": "a://b"}]) == []
 
