@@ -48,7 +48,14 @@ CLEANUP_SECONDS = 5.0
 
 
 class _NotRun(Exception):  # noqa: N818  an outcome that the caller reports
-    """A step that can't be sent, with the reason: a name or reference without a value, or a value that does not fit."""
+    """A step that can't be sent, with the reason: a name or reference without a value, or a value that does not fit.
+
+    `is_expected` is whether this can be so because something before the step failed.
+    """
+
+    def __init__(self, reason: str, *, is_expected: bool = True) -> None:
+        super().__init__(reason)
+        self.is_expected = is_expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +148,8 @@ class QuerySteps:
                     self._warn(f"{what}: {problem}")
             except _NotRun as error:
                 self._emit_skipped("cleanup", number, step, str(error))
+                if not error.is_expected:
+                    self._warn(f"{what}: not sent: {error}")
             except asyncio.CancelledError:
                 self._warn(f"{what}: not finished within the {CLEANUP_SECONDS:g} s that all cleanups of the run had")
                 raise
@@ -182,7 +191,7 @@ class QuerySteps:
             if names or holds_reference(arguments):
                 arguments = await evaluated(partial(resolve, arguments, self.bindings, self.runner.formatter))
         except UnresolvedReferenceError as error:
-            raise _NotRun(str(error)) from None
+            raise _NotRun(str(error), is_expected=not error.lacks_part) from None
         except ValidationError as error:
             raise _NotRun(_first(error)) from None
         event = replace(self._event(phase, number, written), input=arguments if step.tool else None)

@@ -34,11 +34,15 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 class UnresolvedReferenceError(LookupError):
-    """A reference that can't be resolved. `depth` is the number of steps of its path that were found."""
+    """A reference that can't be resolved. `depth` is the number of steps of its path that were found.
 
-    def __init__(self, message: str, depth: int = 0) -> None:
+    `lacks_part` is whether the result that it names is there and no error, but not the part.
+    """
+
+    def __init__(self, message: str, depth: int = 0, *, lacks_part: bool = False) -> None:
         super().__init__(message)
         self.depth = depth
+        self.lacks_part = lacks_part
 
 
 def holds_reference(value: Any) -> bool:
@@ -91,7 +95,8 @@ def _resolve_reference(reference: JsonObject, bindings: Bindings, formatter: Val
         outcome = f"{result.label} ({formatter.name(result.call.tool)}) {_outcome(result.call, formatter)}"
         reason = formatter.clean(str(error))
         reason = reason if len(reason) <= _MAX_REASON else f"{reason[:_MAX_REASON]}…"
-        raise UnresolvedReferenceError(f"{where}{path}: {reason}; {outcome}") from None
+        message = f"{where}{path}: {reason}; {outcome}"
+        raise UnresolvedReferenceError(message, lacks_part=not result.call.is_error) from None
 
 
 def _value(reference: JsonObject, result: Result) -> Any:

@@ -129,6 +129,19 @@ def test_a_failing_step_before_is_an_error_of_the_setup(
     assert skipped == ["id: $from issue: no result with this id"]
 
 
+def test_a_cleanup_that_asks_for_a_part_that_a_result_lacks_is_a_warning(mcprun: Forks, tmp_path: Path) -> None:
+    """A mistake in a path would leave behind what the query made. That a call failed is no reason to warn."""
+    mistaken = {"tool": "delete_issue", "input": {"id": {"$from": "issue", "path": "/structuredContent/nr"}}}
+    failed = {"id": "none", "tool": "get_issue", "input": {"id": 999}, "is_error": True}
+    silent = {"tool": "delete_issue", "input": {"id": {"$from": "none", "path": "/structuredContent/id"}}}
+    done = run(mcprun, tmp_path, closing(before=[CREATE, failed], cleanup=[mistaken, silent]))
+    assert done.code == 0
+    (warning,) = [one["message"] for one in done.trace if one["event"] == "warning"]
+    assert warning.startswith(
+        "close: cleanup[0]: not sent: id: $from issue /structuredContent/nr: there is no 'nr' in "
+    )
+
+
 def test_a_name_without_a_value_is_an_error_of_the_setup(mcprun: Forks, tmp_path: Path) -> None:
     """A result without the value that a name needs is named, with the result."""
     query = closing(vars={"number": {"$from": "issue", "path": "/nope"}})
