@@ -103,8 +103,10 @@ def _gaps(spans: Iterable[Span]) -> Iterator[tuple[_SortKey, Span]]:
         at = whole.start if whole else work[0].start
         for span in work:
             if (seconds := span.start - at) >= _RESOLUTION_S:
-                is_wait = waited >= 0.9 * seconds
-                waited -= seconds if is_wait else 0.0
+                is_counted = waited >= 0.9 * seconds
+                waited -= seconds if is_counted else 0.0
+                # The time between steps counts as waiting, too, but only requests of the model wait for the limit.
+                is_wait = is_counted and (span is work[0] or span.kind not in STEPS)
                 label = (SERVER if span is work[0] else RATE_LIMIT) if is_wait else ""
                 gap = Span("wait" if is_wait else "idle", attempt, span.turn, None, label, at, seconds)
                 yield (*_key(span)[:-1], 0), gap

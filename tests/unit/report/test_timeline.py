@@ -126,6 +126,20 @@ def test_time_without_a_span_is_idle() -> None:
     assert shown.parts[PARTS.index("idle")] == pytest.approx(0.803)
 
 
+def test_a_gap_before_a_step_is_no_wait_for_the_rate_limit() -> None:
+    """A step after the conversation is preceded by the checks of the step before it."""
+    step = {"query": "q", "phase": "after", "tool": "a", "seconds": 0.5}
+    shown = timeline(
+        times_of(
+            event("model_call", 1000, query="q", turn=0, seconds=1.0, model="m"),
+            event("step", 1600, step=0, **step),
+            event("attempt_end", 1600, query="q", seconds=1.6, waited=0.6, stop="end_turn"),
+        )
+    )
+    assert [(span.kind, span.label) for span in shown.spans if span.kind in ("wait", "idle")] == [("idle", "")]
+    assert shown.parts[PARTS.index("waiting")] == 0.0
+
+
 def test_a_gap_that_counts_as_waiting_says_what_for() -> None:
     """Before the first span, a query waits for a server; later, for the rate limit. Other gaps stay idle."""
     shown = timeline(
