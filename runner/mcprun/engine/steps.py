@@ -183,7 +183,7 @@ class QuerySteps:
         """Run a step, record it and emit its event. Raises `_NotRun`, or `QueryError` if the server is gone."""
         if self.runner.loop.permit.read_only and step.tool is not None and not self._is_read_only(step.tool):
             raise _NotRun("--read-only: the server does not mark the tool as read-only (readOnlyHint)")
-        names = {name for name, _ in names_in(step.model_dump(mode="json", exclude_unset=True), STEP)}
+        names = {name for name, _ in names_in(step.model_dump(exclude_unset=True), STEP)}
         if missing := names - self.bindings.names.keys():
             raise _NotRun(f"{{{{{min(missing)}}}}} has no value")
         try:

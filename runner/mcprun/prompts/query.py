@@ -121,7 +121,7 @@ class Query(Part):
         if not self.has_names and all(call.is_literal for turn in self.script or () for call in turn.calls):
             return self  # as in most queries: the checks take longer than all of the others
         steps = {phase: getattr(self, phase) or () for phase in PHASES}
-        written = self.model_dump(mode="json", exclude_unset=True) if self.has_names else {}
+        written = self.model_dump(exclude_unset=True) if self.has_names else {}
         parts = QueryParts(steps, self.vars, self.script or (), written)
         for problem in parts.problems():
             raise ValueError(problem)

@@ -107,7 +107,7 @@ class _Scope:
 
     def step(self, step: Step, path: str) -> Iterator[str]:
         """Yield the problems of a step at `path`."""
-        yield from self.names_of(step.model_dump(mode="json", exclude_unset=True), STEP, path)
+        yield from self.names_of(step.model_dump(exclude_unset=True), STEP, path)
         if problem := input_problem(step.input, self.earlier):
             yield f"{path}.input: {problem}"
 

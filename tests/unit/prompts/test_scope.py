@@ -39,6 +39,18 @@ def test_a_query_with_steps_is_valid() -> None:
     assert problems_of(after=[{"name": "get", "arguments": {"id": 1}}], cleanup=[{"resource": "a://b"}]) == []
 
 
+@pytest.mark.parametrize("part", ["vars", "metadata", "after", "script"])
+def test_values_may_be_as_deep_as_in_a_query_without_steps(part: str) -> None:
+    """What is too deep to be sent is an error of its step or call, not of the query."""
+    value: Any = {"a": 1}
+    for _ in range(150):
+        value = {"a": [value]}
+    step = {"tool": "get", "input": value}
+    parts = {"after": [step], "script": [{"calls": [step]}, {"text": "{{number}}"}]}
+    changed = {"cleanup": ["reset"], part: parts.get(part, {"number": NUMBER, **value})}
+    assert problems_of(**changed) == []
+
+
 @pytest.mark.parametrize(
     ("changed", "field", "problem"),
     [
