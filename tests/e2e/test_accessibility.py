@@ -22,7 +22,7 @@ OPEN = {
     "causes": ("refund-0", "export", "endless", "order-0"), "renamed": ("order-0", "stores-0"), "dead": ("order-0",),
     "flaky": ("flaky-half",), "turns": ("inventory",), "large": ("query-00003", "query-00001"),
     "stopped": ("order-0", "refund-3"), "diff": ("order-1", "order-0", "new"), "green": ("order-0",),
-    "steps": ("closed", "open", "untitled"),
+    "steps": ("closed", "open", "untitled"), "routed": ("several", "ungraded"),
 }  # fmt: skip
 """Queries of each kind of run whose conversations are opened: red ones, green ones and ones that were not run."""
 

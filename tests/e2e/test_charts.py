@@ -15,6 +15,7 @@ from mcprun.runs.run import Run
 from mcprun.runs.transcript import Transcript
 from tests.support.browser import CHROMIUM, CONTRAST, Opened, opened
 from tests.support.large_runs import write_large_run
+from tests.support.routed_runs import PLANTED, ROUTE
 from tests.support.runs import JsonObject, call, event, failed, trace_of, transcript, write_run
 
 pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
@@ -257,3 +258,20 @@ def test_a_timeline_fits_and_is_readable(browser: Browser, long_page: Path, widt
     with opened(browser, long_page, "#q=long", viewport=size, color_scheme=scheme) as one:
         assert one.page.evaluate("document.documentElement.scrollWidth") <= width
         assert one.page.evaluate(CONTRAST) == []
+
+
+def test_a_cell_of_the_confusion_matrix_filters_the_queries(browser: Browser, tmp_path: Path) -> None:
+    """A click lists the queries of the cell, a tool those whose first turn calls it, and a query its requests."""
+    path = write_run(tmp_path / "run", PLANTED, route=ROUTE)
+    write_page(tmp_path / "page.html", report(Run.read(str(path))))
+    with opened(browser, tmp_path / "page.html") as one:
+        one.page.get_by_role("link", name="expected get_issue, called close_issue: 2 of 6 queries").click()
+        expect(one.page.locator("#queries .status")).to_have_text("2 queries (filtered from 11)")
+        assert one.texts("#queries tbody .name a") == ["taken-0", "taken-1"]
+        assert one.page.url.endswith("#expected=get_issue&called=close_issue")
+        one.page.locator("#routing .rates a", has_text="delete_issue").click()
+        expect(one.page.locator("#queries .status")).to_have_text("1 query (filtered from 11)")
+        one.page.locator("#queries tbody a").click()
+        expect(one.page.locator("#open .items")).to_contain_text("expected")
+        assert one.texts("#open .items summary code") == ["get_issue{id: 1}", "delete_issue{id: 1}"]
+        assert one.complaints == []

@@ -1,7 +1,7 @@
 """Make runs of every kind that a report explains: `python -m tests.support.red_runs FOLDER [KIND…] [--queries N]`.
 
-Each kind is made in a folder of its own, with the real command and the server `tests/servers/orders.py`; only `large` is
-written directly, and `steps` has the server `tests/servers/tracker.py`.
+Each kind is made in a folder of its own, with the real command and the server `tests/servers/orders.py`; only `large`
+and `routed` are written directly, and `steps` has the server `tests/servers/tracker.py`.
 
 - `causes`: red for six causes, with queries that pass
 - `renamed`: compared with a baseline, after a tool was renamed and a result has changed
@@ -12,6 +12,7 @@ written directly, and `steps` has the server `tests/servers/tracker.py`.
 - `stopped`: ended early by `--max-failures`
 - `diff`: the comparison of two runs
 - `green`: everything passed
+- `routed`: a routed run of 60 tools with long names, in which some are taken for others
 - `steps`: queries with steps before and after the conversation, of which one is not set up
 """
 
@@ -30,6 +31,7 @@ from mcprun.report.html.run_page import report
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Transcript, Usage
 from tests.support.cli import SERVERS, clean_environment, commands, script, write_jsonl
+from tests.support.routed_runs import PLANTED, ROUTE, routed
 from tests.support.runs import broken, call, failed, trace_of, transcript, write_run
 
 ORDERS = SERVERS / "orders.py"
@@ -190,6 +192,16 @@ def _steps(folder: Path) -> Made:
     return _batch("steps", folder, queries, server=SERVERS / "tracker.py")
 
 
+def _routed(folder: Path) -> Made:
+    names = [f"a_long_name_that_all_tools_begin_with_{number:02}" for number in range(60)]
+    queries = [routed(f"right-{n}", name, name) for n, name in enumerate(names)]
+    queries += [routed(f"wrong-{n}", names[n], names[n + 1]) for n in range(12)]
+    queries += [*PLANTED, routed("odd", "close_issue", FAMILY)]
+    path = write_run(folder / "run", queries, trace_of(queries), route=ROUTE)
+    write_page(folder / "report.html", report(Run.read(str(path))))
+    return Made("routed", folder / "report.html", path)
+
+
 def _large(folder: Path, queries: int = 10_000) -> Made:
     path = write_run(folder / "run", many_queries(queries), trace_of(many_queries(queries)))
     write_page(folder / "report.html", report(Run.read(str(path))))
@@ -226,7 +238,7 @@ def many_queries(number: int) -> Iterator[Transcript]:
 
 _MAKERS: dict[str, Callable[..., Made]] = {
     "causes": _causes, "renamed": _renamed, "dead": _dead, "flaky": _flaky, "turns": _turns, "large": _large,
-    "stopped": _stopped, "diff": _diff, "green": _green, "steps": _steps,
+    "stopped": _stopped, "diff": _diff, "green": _green, "steps": _steps, "routed": _routed,
 }  # fmt: skip
 
 KINDS = tuple(_MAKERS)

@@ -46,7 +46,10 @@ def expected_text(transcript: Transcript) -> str:
     calls = expected_calls(transcript)
     if calls is None:
         return ""
-    return " or ".join(dict.fromkeys(map(ValueFormatter().short_call, calls))) or "no call"
+    formatter = ValueFormatter()
+    # An input that is not stated may be any, so that no braces are shown for it.
+    texts = (formatter.short_call(one) if one.input or one.exact_input else formatter.name(one.tool) for one in calls)
+    return " or ".join(dict.fromkeys(texts)) or "no call"
 
 
 def call_title(call: RoutedCall) -> str:

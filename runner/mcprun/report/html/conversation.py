@@ -2,8 +2,9 @@
 
 The script knows these kinds of items: `text` (`who`, `text`, `dim`), `image` (`who`, `mime`, `data` in base64), `turn`
 (`turn`, `stop`, `read`, `written`), `call` (`call`, `title`, `brief`, `input`, `items`, `structured`, `is_error`,
-`diverged`), `steps` (`title`, `steps`, `values`) and `note` (`text`). Each of `steps` is like a call, but has a `name`
-and `is_open` in place of `call` and `diverged`.
+`diverged`), `steps` (`title`, `steps`, `values`), `note` (`text`), and of routed queries `request` (`title`, `input`)
+and `expected` (`text`). Each of `steps` is like a call, but has a `name` and `is_open` in place of `call` and
+`diverged`.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Any
 
 from mcprun._util.json_value import JsonObject
 from mcprun.errors import ErrorKind
+from mcprun.report.routed_turn import call_title, expected_text, ungraded_text
 from mcprun.report.steps import NOT_ASKED, is_unmet, step_content, step_title
 from mcprun.report.text import cut, one_line
-from mcprun.runs.transcript import Call, StepCall, Transcript, Turn
+from mcprun.runs.transcript import Call, RoutedCall, StepCall, Transcript, Turn
 from mcprun.tools.format import ValueFormatter
 from mcprun.tools.media import IMAGE_TYPES
 
@@ -55,7 +57,11 @@ def conversation_json(transcript: Transcript) -> JsonObject:
         "error": {"kind": str(transcript.error.kind), "message": budget.text(transcript.error.message)}
         if transcript.error
         else None,
-        "checks": [[check.check, check.passed, budget.text(check.message or "")] for check in transcript.checks],
+        "checks": [
+            [check.check, check.passed, budget.text(check.message or "")]
+            for check in transcript.checks
+            if not transcript.is_ungraded
+        ],
         "asked_for": dict(_asked_for(transcript, budget)),
         "items": list(_items(transcript, budget)),
     }
@@ -101,7 +107,11 @@ class _Budget:
 def _items(transcript: Transcript, budget: _Budget) -> Iterator[JsonObject]:
     """Yield the steps before the conversation, the conversation, the steps after it, and the cleanup."""
     yield from _steps("before", transcript, budget)
+    if transcript.is_ungraded:
+        yield {"kind": "note", "text": f"{ungraded_text(transcript)}."}
     yield from _messages(transcript, budget)
+    if transcript.routed is not None and (text := expected_text(transcript)):
+        yield {"kind": "expected", "text": one_line(text, 450)}
     if transcript.error and transcript.error.kind is ErrorKind.SETUP:
         yield {"kind": "note", "text": f"The model was {NOT_ASKED}."}
     yield from _steps("after", transcript, budget)
@@ -126,6 +136,7 @@ def _messages(transcript: Transcript, budget: _Budget) -> Iterator[JsonObject]:
     if transcript.system:
         yield _text_item("system", budget.text(transcript.system))
     calls = list(enumerate(transcript.calls))
+    requests = iter(transcript.routed or ())
     turn = 0
     for at, message in enumerate(transcript.messages):
         content = message["content"]
@@ -135,13 +146,17 @@ def _messages(transcript: Transcript, budget: _Budget) -> Iterator[JsonObject]:
         elif message["role"] == "assistant":
             turn_calls = [(number, call) for number, call in calls if call.turn == turn]
             yield from _turn(turn, transcript.turns, budget)
-            yield from _assistant(blocks, turn_calls, budget)
+            if transcript.routed is None:
+                yield from _assistant(blocks, turn_calls, budget)
+            else:
+                yield from _first_turn(blocks, requests, budget)
             turn += 1
         else:
             yield from (_block("user", block, budget) for block in blocks if block.get("type") != "tool_result")
     # A slim baseline keeps only the calls; a query that was not started has none.
     if len(transcript.messages) <= transcript.begins:
         yield from (_call(number, call, budget) for number, call in calls)
+        yield from (_request(call, budget) for call in requests)
         if transcript.text:
             yield _text_item("model", budget.text(transcript.text))
 
@@ -170,6 +185,20 @@ def _assistant(blocks: list[JsonObject], turn_calls: list[tuple[int, Call]], bud
         else:
             title = f"{one_line(str(block.get('name')), 200)}{ValueFormatter().input(block.get('input') or {})}"
             yield _text_item("model", f"{title}: no result")
+
+
+def _first_turn(blocks: list[JsonObject], requests: Iterator[RoutedCall], budget: _Budget) -> Iterator[JsonObject]:
+    """Yield the model's text, and the calls that it asks for, in the order of their blocks."""
+    for block in blocks:
+        if block.get("type") != "tool_use":
+            yield _block("model", block, budget)
+        elif call := next(requests, None):
+            yield _request(call, budget)
+
+
+def _request(call: RoutedCall, budget: _Budget) -> JsonObject:
+    """Return a call that was only asked for."""
+    return {"kind": "request", "title": one_line(call_title(call), 450), "input": budget.json(call.input)}
 
 
 def _call(number: int, call: Call, budget: _Budget) -> JsonObject:

@@ -13,6 +13,7 @@ from mcprun.report.html.against import AgainstView, against_view
 from mcprun.report.html.cause_rows import CauseRow, cause_rows
 from mcprun.report.html.coverage import CoverageView
 from mcprun.report.html.repeat_rows import RepeatRow, repeat_rows
+from mcprun.report.html.routing import RoutingView
 from mcprun.report.html.rows import Rows
 from mcprun.report.latency import Latency, latency
 from mcprun.report.log_excerpt import exception_line
@@ -88,12 +89,16 @@ class Overview:
     is_below: bool
     more_repeats: int
     coverage: CoverageView | None
+    routing: RoutingView | None
 
 
 def overview(
-    run: Run, timings: Timings, rows: Rows, run_data: RunData, coverage: CoverageView | None = None
+    run: Run, timings: Timings, rows: Rows, run_data: RunData, section: CoverageView | RoutingView | None = None
 ) -> Overview:
-    """Return the overview of a run, whose queries are the `rows` of the table."""
+    """Return the overview of a run, whose queries are the `rows` of the table.
+
+    `section` is about the routing of a routed run, and about the coverage of another one.
+    """
     record = run.record
     counts = record.counts or Counts()
     repeats = run_data.repeats
@@ -111,7 +116,7 @@ def overview(
         troubles=tuple(_troubles(record, timings)),
         log=log,
         exception=exception_line(log),
-        tiles=tuple(_tiles(run, counts, durations, coverage, is_traced=timings.is_recorded)),
+        tiles=tuple(_tiles(run, counts, durations, section, is_traced=timings.is_recorded)),
         segments=tuple(_segments(counts)),
         latency=latency(durations) if durations else None,
         repeats=tuple(repeat_rows(repeats[:_REPEATS])),
@@ -119,7 +124,8 @@ def overview(
         runs=runs_of(record, run.counts),
         is_below=any(one.is_below for one in record.repeats),
         more_repeats=max(0, len(repeats) - _REPEATS),
-        coverage=coverage,
+        coverage=section if isinstance(section, CoverageView) else None,
+        routing=section if isinstance(section, RoutingView) else None,
     )
 
 
@@ -175,17 +181,20 @@ def _troubles(record: RunRecord, timings: Timings) -> Iterator[str]:
 
 
 def _tiles(
-    run: Run, counts: Counts, durations: Sequence[float], coverage: CoverageView | None, *, is_traced: bool
+    run: Run, counts: Counts, durations: Sequence[float], section: CoverageView | RoutingView | None, *, is_traced: bool
 ) -> Iterator[Tile]:
     record = run.record
     if counts.done:
         found = query_counts(record, counts)
         yield Tile("Queries passed", share(found.passed, found.done), passed_of(record, counts))
-    yield Tile(
-        "Tool calls", f"{counts.calls:,}", f"{plural(counts.tool_errors, 'tool error')}, {plural(counts.turns, 'turn')}"
-    )
-    if coverage:
-        yield Tile("Coverage", coverage.figure, coverage.tools_text)
+    if isinstance(section, RoutingView):
+        if section.inputs:
+            yield Tile("Inputs right", section.inputs, section.inputs_of)
+    else:
+        errors = plural(counts.tool_errors, "tool error")
+        yield Tile("Tool calls", f"{counts.calls:,}", f"{errors}, {plural(counts.turns, 'turn')}")
+    if isinstance(section, CoverageView):
+        yield Tile("Coverage", section.figure, section.tools_text)
     if record.model.kind == "replay":
         yield Tile("Diverged", f"{counts.diverged:,}", "calls and prompts that differ from the recording")
     if usage := counts.usage:

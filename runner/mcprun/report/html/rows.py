@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from mcprun._util.json_value import JsonObject
-from mcprun.report.causes import CauseKind
+from mcprun.report.causes import CauseKind, skip_reason
 from mcprun.report.conversation import prompt_start
 from mcprun.report.data import RunData
 from mcprun.report.html.heatmap import MAX_TOOLS
@@ -22,10 +22,11 @@ COLUMNS = (
     "id", "repeat", "verdict", "prompt", "cause", "turns", "calls", "errors", "diverged", "tokens", "seconds", "tools",
     "aspect", "regressed", "red", "causes", "tags", "metadata", "checks", "kept",
 )  # fmt: skip
-"""The cells of a row, in order. `tools` holds indices into the table's `tools`; `aspect` is how the query differs from
-the baseline, empty if it does not; `regressed` is 1 if it regressed, and `red` if it makes the run red; `causes` holds
-indices of the causes that it is an example of; `tags`, `metadata` and `checks` hold indices into the table's lists of
-tags, of pairs such as `owner: billing`, and of kinds of expectations; `kept` is 1 if it has the conversation."""
+"""The cells of a row, in order. `calls` of a routed query are those that it asks for. `tools` holds indices into the
+table's `tools`; `aspect` is how the query differs from the baseline, empty if it does not; `regressed` is 1 if it
+regressed, and `red` if it makes the run red; `causes` holds indices of the causes that it is an example of; `tags`,
+`metadata` and `checks` hold indices into the table's lists of tags, of pairs such as `owner: billing`, and of kinds of
+expectations; `kept` is 1 if it has the conversation."""
 
 _MAX_CHARS = 160
 """Maximum number of characters of a prompt or a cause in the table."""
@@ -87,15 +88,17 @@ class Rows:
         }
 
     def _cells(self, transcript: Transcript, times: QueryTimes | None) -> Iterator[object]:
-        tools = list(dict.fromkeys(call.tool for call in transcript.calls))[:MAX_TOOLS]
+        calls = transcript.calls if transcript.routed is None else transcript.routed
+        tools = list(dict.fromkeys(call.tool for call in calls))[:MAX_TOOLS]
         yield bounded_name(transcript.id)
         yield transcript.repeat
         yield str(transcript.verdict)
         yield one_line(prompt_start(transcript.prompt), _MAX_CHARS)
         regression = self._facts.regression(transcript)
-        yield one_line(transcript.cause or (regression.cause if regression else ""), _MAX_CHARS)
+        cause = skip_reason(transcript) if transcript.verdict is Verdict.SKIPPED else transcript.cause
+        yield one_line(cause or (regression.cause if regression else ""), _MAX_CHARS)
         yield len(transcript.turns)
-        yield len(transcript.calls)
+        yield len(calls)
         yield sum(call.is_error for call in transcript.calls)
         yield transcript.diverged
         yield transcript.usage.total if transcript.usage else None

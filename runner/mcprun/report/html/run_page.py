@@ -28,6 +28,7 @@ from mcprun.report.html.heatmap import ToolOutcomes
 from mcprun.report.html.lanes import Lanes
 from mcprun.report.html.overview import overview
 from mcprun.report.html.page import MAX_BYTES, island, page
+from mcprun.report.html.routing import RoutingRows
 from mcprun.report.html.rows import Rows
 from mcprun.report.html.tokens import TokenCounts, tokens_json
 from mcprun.report.html.waterfall import MAX_TIMELINES, waterfall
@@ -64,6 +65,7 @@ _STYLES = (
     "reproduce.css",
     "repeats.css",
     "coverage.css",
+    "routing.css",
     "diff.css",
 )
 
@@ -76,12 +78,15 @@ def report(run: Run, max_bytes: int = MAX_BYTES) -> Iterator[str]:
     facts = gather(run)
     timings = Timings.of(run.events(), keeps=_keeps_timeline(facts))
     rows, outcomes, lanes, tokens = Rows(facts), ToolOutcomes(), Lanes(), TokenCounts(run.record)
+    routing = RoutingRows() if run.record.route else None
     islands = _Islands(run, timings, facts, RunDifferences(run), tokens)
     for number, transcript in enumerate(run.transcripts()):
         times = timings.queries.get((transcript.id, transcript.repeat))
         size = len(islands.of(number, transcript).encode("utf-8", "backslashreplace"))
         render(transcript, partial(rows.add, times=times, size=size))
         render(transcript, outcomes.add)
+        if routing:
+            routing.add(transcript)
         lanes.add(times)
         render(transcript, tokens.add)
     kept = rows.fitting(max_bytes)
@@ -90,6 +95,7 @@ def report(run: Run, max_bytes: int = MAX_BYTES) -> Iterator[str]:
         "commands": {"show": facts.commands.show(), "folder": facts.commands.folder, "note": facts.commands.note},
         "slowest": slowest,
         "outcomes": outcomes.by_row,
+        "routing": routing.data() if routing else None,
         "lanes": lanes.data(timings),
         "red": run.record.exit_code != ExitCode.PASSED,
         "causes": cause_choices(facts.why, rows.by_cause),
@@ -98,7 +104,7 @@ def report(run: Run, max_bytes: int = MAX_BYTES) -> Iterator[str]:
         "report.html.jinja",
         _SCRIPTS,
         _STYLES,
-        overview=overview(run, timings, rows, facts, coverage_of_page(run)),
+        overview=overview(run, timings, rows, facts, routing.view() if routing else coverage_of_page(run)),
         heatmap=outcomes.heat_map(timings.tools),
         tokens=tokens.chart(),
         queries=len(rows),

@@ -56,6 +56,8 @@ const whole = (changed, nodes) => (changed ? el('details', {}, el('summary', { c
 const itemPart = (item, seconds, changed) => {
   if (item.kind === 'turn') return turnPart(item, seconds);
   if (item.kind === 'call') return callPart(item, changed.get(item.call));
+  if (item.kind === 'request') return part('request', 'call', el('details', {}, el('summary', {}, el('code', {}, item.title)), labelled('Input', text(item.input))));
+  if (item.kind === 'expected') return part('expected', 'call', el('code', {}, item.text));
   if (item.kind === 'steps') return stepsPart(item);
   if (item.kind === 'note') return el('p', { class: 'note' }, item.text);
   if (item.kind === 'image') return part(item.who, item.who, image(item));
@@ -94,7 +96,7 @@ const conversation = (row, value, commands) => {
       el('p', { class: 'note' }, 'This conversation was omitted to limit the size of this file. To see it, run ',
         el('code', {}, showCommand(commands.show, row.id)), '.')].filter(Boolean);
   }
-  const facts = [value.model, `stop: ${value.stop}`, many(row.turns, 'turn'), many(row.calls, 'call'),
+  const facts = [value.model, `stop: ${value.stop}`, many(row.turns, 'turn'), many(row.calls, data.routing ? 'request' : 'call'),
     row.tokens === null ? null : many(row.tokens, 'token'), row.seconds === null ? null : time(row.seconds),
     value.attempts > 1 ? many(value.attempts, 'attempt') : null];
   const times = turnTimes(timelineOf(value.timeline));

@@ -45,7 +45,7 @@ const columns = [
     cell: (row) => [row.prompt, row.cause && el('span', { class: `cause ${row.regressed && row.verdict === 'passed' ? 'failed' : row.verdict}` }, row.cause)],
   },
   { name: 'Turns', kind: 'number', cell: (row) => grouped(row.turns), sort: (row) => row.turns },
-  { name: 'Tool calls', kind: 'number calls', cell: calls, sort: (row) => row.calls },
+  { name: data.routing ? 'Requests' : 'Tool calls', kind: 'number calls', cell: calls, sort: (row) => row.calls },
   { name: 'Tokens', kind: 'number', cell: (row) => (row.tokens === null ? '' : grouped(row.tokens)), sort: (row) => row.tokens },
   { name: 'Time', kind: 'number time', cell: (row) => time(row.seconds), sort: (row) => row.seconds },
 ].filter(({ name }) => (name !== 'Tokens' || has('tokens')) && (name !== 'Time' || has('seconds')));
@@ -84,6 +84,10 @@ const selective = (choices) => (choices.some(({ test }) => !rows.every(test)) ? 
 const ASPECTS = {
   now_fails: 'now fails', now_passes: 'now passes', result: 'result changed', calls: 'other calls', other: 'other change', added: 'new',
 };
+/** Return the choices of a chooser by a label of the confusion matrix: at 0 what was expected, at 1 what was called. */
+const labelChoices = (at) => (data.routing ? data.routing.labels : [])
+  .map((name, index) => ({ name, test: ({ number }) => data.routing.rows[number] !== null && data.routing.rows[number][at] === index }))
+  .filter(({ test }) => rows.some(test)).sort((one, other) => (one.name < other.name ? -1 : 1));
 const choosers = [
   {
     key: 'cause', label: 'Any cause',
@@ -98,7 +102,9 @@ const choosers = [
   { key: 'metadata', label: 'Any metadata', choices: selective(choicesOf('metadata')) },
   { key: 'expectation', label: 'Any expectation', choices: selective(choicesOf('checks')) },
   { key: 'tool', label: 'Any tool', choices: choicesOf('tools') },
-  { key: 'outcome', label: 'Any outcome', choices: outcomeChoices(rows, data) },
+  { key: 'expected', label: 'Any expected tool', choices: labelChoices(0) },
+  { key: 'called', label: 'Any called tool', choices: labelChoices(1) },
+  { key: 'outcome', label: 'Any outcome', choices: data.routing ? [] : outcomeChoices(rows, data) },
 ];
 
 /** Describe rows that are folded: `39 passed, 24 skipped`. */
