@@ -16,7 +16,7 @@ from mcprun.prompts.bindings import Bindings
 from mcprun.prompts.names import UNIQUE, Mode, unique_text, with_values
 from mcprun.prompts.query import Query
 from mcprun.runs.transcript import RoutedCall
-from mcprun.tools.toolset import ToolSet
+from mcprun.tools.decoys import renamed_decoys, with_decoys
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class Router:
             name: value for name, value in attempt.query.bindings.names.items() if name != UNIQUE
         }
         tools = self.loop.tools_for(attempt.query, server)
-        decoys = _renamed(self.decoys, tools)
-        offered = _joined(tools, decoys) if decoys else tools
+        decoys = renamed_decoys(self.decoys, tools)
+        offered = with_decoys(tools, decoys) if decoys else tools
         names = {tool["name"] for tool in decoys}
-        reply = await self.loop.ask_once(attempt, server, offered)
-        uses = (block for block in reply.content if block.get("type") == "tool_use")
+        content = await self.loop.ask_once(attempt, server, offered)
+        uses = (block for block in content if block.get("type") == "tool_use")
         requested = (offered.from_api(use["name"], use.get("input") or {}) for use in uses)
         attempt.conversation.routed = [
             RoutedCall(tool=tool, input=arguments, decoy=tool in names) for tool, arguments in requested
@@ -60,22 +60,3 @@ def _bound(attempt: Attempt) -> Query:
     except ValidationError as error:
         message = error.errors(include_url=False)[0]["msg"]
         raise QueryError(ErrorKind.SETUP, f"the query can't be asked with these values: {message}") from None
-
-
-def _renamed(decoys: Sequence[JsonObject], tools: ToolSet) -> list[JsonObject]:
-    """Return decoys with names that no tool of the server has: `search` becomes `decoy_search`."""
-    taken = {tool["name"] for tool in tools.listed}
-    renamed = []
-    for decoy in decoys:
-        name = decoy["name"]
-        while name in taken:
-            name = f"decoy_{name}"
-        taken.add(name)
-        renamed.append({**decoy, "name": name})
-    return renamed
-
-
-def _joined(tools: ToolSet, decoys: Sequence[JsonObject]) -> ToolSet:
-    """Return the tools that may be used, and the decoys."""
-    usable = set(tools.names.values())
-    return ToolSet.of([*(tool for tool in tools.listed if tool["name"] in usable), *decoys])

@@ -136,21 +136,28 @@ class ToolLoop:
         finally:
             conversation.asked, conversation.unmet = [*before, *handler.in_order()], [*unmet, *handler.unmet]
 
-    async def ask_once(self, attempt: Attempt, server: ServerSession, tools: ToolSet) -> ModelReply:
-        """Send a query's first user message, and return the model's turn. No call is made.
+    async def ask_once(self, attempt: Attempt, server: ServerSession, tools: ToolSet) -> Sequence[JsonObject]:
+        """Send a query's first user message, and return the content of the model's turn. No call is made.
 
+        The model is not asked if the server's messages diverge from the recording and conversations end at that.
         Raises `QueryError` and `RunError` as `converse` does.
         """
         handler, conversation = self.answers.handler_for(attempt), attempt.conversation
         exchange = _Exchange(self, attempt, server, tools, handler)
         conversation.unknown_tools.update(tools.unknown(call.tool for call in attempt.query.expect.calls or ()))
-        with server.register(handler):
-            opening = await self._open(server, handler)
+        try:
+            with server.register(handler):
+                opening = await self._open(server, handler)
+        finally:
+            conversation.asked, conversation.unmet = handler.in_order(), [*handler.unmet]
         conversation.begin(opening)
         conversation.say(opening.user_messages[0])
+        if opening.divergence and self.stop_diverged:
+            conversation.stop = "diverged"
+            return []
         reply = await exchange.reply()
         conversation.add(reply)
-        return reply
+        return reply.content
 
     def tools_for(self, query: Query, server: ServerSession) -> ToolSet:
         """Return the tools that the model may use for a query."""

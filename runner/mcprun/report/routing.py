@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from mcprun.analysis.routing.definitions import DefinitionTokens
 from mcprun.analysis.routing.matrix import Label, Rate, RoutingMatrix, ToolRouting
 from mcprun.analysis.routing.measure import Routing
 from mcprun.report.styles import AMBER
@@ -46,11 +47,19 @@ def sentences(routing: Routing) -> Iterator[str]:
         yield f"{plural(routing.errors, 'query')} ended in an error"
     if matrix.inputs.total:
         yield f"inputs right given the tool: {rate_text(matrix.inputs)}"
+    if routing.definitions.per_request:
+        yield definitions_text(routing.definitions)
     if routing.ungraded:
         yield f"not graded: {plural(routing.ungraded, 'query')} without expect.calls, or with vars from steps"
     if routing.unused:
         names = ", ".join(f"{name} of {plural(count, 'query')}" for name, count in sorted(routing.unused.items()))
         yield f"not checked, since no call is made: {names}"
+
+
+def definitions_text(definitions: DefinitionTokens) -> str:
+    """Return what definitions cost: `definitions: 3,412 tokens per request, of which decoys 2,200`."""
+    decoys = f", of which decoys {definitions.decoys_per_request:,}" if definitions.decoys_per_request else ""
+    return f"definitions: {definitions.per_request:,} tokens per request{decoys}"
 
 
 def rate_text(rate: Rate) -> str:

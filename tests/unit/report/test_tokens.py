@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcprun.analysis.token_shares import TokenShares, rounded, token_shares
 from mcprun.report.html.tokens import TokenChart, TokenCounts
-from mcprun.report.token_shares import TokenShares, rounded, token_shares
 from mcprun.runs.run_record import ModelRecord, PromptsRecord, RunRecord, ServerRecord
 from mcprun.runs.transcript import Transcript, Turn, Usage
 from tests.support.runs import call, transcript

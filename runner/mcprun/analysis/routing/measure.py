@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
+from mcprun.analysis.routing.definitions import DefinitionTokens
 from mcprun.analysis.routing.matrix import RoutedTurn, RoutingMatrix
+from mcprun.analysis.token_shares import SentDefinitions, sent_definitions
 from mcprun.checks.expect import Expect, ExpectedCall
 from mcprun.checks.route import expected_first, has_right_input
 from mcprun.errors import UsageError
@@ -21,21 +24,27 @@ _UNUSED = ("text", "judge", "max_calls", "max_turns", "max_seconds", "max_output
 _UNUSED_OF_CALL = ("result", "is_error")
 """Expectations, and expectations of a call, that a first turn can't meet or fail."""
 
+_NOTHING_SENT = SentDefinitions()
+
 
 @dataclass(slots=True)
 class Routing:
     """The routing of a run: the `matrix` of its graded turns, and how many queries are `ungraded` or ended in `errors`.
 
-    `unused` counts the queries by expectation that a first turn can't meet or fail, such as `text`.
+    `unused` counts the queries by expectation that a first turn can't meet or fail, such as `text`. `definitions` is
+    what the definitions of the tools cost.
     """
 
     matrix: RoutingMatrix = field(default_factory=RoutingMatrix)
     ungraded: int = 0
     errors: int = 0
     unused: Counter[str] = field(default_factory=Counter)
+    definitions: DefinitionTokens = field(default_factory=DefinitionTokens)
 
     def add(self, transcript: Transcript) -> None:
         """Add the first turn of a query."""
+        if transcript.routed is not None:
+            self.definitions.add(transcript)
         if transcript.is_ungraded:
             self.ungraded += 1
         elif transcript.error or transcript.routed is None:
@@ -49,12 +58,15 @@ def measure_routing(run: Run) -> Routing:
     """Return the routing of a routed run. Raises `UsageError` if it is not routed, or can't be read."""
     if run.record.route is None:
         raise UsageError(f"{run.path} is not a routed run: make one with mcprun batch --route")
-    return routing_of(run.transcripts())
+    sent = SentDefinitions()
+    with suppress(Exception):  # tools of a record that was edited must not cost the report
+        sent = sent_definitions(run.record)
+    return routing_of(run.transcripts(), sent)
 
 
-def routing_of(transcripts: Iterable[Transcript]) -> Routing:
-    """Return the routing of some transcripts."""
-    routing = Routing()
+def routing_of(transcripts: Iterable[Transcript], sent: SentDefinitions = _NOTHING_SENT) -> Routing:
+    """Return the routing of some transcripts, in which these definitions were `sent`."""
+    routing = Routing(definitions=DefinitionTokens(sent))
     for transcript in transcripts:
         routing.add(transcript)
     return routing

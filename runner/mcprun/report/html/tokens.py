@@ -11,13 +11,12 @@ from functools import cached_property
 from urllib.parse import quote
 
 from mcprun._util.json_value import JsonObject
+from mcprun.analysis.token_shares import SHARES, TokenShares, rounded, sent_definitions, token_shares
 from mcprun.errors import UsageError
 from mcprun.report.html.names import bounded_name
 from mcprun.report.text import visible
-from mcprun.report.token_shares import SHARES, TokenShares, definition_bytes, rounded, token_shares
 from mcprun.runs.run_record import RunRecord
 from mcprun.runs.transcript import Transcript, Usage
-from mcprun.tools.toolset import ToolFilter, ToolSet
 
 _TOOLS = 15
 """Maximum number of tools that have a bar."""
@@ -117,15 +116,9 @@ class TokenCounts:
 
     @cached_property
     def _definitions(self) -> Mapping[str, int]:
-        """The bytes of the definitions that were sent: those of the tools that the run's options permit."""
-        record, arguments = self._record, self._record.arguments
+        """The bytes of the definitions that were sent."""
         with suppress(Exception):  # a record that was edited must not cost the page
-            permit = ToolFilter(
-                tuple(arguments.get("allow_tool") or ()), tuple(arguments.get("deny_tool") or ()),
-                bool(arguments.get("read_only")),
-            )  # fmt: skip
-            tools = ToolSet.of(record.server.tools if record.server else ()).only(permit)
-            return definition_bytes(tools.definitions, tools.names)
+            return sent_definitions(self._record).sizes
         return {}
 
     def _tools(self) -> Iterator[tuple[str, list[int]]]:

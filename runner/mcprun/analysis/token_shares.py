@@ -1,4 +1,4 @@
-"""What the tokens of a conversation were spent on. Pure.
+"""What the tokens of a conversation were spent on.
 
 The API reports the input of a request as one number (Messages API, `usage`). It is apportioned by the bytes of what was
 sent, so each share is an estimate, while their sum is what the API reported.
@@ -13,7 +13,10 @@ from typing import Any
 
 from mcprun._util.json_io import dumps
 from mcprun._util.json_value import JsonObject
+from mcprun.runs.run_record import RunRecord
 from mcprun.runs.transcript import Transcript
+from mcprun.tools.decoys import renamed_decoys, with_decoys
+from mcprun.tools.toolset import ToolFilter, ToolSet
 
 SHARES = ("definitions", "system", "messages", "results", "output", "sampling")
 """What tokens are spent on: the definitions of the tools, the system prompt, the prompt and earlier replies, results of
@@ -23,6 +26,14 @@ _MEDIA_BYTES = 6_000
 """What an image or a document counts as: about 1,500 tokens, however large its file is."""
 
 _MEDIA = ("image", "document")
+
+
+@dataclass(frozen=True, slots=True)
+class SentDefinitions:
+    """The bytes of each definition that is sent with a request by the name of its tool, and which are of `decoys`."""
+
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    decoys: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -79,6 +90,22 @@ def token_shares(transcript: Transcript, definitions: Mapping[str, int]) -> Toke
 def definition_bytes(definitions: Sequence[JsonObject], names: Mapping[str, str]) -> dict[str, int]:
     """Return the bytes of each definition that is sent with a request, by the server's name of the tool."""
     return {names[one["name"]]: _bytes(one) for one in definitions}
+
+
+def sent_definitions(record: RunRecord) -> SentDefinitions:
+    """Return the bytes of the definitions that a run sent: those of the tools that its options permit, and decoys."""
+    arguments = record.arguments
+    permit = ToolFilter(
+        tuple(arguments.get("allow_tool") or ()),
+        tuple(arguments.get("deny_tool") or ()),
+        bool(arguments.get("read_only")),
+    )
+    tools = ToolSet.of(record.server.tools if record.server else ()).only(permit)
+    decoys = renamed_decoys(record.route.decoys, tools) if record.route else []
+    offered = with_decoys(tools, decoys) if decoys else tools
+    return SentDefinitions(
+        definition_bytes(offered.definitions, offered.names), frozenset(tool["name"] for tool in decoys)
+    )
 
 
 def rounded(values: Sequence[float]) -> list[int]:
