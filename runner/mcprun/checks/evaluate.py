@@ -85,7 +85,7 @@ def _checks(expect: Expect, outcome: Outcome, formatter: ValueFormatter, allow_t
         yield check_usable(outcome, unusable, formatter)
     if expect.calls is not None:
         unknown = dict.fromkeys(call.tool for call in expect.calls if call.tool in outcome.unknown_tools)
-        problem += "".join(_unknown_tool(tool, outcome, formatter) for tool in unknown) if problem else ""
+        problem += "".join(unknown_tool(tool, outcome.unknown_tools, formatter) for tool in unknown) if problem else ""
         yield _check("calls", not problem, problem)
     if expect.never is not None:
         yield check_never(expect.never, calls, formatter)
@@ -112,7 +112,7 @@ def _tool_error(outcome: Outcome, number: int, call: Call, formatter: ValueForma
     if limit := outcome.timeouts.get(number):
         return f"timed out after {limit} in call {number}, `{formatter.name(call.tool)}`"
     message = f"call {number}: {formatter.call(call)} returned an error: {formatter.result(call)}"
-    return message + _unknown_tool(call.tool, outcome, formatter)
+    return message + unknown_tool(call.tool, outcome.unknown_tools, formatter)
 
 
 def _unusable(outcome: Outcome, wanted: Set[int]) -> Mapping[int, str]:
@@ -129,17 +129,17 @@ def check_usable(outcome: Outcome, unusable: Mapping[int, str], formatter: Value
     wrong = [(number, call) for number, call in enumerate(outcome.calls) if call.is_error and number in unusable]
     message = "; ".join(
         f"call {number}: expected a tool that {unusable[number]}, got {formatter.call(call)}: {formatter.result(call)}"
-        f"{_unknown_tool(call.tool, outcome, formatter)}"
+        f"{unknown_tool(call.tool, outcome.unknown_tools, formatter)}"
         for number, call in wrong
     )
     return _check("tool_errors", not wrong, message)
 
 
-def _unknown_tool(name: str, outcome: Outcome, formatter: ValueFormatter) -> str:
+def unknown_tool(name: str, unknown_tools: Mapping[str, str], formatter: ValueFormatter) -> str:
     """Return that the server has no tool of this name, with the most similar one; empty if it lists the tool."""
-    if name not in outcome.unknown_tools:
+    if name not in unknown_tools:
         return ""
-    similar = outcome.unknown_tools[name]
+    similar = unknown_tools[name]
     suggestion = f"; did you mean {formatter.text(similar)}?" if similar else ""
     return f" (the server has no tool {formatter.text(name)}{suggestion})"
 

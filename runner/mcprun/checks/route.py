@@ -5,10 +5,10 @@ No call has been made, so only the tools and inputs of expected calls count, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from mcprun.checks.evaluate import COMPLETE_STOP_REASONS, check_never, check_stop_reason
+from mcprun.checks.evaluate import COMPLETE_STOP_REASONS, check_never, check_stop_reason, unknown_tool
 from mcprun.checks.expect import Expect, ExpectedCall
 from mcprun.checks.one_call import mismatch, suits
 from mcprun.runs.transcript import Call, Check, RoutedCall
@@ -20,10 +20,14 @@ FIRST_TURN_STOPS = COMPLETE_STOP_REASONS | {"tool_use", "pause_turn"}
 
 @dataclass(frozen=True, slots=True)
 class FirstTurn:
-    """The first turn of a conversation: its stop reason, and the calls that the model asked for, in order."""
+    """The first turn of a conversation: its stop reason, and the calls that the model asked for, in order.
+
+    `unknown_tools` maps the name of each expected tool that the server does not list to the most similar one.
+    """
 
     stop_reason: str
     calls: Sequence[RoutedCall]
+    unknown_tools: Mapping[str, str] = field(default_factory=dict)
 
 
 def expected_first(expect: Expect) -> Sequence[ExpectedCall]:
@@ -43,6 +47,9 @@ def check_route(expect: Expect, turn: FirstTurn, formatter: ValueFormatter) -> I
     if turn.stop_reason not in FIRST_TURN_STOPS:
         yield check_stop_reason(turn.stop_reason)
     problem = _problem(expect, made, formatter)
+    if problem:
+        tools = dict.fromkeys(call.tool for call in expected_first(expect))
+        problem += "".join(unknown_tool(tool, turn.unknown_tools, formatter) for tool in tools)
     yield Check(check="route", passed=not problem, message=problem or None)
     if expect.never is not None:
         yield check_never(expect.never, made, formatter)

@@ -27,6 +27,8 @@ def failed_queries_note(run: Run, among: Collection[str] | None = None) -> str:
     met = {one.id for one in run.record.repeats if one.is_met}
     by_verdict: dict[Verdict, dict[str, None]] = {verdict: {} for verdict in _KINDS}
     for summary, _ in Run.summaries(run.path):
+        if summary.is_ungraded:
+            continue
         if summary.verdict in by_verdict and summary.id not in met and (among is None or summary.id in among):
             by_verdict[summary.verdict][summary.id] = None
     parts = [

@@ -173,7 +173,7 @@ class QueryExecutor:
         for a rate limit or a server. Raises `EvaluationError` if a pattern or schema runs out of time.
         """
         if conversation.routed is not None:
-            turn = FirstTurn(conversation.stop, conversation.routed)
+            turn = FirstTurn(conversation.stop, conversation.routed, conversation.unknown_tools)
             return list(check_route(query.expect, turn, self.formatter))
         usage = _total_usage(conversation)
         outcome = Outcome(

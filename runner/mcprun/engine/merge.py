@@ -121,6 +121,10 @@ def _check_complete(parts: Sequence[_Part]) -> None:
             f"{part.run.path} is not finished: resume it (mcprun batch --resume {part.run.path}),"
             " or use --partial to merge it as it is"
         )
+    if parts[0].run.record.route and not any(part.run.counts.done for part in parts):
+        raise UsageError(
+            "--route: there is nothing to grade: no query of a shard has expect.calls without vars from steps"
+        )
 
 
 def _queries(parts: Sequence[_Part]) -> Iterator[tuple[str, str]]:

@@ -36,7 +36,7 @@ from mcprun.prompts.routable import ungraded_reason
 from mcprun.prompts.shard import Shard
 from mcprun.prompts.source import as_file
 from mcprun.runs.run_record import RouteRecord
-from mcprun.tools.snapshot import read_snapshot
+from mcprun.tools.decoys import read_decoys
 from mcprun.tools.toolset import ToolFilter
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _route(options: Options) -> RouteRecord | None:
     """Return what a routed run adds to the model's list. Raises `UsageError` if a snapshot can't be read."""
     if not options.route:
         return None
-    return RouteRecord(decoys=[tool for name in options.decoys for tool in read_snapshot(name).tools])
+    return RouteRecord(decoys=[tool for name in options.decoys for tool in read_decoys(name)])
 
 
 def _open_baseline(name: str, options: Options) -> Baseline:
@@ -152,7 +152,7 @@ def _open_prompts(
         demands=demands,
         are_values=are_values,
     )
-    if options.route and not gradable and not resume:
+    if options.route and not gradable and not resume and not options.shard:  # mcprun merge checks all shards
         file.source.close()
         raise UsageError(
             f"--route: there is nothing to grade: no selected query of {file.name} has expect.calls without vars from"

@@ -58,7 +58,7 @@ def verdict(diff: RoutingDiff) -> str:
 
 def changed_queries(diff: RoutingDiff) -> Iterator[tuple[bool, str]]:
     """Yield whether a query became right, and its tools before and after; of each kind, the first ones."""
-    for right, word, count in ((False, "wrong", diff.lost), (True, "right", diff.gained)):
+    for right, word, count in ((False, "now wrong", diff.lost), (True, "now right", diff.gained)):
         found = [change for change in diff.changed if change.right is right]
         yield from ((right, f"{word}: {_change(change)}") for change in found[:_LISTED])
         if (left := count - min(len(found), _LISTED)) > 0:
@@ -78,7 +78,7 @@ def _change(change: ChangedRoute) -> str:
     repeat = f" ({change.repeat})" if change.repeat > 1 else ""
     before, after = _called(change.before), _called(change.after)
     tools = f"{before} → {after}" if before != after else f"{after}, with other input"
-    return f"{one_line(change.id, _NAME)}{repeat}  {tools}"
+    return f"{one_line(change.id, _NAME)}{repeat} ({tools})"
 
 
 def _called(tools: Sequence[str]) -> str:

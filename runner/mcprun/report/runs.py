@@ -61,14 +61,15 @@ def _outcome(one: ListedRun) -> Text:
     verdicts = [
         Text(verdict_count(verdict, count), STYLES[verdict])
         for verdict in Verdict
-        if (count := getattr(one.counts, verdict))
+        if (count := one.counts.not_run if verdict is Verdict.SKIPPED else getattr(one.counts, verdict))
     ]
+    ungraded = [Text(f"{one.counts.ungraded:,} not graded", "dim")] if one.counts.ungraded else []
     state = [] if one.state == "finished" else [Text("unfinished" if one.state == "started" else one.state, AMBER)]
     is_error = not state and not one.counts.done and one.run.record.exit_code is ExitCode.ERROR
     error = [Text("no query ran", AMBER)] if is_error else []
     compared = one.run.record.baseline.compared if one.run.record.baseline else None
     differing = [Text(text, "red") for text in (regression_counts(compared) if compared else ())]
-    return Text(", ").join([*verdicts, *differing, *error, *state])
+    return Text(", ").join([*verdicts, *ungraded, *differing, *error, *state])
 
 
 def _facts(one: ListedRun) -> str:
@@ -82,4 +83,5 @@ def _facts(one: ListedRun) -> str:
         "server": str(record.arguments.get("server") or "?"),
     }
     text = ", ".join(f"{name}: {one_line(value, _FACT)}" for name, value in facts.items() if value)
-    return f"a baseline; {text}" if one.is_baseline else text
+    kinds = [name for name, is_kind in (("a baseline", one.is_baseline), ("routed", record.route)) if is_kind]
+    return "; ".join([*kinds, text])

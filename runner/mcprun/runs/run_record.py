@@ -287,7 +287,8 @@ class RunRecord(Record):
     def outcome(self) -> str:
         """The state, the numbers of queries by verdict and of regressions, and low coverage: `finished, 3 passed`."""
         counts = self.counts or Counts()
-        verdicts = {"passed": counts.passed, "failed": counts.failed, "error": counts.error, "skipped": counts.skipped}
+        verdicts = {"passed": counts.passed, "failed": counts.failed, "error": counts.error}
+        verdicts |= {"skipped": counts.not_run, "not graded": counts.ungraded}
         parts = [f"{count:,} {name}" for name, count in verdicts.items() if count]
         parts += [f"{self.regressions:,} regressed"] if self.regressions else []
         if self.coverage and self.coverage.outcome and self.coverage_failures:

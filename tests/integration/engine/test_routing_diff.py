@@ -55,14 +55,14 @@ def test_the_difference_of_two_routed_runs_is_tested(mcprun: Forks, runs: Path) 
     assert done.code == 1
     assert "~ routing  9 of 10 (90 %) → 2 of 10 (20 %) right" in done.stdout
     assert TEST in done.stdout
-    assert "✗ wrong: q0  close_issue → delete_issue" in done.stdout
-    assert "right: better  no call → close_issue" in done.stdout
+    assert "✗ now wrong: q0 (close_issue → delete_issue)" in done.stdout
+    assert "now right: better (no call → close_issue)" in done.stdout
     assert "recall of close_issue: 9/10 (90 %) → 2/10 (20 %)" in done.stdout
     assert "~ kept  passed\n    call 0  close_issue  input\n      + why: x" in done.stdout
     page = (runs / "d.html").read_text()
     assert "Routing: 9 of 10 (90 %) → 2 of 10 (20 %) right" in page
     assert "✗" not in page.split("Routing: ")[0]
-    assert "wrong: q0  close_issue → delete_issue" in page
+    assert "now wrong: q0 (close_issue → delete_issue)" in page
     markdown = mcprun.run("diff", "base", "head", "--markdown", cwd=runs).stdout
     assert TEST in markdown.split("</summary>")[0]
     lines = map(

@@ -88,11 +88,11 @@ def test_lines_name_what_changed() -> None:
     assert shown[:3] == [
         "~ routing  12 of 13 (92 %) → 1 of 13 (8 %) right",
         "    1 became right, 12 wrong: significant (p = 0.0034, McNemar's test); 1 query graded in one run only",
-        "    ✗ wrong: q0  x → y, y",
+        "    ✗ now wrong: q0 (x → y, y)",
     ]
     assert shown[12:] == [
-        "    ✗ wrong: 2 more queries",
-        "    ~ right: z (2)  x → y",
+        "    ✗ now wrong: 2 more queries",
+        "    ~ now right: z (2) (x → y)",
         "    ~ recall of x: 12/12 (100 %) → 1/12 (8 %)",
         "    ~ recall of y: 0/1 (0 %) → 1/1 (100 %)",
     ]
@@ -106,7 +106,7 @@ def test_a_few_changes_are_within_chance() -> None:
     assert text_of(compare_routing(base, head.items())) == [
         "~ routing  1 of 1 (100 %) → 0 of 1 (0 %) right",
         "    0 became right, 1 wrong: within chance (p = 1, McNemar's test)",
-        "    ✗ wrong: a  x, with other input",
+        "    ✗ now wrong: a (x, with other input)",
     ]
     assert text_of(compare_routing(base, base.items())) == [
         "= routing  1 of 1 (100 %) right",
