@@ -82,6 +82,16 @@ def test_values_are_replaced_before_they_are_scrubbed() -> None:
     assert changes(base, head, scrubber=Scrubber.of(ignore_order=["calls[*].result"])) == []
 
 
+def test_a_text_may_differ_by_a_variable_and_by_what_is_scrubbed() -> None:
+    """Values of variables count as equal beside values that are scrubbed."""
+    base, head = (
+        closing(number, call("log", f"localhost:{port} closed issue {number}"))
+        for number, port in ((17, 8080), (42, 9090))
+    )
+    assert changes(base, head, *ASPECTS) != []
+    assert changes(base, head, *ASPECTS, scrubber=Scrubber.of(["port"])) == []
+
+
 def test_repeats_with_other_values_are_one_variant() -> None:
     """Each repeat has another value, and the repeats of HEAD none of BASE's. A new variant is found beside it."""
     base = [closing(10 + repeat, repeat=repeat) for repeat in (1, 2, 3)]

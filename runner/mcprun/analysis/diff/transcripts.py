@@ -94,15 +94,29 @@ class CompareOptions:
         """Return the compared parts of a transcript.
 
         With a `base`, the values of variables are those of that transcript, wherever the two differ only by them. They
-        are replaced before anything is scrubbed, which would leave only parts of some.
+        are replaced before anything is scrubbed, which would leave only parts of some, and again afterwards, where a
+        text differed by scrubbed values too.
         """
-        calls = _calls(transcript)
-        text = transcript["text"] if "text" in self.aspects else None
-        opening = opening_messages(transcript) if "results" in self.aspects else None
-        if base and (pairs := variable_pairs(base, transcript)):
-            calls = _calls_as_base(pairs, _calls(base), calls)
-            text = text and pairs.as_base(base["text"], text)
-            opening = opening and pairs.as_base(opening_messages(base), opening)
+        parts = self._parts(transcript)
+        pairs = variable_pairs(base, transcript) if base else None
+        if not base or not pairs:
+            return self._scrubbed(parts)
+        of_base = self._parts(base)
+        parts = self._scrubbed(_as_base(pairs, of_base, parts))
+        return _as_base(pairs, self._scrubbed(of_base), parts) if self.scrubber else parts
+
+    def _parts(self, transcript: JsonObject) -> ComparableTranscript:
+        """Return the parts of a transcript that are compared, as they are."""
+        return ComparableTranscript(
+            _calls(transcript),
+            transcript["text"] if "text" in self.aspects else None,
+            stop_reason(transcript) if "verdict" in self.aspects else None,
+            opening_messages(transcript) if "results" in self.aspects else None,
+        )
+
+    def _scrubbed(self, parts: ComparableTranscript) -> ComparableTranscript:
+        """Return the parts of a transcript, scrubbed."""
+        calls, text, opening = parts.calls, parts.text, parts.opening
         if self.scrubber:
             cleaned = self.scrubber.clean({"calls": calls}, frame=_CALLS).get("calls", [])
             calls = [call for call in cleaned if isinstance(call, dict)]  # the others are placeholders of ignored calls
@@ -110,9 +124,7 @@ class CompareOptions:
             text = self.scrubber.clean({"text": text}, frame=1).get("text")
         if opening and self.scrubber:
             opening = self.scrubber.clean({"messages": opening}, frame=_MESSAGES).get("messages")
-        return ComparableTranscript(
-            calls, text, stop_reason(transcript) if "verdict" in self.aspects else None, opening
-        )
+        return ComparableTranscript(calls, text, parts.stop, opening)
 
     def changes(self, base: JsonObject, head: JsonObject) -> Iterator[Change]:
         """Yield the changes from one transcript to the other, in order."""
@@ -208,7 +220,19 @@ def _calls(transcript: JsonObject) -> list[JsonObject]:
     ]
 
 
-def _calls_as_base(pairs: VariablePairs, base: list[JsonObject], head: list[JsonObject]) -> list[JsonObject]:
+def _as_base(pairs: VariablePairs, base: ComparableTranscript, head: ComparableTranscript) -> ComparableTranscript:
+    """Return the parts of HEAD with BASE's values of the variables."""
+    return ComparableTranscript(
+        _calls_as_base(pairs, base.calls, head.calls),
+        head.text and pairs.as_base(base.text, head.text),
+        head.stop,
+        head.opening and pairs.as_base(base.opening, head.opening),
+    )
+
+
+def _calls_as_base(
+    pairs: VariablePairs, base: Sequence[JsonObject], head: Sequence[JsonObject]
+) -> Sequence[JsonObject]:
     """Return HEAD's calls with BASE's values of the variables. Calls that were added keep theirs."""
     calls = [*head]
     for before, after in _aligned_by_pairs(pairs, base, head):
@@ -221,16 +245,16 @@ def _calls_as_base(pairs: VariablePairs, base: list[JsonObject], head: list[Json
 
 
 def _aligned_by_pairs(
-    pairs: VariablePairs, base: list[JsonObject], head: list[JsonObject]
+    pairs: VariablePairs, base: Sequence[JsonObject], head: Sequence[JsonObject]
 ) -> Iterator[tuple[int, int]]:
     """Align two lists of calls, and yield the pairs of indexes of calls that both have."""
     if len(base) == len(head) and all(
-        one["tool"] == other["tool"] and pairs.equal(one["input"], other["input"])
+        one.get("tool") == other.get("tool") and pairs.equal(one.get("input"), other.get("input"))
         for one, other in zip(base, head, strict=True)
     ):
         yield from zip(range(len(base)), range(len(head)), strict=True)
         return
-    replaced = [{**call, "input": pairs.inverse.to_head(call["input"], in_texts=True)} for call in head]
+    replaced = [{**call, "input": pairs.inverse.to_head(call.get("input"), in_texts=True)} for call in head]
     for before, after in align(base, replaced):
         if before is not None and after is not None:
             yield before, after
