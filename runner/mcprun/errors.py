@@ -4,6 +4,7 @@
     ├── UsageError           the arguments or an input file are invalid; nothing was run    exit 2
     │   ├── PromptsError     a prompts file with bad lines, all of them listed              exit 2
     │   ├── NotRunError      a folder is not a run of mcprun                                exit 2
+    │   ├── NothingToGradeError  a routed run has no query that it can grade                exit 2
     │   └── NoJudgeError     no model is available to grade queries that have a rubric      exit 2
     ├── QueryError           one query could not be completed: verdict `error`, with a kind
     │   └── RequestError     a model request failed; the same one may succeed later
@@ -88,6 +89,10 @@ class PromptsError(UsageError):
 
 class NotRunError(UsageError):
     """A folder or a file is not a run: it is something else, as opposed to a run that is damaged."""
+
+
+class NothingToGradeError(UsageError):
+    """A routed run has no query that it can grade."""
 
 
 class NoJudgeError(UsageError):

@@ -23,7 +23,7 @@ from mcprun.engine.resume import Resume
 from mcprun.engine.run import RunPlan
 from mcprun.engine.server_options import client_features, resolve_server
 from mcprun.engine.verdict_rules import as_arguments
-from mcprun.errors import PromptsError, UsageError
+from mcprun.errors import NothingToGradeError, PromptsError, UsageError
 from mcprun.limits import Limits
 from mcprun.models.base import ModelSettings
 from mcprun.models.credentials import Credentials
@@ -154,7 +154,7 @@ def _open_prompts(
     )
     if options.route and not gradable and not resume and not options.shard:  # mcprun merge checks all shards
         file.source.close()
-        raise UsageError(
+        raise NothingToGradeError(
             f"--route: there is nothing to grade: no selected query of {file.name} has expect.calls without vars from"
             " steps"
         )

@@ -17,6 +17,7 @@ import pytest
 from mcprun.pytest_plugin.config import Settings, gate_flags
 from mcprun.pytest_plugin.fixtures import McpRun
 from mcprun.pytest_plugin.session_coverage import add_worker, finish_session, print_outcome
+from mcprun.pytest_plugin.session_routing import print_session_routing
 
 __all__ = ["McpRun", "mcp_run"]
 
@@ -56,6 +57,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         help="Tools that need not be covered, such as 'admin_*'. Repeatable.",
     )
+    group.addoption(
+        "--mcp-route",
+        action="store_true",
+        help="Only ask which tools the model would call in prompts files, and make no call.",
+    )
     parser.addini("mcp_server", "Same as --mcp-server, relative to the folder of the configuration.")
     parser.addini("mcp_model", "Same as --mcp-model.")
     parser.addini("mcp_prompts", "Patterns of prompts files to collect.", type="args", default=[])
@@ -79,8 +85,20 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the outcome of coverage gates."""
+    """Print the outcome of coverage gates, and how often the model of routed queries picks the right tool."""
     print_outcome(terminalreporter)
+    print_session_routing(terminalreporter)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Name the prompts file as the place at which a query was skipped, not this plugin."""
+    report = yield
+    is_of_query = type(item).__module__ == "mcprun.pytest_plugin.collection"
+    if is_of_query and report.skipped and isinstance(report.longrepr, tuple):
+        path, line, _ = item.reportinfo()
+        report.longrepr = (str(path), (line or 0) + 1, report.longrepr[2])
+    return report
 
 
 @pytest.hookimpl(wrapper=True)

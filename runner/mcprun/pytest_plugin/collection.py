@@ -17,13 +17,15 @@ import pytest
 
 from mcprun._util.operating_system import relative_path
 from mcprun.engine.run import RunPlan
-from mcprun.errors import NoJudgeError, RunError, UsageError
+from mcprun.errors import NoJudgeError, NothingToGradeError, RunError, UsageError
 from mcprun.prompts.file import lines_of
 from mcprun.prompts.query import Query
+from mcprun.prompts.routable import ungraded_reason
 from mcprun.pytest_plugin.config import Settings
 from mcprun.pytest_plugin.file_run import FileRun
 from mcprun.pytest_plugin.node_names import NodeNames, heading, split
 from mcprun.pytest_plugin.session_coverage import SessionCoverage
+from mcprun.report.causes import skip_reason
 from mcprun.report.text import visible
 from mcprun.report.workflow_commands import for_log
 from mcprun.runs.transcript import Key, Verdict
@@ -60,9 +62,11 @@ class PromptsCollector(pytest.File):
     """A prompts file and, while its items run, the run that they belong to.
 
     `lacks_judge` is set if no judge is available for queries that have a rubric. They are then not run.
+    `is_ungraded` is set if the file is routed and has no query that can be graded.
     """
 
     lacks_judge = False
+    is_ungraded = False
     _run: FileRun | None = None
 
     def __init__(self, *, path: Path, parent: pytest.Collector, **more: Any) -> None:
@@ -148,9 +152,15 @@ class PromptsCollector(pytest.File):
         return self._run
 
     def _plan(self) -> RunPlan:
-        """Return the plan of the whole file, without a judge if none is available. Raises `UsageError`."""
+        """Return the plan of the whole file, without a judge if none is available. Raises `UsageError`.
+
+        If the file is routed and nothing in it can be graded, the plan is that of a run that is not routed.
+        """
         try:
             return self._settings.plan(self._name)
+        except NothingToGradeError:
+            self.is_ungraded = True
+            return self._settings.plan(self._name, "--no-route", "--judge-model", "none")
         except NoJudgeError:
             self.lacks_judge = True
             return self._settings.plan(self._name, "--judge-model", "none")
@@ -209,11 +219,16 @@ class QueryItem(pytest.Item):
 
     @property
     def is_left_out(self) -> bool:
-        """Whether the query is not run, since no judge is available for it."""
-        return self.file.lacks_judge and self.query.expect.judge is not None
+        """Whether the query is not run, since no judge is available for it, or its file is not graded."""
+        return self.file.is_ungraded or (self.file.lacks_judge and self.query.expect.judge is not None)
 
     def setup(self) -> None:
-        """Run the query. An error of the query or the run is an error of pytest: neither passed nor skipped."""
+        """Run the query. An error of the query or the run is an error of pytest: neither passed nor skipped.
+
+        A query that a routed run does not grade is skipped.
+        """
+        if self.file.is_ungraded:
+            pytest.skip(for_log(f"not graded: {ungraded_reason(self.query)}"))
         if self.is_left_out:
             raise _failure(_NO_JUDGE)
         run = self.file.run_for(self)
@@ -222,6 +237,8 @@ class QueryItem(pytest.Item):
             transcripts = [run.ask(self.query, repeat) for repeat in self._repeats]
         except RunError as error:
             raise _failure(run.run_error_text(error)) from None
+        if all(one.is_ungraded for one in transcripts):
+            pytest.skip(for_log(skip_reason(transcripts[0])))
         passed = sum(one.verdict is Verdict.PASSED for one in transcripts)
         regression = run.regression(transcripts)
         self._is_good = not regression and passed / len(transcripts) >= (1.0 if self._rate is None else self._rate)

@@ -30,7 +30,7 @@ _OF_ONE_RUN = ("out",)
 
 _GATES = ("min_coverage", "require", "waive")
 
-_OF_PROMPTS_FILES = ("baseline", *_GATES)
+_OF_PROMPTS_FILES = ("baseline", "route", "decoys", *_GATES)
 """Options for prompts files, which queries in a test's own code do not share."""
 
 _NAMES = {"server": "mcp_server", "model": "mcp_model", "prompts": "mcp_prompts"}
@@ -41,7 +41,8 @@ _NAMES = {"server": "mcp_server", "model": "mcp_model", "prompts": "mcp_prompts"
 class Settings:
     """The sources of options: pytest's own `flags`, the environment, and the `files` of pytest and the project.
 
-    `gate_flags` are the coverage gates of pytest's command line, as flags of `mcprun batch`.
+    `gate_flags` and `route_flags` are flags of `mcprun batch`: the coverage gates of pytest's command line, and whether
+    it only routes the prompts files.
 
     Patterns of prompts files are relative to the folder `root`, other paths to the working folder.
     """
@@ -51,6 +52,7 @@ class Settings:
     files: tuple[Config, ...]
     prompts: tuple[str, ...]
     gate_flags: tuple[str, ...] = ()
+    route_flags: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, config: pytest.Config) -> Settings:
@@ -94,6 +96,7 @@ class Settings:
             files=files,
             prompts=patterns,
             gate_flags=gate_flags(config),
+            route_flags=("--route",) if config.option.mcp_route else (),
         )
 
     @property
@@ -141,11 +144,15 @@ class Settings:
     def gates(self, *, is_whole: bool) -> CoverageGates:
         """Return the coverage gates of the command line, and if the session `is_whole`, those of the configuration.
 
-        Raises `UsageError` if one is invalid.
+        Raises `UsageError` if one is invalid, or can't be met because the prompts files are only routed.
         """
         from mcprun.analysis.coverage.gates import CoverageGates
+        from mcprun.errors import UsageError
 
-        found = self._arguments("-", "-", flags=self.gate_flags, without=() if is_whole else _GATES).values
+        is_left_out = bool(self.route_flags) or not is_whole
+        found = self._arguments("-", "-", flags=self.gate_flags, without=_GATES if is_left_out else ()).values
+        if self.gate_flags and self.route_flags:
+            raise UsageError("--mcp-route makes no calls, so coverage gates can't be met: leave them out")
         return CoverageGates(found["min_coverage"], tuple(found["require"]), tuple(found["waive"]))
 
     def plan(self, prompts: str, *flags: str) -> RunPlan:
@@ -154,6 +161,7 @@ class Settings:
 
         from mcprun.cli.arguments import plan_from_arguments
 
+        flags = (*self.route_flags, *flags)
         plan = plan_from_arguments(self._arguments(prompts, *split(self.server or "-"), flags=flags))
         return replace(plan, servers=1)  # queries run one at a time, so more are of no use
 

@@ -171,11 +171,16 @@ def _cell(matrix: RoutingMatrix, row: Label, column: Label) -> Text:
 
 
 def _confusion_list(matrix: RoutingMatrix) -> Text:
-    """Return the most frequent confusions, one per line."""
+    return Text("\n".join(confusions(matrix, _CONFUSIONS)))
+
+
+def confusions(matrix: RoutingMatrix, most: int) -> Iterator[str]:
+    """Yield the `most` frequent confusions, one per line, below a heading; nothing if there are none."""
     found = matrix.confusions
-    shown = [f"{count:>5,} × {label_text(row)} → {label_text(column)}" for row, column, count in found[:_CONFUSIONS]]
-    if len(found) > _CONFUSIONS:
-        shown.append(
-            f"… and {plural(len(found) - _CONFUSIONS, 'more confusion')}: see the page of mcprun report --html"
-        )
-    return Text("\n".join(["Expected → called:", *shown]))
+    if not found:
+        return
+    yield "Expected → called:"
+    for row, column, count in found[:most]:
+        yield f"{count:>5,} × {label_text(row)} → {label_text(column)}"
+    if len(found) > most:
+        yield f"… and {plural(len(found) - most, 'more confusion')}: see the page of mcprun report --html"
