@@ -170,7 +170,10 @@ class _Merged:
         }  # fmt: skip
         if base and self._selection.tools:
             update["server"] = head.server
-        return (base or head).model_copy(update=update)
+        kept = base or head
+        if kept.route:  # its outcome is that of other transcripts
+            update["route"] = kept.route.model_copy(update={"outcome": None})
+        return kept.model_copy(update=update)
 
 
 def _offsets(run: Run) -> dict[str, list[int]]:

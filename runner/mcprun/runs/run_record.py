@@ -206,7 +206,8 @@ class BaselineRecord(Record):
 class RouteRecord(Record):
     """What a routed run adds to the model's list, and its outcome.
 
-    `decoys` are the tools of other servers, in wire form. `outcome` is None until the run has finished.
+    `decoys` are the tools of other servers, in wire form. `outcome` is None until the run has finished, and in
+    a baseline of which some queries were updated.
     """
 
     decoys: list[_Tool] = Field(default_factory=list)

@@ -220,3 +220,17 @@ def test_only_a_routed_run_has_a_routing(mcprun: Forks, tmp_path: Path) -> None:
         public.measure_routing(tmp_path / "whole")
     with pytest.raises(public.UsageError, match="run must be a run or its folder, not a list"):
         public.measure_routing([])  # type: ignore[arg-type]
+
+
+def test_a_baseline_of_some_queries_has_no_outcome(mcprun: Forks, tmp_path: Path) -> None:
+    """The outcome of a whole run is kept; it does not hold for transcripts of two runs."""
+    script = [{"calls": [{"tool": "get_issue", "input": {"id": 1}}]}, {"text": "Done."}]
+    prompts = write_jsonl(
+        tmp_path / "p.jsonl", *(query(f"q{n}", {"tool": "get_issue"}, script=script) for n in range(3))
+    )
+    mcprun.run("batch", prompts, TRACKER, "--route", "--out", "run", cwd=tmp_path)
+    mcprun.run("bless", "run", "base", cwd=tmp_path)
+    assert read_outcome(tmp_path / "base")["accuracy"]["done"] == 3
+    mcprun.run("bless", "run", "base", "--only", "q1", cwd=tmp_path)
+    assert read_outcome(tmp_path / "base") is None
+    assert public.measure_routing(tmp_path / "base").matrix.passed == 3
