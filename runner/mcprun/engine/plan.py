@@ -82,6 +82,7 @@ def make_plan(
         model = _selected_model(spec, account, prompts_file, options)
         grader = None if options.route else choose_judge(judge, model, prompts_file.judged)
         check_api(model, grader)
+        _check_recording(model, options)
         plan = RunPlan(
             prompts=prompts_file,
             target=target,
@@ -111,6 +112,16 @@ def make_plan(
         )
         stack.pop_all()  # leaves the prompts open for `execute`
     return plan
+
+
+def _check_recording(model: SelectedModel, options: Options) -> None:
+    """Raise `UsageError` for a replay of a routed run that would make its calls: it has only first turns."""
+    recording = model.recording
+    if recording and recording.record.route and not options.route:
+        raise UsageError(
+            f"{recording.path} is a routed run, which recorded only first turns and no call: replay it with --route, or"
+            " replay another run"
+        )
 
 
 def _route(options: Options) -> RouteRecord | None:

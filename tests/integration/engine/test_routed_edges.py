@@ -114,6 +114,18 @@ def test_decoys_that_cannot_be_offered_are_refused(
     assert problem in " ".join(done.stderr.split())
 
 
+def test_a_routed_run_is_replayed_only_as_one(mcprun: Forks, tmp_path: Path) -> None:
+    """Its turns would make calls that were never made, and there are no results to go on with."""
+    script = [{"calls": [CLOSE]}, {"text": "Done."}]
+    prompts = write_jsonl(tmp_path / "p.jsonl", query("q", script=script))
+    assert mcprun.run("batch", prompts, TRACKER, "--route", "--out", "routed", cwd=tmp_path).code == 0
+    replayed = "batch", prompts, TRACKER, "--model", "replay:routed"
+    assert mcprun.run(*replayed, "--route", cwd=tmp_path).code == 0
+    done = mcprun.run(*replayed, "--out", "whole", cwd=tmp_path)
+    assert (done.code, (tmp_path / "whole").exists()) == (2, False)
+    assert "replay it with --route" in " ".join(done.stderr.split())
+
+
 def test_odd_first_turns_are_graded(mcprun: Forks, tmp_path: Path) -> None:
     """A turn that is cut short or refused fails; thinking and the API's tools are no calls; a typo has a suggestion."""
     use = {"type": "tool_use", "name": "close_issue", "input": {"id": 1}}
