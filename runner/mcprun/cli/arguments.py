@@ -87,11 +87,14 @@ def _plan(arguments: Arguments) -> RunPlan:
 def _without_gates_of_selection(arguments: Arguments) -> Arguments:
     """Leave out the project's coverage gates if the command line selects queries, or only routes them.
 
-    The gates are those of a whole suite that makes its calls.
+    The gates are those of a whole suite that makes its calls. The project's decoys are left out if nothing is routed.
     """
-    if not any(arguments.is_given(name) for name in ("filters", "limit", "route")):
-        return arguments
-    for name, default in (("min_coverage", None), ("require", ()), ("waive", ())):
+    names: dict[str, Any] = {}
+    if any(arguments.is_given(name) for name in ("filters", "limit", "route")):
+        names = {"min_coverage": None, "require": (), "waive": ()}
+    if not arguments.values.get("route"):
+        names["decoys"] = ()
+    for name, default in names.items():
         if arguments.source(name) in (Source.ENVIRONMENT, Source.FILE):
             arguments = arguments.having(name, default).without(name)
     return arguments

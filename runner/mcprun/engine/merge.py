@@ -108,6 +108,8 @@ def _difference(one: _Part, other: _Part) -> str:
         return f"--baseline differs ({baselines[0]} and {baselines[1]})"
     if before.coverage != after.coverage:
         return "--min-coverage, --require or --waive differs"
+    if before.route and after.route and before.route.decoys != after.route.decoys:
+        return "the tools of --decoys differ"
     return difference(before, after)
 
 

@@ -101,7 +101,7 @@ def make_plan(
             resume=resume,
             scrubber=Scrubber.of(options.scrub, options.ignore, options.ignore_order),
             on_divergence=options.on_divergence,
-            route=_route(options),
+            route=_route(options, resume),
             redactor=redactor,
             otel=options.otel,
             ray=options.ray,
@@ -124,10 +124,16 @@ def _check_recording(model: SelectedModel, options: Options) -> None:
         )
 
 
-def _route(options: Options) -> RouteRecord | None:
-    """Return what a routed run adds to the model's list. Raises `UsageError` if a snapshot can't be read."""
+def _route(options: Options, resume: Resume | None) -> RouteRecord | None:
+    """Return what a routed run adds to the model's list. Raises `UsageError` if a snapshot can't be read.
+
+    A run is resumed with the decoys that it was started with, even if their files have changed since.
+    """
     if not options.route:
         return None
+    before = resume.run.record if resume else None
+    if before and before.route and [*options.decoys] == [*before.arguments.get("decoys", ())]:
+        return RouteRecord(decoys=before.route.decoys)
     return RouteRecord(decoys=[tool for name in options.decoys for tool in read_decoys(name)])
 
 

@@ -126,6 +126,33 @@ def test_a_routed_run_is_replayed_only_as_one(mcprun: Forks, tmp_path: Path) -> 
     assert "replay it with --route" in " ".join(done.stderr.split())
 
 
+def test_a_run_is_resumed_with_its_decoys(mcprun: Forks, tmp_path: Path) -> None:
+    """The snapshot may be gone, and its decoys are those of run.json."""
+    write_jsonl(tmp_path / "p.jsonl", query("a"), query("b"))
+    decoys = snapshot(tmp_path / "d.json", {"name": "find", "inputSchema": SCHEMA})
+    wrong = calls(("find", {}))
+    with MessagesApi(lambda _: wrong) as api:
+        flags = ["--decoys", decoys, "--max-failures", "1", "--concurrency", "1", "--out", "run"]
+        assert route(mcprun, tmp_path, api, "p.jsonl", *flags).code == 1
+        (tmp_path / decoys).unlink()
+        env = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
+        resumed = mcprun.run("batch", "--resume", "run", "--max-failures", "9", cwd=tmp_path, env=env)
+    assert (resumed.code, resumed.verdicts) == (1, {"a": "failed", "b": "failed"}), resumed.stderr
+    assert all(one["routed"] == [{"tool": "find", "input": {}, "decoy": True}] for one in resumed.transcripts)
+
+
+def test_decoys_of_a_project_are_for_routed_runs(mcprun: Forks, tmp_path: Path) -> None:
+    """A run that makes its calls leaves them out; decoys on its command line are refused."""
+    script = [{"calls": [CLOSE]}, {"text": "Done."}]
+    prompts = write_jsonl(tmp_path / "p.jsonl", query("q", script=script))
+    snapshot(tmp_path / "d.json", {"name": "find", "inputSchema": SCHEMA})
+    (tmp_path / "mcprun.toml").write_text('decoys = ["d.json"]\n')
+    done = mcprun.run("batch", prompts, TRACKER, cwd=tmp_path)
+    assert done.code != 2, done.stderr
+    refused = mcprun.run("batch", prompts, TRACKER, "--decoys", "d.json", cwd=tmp_path)
+    assert (refused.code, "--decoys needs --route" in refused.stderr) == (2, True)
+
+
 def test_odd_first_turns_are_graded(mcprun: Forks, tmp_path: Path) -> None:
     """A turn that is cut short or refused fails; thinking and the API's tools are no calls; a typo has a suggestion."""
     use = {"type": "tool_use", "name": "close_issue", "input": {"id": 1}}
