@@ -21,6 +21,7 @@ def print_session_routing(reporter: pytest.TerminalReporter) -> None:
 
     from contextlib import suppress
 
+    from mcprun.analysis.routing.definitions import definitions_of
     from mcprun.analysis.routing.measure import Routing
     from mcprun.errors import UsageError
     from mcprun.report.routing import confusions, sentences
@@ -34,6 +35,7 @@ def print_session_routing(reporter: pytest.TerminalReporter) -> None:
             run = Run.read(name)
             if run.record.route:
                 count += 1
+                routing.definitions.sent = definitions_of(run.record).sent
                 for transcript in run.transcripts():
                     routing.add(transcript)
     if not count:

@@ -73,7 +73,7 @@ class RunData:
     @cached_property
     def routing(self) -> Routing | None:
         """How often the model of a routed run picks the right tool; None for other runs."""
-        return routing_of(self.transcripts()) if self.record.route else None
+        return routing_of(self.transcripts(), self.record) if self.record.route else None
 
     @cached_property
     def commands(self) -> Commands:

@@ -68,6 +68,9 @@ def test_definitions_and_decoys_have_a_cost(mcprun: Forks, tmp_path: Path) -> No
     assert 1_000 >= tokens[0] > tokens[1] > 600
     assert "tokens per request\n" in plain.stdout
     assert f"definitions: {tokens[0]:,} tokens per request, of which decoys {tokens[1]:,}" in crowded.stdout
+    shown = f"{tokens[0]:,} tokens per request, of which decoys {tokens[1]:,}"
+    assert mcprun.run("report", "crowded", "--html", "c.html", "--markdown", "c.md", cwd=tmp_path).code == 0
+    assert [shown in (tmp_path / name).read_text() for name in ("c.html", "c.md")] == [True, True]
     scripted = mcprun.run("batch", "p.jsonl", TRACKER, "--route", "--model", "script", cwd=tmp_path)
     assert "definitions" not in scripted.stdout
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from mcprun.analysis.token_shares import SentDefinitions, token_shares
+from mcprun.analysis.token_shares import SentDefinitions, sent_definitions, token_shares
+from mcprun.runs.run_record import RunRecord
 from mcprun.runs.transcript import Transcript
 
 
@@ -39,3 +41,10 @@ class DefinitionTokens:
     def decoys_per_request(self) -> int | None:
         """The mean tokens of a request that were spent on decoys; None if none was reported."""
         return round(self.decoys / self.requests) if self.requests else None
+
+
+def definitions_of(record: RunRecord) -> DefinitionTokens:
+    """Return the tokens of a run's definitions, to which its transcripts have to be added."""
+    with suppress(Exception):  # tools of a record that was edited must not cost the report
+        return DefinitionTokens(sent_definitions(record))
+    return DefinitionTokens()

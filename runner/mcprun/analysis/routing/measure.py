@@ -4,27 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from mcprun.analysis.routing.definitions import DefinitionTokens
+from mcprun.analysis.routing.definitions import DefinitionTokens, definitions_of
 from mcprun.analysis.routing.matrix import RoutedTurn, RoutingMatrix
-from mcprun.analysis.token_shares import SentDefinitions, sent_definitions
 from mcprun.checks.expect import Expect, ExpectedCall
 from mcprun.checks.route import expected_first, has_right_input
 from mcprun.errors import UsageError
 from mcprun.evaluation.evaluator import EvaluationError
 from mcprun.prompts.names import CONVERSATION, UNIQUE, unique_text, with_values
 from mcprun.runs.run import Run
+from mcprun.runs.run_record import RunRecord
 from mcprun.runs.transcript import Transcript, Verdict
 
 _UNUSED = ("text", "judge", "max_calls", "max_turns", "max_seconds", "max_output_tokens")
 _UNUSED_OF_CALL = ("result", "is_error")
 """Expectations, and expectations of a call, that a first turn can't meet or fail."""
-
-_NOTHING_SENT = SentDefinitions()
 
 
 @dataclass(slots=True)
@@ -58,15 +55,12 @@ def measure_routing(run: Run) -> Routing:
     """Return the routing of a routed run. Raises `UsageError` if it is not routed, or can't be read."""
     if run.record.route is None:
         raise UsageError(f"{run.path} is not a routed run: make one with mcprun batch --route")
-    sent = SentDefinitions()
-    with suppress(Exception):  # tools of a record that was edited must not cost the report
-        sent = sent_definitions(run.record)
-    return routing_of(run.transcripts(), sent)
+    return routing_of(run.transcripts(), run.record)
 
 
-def routing_of(transcripts: Iterable[Transcript], sent: SentDefinitions = _NOTHING_SENT) -> Routing:
-    """Return the routing of some transcripts, in which these definitions were `sent`."""
-    routing = Routing(definitions=DefinitionTokens(sent))
+def routing_of(transcripts: Iterable[Transcript], record: RunRecord | None = None) -> Routing:
+    """Return the routing of some transcripts. Without the `record` of their run, definitions of tools have no cost."""
+    routing = Routing(definitions=definitions_of(record) if record else DefinitionTokens())
     for transcript in transcripts:
         routing.add(transcript)
     return routing

@@ -10,10 +10,11 @@ from urllib.parse import quote
 
 from mcprun._util.json_value import JsonObject
 from mcprun.analysis.routing.matrix import Label, Rate, RoutingMatrix, label
-from mcprun.analysis.routing.measure import Routing, routed_turn
+from mcprun.analysis.routing.measure import routed_turn, routing_of
 from mcprun.report.html.names import bounded_name
 from mcprun.report.routing import interval_text, name_text, percent, rate_text, sentences, worst_first
 from mcprun.report.text import plural, visible
+from mcprun.runs.run_record import RunRecord
 from mcprun.runs.transcript import Transcript
 
 _TOOLS = 100
@@ -99,8 +100,8 @@ class RoutingView:
 class RoutingRows:
     """Collects the first turns of the rows of a routed run."""
 
-    def __init__(self) -> None:
-        self._routing = Routing()
+    def __init__(self, record: RunRecord | None = None) -> None:
+        self._routing = routing_of((), record)
         self._labels: dict[str, int] = {}
         self._rows: list[tuple[int, int] | None] = []
 

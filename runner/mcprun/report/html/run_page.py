@@ -78,7 +78,7 @@ def report(run: Run, max_bytes: int = MAX_BYTES) -> Iterator[str]:
     facts = gather(run)
     timings = Timings.of(run.events(), keeps=_keeps_timeline(facts))
     rows, outcomes, lanes, tokens = Rows(facts), ToolOutcomes(), Lanes(), TokenCounts(run.record)
-    routing = RoutingRows() if run.record.route else None
+    routing = RoutingRows(run.record) if run.record.route else None
     islands = _Islands(run, timings, facts, RunDifferences(run), tokens)
     for number, transcript in enumerate(run.transcripts()):
         times = timings.queries.get((transcript.id, transcript.repeat))
