@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcprun._util.json_io import dump_indented, write_file
+from mcprun.analysis.routing.definitions import DefinitionTokens
 from mcprun.analysis.routing.matrix import Label, Rate
 from mcprun.analysis.routing.measure import Routing, measure_routing
 from mcprun.engine.run import RunResult
 from mcprun.errors import ErrorKind, RunError, UsageError
 from mcprun.runs.directory import RUN
-from mcprun.runs.routing_record import MatrixCell, RateRecord, RoutingOutcome, ToolRoutingRecord
+from mcprun.runs.routing_record import DefinitionsRecord, MatrixCell, RateRecord, RoutingOutcome, ToolRoutingRecord
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import RunRecord
 from mcprun.runs.transcript import ErrorInfo
@@ -55,6 +56,7 @@ def outcome_of(routing: Routing) -> RoutingOutcome:
         ungraded=routing.ungraded,
         errors=routing.errors,
         unused=dict(sorted(routing.unused.items())),
+        definitions=_definitions(routing.definitions),
         tools=[
             ToolRoutingRecord(
                 tool=one.tool, precision=_rate(one.precision), recall=_rate(one.recall), inputs=_rate(one.inputs)
@@ -68,6 +70,13 @@ def outcome_of(routing: Routing) -> RoutingOutcome:
             if (count := cells.get((row, column), 0))
         ],
     )
+
+
+def _definitions(definitions: DefinitionTokens) -> DefinitionsRecord | None:
+    per_request, of_decoys = definitions.per_request, definitions.decoys_per_request
+    if per_request is None or of_decoys is None:
+        return None
+    return DefinitionsRecord(per_request=per_request, decoys_per_request=of_decoys)
 
 
 def _rate(rate: Rate) -> RateRecord:

@@ -32,13 +32,24 @@ class MatrixCell(Record):
     count: int
 
 
+class DefinitionsRecord(Record):
+    """The mean tokens that the definitions of the tools cost in each request, and the part of them that decoys cost."""
+
+    per_request: int
+    decoys_per_request: int
+
+
 class RoutingOutcome(Record):
-    """The graded first turns of a run, added up. The fields are those of `mcprun.Routing` and its matrix."""
+    """The graded first turns of a run, added up. The fields are those of `mcprun.Routing` and its matrix.
+
+    `definitions` is None if the API reported no usage, as with scripts.
+    """
 
     accuracy: RateRecord
     inputs: RateRecord
     ungraded: int
     errors: int
     unused: dict[str, int] = Field(default_factory=dict)
+    definitions: DefinitionsRecord | None = None
     tools: list[ToolRoutingRecord]
     matrix: list[MatrixCell]

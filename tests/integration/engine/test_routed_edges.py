@@ -71,8 +71,11 @@ def test_definitions_and_decoys_have_a_cost(mcprun: Forks, tmp_path: Path) -> No
     shown = f"{tokens[0]:,} tokens per request, of which decoys {tokens[1]:,}"
     assert mcprun.run("report", "crowded", "--html", "c.html", "--markdown", "c.md", cwd=tmp_path).code == 0
     assert [shown in (tmp_path / name).read_text() for name in ("c.html", "c.md")] == [True, True]
+    recorded = {"per_request": tokens[0], "decoys_per_request": tokens[1]}
+    assert crowded.record["route"]["outcome"]["definitions"] == recorded
     scripted = mcprun.run("batch", "p.jsonl", TRACKER, "--route", "--model", "script", cwd=tmp_path)
     assert "definitions" not in scripted.stdout
+    assert scripted.record["route"]["outcome"]["definitions"] is None
 
 
 def test_a_shard_may_have_nothing_to_grade(mcprun: Forks, tmp_path: Path) -> None:
