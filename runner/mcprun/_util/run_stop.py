@@ -6,6 +6,7 @@ Signals, the run's own deadline, spent budgets and errors that every query would
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -74,7 +75,7 @@ class RunStop:
     def _cancel_work(self) -> None:
         if not self._is_cancelled:
             self._is_cancelled = True
-            self._cancelled_at = asyncio.get_running_loop().time()
+            self._cancelled_at = _now()
             if self._work:
                 self._work.cancel()
 
@@ -110,17 +111,16 @@ class RunStop:
         Work that takes longer is cancelled. Raises the errors of the work, and once it has ended, the cancellation of
         the caller.
         """
-        time = asyncio.get_running_loop().time
         task, cancelled, is_over = asyncio.create_task(work), None, False
         while not task.done():
             left = None
             if self._cancelled_at is not None and not is_over:
-                left = max(0.0, self._cancelled_at + grace_s - time())
+                left = max(0.0, self._cancelled_at + grace_s - _now())
             try:
                 await asyncio.wait({task}, timeout=left)  # also if no time is left: the work must see its cancellation
             except asyncio.CancelledError as error:
                 cancelled = error
-                self._cancelled_at = time() if self._cancelled_at is None else self._cancelled_at
+                self._cancelled_at = _now() if self._cancelled_at is None else self._cancelled_at
             else:
                 is_over = task.cancel() or is_over
         if cancelled:
@@ -128,3 +128,11 @@ class RunStop:
             raise cancelled
         if not task.cancelled():
             task.result()
+
+
+def _now() -> float:
+    """Return the time of the running event loop or, if a run ends before there is one, of its clock."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return time.monotonic()

@@ -443,7 +443,7 @@ def test_arguments_that_cannot_be_sent_are_reported_to_the_model(tmp_path: Path)
 @pytest.mark.parametrize(
     ("levels", "problem"),
     [
-        (450, "script: an input is nested more than 400 deep"),
+        (450, "script: turn 0: an input is nested more than 400 deep"),
         (600, "line: not JSON: nested too deeply (more than 500 levels)"),
     ],
 )
