@@ -17,7 +17,6 @@ from mcprun.errors import UsageError
 
 if TYPE_CHECKING:
     from mcprun.analysis.diff.runs import QueryDiff
-    from mcprun.analysis.routing.changes import check_kinds
     from mcprun.cli.review import Review
     from mcprun.report.console import Console
     from mcprun.runs.run import Run
@@ -174,6 +173,7 @@ def _asked(run: Run, path: Path, console: Console, parameters: dict[str, Any], *
     from mcprun.analysis.diff.runs import RunDiff
     from mcprun.analysis.diff.scrub import Scrubber
     from mcprun.analysis.diff.transcripts import CompareOptions
+    from mcprun.analysis.routing.changes import check_kinds
     from mcprun.cli.review import Review
     from mcprun.report.difference_printer import DifferencePrinter
     from mcprun.runs.baseline import query_ids, unfit_queries
