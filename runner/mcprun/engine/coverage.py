@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from mcprun._util.json_io import dump_indented, write_file
 from mcprun.analysis.coverage.gates import CoverageGates, evaluate_gates
 from mcprun.analysis.coverage.measure import measure_coverage
 from mcprun.engine.run import RunResult
-from mcprun.errors import ErrorKind, RunError, UsageError
+from mcprun.engine.run_outcome import with_outcome
 from mcprun.runs.directory import RUN
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import RunRecord
-from mcprun.runs.transcript import ErrorInfo
 
 
 def check_coverage(result: RunResult) -> RunResult:
@@ -22,14 +20,7 @@ def check_coverage(result: RunResult) -> RunResult:
     A run that has not finished is not evaluated, and neither is a shard. If evaluating fails, the returned run ended in
     an error.
     """
-    try:
-        return replace(result, record=with_coverage(result.path, result.record))
-    except (UsageError, OSError) as problem:
-        reason = f"can't write {problem.filename}: {problem.strerror}" if isinstance(problem, OSError) else str(problem)
-        failed = RunError(ErrorKind.OUTPUT, f"the coverage of the run could not be evaluated: {reason}")
-        info = result.record.error or ErrorInfo(kind=failed.kind, message=str(failed))
-        record = result.record.model_copy(update={"error": info})
-        return replace(result, record=record, error=result.error or failed)
+    return with_outcome(result, with_coverage, "the coverage of the run could not be evaluated")
 
 
 def with_coverage(path: Path, record: RunRecord) -> RunRecord:

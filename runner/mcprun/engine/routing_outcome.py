@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from mcprun._util.json_io import dump_indented, write_file
@@ -10,12 +9,11 @@ from mcprun.analysis.routing.definitions import DefinitionTokens
 from mcprun.analysis.routing.matrix import Label, Rate
 from mcprun.analysis.routing.measure import Routing, measure_routing
 from mcprun.engine.run import RunResult
-from mcprun.errors import ErrorKind, RunError, UsageError
+from mcprun.engine.run_outcome import with_outcome
 from mcprun.runs.directory import RUN
 from mcprun.runs.routing_record import DefinitionsRecord, MatrixCell, RateRecord, RoutingOutcome, ToolRoutingRecord
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import RunRecord
-from mcprun.runs.transcript import ErrorInfo
 
 
 def record_routing(result: RunResult) -> RunResult:
@@ -23,14 +21,7 @@ def record_routing(result: RunResult) -> RunResult:
 
     If that fails, the returned run ended in an error.
     """
-    try:
-        return replace(result, record=with_routing(result.path, result.record))
-    except (UsageError, OSError) as problem:
-        reason = f"can't write {problem.filename}: {problem.strerror}" if isinstance(problem, OSError) else str(problem)
-        failed = RunError(ErrorKind.OUTPUT, f"the routing of the run could not be recorded: {reason}")
-        info = result.record.error or ErrorInfo(kind=failed.kind, message=str(failed))
-        record = result.record.model_copy(update={"error": info})
-        return replace(result, record=record, error=result.error or failed)
+    return with_outcome(result, with_routing, "the routing of the run could not be recorded")
 
 
 def with_routing(path: Path, record: RunRecord) -> RunRecord:

@@ -87,7 +87,7 @@ class Graded:
 
 
 def is_routed(lines: TranscriptLines) -> bool:
-    """Return whether transcripts are of a routed run. Those without `run.json` are searched for a query that tells."""
+    """Return whether transcripts are of a routed run. Without `run.json`, they are searched for a routed query."""
     if lines.run:
         return lines.run.record.route is not None
     marked = (line for line in lines if any(mark in line for mark in _MARKS))

@@ -116,7 +116,7 @@ def diff(ctx: click.Context, /, **parameters: Any) -> None:
     Changed tools, coverage that fell and new tools without a query are reported as well; of these, only breaking
     changes of tools count as a difference (see mcprun tools and coverage).
 
-    Of two routed runs (--route), the calls that the model asked for are compared, and McNemar's test tells whether the
+    Of two routed runs (--route), the calls that the model asked for are compared, and McNemar's test shows whether the
     difference in accuracy is significant (--alpha).
 
     Exits with 0 if nothing differs, with 1 if something does, with 2 if the runs can't be compared.
